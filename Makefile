@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: ISC
+# posthorn: one Makefile, not recursive.  ./configure writes config.mk.
+#
+#	make			build the programs into $(O)
+#	make check		unit tests, replay, configuration files, fuzz corpus
+#	make check-long		the long proofs
+#	make bench		figures, no verdict
+#	make fuzz		libFuzzer binaries (clang)
+#	make layers headers lint	structure, headers alone, documents
+#	make install DESTDIR= prefix=
+#
+# O=DIR puts all that is built into another folder.
+
+O ?= build
+-include config.mk
+
+.DEFAULT_GOAL := all
+.SUFFIXES:
+.PHONY: all check check-long check-unit check-replay check-conf check-fuzz \
+	check-integration bench fuzz crash layers headers lint docs-check \
+	install uninstall dist clean distclean
+
+config.mk: config.mk.in configure
+	./configure
+configure: configure.ac
+	autoreconf -fi -Wno-obsolete 2>/dev/null || autoreconf -fi
+
+# -- modules, a list per folder, in the order of the layers ----------------
+base_MODULES = clock err heap log mem process table tally thread
+net_MODULES = resolver stream tls
+mail_MODULES = address classify event framing header message mime msgid \
+	report smtp
+store_MODULES = db record spool spool_read spool_write
+registry_MODULES = account conf conf_parse conf_table credential identity \
+	identity_check quota book
+submission_MODULES = admission listener notice receive session \
+	session_command session_data signer
+delivery_MODULES = egress outcome route scheduler simulator site transport \
+	transport_tls
+reporting_MODULES = feedback publisher verification
+daemon_MODULES = audit control control_account control_identity \
+	control_queue keys keys_client master metrics posthornd relay verifier
+tools_MODULES = posthornctl sendmail
+# keys.c and verifier.c speak only to their channels; libraries of their own
+LAYERS = base net mail store registry submission delivery reporting daemon
+
+# Only what is there is built: modules are listed before they are written.
+src_of = $(wildcard $(addprefix src/$(1)/,$(addsuffix .c,$($(1)_MODULES))))
+obj_of = $(patsubst src/%.c,$(O)/%.o,$(call src_of,$(1)))
+lib_of = $(O)/lib$(1).a
+PROGRAM_MAINS = src/daemon/posthornd.c
+
+CPPFLAGS_ALL = -Isrc -I$(O) -I. -D_GNU_SOURCE $(LIB_CFLAGS) $(USER_CPPFLAGS)
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wpointer-arith -Wundef -Wvla
+HARDEN = -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+ifneq ($(findstring fsanitize,$(VARIANT_CFLAGS)),)
+HARDEN = -fPIE -U_FORTIFY_SOURCE
+endif
+CFLAGS_ALL = -std=c11 $(WARNINGS) $(USER_CFLAGS) $(HARDEN) $(VARIANT_CFLAGS) \
+	-pthread
+LDFLAGS_ALL = $(USER_LDFLAGS) $(VARIANT_CFLAGS) -pie -Wl,-z,relro,-z,now \
+	-pthread
+
+PROGRAMS = $(O)/posthornd $(O)/posthornctl $(O)/sendmail
+all: $(PROGRAMS)
+
+LAYER_LIBS = $(foreach l,$(LAYERS),$(call lib_of,$(l)))
+# reversed: what uses stands before what is used
+LINK_LIBS = $(call lib_of,daemon) $(call lib_of,reporting) \
+	$(call lib_of,delivery) $(call lib_of,submission) \
+	$(call lib_of,registry) $(call lib_of,store) $(call lib_of,mail) \
+	$(call lib_of,net) $(call lib_of,base)
+
+define LIB_RULE
+$(call lib_of,$(1)): $(filter-out $(O)/daemon/posthornd.o,$(call obj_of,$(1)))
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call LIB_RULE,$(l))))
+
+$(O)/%.o: src/%.c | config.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(O)/posthornd: $(O)/daemon/posthornd.o $(LINK_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+# The tools use the lower layers only; posthornctl/ holds one file per noun.
+CTL_SRC = $(wildcard src/tools/posthornctl.c src/tools/ctl/*.c)
+SENDMAIL_SRC = $(wildcard src/tools/sendmail.c src/tools/sendmail_*.c)
+TOOL_LIBS = $(call lib_of,registry) $(call lib_of,store) $(call lib_of,mail) \
+	$(call lib_of,net) $(call lib_of,base)
+$(O)/posthornctl: $(CTL_SRC:src/%.c=$(O)/%.o) $(TOOL_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+$(O)/sendmail: $(SENDMAIL_SRC:src/%.c=$(O)/%.o) $(TOOL_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+
+# -- unit tests -------------------------------------------------------------
+UNIT_SRC = $(wildcard tests/unit/test_*.c)
+UNIT_BIN = $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
+$(O)/tests/test_%: tests/unit/test_%.c $(LINK_LIBS) | config.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
+	    $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(LINK_LIBS) \
+	    -Wl,--end-group $(LIBS_ALL) $(CMOCKA_LIBS)
+unit-binaries: $(UNIT_BIN)
+check-unit: $(UNIT_BIN)
+	tests/run-unit $(UNIT_BIN)
+
+# -- fuzz targets: with clang for fuzzing, with any compiler for the corpus --
+FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_REPLAY = $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%-replay)
+$(O)/fuzz/%-replay: tests/fuzz/%.c tests/fuzz/replay_main.c $(LINK_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
+	    $(LDFLAGS_ALL) -o $@ $< tests/fuzz/replay_main.c \
+	    -Wl,--start-group $(LINK_LIBS) -Wl,--end-group $(LIBS_ALL)
+check-fuzz: $(FUZZ_REPLAY)
+	tests/fuzz/run-corpus $(FUZZ_REPLAY)
+# Sources are compiled again with coverage; needs clang.
+FUZZ_LAYERS = base net mail store registry submission delivery
+FUZZ_LIB_SRC = $(foreach l,$(FUZZ_LAYERS),$(call src_of,$(l)))
+fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
+$(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB_SRC)
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS_ALL) -Itests/lib -std=c11 -g -O1 \
+	    -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_LIB_SRC) \
+	    $(LIBS_ALL) -pthread
+
+include tests/rules.mk
+
+check: check-unit check-conf check-replay check-fuzz
+
+# -- structure --------------------------------------------------------------
+layers:
+	contrib/dev/layers
+HEADER_LIST = $(wildcard src/*/*.h src/tools/ctl/*.h)
+headers: | config.mk
+	@for h in $(HEADER_LIST); do \
+	    echo "#include \"$$h\"" | $(CC) $(CPPFLAGS_ALL) -std=c11 \
+		-Wall -Wextra -fsyntax-only -x c - || exit 1; done; \
+	echo "headers: $(words $(HEADER_LIST)) compile alone"
+lint:
+	contrib/dev/lint
+docs-check: $(O)/posthornctl
+	contrib/dev/docs-check $(O)/posthornctl
+
+# -- install ----------------------------------------------------------------
+install: all
+	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) \
+	    $(DESTDIR)$(sysconfdir)/posthorn \
+	    $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 \
+	    $(DESTDIR)$(mandir)/man7 $(DESTDIR)$(mandir)/man8 \
+	    $(DESTDIR)$(datadir)/posthorn/examples
+	install -m 755 $(O)/posthornd $(DESTDIR)$(sbindir)/posthornd
+	install -m 755 $(O)/posthornctl $(DESTDIR)$(bindir)/posthornctl
+	install -m 755 $(O)/sendmail $(DESTDIR)$(sbindir)/posthorn-sendmail
+	for f in conf/*.conf; do install -m 644 $$f \
+	    $(DESTDIR)$(datadir)/posthorn/examples/; done
+	[ -e $(DESTDIR)$(sysconfdir)/posthorn/posthorn.conf ] || install -m 644 \
+	    conf/posthorn.conf $(DESTDIR)$(sysconfdir)/posthorn/posthorn.conf
+	for s in 1 5 7 8; do for f in man/*.$$s; do [ ! -e $$f ] || \
+	    install -m 644 $$f $(DESTDIR)$(mandir)/man$$s/; done; done
+uninstall:
+	rm -f $(DESTDIR)$(sbindir)/posthornd $(DESTDIR)$(bindir)/posthornctl \
+	    $(DESTDIR)$(sbindir)/posthorn-sendmail
+	for s in 1 5 7 8; do for f in man/*.$$s; do [ ! -e $$f ] || rm -f \
+	    $(DESTDIR)$(mandir)/man$$s/$$(basename $$f); done; done
+dist:
+	git archive --prefix=posthorn-$(VERSION)/ -o posthorn-$(VERSION).tar.gz HEAD
+clean:
+	rm -rf $(O)
+distclean: clean
+	rm -rf config.mk config.h config.h.in config.log config.status \
+	    configure configure~ autom4te.cache aclocal.m4
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
