@@ -20,10 +20,14 @@ O ?= build
 	check-integration bench fuzz crash layers headers lint docs-check \
 	install uninstall dist clean distclean
 
-config.mk: config.mk.in configure
+config.mk:
 	./configure
-configure: configure.ac
-	autoreconf -fi -Wno-obsolete 2>/dev/null || autoreconf -fi
+# configure and config.h.in are kept in the tree, so that a clone builds
+# without autoconf; whoever changes configure.ac runs "make autoconf".
+.PHONY: autoconf
+autoconf:
+	autoheader
+	autoconf
 
 # -- modules, a list per folder, in the order of the layers ----------------
 base_MODULES = clock err heap log mem process table tally thread
@@ -171,7 +175,6 @@ dist:
 clean:
 	rm -rf $(O)
 distclean: clean
-	rm -rf config.mk config.h config.h.in config.log config.status \
-	    configure configure~ autom4te.cache aclocal.m4
+	rm -rf config.mk config.h config.log config.status autom4te.cache
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
