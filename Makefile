@@ -78,7 +78,7 @@ LINK_LIBS = $(call lib_of,daemon) $(call lib_of,reporting) \
 
 define LIB_RULE
 $(call lib_of,$(1)): $(filter-out $(O)/daemon/posthornd.o,$(call obj_of,$(1)))
-	@rm -f $$@
+	@mkdir -p $$(@D); rm -f $$@
 	$$(AR) rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call LIB_RULE,$(l))))
