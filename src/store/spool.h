@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * spool.h - the queue: what has been promised and not yet settled, and the
+ * outbox of events.
+ *
+ * Use:    spool_submit(), wait for the receipt, then say 250.
+ *         spool_change() for what became of envelopes; the receipt tells
+ *         when it is on disk.
+ * Owner:  a submission and its message, or a change, is lent to the writer
+ *         until its receipt; meanwhile the owner keeps its hands off.
+ * Thread: submit, stage, discard, change and all reads from any loop; the
+ *         rest on the writer (a loop of its own: it commits at the end of
+ *         each pass all that has gathered; while it syncs the next batch
+ *         gathers in its feed).
+ * Fails:  false from submit/stage/change: the feed is full, nothing happened
+ *         (451 / stop reading / hand in again).  The receipt says FULL or
+ *         DOWN; nothing is half done.  Down: no promise any more; the
+ *         wiring's on_down ends the process in order, recovery reads the
+ *         truth from disk.
+ *
+ * A batch: at most 512 submissions or 8 MB, of which 2 MB staged chunks;
+ * changes first, then submissions, then chunks.  If one submission makes a
+ * batch fail, it is retried one by one.
+ */
+#ifndef STORE_SPOOL_H
+#define STORE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/meter.h"
+#include "base/thread.h"
+#include "mail/event.h"
+#include "mail/message.h"
+
+struct spool;
+struct spool_txn; /* the writer's transaction, for admit() */
+
+struct spool_setup {
+	const char *dir;	  /* store.dir: spool/ lies below it */
+	uint64_t    map_bytes;
+	uint64_t    min_free;	  /* disk or map: below it RECEIPT_FULL */
+	uint64_t    messages_max; /* queue.max_messages */
+	int64_t	    index_keep_ms; /* feedback.index_days */
+	int64_t	    tail_keep_ms;  /* events.tail_keep */
+};
+struct spool *spool_open(const struct spool_setup *s, struct err *e);
+/* Starts the writer's thread; before it, wire the listeners below. */
+int spool_start(struct spool *s, struct err *e);
+/* Commits what has gathered, then ends the thread. */
+void spool_stop(struct spool *s);
+void spool_close(struct spool *s);
+void spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
+    int64_t index_keep_ms, int64_t tail_keep_ms); /* reload; any thread */
+
+/* -- wiring, before spool_start() ------------------------------------- */
+/* What has become due at once: a batch per commit, the receiver frees it
+ * with mem_free().  When the feed is full the batch is dropped and
+ * spool_took_missed() says true once: read the due table then. */
+struct arrival {
+	struct msgid id;
+	unsigned     n;	   /* envelope index */
+	struct wall  due;
+	uint64_t     size; /* octets to send */
+	char	     account[ACCOUNT_ID_SIZE];
+	uint8_t	     tls_policy;
+	bool	     system;	/* class */
+	bool	     simulator;
+	char	     domain[256];
+};
+struct arrivals {
+	size_t	       count;
+	struct arrival v[];
+};
+void spool_on_arrivals(struct spool *s, struct loop *to, loop_fn *fn,
+    void *ctx);
+bool spool_took_missed(struct spool *s);
+/* New events are there: fn(ctx, NULL), at most one note under way; several
+ * listeners (reporting, event tail) may be wired. */
+void spool_on_events(struct spool *s, struct loop *to, loop_fn *fn, void *ctx);
+/* The store is down (fn on the loop, once). */
+void spool_on_down(struct spool *s, struct loop *to, loop_fn *fn, void *ctx);
+
+/* -- submission --------------------------------------------------------- */
+enum receipt_result {
+	RECEIPT_OK,
+	RECEIPT_REFUSED, /* admit() said no; see refused_by */
+	RECEIPT_FULL,	 /* no space: 452 4.3.1 */
+	RECEIPT_BUSY,	 /* queue.max_messages: 454 */
+	RECEIPT_DOWN	 /* 451 */
+};
+struct submission {
+	struct loop *from;
+	loop_fn	    *on_receipt; /* (ctx, submission) on from */
+	void	    *ctx;
+	uint64_t     ticket; /* the asker's, untouched */
+
+	struct message *message;
+	/*
+	 * Runs inside the transaction, on the writer, touches nothing but it
+	 * (quota): 0 = admitted, >0 = refused (goes to refused_by), -1 error.
+	 * undo() when the transaction was lost after an admit() of 0.
+	 */
+	int (*admit)(struct submission *s, struct spool_txn *t);
+	void (*undo)(struct submission *s);
+	void *admit_ctx;
+	/* Mail made by posthorn: cursor to move in the same transaction. */
+	const char *cursor; /* NULL = none */
+	uint64_t    cursor_to;
+
+	/* the receipt, filled by the writer */
+	enum receipt_result result;
+	int		    refused_by;
+	struct submission  *next; /* the writer's */
+};
+/* The place for the receipt is reserved on s->from. */
+bool spool_submit(struct spool *sp, struct submission *s);
+/* Most recent verdict on space, without asking the disk: for MAIL. */
+enum receipt_result spool_has_room(struct spool *sp, uint64_t octets);
+
+/*
+ * Staging: full chunks ahead of their message.  content 0: a new content id
+ * is given in the receipt.  The chunks belong to the writer from here on.
+ */
+struct stage {
+	struct loop  *from;
+	loop_fn	     *on_receipt; /* (ctx, stage) */
+	void	     *ctx;
+	uint64_t      ticket;
+	uint64_t      content;
+	uint64_t      offset; /* of the first octet in the body; multiple of
+				 CONTENT_PIECE */
+	struct chunk *chunks;
+	enum receipt_result result;
+	struct stage *next;
+};
+bool spool_stage(struct spool *sp, struct stage *st);
+/* The session ended: what was staged under content goes.  Never fails: a
+ * full feed leaves it to the sweep at the next start. */
+void spool_discard(struct spool *sp, uint64_t content);
+
+/* -- changes ------------------------------------------------------------ */
+enum change_kind {
+	CHANGE_DONE,	/* final; the event tells how */
+	CHANGE_DEFER,	/* next attempt at .next */
+	CHANGE_MOVE,	/* due time moves to .next; no attempt was made */
+	CHANGE_HOLD,	/* under .held_by, until released */
+	CHANGE_RELEASE, /* removes .held_by; due at once when none is left */
+	CHANGE_RETRY	/* due now (not while held) */
+};
+enum { HELD_ACCOUNT = 1, HELD_CONFIG_SET = 2, HELD_OPERATOR = 4 };
+struct change_item {
+	enum change_kind kind;
+	struct msgid	 id;
+	unsigned	 n;
+	/* DEFER: what the attempt left; bytes live in the change's arena */
+	unsigned	 attempts;   /* new total */
+	struct wall	 next;
+	struct wall	 expires;    /* 0 = as it is; may only become earlier */
+	uint8_t		 held_by;
+	struct bytes	 last_reply; /* cut to 512 octets by the writer */
+	struct bytes	 last_remote;	 /* address */
+	struct bytes	 last_source_ip;
+	struct bytes	 last_stage;	 /* "rcpt" ... */
+	uint32_t	 flags;	     /* delivery's own bits, kept in the row */
+	const struct event *event;   /* NULL = none */
+	bool		 found;	     /* receipt: the envelope was there */
+};
+struct change {
+	struct loop *from;
+	loop_fn	    *on_receipt; /* (ctx, change) */
+	void	    *ctx;
+	uint64_t     ticket;
+	struct arena *arena; /* the owner's; holds the items' bytes */
+	struct change_item *items;
+	size_t	     count;
+	/* an event without envelope change (sequence order), or a cursor */
+	const char  *cursor;
+	uint64_t     cursor_to;
+	enum receipt_result result; /* OK or DOWN */
+	struct change *next;
+};
+bool spool_change(struct spool *sp, struct change *c);
+
+/* -- reading: each call is one short transaction ------------------------- */
+enum envelope_state {
+	ENVELOPE_READY,
+	ENVELOPE_DEFERRED, /* attempts > 0, waiting */
+	ENVELOPE_HELD
+};
+struct recipient_row {
+	struct msgid id;
+	unsigned     n;
+	struct bytes address;
+	enum envelope_state state; /* as stored: ACTIVE is never stored */
+	uint8_t	     held_by;
+	unsigned     attempts;
+	struct wall  next, expires, first_attempt, last_attempt;
+	struct bytes last_reply, last_remote, last_source_ip, last_stage;
+	uint32_t     flags;
+	bool	     simulator;
+};
+struct message_row { /* gone with the last envelope */
+	struct msgid id;
+	uint64_t     content;
+	uint64_t     head_octets, body_octets;
+	unsigned     open; /* envelopes not final */
+	bool	     has_8bit;
+	uint8_t	     tls_policy;
+	bool	     system;
+	char	     account[ACCOUNT_ID_SIZE];
+	struct bytes mail_from_domain; /* "" = null sender goes out */
+};
+/* What stays: facts for events, trace, feedback.  See mail/event.h. */
+struct mail_row {
+	struct msgid id;
+	struct wall  accepted, expires;
+	char	     account[ACCOUNT_ID_SIZE];
+	struct bytes credential, access_key, client_ip, listener, sid;
+	struct bytes tls_version, sender, identity, identity_account;
+	struct bytes from_domain, forward, config_set, mail_from_domain;
+	struct bytes message_id; /* the client's own Message-ID, or "" */
+	struct bytes subject;	 /* raw, cut to 256 octets */
+	bool	     system;
+	uint64_t     size;
+	unsigned     recipient_count;
+	struct bytes *recipients; /* in the order of RCPT */
+	unsigned     tag_count;
+	struct message_tag *tags;
+	struct bytes snapshot; /* "" when it has gone */
+};
+/* 1 = found, 0 = not there, -1 = error; bytes are copied into the arena */
+int spool_read_recipient(struct spool *s, const struct msgid *id, unsigned n,
+    struct arena *a, struct recipient_row *out, struct err *e);
+int spool_read_message(struct spool *s, const struct msgid *id,
+    struct arena *a, struct message_row *out, struct err *e);
+int spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
+    struct mail_row *out, struct err *e);
+/*
+ * Content as it is sent (head, then body) from offset: fills buf, returns
+ * the octets, 0 at the end, -1 on error.
+ */
+ptrdiff_t spool_read_content(struct spool *s, const struct message_row *m,
+    uint64_t offset, char *buf, size_t size, struct err *e);
+/* Touches the pages of a content (for workers; blocks on the disk). */
+void spool_warm(struct spool *s, uint64_t content);
+
+/* The due table from (after, id, n) on, at most max rows with due <= until;
+ * fn false = enough.  Held ones are not shown. */
+struct due_key {
+	struct wall  due;
+	struct msgid id;
+	unsigned     n;
+};
+int spool_scan_due(struct spool *s, const struct due_key *after,
+    struct wall until, size_t max,
+    bool (*fn)(void *arg, const struct arrival *a), void *arg, struct err *e);
+/* Held envelopes, those that expire first first. */
+int spool_scan_held(struct spool *s, const struct due_key *after, size_t max,
+    bool (*fn)(void *arg, const struct arrival *a, uint8_t held_by,
+	struct wall expires),
+    void *arg, struct err *e);
+/* All envelopes in order of id, from (id, n) on: for queue list. */
+int spool_scan_recipients(struct spool *s, const struct msgid *from,
+    unsigned from_n, size_t max,
+    bool (*fn)(void *arg, const struct recipient_row *r), void *arg,
+    struct err *e);
+/* Events after sequence; the event and its strings are the callback's. */
+int spool_scan_events(struct spool *s, uint64_t after, size_t max,
+    bool (*fn)(void *arg, uint64_t sequence, const struct event *ev),
+    void *arg, struct err *e);
+uint64_t spool_first_event_since(struct spool *s, struct wall since);
+/* Cursor of a reader of events; 0 when it was never moved. */
+uint64_t spool_cursor(struct spool *s, const char *name);
+int spool_move_cursor(struct spool *s, const char *name, uint64_t to);
+
+/* -- counters inside the transaction (quota), and outside for showing ---- */
+/* key: scope; minute buckets. Adds in the writer's transaction. */
+int spool_counter_add(struct spool_txn *t, struct bytes scope,
+    int64_t minute, int64_t d, struct err *e);
+/* Sum over minutes from..to (inclusive). */
+int spool_counter_sum(struct spool_txn *t, struct bytes scope, int64_t from,
+    int64_t to, int64_t *sum, struct err *e);
+int spool_counter_read(struct spool *s, struct bytes scope, int64_t from,
+    int64_t to, int64_t *sum, struct err *e); /* any thread */
+/* Newest minute seen in a scope (a clock that runs back counts there). */
+int spool_counter_newest(struct spool_txn *t, struct bytes scope,
+    int64_t *minute, struct err *e);
+
+/* -- figures -------------------------------------------------------------- */
+struct spool_figures {
+	uint64_t messages, recipients, held, deferred, bytes;
+	uint64_t map_bytes, used_bytes, free_page_bytes, disk_free_bytes;
+	uint64_t commits, committed_items;
+};
+int spool_figures(struct spool *s, struct spool_figures *out, struct err *e);
+struct spool_meters {
+	struct meter_histogram commit_seconds, commit_items;
+};
+const struct spool_meters *spool_meters(const struct spool *s);
+int spool_backup(struct spool *s, const char *dir, struct err *e);
+/* Removes what has passed its keeping time; posts itself to the writer in
+ * bounded portions.  Called by the main loop once a minute. */
+void spool_sweep(struct spool *s);
+
+#endif
