@@ -27,7 +27,7 @@ struct heap {
 	((type *)(void *)((char *)(node) - offsetof(type, member)))
 
 void heap_init(struct heap *h);
-void heap_wipe(struct heap *h);
+void heap_wipe(struct heap *h); /* the nodes are not looked at */
 bool heap_push(struct heap *h, struct heap_node *n, int64_t key);
 struct heap_node *heap_first(const struct heap *h); /* NULL = empty */
 void heap_remove(struct heap *h, struct heap_node *n); /* not in: nothing */

@@ -43,7 +43,10 @@ bool bytes_to_u64(struct bytes a, uint64_t *out);
 /* Copies into dst with a NUL, cut to size; returns dst. */
 char *bytes_text(struct bytes a, char *dst, size_t size);
 
-/* Arena: many small pieces, one free.  budget = most octets it may hold. */
+/*
+ * Arena: many small pieces, one free.  budget = most octets of pieces, each
+ * rounded up to 16; what lies unused between them is at most a third more.
+ */
 struct arena;
 struct arena *arena_new(size_t budget); /* aborts without memory */
 void arena_free(struct arena *a);	/* NULL is allowed */
@@ -91,6 +94,16 @@ void mem_wipe(void *p, size_t n);
 bool mem_same_secret(const void *a, const void *b, size_t n);
 /* n octets of the system's random source (getrandom); aborts on failure. */
 void mem_random(void *p, size_t n);
+
+/*
+ * Keyed hash (SipHash-2-4): who does not know the key cannot choose
+ * collisions.
+ */
+struct mem_hash_key {
+	uint64_t k[2];
+};
+void mem_hash_key_init(struct mem_hash_key *k); /* random */
+uint64_t mem_hash(const struct mem_hash_key *k, struct bytes b);
 
 /* Text forms used in several places; out has a NUL. */
 void hex_encode(const void *p, size_t n, char *out /* 2n + 1 */);

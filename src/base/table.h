@@ -19,7 +19,8 @@ struct table *table_new(size_t entries_max);
 void table_free(struct table *t); /* values are not touched */
 size_t table_count(const struct table *t);
 void *table_get(const struct table *t, struct bytes key);
-bool table_put(struct table *t, struct bytes key, void *value); /* replaces */
+/* Replaces; value is not NULL. */
+bool table_put(struct table *t, struct bytes key, void *value);
 void *table_take(struct table *t, struct bytes key); /* NULL = not there */
 /* Walks all; fn may take the entry it is given, nothing else. */
 void table_each(struct table *t,
