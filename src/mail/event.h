@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "mail/classify.h"
+#include "mail/message.h"
 #include "mail/msgid.h"
 
 /* Numbers are kept in the store: never reorder. */
@@ -62,10 +63,6 @@ struct event_recipient {
 	struct bytes diagnostic; /* "smtp; 550 5.1.1 user unknown" */
 };
 
-struct event_tag { /* one name may stand several times: more values */
-	struct bytes name, value;
-};
-
 struct event_topic { /* preference of one topic */
 	struct bytes name;
 	bool	     opt_in;
@@ -83,7 +80,7 @@ struct event_preferences {
 struct event_tracking { /* Open, Click */
 	struct bytes		ip, user_agent;
 	struct bytes		link;	   /* Click */
-	const struct event_tag *link_tags; /* Click */
+	const struct message_tag *link_tags; /* Click */
 	size_t			link_tag_count;
 };
 struct event_failure { /* Rendering Failure */
@@ -142,7 +139,7 @@ struct event_mail {
 	 * in the order shown: the automatic ones ("ses:...") that hold for
 	 * the message first; the outgoing ones come from the event
 	 */
-	const struct event_tag *tags;
+	const struct message_tag *tags;
 	size_t			tag_count;
 	/* identity notifications and extensions */
 	struct bytes source_ip, caller;
