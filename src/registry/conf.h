@@ -267,6 +267,7 @@ struct conf {
 	struct {
 		/* what is in force: sorted, lower case, with the dot */
 		struct conf_list blocked_extensions;
+		struct conf_list blocked_words; /* as given */
 	} attachments;
 	struct {
 		struct conf_addrs servers; /* n == 0: the system's */
@@ -384,8 +385,8 @@ struct conf {
 	size_t			 certificate_count;
 	struct conf_route	*routes;
 	size_t			 route_count;
-	struct conf_tls_rule	*tls_rules;
-	size_t			 tls_rule_count;
+	struct conf_tls_rule	*tls_policies;
+	size_t			 tls_policy_count;
 	struct conf_dest	*dests;
 	size_t			 dest_count;
 	struct conf_provider	*providers; /* built-in ones included */
