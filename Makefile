@@ -35,7 +35,7 @@ net_MODULES = resolver stream tls
 mail_MODULES = address classify event framing header message mime msgid \
 	report smtp
 store_MODULES = db pack record spool spool_read spool_write
-registry_MODULES = account cidr conf conf_apply conf_check conf_parse conf_show \
+registry_MODULES = account book cidr conf conf_parse conf_table credential \
 	conf_table conf_value credential identity identity_check quota book
 submission_MODULES = admission listener notice receive session \
 	session_command session_data signer

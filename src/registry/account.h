@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account.h - tenants: state, sandbox or production, allowances, contacts.
+ * Use:    account_get(t, id, &a, &e); change it; account_put(t, &a, &e).
+ * Owner:  struct account is plain data, the caller's.
+ * Thread: that of the transaction.
+ * Fails:  1 found, 0 not there, -1 and *e (store).
+ */
+#ifndef REGISTRY_ACCOUNT_H
+#define REGISTRY_ACCOUNT_H
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "mail/message.h"
+#include "registry/book.h"
+
+enum account_enforcement { ACCOUNT_HEALTHY, ACCOUNT_PROBATION, ACCOUNT_SHUTDOWN };
+/* how Date, Message-ID and Received are treated; DEFAULT = next level */
+enum header_rule { RULE_DEFAULT, RULE_REWRITE, RULE_PRESERVE };
+enum received_rule {
+	RECEIVED_DEFAULT,
+	RECEIVED_ANONYMOUS,
+	RECEIVED_FULL,
+	RECEIVED_NONE
+};
+enum { ACCOUNT_CONTACTS_MAX = 4, ACCOUNT_TEXT_MAX = 256 };
+
+struct account_overrides { /* of account and credential (9.4) */
+	enum header_rule   date, message_id;
+	enum received_rule received;
+};
+
+struct account {
+	char	    id[ACCOUNT_ID_SIZE];
+	char	    name[ACCOUNT_TEXT_MAX];
+	bool	    production;
+	bool	    sending_enabled; /* the account's own switch */
+	char	    pause_reason[ACCOUNT_TEXT_MAX];
+	enum account_enforcement enforcement;
+	struct wall created, updated;
+	struct wall closed; /* 0 = open; else data goes after 90 days */
+	double	    max_24h, rate; /* recipients; -1 = unlimited */
+	double	    burst;	   /* 0 = rule of quotas.md 4 */
+	bool	    marketing;	   /* MailType */
+	bool	    auto_warmup;
+	bool	    language_ja;
+	char	    website[ACCOUNT_TEXT_MAX], use_case[ACCOUNT_TEXT_MAX];
+	char	    contacts[ACCOUNT_CONTACTS_MAX][ACCOUNT_TEXT_MAX];
+	unsigned    contact_count;
+	bool	    suppress_bounce, suppress_complaint;
+	struct account_overrides overrides;
+	char	    attachments[1024]; /* blocked list; "" = installation's */
+};
+
+/* A new one in the sandbox with the given allowances; random id when id is
+ * "". */
+int account_create(struct db_txn *t, struct account *a, struct err *e);
+int account_get(struct db_txn *t, const char *id, struct account *out,
+    struct err *e);
+/* by id or by name (names are unique without case) */
+int account_find(struct db_txn *t, const char *id_or_name,
+    struct account *out, struct err *e);
+int account_put(struct db_txn *t, const struct account *a, struct err *e);
+int account_each(struct db_txn *t,
+    bool (*fn)(void *arg, const struct account *a), void *arg, struct err *e);
+bool account_may_send(const struct account *a); /* both conditions, open */
+bool account_id_is_valid(const char *id);
+const char *account_enforcement_to_text(enum account_enforcement x);
+
+#endif

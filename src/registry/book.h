@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * book.h - the store of what operators decide: state/.
+ *
+ * Use:    reading, from any thread:
+ *             t = book_read(b, &e); credential_find_key(t, ...); book_end(t);
+ *         writing: a job that runs inside one write transaction on the
+ *         book's own writer thread; done() comes to the asker's loop after
+ *         the commit (or its failure).
+ * Owner:  a job is lent until done(); done() frees it.
+ * Thread: book_write() from any loop; run() on the writer: it touches the
+ *         transaction and the job only.
+ * Fails:  book_write() false = feed full.  job->failed with job->err; the
+ *         transaction was aborted whole.
+ * The registers (account.h, credential.h, identity.h, source.h) take the
+ * transaction as first argument; db.h's errors apply: 1 found, 0 not, -1.
+ */
+#ifndef REGISTRY_BOOK_H
+#define REGISTRY_BOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/thread.h"
+#include "store/db.h"
+
+struct book;
+
+enum book_table {
+	BOOK_ACCOUNT,	 /* id */
+	BOOK_CREDENTIAL, /* account, lower-case user name */
+	BOOK_KEY,	 /* access key id */
+	BOOK_IDENTITY,	 /* account, normal name */
+	BOOK_DKIM_KEY,	 /* account, domain, 0, selector */
+	BOOK_SELECTOR,	 /* domain, 0, selector -> account */
+	BOOK_TOKEN,	 /* SHA-256 of a confirmation token -> identity */
+	BOOK_SOURCE,	 /* source address */
+	BOOK_CHECK,	 /* time of the next check, account, identity */
+	BOOK_TABLES
+};
+
+struct book *book_open(const char *dir, uint64_t map_bytes, struct err *e);
+int book_start(struct book *b, struct err *e);
+void book_stop(struct book *b);
+void book_close(struct book *b);
+
+struct db_txn *book_read(struct book *b, struct err *e);
+void book_end(struct db_txn *t);
+
+struct book_job {
+	struct loop *asker;
+	int (*run)(struct book_job *j, struct db_txn *t); /* 0, or -1: abort */
+	void (*done)(void *job, void *unused); /* on asker */
+	bool	   failed;
+	struct err err;
+};
+bool book_write(struct book *b, struct book_job *j);
+/* Before the threads run (init, start-up, tests): 0 / -1. */
+int book_write_now(struct book *b, struct book_job *j);
+
+/* Region the store was made for, and the installation's random key (32
+ * octets) of Feedback-ID: made at the first open. */
+int book_region(struct db_txn *t, char out[33], struct err *e); /* 1, 0, -1 */
+int book_set_region(struct db_txn *t, const char *region, struct err *e);
+int book_feedback_key(struct db_txn *t, unsigned char out[32], struct err *e);
+int book_figures(struct book *b, struct db_figures *out, struct err *e);
+int book_backup(struct book *b, const char *dir, struct err *e);
+/* Grows with each commit: caches compare it. */
+uint64_t book_version(const struct book *b);
+
+#endif

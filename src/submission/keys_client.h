@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keys_client.h - relay's side of the keys process: one for each loop that
+ * asks (submission loops, main).
+ *
+ * Use:    k = keys_client_new(loop, fd, &e);
+ *         keys_client_sign(k, &request, on_answer, arg): the answer comes
+ *         exactly once, never from inside the call.
+ *         keys_client_replace(k, fd): a new keys process; what was out is
+ *         sent once more.
+ * Owner:  the wiring; keys_client_free() answers what is out with FAILED.
+ * Thread: the loop's.
+ * Fails:  KEYS_FAILED with a reason; KEYS_DOWN when no answer came within 5 s
+ *         of the request (451).  To UNKNOWN the sealed key is sent and the
+ *         request asked again, inside this module.
+ * The protocol is in daemon/keys_proto.h; see architecture.md 2.
+ */
+#ifndef SUBMISSION_KEYS_CLIENT_H
+#define SUBMISSION_KEYS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+struct keys_client;
+
+enum keys_result { KEYS_OK, KEYS_FAILED, KEYS_DOWN };
+enum { KEYS_SIGNATURE_MAX = 512, KEYS_PUBLIC_MAX = 600, KEYS_SEALED_MAX = 2600 };
+
+struct keys_answer {
+	enum keys_result result;
+	char	      reason[128];	     /* of FAILED and DOWN */
+	unsigned char signature[KEYS_SIGNATURE_MAX]; /* of sign */
+	size_t	      signature_n;
+	unsigned char public_key[KEYS_PUBLIC_MAX]; /* of make and import */
+	size_t	      public_n;
+	unsigned char sealed[KEYS_SEALED_MAX];
+	size_t	      sealed_n;
+	unsigned      bits;
+};
+typedef void keys_fn(void *arg, const struct keys_answer *a);
+
+struct keys_client *keys_client_new(struct loop *l, int fd, struct err *e);
+void keys_client_replace(struct keys_client *k, int fd);
+void keys_client_free(struct keys_client *k);
+
+/* Signs a 32 octet digest (rsa-sha256: PKCS#1 v1.5).  The key is named by
+ * domain and selector; sealed is lent until the answer. */
+struct keys_sign {
+	const char   *domain, *selector;
+	unsigned char digest[32];
+	struct bytes  sealed;
+};
+uint64_t keys_client_sign(struct keys_client *k, const struct keys_sign *r,
+    keys_fn *fn, void *arg);
+/* The operator's key (dkim.operator_key) is known to keys by itself. */
+uint64_t keys_client_sign_operator(struct keys_client *k,
+    const unsigned char digest[32], keys_fn *fn, void *arg);
+uint64_t keys_client_make(struct keys_client *k, const char *domain,
+    const char *selector, unsigned bits, keys_fn *fn, void *arg);
+/* fd: the key file as the operator handed it over, passed on unread. */
+struct keys_import {
+	const char *domain, *selector;
+	unsigned    min_bits, max_bits;
+	int	    fd; /* taken over */
+};
+uint64_t keys_client_import(struct keys_client *k,
+    const struct keys_import *r, keys_fn *fn, void *arg);
+/* Writes the private key as PEM into fd (a pipe), taken over. */
+uint64_t keys_client_export(struct keys_client *k, const struct keys_sign *r,
+    int fd, keys_fn *fn, void *arg);
+/* Forgets an answer that nobody waits for any more. */
+void keys_client_cancel(struct keys_client *k, uint64_t ticket);
+
+#endif
