@@ -29,27 +29,11 @@ autoconf:
 	autoheader
 	autoconf
 
-# -- modules, a list per folder, in the order of the layers ----------------
-base_MODULES = clock err heap log mem process table tally thread
-net_MODULES = resolver stream tls
-mail_MODULES = address classify event framing header message mime msgid \
-	report smtp
-store_MODULES = db pack record spool spool_read spool_write
-registry_MODULES = account book cidr conf conf_parse conf_table credential \
-	conf_table conf_value credential identity identity_check quota book
-submission_MODULES = admission listener notice receive session \
-	session_command session_data signer
-delivery_MODULES = egress outcome route scheduler simulator site transport \
-	transport_tls
-reporting_MODULES = feedback publisher verification
-daemon_MODULES = audit control control_account control_identity \
-	control_queue keys keys_client master metrics posthornd relay verifier
-tools_MODULES = posthornctl sendmail
+# -- modules: every .c file of a layer is one ----------------------------
 # keys.c and verifier.c speak only to their channels; libraries of their own
 LAYERS = base net mail store registry submission delivery reporting daemon
 
-# Only what is there is built: modules are listed before they are written.
-src_of = $(wildcard $(addprefix src/$(1)/,$(addsuffix .c,$($(1)_MODULES))))
+src_of = $(sort $(wildcard src/$(1)/*.c))
 obj_of = $(patsubst src/%.c,$(O)/%.o,$(call src_of,$(1)))
 lib_of = $(O)/lib$(1).a
 PROGRAM_MAINS = src/daemon/posthornd.c
