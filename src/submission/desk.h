@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * desk.h - where mail is handed in: all that the sessions of one submission
+ * loop share, and the door for mail that posthorn makes itself.
+ *
+ * Use:    d = desk_new(&setup, &e); desk_listen(d, listener, fd, &e);
+ *         desk_reload(d, conf, tls) on the desk's loop; desk_shut(d, ...).
+ * Owner:  the wiring; desk_free() after the loop was joined.
+ * Thread: the loop's, but for desk_post_notice() and the figures: any.
+ * Fails:  desk_new() and desk_listen() with *e; later trouble is answered to
+ *         the client and logged.
+ * Parts:  listener.c accepts and applies per-client limits, session.c holds
+ *         the conversation, admission.c decides, receive.c takes the content
+ *         and closes the message, signer.c signs, notice.c is the door for
+ *         mail without session.
+ */
+#ifndef SUBMISSION_DESK_H
+#define SUBMISSION_DESK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/meter.h"
+#include "base/tally.h"
+#include "base/thread.h"
+#include "net/tls.h"
+#include "registry/book.h"
+#include "registry/conf.h"
+#include "store/spool.h"
+
+struct desk;
+struct keys_client;
+
+/* TLS contexts of this snapshot: one a listener, in the order of
+ * conf->listeners; NULL where no certificate is loaded. Counted as a whole. */
+struct desk_tls {
+	_Atomic unsigned    refs;
+	size_t		    count;
+	struct tls_server **v;
+};
+struct desk_tls *desk_tls_new(size_t count);
+struct desk_tls *desk_tls_ref(struct desk_tls *t);
+void desk_tls_unref(struct desk_tls *t);
+
+/* Figures of all desks together (events.md 11), shared by the wiring. */
+enum { DESK_AUTH_REASONS = 16, DESK_LISTENERS_MAX = 64 };
+struct desk_meters {
+	struct meter connections[DESK_LISTENERS_MAX]; /* open now */
+	struct meter connections_total[DESK_LISTENERS_MAX];
+	struct meter auth_ok, auth_failed[DESK_AUTH_REASONS];
+	struct meter accepted, refused, throttled; /* messages */
+	struct meter throttled_rate, throttled_daily, throttled_overload;
+	struct meter submitted_octets, recipients;
+	struct meter dkim_ok, dkim_error, dkim_disabled, dkim_no_identity;
+	struct meter dkim_not_verified, dkim_client;
+	struct meter_histogram accept_seconds, sign_seconds;
+};
+void desk_meters_init(struct desk_meters *m);
+
+struct desk_setup {
+	struct loop	   *loop;
+	struct spool	   *spool;
+	struct book	   *book;
+	struct tally	   *tally; /* shared by all desks */
+	struct keys_client *keys;  /* of this loop */
+	struct conf	   *conf;  /* a reference is taken */
+	struct desk_tls	   *tls;   /* a reference is taken */
+	struct desk_meters *meters;
+	/* Warnings that become mail by the reporting loop (quota 80/100 %,
+	 * credential attack): posted there; may be NULL. */
+	void (*on_warning)(void *arg, const char *account, const char *what,
+	    const char *text);
+	void *on_warning_arg;
+	/* An authenticated key was used (LastUsed, at most once per 60 s). */
+	void (*on_used)(void *arg, const char *key_id, const char *ip,
+	    const char *listener, struct wall when);
+	void *on_used_arg;
+};
+struct desk *desk_new(const struct desk_setup *s, struct err *e);
+void desk_free(struct desk *d);
+/* index: place in conf->listeners; fd stays the caller's. */
+int desk_listen(struct desk *d, size_t index, int fd, struct err *e);
+/* Sessions go on under the snapshot they began with (credentials are read
+ * anew at each decision). */
+void desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls);
+/* Listeners close at once; sessions without transaction get 421; the others
+ * may finish within grace_ms; on_idle(arg, NULL) when all have gone. */
+void desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg);
+size_t desk_session_count(const struct desk *d);
+
+/*
+ * Mail made by posthorn: DSNs, verification mail, notices.  The desk closes,
+ * signs and submits it as class system, without session, quota or policy.
+ * done(arg, result) comes on asker.  false = the desk's feed is full.
+ */
+struct notice {
+	struct loop *asker;
+	void (*done)(void *notice, void *unused); /* frees it */
+	char	     account[ACCOUNT_ID_SIZE];	  /* for the log; may be "" */
+	char	     to[321];
+	struct buf   text; /* header section, empty line, body; CRLF */
+	const char  *cursor; /* moved in the same transaction; NULL = none */
+	uint64_t     cursor_to;
+	void	    *context;
+	enum receipt_result result;
+	struct msgid id;
+};
+bool desk_post_notice(struct desk *d, struct notice *n);
+
+/*
+ * posthornctl send: text is a whole message; goes through all checks of a
+ * submission with the principal root. done(arg) on asker with the reply.
+ */
+struct desk_injection {
+	struct loop *asker;
+	void (*done)(void *injection, void *unused); /* frees it */
+	char	     account[ACCOUNT_ID_SIZE];
+	char	     from[321];
+	char	   (*to)[321];
+	unsigned     to_count;
+	struct buf   text;
+	void	    *context;
+	unsigned     code; /* of the reply */
+	char	     reply[513];
+};
+bool desk_inject(struct desk *d, struct desk_injection *i);
+
+#endif
