@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * verifier.h - the verifier process: answers DNS checks of identities.
+ *
+ * Use:    verifier_run(channel_fd, &setup) is the main of the child: a loop,
+ *         a channel to relay, a resolver.  Each message is a job of
+ *         registry/verify_job.h, each answer a result with its ticket.
+ *         Tests use verifier_open() on a loop of their own.
+ * Owner:  the descriptor is taken over; the setup is borrowed during run.
+ * Thread: the loop's.
+ * Fails:  returns the exit status: 0 when relay closed the channel, 1 when
+ *         it could not start (logged).  A job that cannot be read or does
+ *         not fit (VERIFIER_JOBS_MAX at once) is answered DNS_ERROR or, when
+ *         it has no ticket, dropped.
+ * With job.authoritative the zone's own name servers are found (NS, walking
+ * up) and asked on port 53; where that fails the configured resolver
+ * answers.  Name servers at private addresses are only asked with
+ * allow_private.
+ * A sandbox must let /dev/urandom and /etc/resolv.conf be read (c-ares).
+ */
+#ifndef DAEMON_VERIFIER_H
+#define DAEMON_VERIFIER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/thread.h"
+#include "net/resolver.h"
+
+struct verifier;
+
+enum { VERIFIER_JOBS_MAX = 256 };
+
+struct verifier_setup {
+	struct resolver_setup resolver; /* dns.servers, timeout, tries */
+	bool	 allow_private;	 /* name servers at private addresses too */
+	uint16_t authority_port; /* of the zones' servers; 0 = 53 */
+};
+
+int verifier_run(int channel_fd, const struct verifier_setup *s);
+
+/* on_gone(arg): the other end closed the channel; may be NULL. */
+struct verifier *verifier_open(struct loop *l, int channel_fd,
+    const struct verifier_setup *s, void (*on_gone)(void *arg), void *arg,
+    struct err *e);
+void verifier_close(struct verifier *v);
+
+#endif
