@@ -58,9 +58,10 @@ void spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
     int64_t index_keep_ms, int64_t tail_keep_ms); /* reload; any thread */
 
 /* -- wiring, before spool_start() ------------------------------------- */
-/* What has become due at once: a batch per commit, the receiver frees it
- * with mem_free().  When the feed is full the batch is dropped and
- * spool_took_missed() says true once: read the due table then. */
+/* What has become due at once (new envelopes, CHANGE_RETRY, the last hold
+ * released): a batch per commit, the receiver frees it with mem_free().  When
+ * the feed is full the batch is dropped and spool_took_missed() says true
+ * once: read the due table then. */
 struct arrival {
 	struct msgid id;
 	unsigned     n;	   /* envelope index */
@@ -150,7 +151,8 @@ enum change_kind {
 	CHANGE_MOVE,	/* due time moves to .next; no attempt was made */
 	CHANGE_HOLD,	/* under .held_by, until released */
 	CHANGE_RELEASE, /* removes .held_by; due at once when none is left */
-	CHANGE_RETRY	/* due now (not while held) */
+	CHANGE_RETRY,	/* due now (not while held) */
+	CHANGE_EVENT	/* only the event: there is no envelope (any more) */
 };
 enum { HELD_ACCOUNT = 1, HELD_CONFIG_SET = 2, HELD_OPERATOR = 4 };
 struct change_item {
@@ -167,7 +169,9 @@ struct change_item {
 	struct bytes	 last_source_ip;
 	struct bytes	 last_stage;	 /* "rcpt" ... */
 	uint32_t	 flags;	     /* delivery's own bits, kept in the row */
-	const struct event *event;   /* NULL = none */
+	/* NULL = none.  Written with the envelope's change in one commit; not
+	 * written when the envelope is not there (CHANGE_EVENT: always). */
+	const struct event *event;
 	bool		 found;	     /* receipt: the envelope was there */
 };
 struct change {
@@ -178,7 +182,7 @@ struct change {
 	struct arena *arena; /* the owner's; holds the items' bytes */
 	struct change_item *items;
 	size_t	     count;
-	/* an event without envelope change (sequence order), or a cursor */
+	/* a cursor to move in the same transaction; NULL = none */
 	const char  *cursor;
 	uint64_t     cursor_to;
 	enum receipt_result result; /* OK or DOWN */
@@ -249,8 +253,13 @@ ptrdiff_t spool_read_content(struct spool *s, const struct message_row *m,
 /* Touches the pages of a content (for workers; blocks on the disk). */
 void spool_warm(struct spool *s, uint64_t content);
 
-/* The due table from (after, id, n) on, at most max rows with due <= until;
- * fn false = enough.  Held ones are not shown. */
+/*
+ * Walks copy a window out, end their transaction and then call fn (false =
+ * enough); they return the number of rows shown, or -1.  after = the last
+ * row that is already known, NULL = from the beginning.
+ */
+/* The due table after a key, at most max rows with due <= until.  Held ones
+ * are not shown. */
 struct due_key {
 	struct wall  due;
 	struct msgid id;
@@ -264,7 +273,8 @@ int spool_scan_held(struct spool *s, const struct due_key *after, size_t max,
     bool (*fn)(void *arg, const struct arrival *a, uint8_t held_by,
 	struct wall expires),
     void *arg, struct err *e);
-/* All envelopes in order of id, from (id, n) on: for queue list. */
+/* All envelopes in order of id, from (id, n) on, that one included (NULL =
+ * all): for queue list. */
 int spool_scan_recipients(struct spool *s, const struct msgid *from,
     unsigned from_n, size_t max,
     bool (*fn)(void *arg, const struct recipient_row *r), void *arg,
@@ -276,10 +286,12 @@ int spool_scan_events(struct spool *s, uint64_t after, size_t max,
 uint64_t spool_first_event_since(struct spool *s, struct wall since);
 /* Cursor of a reader of events; 0 when it was never moved. */
 uint64_t spool_cursor(struct spool *s, const char *name);
+/* 0 = on its way to the writer; -1 = its feed is full. */
 int spool_move_cursor(struct spool *s, const char *name, uint64_t to);
 
 /* -- counters inside the transaction (quota), and outside for showing ---- */
-/* key: scope; minute buckets. Adds in the writer's transaction. */
+/* key: scope (1 to 200 octets, none of them 0); minute buckets, kept 1,441
+ * minutes.  Adds in the writer's transaction. */
 int spool_counter_add(struct spool_txn *t, struct bytes scope,
     int64_t minute, int64_t d, struct err *e);
 /* Sum over minutes from..to (inclusive). */
@@ -287,9 +299,14 @@ int spool_counter_sum(struct spool_txn *t, struct bytes scope, int64_t from,
     int64_t to, int64_t *sum, struct err *e);
 int spool_counter_read(struct spool *s, struct bytes scope, int64_t from,
     int64_t to, int64_t *sum, struct err *e); /* any thread */
-/* Newest minute seen in a scope (a clock that runs back counts there). */
+/* Newest minute seen in a scope (a clock that runs back counts there).
+ * 1 = found, 0 = nothing was ever counted, -1 = error. */
 int spool_counter_newest(struct spool_txn *t, struct bytes scope,
     int64_t *minute, struct err *e);
+/* Any thread: sum over the width minutes that end at now or at the newest
+ * minute of the scope, whichever is later. */
+int spool_counter_window(struct spool *s, struct bytes scope, int64_t now,
+    int64_t width, int64_t *sum, struct err *e);
 
 /* -- figures -------------------------------------------------------------- */
 struct spool_figures {
