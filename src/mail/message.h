@@ -115,7 +115,8 @@ bool message_set(struct message *m, struct bytes *field, struct bytes value);
 bool message_add_tag(struct message *m, struct bytes name, struct bytes value);
 /* Appends to the body in memory; false = no memory. */
 bool message_add_body(struct message *m, struct bytes b);
-/* Takes the full chunks off the front (for staging); NULL = none. */
+/* Takes the full chunks off the front (for staging); NULL = none.  When they
+ * are laid down the caller adds their octets to body_staged. */
 struct chunk *message_take_full(struct message *m);
 void chunk_free_all(struct chunk *c);
 size_t message_memory(const struct message *m); /* octets of chunks held */
