@@ -12,6 +12,8 @@
  *         loop_start(l, &e) (own thread) or loop_run(l) (this thread).
  *         Other threads: loop_post(l, fn, ctx, load).
  *         loop_stop(l); loop_join(l); loop_free(l).
+ *         What was posted before the stop still runs; what is posted after
+ *         the last pass does not.  loop_new() ignores SIGPIPE.
  * Owner:  the maker frees a loop, after all that lives on it is closed.
  * Thread: loop_post, loop_stop from any thread; all else on the loop's own
  *         thread, or before it has been started / after it was joined.
@@ -23,6 +25,7 @@
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,7 +74,11 @@ void loop_on_pass_end(struct loop *l, loop_fn *fn, void *ctx);
 /* Nothing is freed inside its own callback: free_fn(p) after this pass. */
 void loop_reap(struct loop *l, void (*free_fn)(void *), void *p);
 
-/* Timers: embedded; the owner clears it before its storage goes. */
+/*
+ * Timers: embedded, not to be moved in memory; the owner clears it before
+ * its storage goes.  A timer runs once, in a pass whose loop_now() is at
+ * least that of the setting plus after_ms; set from a timer, in a later pass.
+ */
 struct timer {
 	struct loop *loop;
 	loop_fn	    *fn; /* fn(arg, NULL) */
@@ -88,7 +95,7 @@ enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 struct watch;
 typedef void watch_fn(void *arg, int fd, int what);
 struct watch *watch_open(struct loop *l, int fd, int what, watch_fn *fn,
-    void *arg);
+    void *arg); /* NULL = not a descriptor that can be watched */
 void watch_change(struct watch *w, int what); /* 0 = paused */
 void watch_close(struct watch *w); /* not the descriptor; NULL is allowed */
 
@@ -114,6 +121,10 @@ struct job {
 struct workers *workers_new(unsigned threads, size_t queue_max,
     struct err *e);
 bool workers_post(struct workers *w, struct job *j);
-void workers_free(struct workers *w); /* waits for running jobs */
+void workers_free(struct workers *w); /* after all jobs, queued ones too */
+
+/* A thread with all signals blocked, for base only: 0 or an errno value. */
+int thread_create(pthread_t *t, const char *name, void *(*run)(void *),
+    void *arg);
 
 #endif
