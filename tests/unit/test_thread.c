@@ -321,7 +321,7 @@ thread_timers_ring_in_time(void **state)
 		timer_init(&rings[i].t, l,
 		    i == 1 ? on_zero : i == 3 || i == 4 ? on_rival : on_ring,
 		    &rings[i]);
-	ring_set(&rings[0], 20);
+	ring_set(&rings[0], 3);
 	ring_set(&rings[1], -5);
 	ring_set(&rings[2], 5);
 	ring_set(&rings[2], 30); /* later */
@@ -415,8 +415,21 @@ on_signal(void *arg, void *signo)
 }
 
 static void
+look_at_mask(void *ctx, void *load)
+{
+	sigset_t mask;
+
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
+	assert_true(sigismember(&mask, SIGTERM));
+	assert_true(sigismember(&mask, SIGUSR1));
+	*(bool *)load = true;
+	loop_stop(ctx);
+}
+
+static void
 thread_hears_signals(void **state)
 {
+	bool	     has_looked = false;
 	struct loop *main_loop = new_loop("main", 8);
 	struct loop *other = new_loop("other", 8);
 	struct err   e;
@@ -429,8 +442,9 @@ thread_hears_signals(void **state)
 	assert_int_equal(loop_start(other, &e), 0);
 	kill(getpid(), SIGUSR1); /* other has it blocked */
 	loop_run(main_loop);
-	loop_stop(other);
+	assert_true(loop_post(other, look_at_mask, other, &has_looked));
 	loop_join(other);
+	assert_true(has_looked);
 	loop_free(other);
 	loop_free(main_loop);
 }
@@ -534,6 +548,7 @@ thread_workers_answer(void **state)
 {
 	struct office o = { 0 };
 	struct err    e;
+	int	      i;
 
 	(void)state;
 	o.l = new_loop("office", QUEUE + 2);
@@ -548,6 +563,8 @@ thread_workers_answer(void **state)
 	workers_free(o.w);
 	workers_free(NULL);
 	assert_int_equal(loop_feed_depth(o.l), 0);
+	for (i = 0; i < QUEUE + 2; i++) /* no place is lost */
+		assert_true(loop_reserve(o.l));
 	loop_free(o.l);
 }
 
