@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * master.h - the first process: binds sockets, starts the children, restarts
+ * those that die, reloads, ends them in order.
+ *
+ * Use:    return master_run(&options) from main(); its value is the exit
+ *         status: 0 ended in order, 1 could not start (said on stderr).
+ * Owner:  the options are the caller's and stay until it returns.
+ * Thread: one; it never talks to the network and never parses what peers
+ *         send.
+ * Fails:  at start with a text on standard error; a child that dies later is
+ *         started again with back-off (0.1 s doubling to 10 s).
+ * Only the master opens what an unprivileged process may not read; it hands
+ * descriptors down (daemon/child_proto.h).
+ */
+#ifndef DAEMON_MASTER_H
+#define DAEMON_MASTER_H
+
+#include <stdbool.h>
+
+struct master_options {
+	const char *conf_path;
+	const char *program; /* path of the executable, for the children */
+	bool	    allow_volatile;	/* store on tmpfs */
+	bool	    accept_region_change;
+};
+int master_run(const struct master_options *o);
+
+#endif

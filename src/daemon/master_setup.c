@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: ISC */
+#include "daemon/master_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/stream.h"
+
+static const char *const child_names[CHILDREN] = { "keys", "verifier",
+	"relay" };
+
+const char *
+child_name_to_text(enum child_name n)
+{
+	return child_names[n];
+}
+
+int
+master_find_users(struct master *m, struct err *e)
+{
+	const struct conf *c = m->conf;
+
+	m->root = geteuid() == 0;
+	if (!m->root)
+		return 0;
+	if (process_user_find(c->server.keys_user, NULL, &m->users[CHILD_KEYS],
+		e) != 0 ||
+	    process_user_find(c->server.verifier_user, NULL,
+		&m->users[CHILD_VERIFIER], e) != 0 ||
+	    process_user_find(c->server.user, c->server.group,
+		&m->users[CHILD_RELAY], e) != 0)
+		return err_wrap(e, "started as root");
+	return 0;
+}
+
+/* Makes a folder and those above it; the last one belongs to the relay. */
+static int
+master_make_dir(struct master *m, const char *path, mode_t mode, struct err *e)
+{
+	char   part[1024];
+	size_t i, n = strlen(path);
+
+	if (n >= sizeof(part))
+		return err_set(e, "%s: path too long", path);
+	memcpy(part, path, n + 1);
+	for (i = 1; i <= n; i++) {
+		if (part[i] != '/' && part[i] != '\0')
+			continue;
+		part[i] = '\0';
+		if (mkdir(part, i == n ? mode : 0755) == 0) {
+			if (i == n && m->root &&
+			    chown(part, m->users[CHILD_RELAY].uid,
+				m->users[CHILD_RELAY].gid) != 0)
+				return err_sys(e, "chown %s", part);
+		} else if (errno != EEXIST)
+			return err_sys(e, "mkdir %s", part);
+		part[i] = path[i];
+	}
+	return 0;
+}
+
+/* The folder above a socket or a file. */
+static int
+master_make_parent(struct master *m, const char *path, struct err *e)
+{
+	char  part[1024];
+	char *slash;
+
+	if (strlen(path) >= sizeof(part))
+		return err_set(e, "%s: path too long", path);
+	strcpy(part, path);
+	slash = strrchr(part, '/');
+	if (slash == NULL || slash == part)
+		return 0;
+	*slash = '\0';
+	return master_make_dir(m, part, 0755, e);
+}
+
+int
+master_lock_store(struct master *m, struct err *e)
+{
+	const char   *dir = m->conf->store.dir;
+	char	      path[1100];
+	struct statfs fs;
+
+	if (master_make_dir(m, dir, 0700, e) != 0)
+		return -1;
+	if (statfs(dir, &fs) != 0)
+		return err_sys(e, "statfs %s", dir);
+	if (!m->options->allow_volatile &&
+	    (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
+		return err_set(e, "store.dir %s lies in memory (tmpfs): mail "
+		    "would not survive a power cut; give --allow-volatile to "
+		    "accept that", dir);
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (m->lock_fd < 0)
+		return err_sys(e, "open %s", path);
+	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(e, "posthornd is running (%s is locked)",
+			    path);
+		return err_sys(e, "lock %s", path);
+	}
+	return 0;
+}
+
+static int
+master_bind_one(struct master *m, const struct conf_addr *a, bool shared,
+    bool probe, struct sockaddr_storage *real, struct err *e)
+{
+	int fd;
+
+	if (a->family == AF_UNIX &&
+	    master_make_parent(m, a->u.un.sun_path, e) != 0)
+		return -1;
+	memset(real, 0, sizeof(*real));
+	memcpy(real, &a->u, a->length);
+	fd = stream_bind(real, a->length, shared, probe, e);
+	if (fd >= 0 && a->family == AF_UNIX &&
+	    chmod(a->u.un.sun_path, 0666) != 0) {
+		close(fd);
+		return err_sys(e, "chmod %s", a->u.un.sun_path);
+	}
+	return fd;
+}
+
+/* One socket a loop; with port 0 the first one chooses for the others. */
+static int
+master_bind_address(struct master *m, unsigned listener, unsigned address,
+    const struct conf_addr *a, struct err *e)
+{
+	struct sockaddr_storage real;
+	struct conf_addr	again = *a;
+	unsigned loops = a->family == AF_UNIX ? 1 : m->conf->server.threads;
+	unsigned loop;
+	char	 text[STREAM_ADDR_MAX + 48];
+	int	 fd;
+
+	for (loop = 0; loop < loops; loop++) {
+		if (m->bound_count == BOUND_MAX)
+			return err_set(e, "too many listening sockets");
+		fd = master_bind_one(m, &again, a->family != AF_UNIX,
+		    loop == 0, &real, e);
+		if (fd < 0)
+			return err_wrap(e, "listener %s",
+			    m->conf->listeners[listener].name);
+		memcpy(&again.u, &real, a->length);
+		m->bound[m->bound_count].index =
+		    child_listen_index(listener, address, loop);
+		if (a->family == AF_UNIX)
+			snprintf(m->bound[m->bound_count].path,
+			    sizeof(m->bound[0].path), "%s", a->u.un.sun_path);
+		m->bound[m->bound_count++].fd = fd;
+	}
+	log_info("listening", "listener=%s address=%s",
+	    m->conf->listeners[listener].name,
+	    sockaddr_text((struct sockaddr *)&real, true, text));
+	return 0;
+}
+
+static int
+master_bind_control(struct master *m, struct err *e)
+{
+	struct conf_addr	a = { .family = AF_UNIX,
+			   .length = sizeof(struct sockaddr_un) };
+	struct sockaddr_storage real;
+	const char *path = m->conf->server.control_socket;
+	char	    text[STREAM_ADDR_MAX + 48];
+
+	if (strlen(path) >= sizeof(a.u.un.sun_path))
+		return err_set(e, "server.control_socket: path too long");
+	a.u.un.sun_family = AF_UNIX;
+	strcpy(a.u.un.sun_path, path);
+	m->control_fd = master_bind_one(m, &a, false, true, &real, e);
+	if (m->control_fd < 0)
+		return err_wrap(e, "control socket");
+	strcpy(m->control_path, path);
+	if (m->conf->metrics.listen.family == AF_UNSPEC)
+		return 0;
+	m->metrics_fd = master_bind_one(m, &m->conf->metrics.listen, false,
+	    true, &real, e);
+	if (m->metrics_fd < 0)
+		return err_wrap(e, "metrics.listen");
+	log_info("listening", "listener=metrics address=%s",
+	    sockaddr_text((struct sockaddr *)&real, true, text));
+	return 0;
+}
+
+int
+master_bind(struct master *m, struct err *e)
+{
+	const struct conf_listener *l;
+	unsigned		    i, j;
+
+	for (i = 0; i < m->conf->listener_count; i++) {
+		l = &m->conf->listeners[i];
+		if (!l->enabled)
+			continue;
+		for (j = 0; j < l->addresses.n; j++)
+			if (master_bind_address(m, i, j, &l->addresses.v[j],
+				e) != 0)
+				return -1;
+	}
+	return master_bind_control(m, e);
+}
+
+void
+master_unbind(struct master *m)
+{
+	unsigned i;
+
+	for (i = 0; i < m->bound_count; i++) {
+		close(m->bound[i].fd);
+		if (m->bound[i].path[0] != '\0')
+			unlink(m->bound[i].path);
+	}
+	m->bound_count = 0;
+	if (m->control_fd >= 0)
+		close(m->control_fd);
+	if (m->control_path[0] != '\0')
+		unlink(m->control_path);
+	if (m->metrics_fd >= 0)
+		close(m->metrics_fd);
+	m->control_fd = m->metrics_fd = -1;
+}
+
+/* Names are looked up here and handed down: relay never asks NSS. */
+static bool
+master_find_id(void *arg, bool is_group, const char *name, uint32_t *id)
+{
+	struct master	   *m = arg;
+	struct process_user u;
+	struct named_id	   *n;
+	struct err	    e;
+	bool		    found;
+
+	found = process_user_find(is_group ? NULL : name,
+		    is_group ? name : NULL, &u, &e) == 0;
+	*id = !found ? 0 : is_group ? u.gid : u.uid;
+	if (m->id_count < NAMED_IDS_MAX && strlen(name) < sizeof(n->name)) {
+		n = &m->ids[m->id_count++];
+		n->is_group = is_group;
+		n->found = found;
+		strcpy(n->name, name);
+		n->id = *id;
+	}
+	return found;
+}
+
+struct conf *
+master_load(struct master *m, struct buf *text)
+{
+	struct conf_opener opener = { .find_id = master_find_id, .arg = m };
+	struct conf_errors errors;
+	struct conf	  *c;
+	size_t		   i;
+
+	m->id_count = 0;
+	conf_errors_init(&errors);
+	c = conf_load(m->options->conf_path, &opener, &errors);
+	for (i = 0; i < errors.n; i++)
+		buf_printf(text, "%s%s\n",
+		    errors.v[i].is_warning ? "warning: " : "",
+		    errors.v[i].text);
+	conf_errors_wipe(&errors);
+	return c;
+}
+
+static void
+master_send_path(struct child *c, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0) {
+		log_warn("file-unreadable", "path=%s reason=\"%s\"", path,
+		    strerror(errno));
+		return;
+	}
+	if (!child_send(c->channel, CHILD_FILE, 0, bytes_of(path), fd))
+		close(fd);
+}
+
+static void
+master_on_source(void *arg, const char *path)
+{
+	master_send_path(arg, path);
+}
+
+/* Keys of signatures and the master key go to the keys process alone. */
+static void
+master_on_file(void *arg, enum conf_file_kind kind, const char *setting,
+    const char *path)
+{
+	struct child *c = arg;
+	bool	      secret = kind == CONF_FILE_MASTER_KEY ||
+	    kind == CONF_FILE_OPERATOR_KEY;
+
+	(void)setting;
+	if (secret == (c->name == CHILD_KEYS))
+		master_send_path(c, path);
+}
+
+static void
+master_send_append(struct master *m, struct child *c, enum child_kind kind,
+    const char *path)
+{
+	struct err e;
+	int	   fd = -1;
+
+	if (path[0] != '/')
+		return;
+	if (master_make_parent(m, path, &e) == 0)
+		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+			O_NOCTTY, 0640);
+	if (fd < 0) {
+		log_warn("file-unwritable", "path=%s reason=\"%s\"", path,
+		    strerror(errno));
+		return;
+	}
+	if (!child_send(c->channel, kind, 0, bytes_of(path), fd))
+		close(fd);
+}
+
+static void
+master_send_option(struct child *c, const char *name, const char *value)
+{
+	char text[1400];
+
+	snprintf(text, sizeof(text), "%s=%s", name, value);
+	child_send(c->channel, CHILD_OPTION, 0, bytes_of(text), -1);
+}
+
+void
+master_send_files(struct master *m, struct child *c)
+{
+	char	 text[80], name[80];
+	unsigned i;
+
+	master_send_option(c, "conf",
+	    m->options->conf_path != NULL ? m->options->conf_path : "");
+	if (m->options->accept_region_change)
+		master_send_option(c, "accept-region-change", "yes");
+	if (m->root) {
+		snprintf(text, sizeof(text), "%u:%u",
+		    (unsigned)m->users[c->name].uid,
+		    (unsigned)m->users[c->name].gid);
+		master_send_option(c, "user", text);
+	}
+	for (i = 0; i < m->id_count; i++) {
+		snprintf(name, sizeof(name), "%s.%s",
+		    m->ids[i].is_group ? "gid" : "uid", m->ids[i].name);
+		snprintf(text, sizeof(text), "%u", (unsigned)m->ids[i].id);
+		if (m->ids[i].found)
+			master_send_option(c, name, text);
+	}
+	master_send_append(m, c, CHILD_LOG, m->conf->log.target);
+	if (c->name == CHILD_RELAY)
+		master_send_append(m, c, CHILD_AUDIT, m->conf->audit.file);
+	conf_each_source(m->conf, master_on_source, c);
+	if (c->name != CHILD_VERIFIER)
+		conf_each_file(m->conf, master_on_file, c);
+}
+
+void
+master_send_sockets(struct master *m, struct child *c)
+{
+	unsigned i;
+	int	 fd;
+
+	for (i = 0; i < m->bound_count; i++) {
+		fd = fcntl(m->bound[i].fd, F_DUPFD_CLOEXEC, 0);
+		if (fd >= 0 && !child_send(c->channel, CHILD_LISTEN,
+			m->bound[i].index, BYTES(""), fd))
+			close(fd);
+	}
+	fd = fcntl(m->control_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 &&
+	    !child_send(c->channel, CHILD_CONTROL, 0, BYTES(""), fd))
+		close(fd);
+	if (m->metrics_fd < 0)
+		return;
+	fd = fcntl(m->metrics_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 &&
+	    !child_send(c->channel, CHILD_METRICS, 0, BYTES(""), fd))
+		close(fd);
+}
