@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * audit.h - who changed what: one JSON line for each changing command
+ * (admin-cli.md 13).
+ * Use:    a = audit_open(fd, region); audit_write(a, &record);
+ * Owner:  relay; the descriptor is taken over (replaced at reload).
+ * Thread: main.
+ * Fails:  a line that cannot be written is logged as an error; the command
+ *         itself goes on.
+ * Secrets, private keys and message content are shown as "***".
+ */
+#ifndef DAEMON_AUDIT_H
+#define DAEMON_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+struct audit;
+
+struct audit_record {
+	struct wall at;
+	const char *event_name; /* "CreateEmailIdentity" */
+	const char *account;	/* 12 digits, or "" */
+	uint32_t    uid;	/* of the caller; name may be NULL */
+	const char *user_name;
+	bool	    automatic; /* eventType Automatic */
+	struct bytes parameters; /* JSON object text, secrets replaced */
+	const char *error_code, *error_message; /* NULL = succeeded */
+};
+struct audit *audit_open(int fd, const char *region);
+void audit_reopen(struct audit *a, int fd);
+void audit_close(struct audit *a);
+void audit_write(struct audit *a, const struct audit_record *r);
+/* Lines of the file since a time, newest last, at most max; fn false ends. */
+int audit_read(struct audit *a, struct wall since, size_t max,
+    bool (*fn)(void *arg, struct bytes line), void *arg, struct err *e);
+
+#endif

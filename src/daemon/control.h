@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control.h - requests on the control socket, answered by the owner of the
+ * data.
+ *
+ * Wire:   a Unix stream socket.  A request is one JSON object on one line:
+ *         {"verb":"identity add","account":"123456789012" or null,
+ *         "args":{...},"dry_run":false}, at most 1 MiB, with at most four
+ *         descriptors passed along (key files).  Answers are JSON objects, a
+ *         line each: {"result":{...},"warnings":[...]} or
+ *         {"error":{"Code":"...","Message":"..."},"status":1}; a stream
+ *         (event tail) sends {"line":{...}} any number of times before.  The
+ *         verbs and their arguments are those of posthornctl(8).
+ * Rights: by the peer's uid and groups (admin-cli.md 1): operator, read-only,
+ *         send; everybody else is told "permission denied".
+ * Use:    c = control_new(relay, fd, &e); control_on_reload() when the master
+ *         has answered.
+ * Owner:  relay.
+ * Thread: main; commands that write are book jobs or changes and answer on
+ *         their receipt.
+ * Fails:  control_new() with *e.  At most 64 callers, each bounded in time.
+ */
+#ifndef DAEMON_CONTROL_H
+#define DAEMON_CONTROL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct control;
+struct relay;
+
+struct control *control_new(struct relay *r, int listen_fd, struct err *e);
+void control_free(struct control *c);
+/* text: errors and notes, one a line, the last one "ok" or "error". */
+void control_on_reload(struct control *c, uint32_t request,
+    struct bytes text);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * relay.h - the relay process: all SMTP, both stores, one struct that wires
+ * them.
+ *
+ * Use:    relay_main(files, fd) of the child; the control socket's commands
+ *         (control_*.c) and the metrics page read struct relay.
+ * Owner:  relay.c; it lives as long as the process.
+ * Thread: main, but for what its members' own headers allow to others.
+ * Fails:  at start with CHILD_FATAL to the master.
+ * Start:  libraries read what they read, privileges go, stores open,
+ *         sandbox, threads.  End: listeners, sessions (421), deliveries,
+ *         reporting, writers, stores.
+ */
+#ifndef DAEMON_RELAY_H
+#define DAEMON_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/meter.h"
+#include "base/process.h"
+#include "base/tally.h"
+#include "base/thread.h"
+#include "daemon/child.h"
+#include "delivery/carrier.h"
+#include "mail/classify.h"
+#include "net/resolver.h"
+#include "net/tls.h"
+#include "registry/book.h"
+#include "registry/conf.h"
+#include "reporting/reporter.h"
+#include "store/spool.h"
+#include "submission/desk.h"
+#include "submission/keys_client.h"
+
+enum { RELAY_DESKS_MAX = 64 };
+struct audit;
+struct control;
+struct metrics;
+
+struct relay_desk {
+	struct loop	   *loop;
+	struct keys_client *keys;
+	struct desk	   *desk;
+	struct relay	   *relay;
+	bool		    shut;
+};
+
+struct relay {
+	struct loop    *main;
+	struct channel *master;
+	struct conf    *conf; /* of the main thread */
+	struct desk_tls *tls;
+	struct wall	started;
+	bool		stopping, down;
+
+	struct book  *book;
+	struct spool *spool;
+	struct tally *tally;
+	struct workers *workers;
+	struct classify *classify;
+	struct tls_client *tls_client;
+
+	struct relay_desk desks[RELAY_DESKS_MAX];
+	unsigned	  desk_count, desks_shut, next_notice;
+	struct loop	*delivery;
+	struct resolver *resolver; /* of the delivery loop */
+	struct carrier	*carrier;
+	struct loop	*reporting;
+	struct reporter *reporter;
+	struct keys_client *keys; /* of the main loop */
+
+	struct desk_meters    desk_meters;
+	struct carrier_meters carrier_meters;
+
+	struct control *control;
+	struct metrics *metrics;
+	struct audit   *audit;
+	struct timer	every_minute;
+	struct child_files *reload; /* being received */
+	uint32_t	reload_request; /* number of the last one asked */
+};
+
+/* Asks the master; the answer comes to control_on_reload(). */
+bool relay_ask_reload(struct relay *r, uint32_t request);
+bool relay_ask_stop(struct relay *r, bool now);
+/* Notices go round the desks. */
+bool relay_post_notice(struct relay *r, struct notice *n);
+
+#endif

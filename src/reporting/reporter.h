@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * reporter.h - told and learnt at leisure: the reporting loop, as the wiring
+ * sees it.
+ *
+ * Use:    r = reporter_new(&setup, &e); reporter_begin(r); on reload
+ *         reporter_reload(); a new verifier process: reporter_verifier(fd).
+ * Owner:  the wiring; reporter_free() after the loop was joined.
+ * Thread: the loop's; reporter_post_*() from any.
+ * Fails:  reporter_new() with *e; later trouble is logged and tried again:
+ *         cursors stay until what they stand for is done.
+ * Parts:  publisher.c walks the events by cursors, feedback.c makes the mail
+ *         to senders from them (DSNs), verification.c runs the checks of
+ *         identities and their notices.
+ */
+#ifndef REPORTING_REPORTER_H
+#define REPORTING_REPORTER_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/thread.h"
+#include "registry/book.h"
+#include "registry/conf.h"
+#include "store/spool.h"
+
+struct reporter;
+
+/* Mail that reporting makes; the wiring hands it to a submission loop and
+ * calls done() on the reporting loop. */
+struct reporter_mail {
+	char	     account[ACCOUNT_ID_SIZE];
+	char	     to[321];
+	struct buf   text; /* taken over when true is returned */
+	const char  *cursor;
+	uint64_t     cursor_to;
+	void	   (*done)(void *ctx, enum receipt_result result);
+	void	    *ctx;
+};
+
+struct reporter_setup {
+	struct loop  *loop;
+	struct spool *spool;
+	struct book  *book;
+	struct conf  *conf; /* a reference is taken */
+	int	      verifier_fd; /* taken over; -1 = none yet */
+	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
+	void	     *send_mail_arg;
+	/* A private key is asked for (a standby key after a rotation): the
+	 * wiring has the keys process make it and writes it to the book. */
+	bool	    (*make_key)(void *arg, const char *account,
+	    const char *domain, unsigned bits);
+	void	     *make_key_arg;
+};
+struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
+void reporter_free(struct reporter *r);
+void reporter_begin(struct reporter *r);
+void reporter_reload(struct reporter *r, struct conf *conf);
+void reporter_verifier(struct reporter *r, int fd);
+void reporter_on_events(void *reporter, void *unused); /* loop_fn */
+/* Ends what is under way in order; on_idle(arg, NULL). */
+void reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg);
+
+/* Any thread.  An identity was added or changed: look at its checks now. */
+bool reporter_post_check(struct reporter *r);
+/* Notice to the contacts of an account, or to the operator when it has none
+ * ("" = operator).  what: "quota-80", "quota-100", "paused", "resumed",
+ * "credential-attack"; repeated ones are kept down to one a day each. */
+bool reporter_post_warning(struct reporter *r, const char *account,
+    const char *what, const char *text);
+/* The verification mail of an address identity. */
+bool reporter_post_verification(struct reporter *r, const char *account,
+    const char *address, const char *token);
+
+#endif
