@@ -79,11 +79,19 @@ int db_last(struct db_cursor *c, struct bytes *key, struct bytes *value,
 int db_cursor_delete(struct db_cursor *c, struct err *e);
 
 struct db_figures {
-	uint64_t map_bytes, used_bytes, free_page_bytes, disk_free_bytes;
+	uint64_t map_bytes;
+	uint64_t used_bytes; /* of the map, pages that can be used again not
+				counted */
+	uint64_t free_page_bytes; /* those */
+	uint64_t disk_free_bytes;
 	uint64_t last_txn;
 	unsigned readers;
 };
+/* Walks the list of free pages: not for every message. */
 int db_figures(struct db *d, struct db_figures *out, struct err *e);
+/* How far into the map the file has ever reached; costs nothing. */
+uint64_t db_reach_bytes(struct db *d);
+uint64_t db_disk_free_bytes(struct db *d); /* 0 when it cannot be told */
 void db_reader_check(struct db *d);
 int db_copy(struct db *d, const char *dir, struct err *e); /* backup */
 /* Meta values beside the tables ("region"): 1 found, 0 not, -1. */
