@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -46,13 +47,22 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
 #define log_warn(...) log_line(LOG_WARN_, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR_, __VA_ARGS__)
 
-/* Peer text as "..." with \" \\ \xNN, cut to LOG_QUOTE_MAX; returns out. */
+/*
+ * Peer text as "..." with \" \\ \xNN, cut to LOG_QUOTE_MAX with ... behind
+ * the quotes; returns out.
+ */
 enum { LOG_QUOTE_MAX = 300, LOG_QUOTE_SIZE = LOG_QUOTE_MAX + 8 };
 const char *log_quote(struct bytes text, char out[LOG_QUOTE_SIZE]);
 const char *log_level_to_text(enum log_level l);
 bool log_level_from_text(struct bytes s, enum log_level *out);
 
-/* The last lines (bounded) for tests: NULL switches off. */
+/* Lines that could not be written, since the start. */
+uint64_t log_dropped_count(void);
+
+/*
+ * For tests: each line, without its end, goes to fn and nowhere else; fn does
+ * not call log_*.  NULL switches off.
+ */
 void log_capture(void (*fn)(void *arg, const char *line), void *arg);
 
 #endif
