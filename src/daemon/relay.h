@@ -29,6 +29,7 @@
 #include "net/tls.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "registry/identity.h"
 #include "reporting/reporter.h"
 #include "store/spool.h"
 #include "submission/desk.h"
@@ -63,7 +64,8 @@ struct relay {
 	struct tls_client *tls_client;
 
 	struct relay_desk desks[RELAY_DESKS_MAX];
-	unsigned	  desk_count, desks_shut, next_notice;
+	unsigned	  desk_count, desks_shut;
+	_Atomic unsigned  next_notice;
 	struct loop	*delivery;
 	struct resolver *resolver; /* of the delivery loop */
 	struct carrier	*carrier;
@@ -81,6 +83,26 @@ struct relay {
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
 };
+
+/*
+ * Has the keys process make a key with a fresh selector; done() on main, once:
+ * k is NULL when it failed.  What is made is not written yet: the caller puts
+ * it into the book.
+ */
+typedef void relay_key_fn(void *ctx, const struct dkim_key *k,
+    const char *reason);
+void relay_make_key(struct relay *r, const struct dkim_key *wanted,
+    relay_key_fn *done, void *ctx);
+
+/* relay_wiring.c: what the rooms call back. */
+void relay_wire_desk(struct relay *r, struct desk_setup *s);
+void relay_wire_reporter(struct relay *r, struct reporter_setup *s);
+/* relay_setup.c */
+struct desk_tls *relay_load_tls(const struct conf *c,
+    const struct child_files *f, struct err *e);
+int relay_open_log(const struct conf *c, struct child_files *f,
+    struct err *e);
+int relay_check_region(struct relay *r, bool accept_change, struct err *e);
 
 /* Asks the master; the answer comes to control_on_reload(). */
 bool relay_ask_reload(struct relay *r, uint32_t request);

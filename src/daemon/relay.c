@@ -1,0 +1,703 @@
+/* SPDX-License-Identifier: ISC */
+#include "daemon/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/audit.h"
+#include "daemon/control.h"
+#include "daemon/metrics.h"
+#include "net/stream.h"
+
+enum {
+	MAIN_FEED = 8192,
+	DESK_FEED = 16384,
+	DELIVERY_FEED = 65536,
+	REPORTING_FEED = 16384,
+	TALLY_ENTRIES = 200000,
+	WORKERS = 2,
+	WORKERS_QUEUE = 1024,
+	RESOLVER_CACHE = 20000,
+	MINUTE_MS = 60000
+};
+
+static void relay_stop(struct relay *r, int64_t grace_ms);
+
+/* -- set-up ------------------------------------------------------------------ */
+
+static int
+relay_open_stores(struct relay *r, const struct child_files *f, struct err *e)
+{
+	const struct conf *c = r->conf;
+	struct spool_setup s;
+
+	r->book = book_open(c->store.dir, c->store.map_size_bytes / 16, e);
+	if (r->book == NULL)
+		return err_wrap(e, "state store");
+	if (relay_check_region(r,
+		child_files_option(f, "accept-region-change") != NULL, e) != 0)
+		return -1;
+	memset(&s, 0, sizeof(s));
+	s.dir = c->store.dir;
+	s.map_bytes = c->store.map_size_bytes;
+	s.min_free = c->spool.min_free_bytes;
+	s.messages_max = c->queue.max_messages;
+	s.index_keep_ms = (int64_t)c->feedback.index_days * 86400000;
+	s.tail_keep_ms = c->events.tail_keep_ms;
+	r->spool = spool_open(&s, e);
+	return r->spool == NULL ? err_wrap(e, "spool") : 0;
+}
+
+static struct keys_client *
+relay_keys_client(struct relay *r, struct child_files *f, struct loop *l,
+    uint32_t wanted, struct err *e)
+{
+	size_t i;
+	int    fd = -1;
+
+	(void)r;
+	for (i = 0; i < f->fd_count && fd < 0; i++)
+		if (f->fd[i].kind == CHILD_PEER_KEYS && f->fd[i].fd >= 0 &&
+		    f->fd[i].index == wanted) {
+			fd = f->fd[i].fd;
+			f->fd[i].fd = -1;
+		}
+	return keys_client_new(l, fd, e); /* -1: it comes later */
+}
+
+static int
+relay_open_desk(struct relay *r, struct child_files *f, unsigned i,
+    struct err *e)
+{
+	struct relay_desk *d = &r->desks[i];
+	struct desk_setup  s;
+	char		   name[32];
+
+	snprintf(name, sizeof(name), "submission-%u", i + 1);
+	d->relay = r;
+	d->loop = loop_new(name, DESK_FEED, e);
+	if (d->loop == NULL)
+		return -1;
+	d->keys = relay_keys_client(r, f, d->loop, i, e);
+	if (d->keys == NULL)
+		return -1;
+	memset(&s, 0, sizeof(s));
+	s.loop = d->loop;
+	s.spool = r->spool;
+	s.book = r->book;
+	s.tally = r->tally;
+	s.keys = d->keys;
+	s.conf = r->conf;
+	s.tls = r->tls;
+	s.meters = &r->desk_meters;
+	relay_wire_desk(r, &s);
+	d->desk = desk_new(&s, e);
+	if (d->desk == NULL)
+		return -1;
+	r->desk_count = i + 1;
+	return 0;
+}
+
+static int
+relay_listen(struct relay *r, struct child_files *f, struct err *e)
+{
+	unsigned listener, address, loop;
+	uint32_t index;
+	int	 fd;
+
+	while ((fd = child_files_take(f, CHILD_LISTEN, &index)) >= 0) {
+		child_listen_split(index, &listener, &address, &loop);
+		if (loop >= r->desk_count ||
+		    listener >= r->conf->listener_count)
+			return err_set(e, "a listener that is not configured");
+		if (desk_listen(r->desks[loop].desk, listener, fd, e) != 0)
+			return err_wrap(e, "listener %s",
+			    r->conf->listeners[listener].name);
+	}
+	return 0;
+}
+
+static int
+relay_open_delivery(struct relay *r, struct err *e)
+{
+	struct sockaddr_storage *servers;
+	struct resolver_setup	 rs;
+	struct carrier_setup	 s;
+	size_t			 i;
+
+	r->delivery = loop_new("delivery-1", DELIVERY_FEED, e);
+	if (r->delivery == NULL)
+		return -1;
+	servers = mem_alloc((r->conf->dns.servers.n + 1) * sizeof(*servers));
+	for (i = 0; i < r->conf->dns.servers.n; i++)
+		memcpy(&servers[i], &r->conf->dns.servers.v[i].u,
+		    r->conf->dns.servers.v[i].length);
+	memset(&rs, 0, sizeof(rs));
+	rs.servers = servers;
+	rs.server_count = r->conf->dns.servers.n;
+	rs.timeout_ms = r->conf->dns.timeout_ms;
+	rs.tries = r->conf->dns.tries;
+	rs.cache_max = RESOLVER_CACHE;
+	r->resolver = resolver_new(r->delivery, &rs, e);
+	mem_free(servers);
+	if (r->resolver == NULL)
+		return err_wrap(e, "resolver");
+	memset(&s, 0, sizeof(s));
+	s.loop = r->delivery;
+	s.spool = r->spool;
+	s.book = r->book;
+	s.resolver = r->resolver;
+	s.tls = r->tls_client;
+	s.classify = r->classify;
+	s.conf = r->conf;
+	s.workers = r->workers;
+	s.meters = &r->carrier_meters;
+	r->carrier = carrier_new(&s, e);
+	return r->carrier == NULL ? err_wrap(e, "delivery") : 0;
+}
+
+static int
+relay_open_reporting(struct relay *r, struct child_files *f, struct err *e)
+{
+	struct reporter_setup s;
+
+	r->reporting = loop_new("reporting", REPORTING_FEED, e);
+	if (r->reporting == NULL)
+		return -1;
+	memset(&s, 0, sizeof(s));
+	s.loop = r->reporting;
+	s.spool = r->spool;
+	s.book = r->book;
+	s.conf = r->conf;
+	s.verifier_fd = child_files_take(f, CHILD_PEER_VERIFIER, NULL);
+	relay_wire_reporter(r, &s);
+	r->reporter = reporter_new(&s, e);
+	return r->reporter == NULL ? err_wrap(e, "reporting") : 0;
+}
+
+static int
+relay_open_rooms(struct relay *r, struct child_files *f, struct err *e)
+{
+	unsigned i;
+
+	r->tally = tally_new(TALLY_ENTRIES);
+	r->workers = workers_new(WORKERS, WORKERS_QUEUE, e);
+	if (r->workers == NULL)
+		return -1;
+	desk_meters_init(&r->desk_meters);
+	carrier_meters_init(&r->carrier_meters);
+	for (i = 0; i < r->conf->server.threads && i < RELAY_DESKS_MAX; i++)
+		if (relay_open_desk(r, f, i, e) != 0)
+			return -1;
+	r->keys = relay_keys_client(r, f, r->main, r->desk_count, e);
+	if (r->keys == NULL || relay_open_delivery(r, e) != 0 ||
+	    relay_open_reporting(r, f, e) != 0)
+		return -1;
+	return relay_listen(r, f, e);
+}
+
+static int
+relay_open_main(struct relay *r, struct child_files *f, struct err *e)
+{
+	int fd;
+
+	r->audit = audit_open(f->audit_fd >= 0 ? dup(f->audit_fd) : -1,
+	    r->conf->server.region);
+	fd = child_files_take(f, CHILD_CONTROL, NULL);
+	if (fd < 0)
+		return err_set(e, "no control socket");
+	r->control = control_new(r, fd, e);
+	if (r->control == NULL)
+		return -1;
+	fd = child_files_take(f, CHILD_METRICS, NULL);
+	if (fd < 0)
+		return 0;
+	r->metrics = metrics_new(r, fd, e);
+	return r->metrics == NULL ? -1 : 0;
+}
+
+/* -- running ------------------------------------------------------------------- */
+
+static void
+relay_on_minute(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	spool_sweep(r->spool);
+	timer_set(&r->every_minute, MINUTE_MS);
+}
+
+/* The store gives no promise any more: end, and begin anew from the disk. */
+static void
+relay_on_down(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	if (r->down)
+		return;
+	r->down = true;
+	log_error("store-down", "action=restart");
+	relay_stop(r, 0);
+}
+
+static int
+relay_start_loops(struct relay *r, struct err *e)
+{
+	unsigned i;
+
+	spool_on_arrivals(r->spool, r->delivery, carrier_on_arrivals,
+	    r->carrier);
+	spool_on_events(r->spool, r->reporting, reporter_on_events,
+	    r->reporter);
+	spool_on_down(r->spool, r->main, relay_on_down, r);
+	carrier_begin(r->carrier);
+	reporter_begin(r->reporter);
+	if (book_start(r->book, e) != 0 || spool_start(r->spool, e) != 0 ||
+	    loop_start(r->delivery, e) != 0 ||
+	    loop_start(r->reporting, e) != 0)
+		return -1;
+	for (i = 0; i < r->desk_count; i++)
+		if (loop_start(r->desks[i].loop, e) != 0)
+			return -1;
+	timer_init(&r->every_minute, r->main, relay_on_minute, r);
+	timer_set(&r->every_minute, MINUTE_MS);
+	return 0;
+}
+
+/* -- reload and new peers --------------------------------------------------------- */
+
+struct relay_news {
+	struct relay	*relay;
+	struct conf	*conf;
+	struct desk_tls *tls;
+	int		 fd;
+};
+
+static struct relay_news *
+relay_news_new(struct relay *r, int fd)
+{
+	struct relay_news *n = mem_alloc(sizeof(*n));
+
+	n->relay = r;
+	n->fd = fd;
+	n->conf = conf_ref(r->conf);
+	n->tls = desk_tls_ref(r->tls);
+	return n;
+}
+
+static void
+relay_news_free(struct relay_news *n)
+{
+	conf_unref(n->conf);
+	desk_tls_unref(n->tls);
+	mem_free(n);
+}
+
+static void
+relay_tell_desk(void *desk, void *news)
+{
+	struct relay_desk *d = desk;
+	struct relay_news *n = news;
+
+	desk_reload(d->desk, n->conf, n->tls);
+	relay_news_free(n);
+}
+
+static void
+relay_tell_carrier(void *relay, void *news)
+{
+	struct relay_news *n = news;
+
+	carrier_reload(((struct relay *)relay)->carrier, n->conf);
+	relay_news_free(n);
+}
+
+static void
+relay_tell_reporter(void *relay, void *news)
+{
+	struct relay_news *n = news;
+
+	reporter_reload(((struct relay *)relay)->reporter, n->conf);
+	relay_news_free(n);
+}
+
+static void
+relay_tell_keys(void *desk, void *news)
+{
+	struct relay_desk *d = desk;
+	struct relay_news *n = news;
+
+	keys_client_replace(d->keys, n->fd);
+	relay_news_free(n);
+}
+
+static void
+relay_tell_verifier(void *relay, void *news)
+{
+	struct relay_news *n = news;
+
+	reporter_verifier(((struct relay *)relay)->reporter, n->fd);
+	relay_news_free(n);
+}
+
+static void
+relay_tell(struct loop *l, loop_fn *fn, void *ctx, struct relay_news *n)
+{
+	if (loop_post(l, fn, ctx, n))
+		return;
+	log_error("feed-full", "loop=%s", loop_name(l));
+	if (n->fd >= 0)
+		close(n->fd);
+	relay_news_free(n);
+}
+
+static void
+relay_on_peer(struct relay *r, const struct child_message *m, int fd)
+{
+	if (m->kind == CHILD_PEER_VERIFIER)
+		relay_tell(r->reporting, relay_tell_verifier, r,
+		    relay_news_new(r, fd));
+	else if (m->index < r->desk_count)
+		relay_tell(r->desks[m->index].loop, relay_tell_keys,
+		    &r->desks[m->index], relay_news_new(r, fd));
+	else if (m->index == r->desk_count)
+		keys_client_replace(r->keys, fd);
+	else
+		close(fd);
+}
+
+static void
+relay_reload(struct relay *r)
+{
+	struct child_files *f = r->reload;
+	struct desk_tls	   *tls;
+	struct conf	   *c;
+	struct buf	    text;
+	struct err	    e;
+	unsigned	    i;
+
+	buf_init(&text, 32768);
+	c = child_files_conf(f, &text);
+	if (c == NULL) {
+		log_error("reload-refused", "errors=\"%.*s\"",
+		    (int)(text.n > 400 ? 400 : text.n), text.p);
+		buf_wipe(&text);
+		return;
+	}
+	buf_wipe(&text);
+	conf_keep(c, r->conf);
+	tls = relay_load_tls(c, f, &e);
+	if (tls == NULL) {
+		log_error("reload-refused", "reason=\"%s\"", e.text);
+		conf_unref(c);
+		return;
+	}
+	conf_unref(r->conf);
+	r->conf = c;
+	desk_tls_unref(r->tls);
+	r->tls = tls;
+	if (relay_open_log(c, f, &e) != 0)
+		log_error("log-failed", "reason=\"%s\"", e.text);
+	if (f->audit_fd >= 0)
+		audit_reopen(r->audit, dup(f->audit_fd));
+	spool_retune(r->spool, c->spool.min_free_bytes, c->queue.max_messages,
+	    (int64_t)c->feedback.index_days * 86400000,
+	    c->events.tail_keep_ms);
+	for (i = 0; i < r->desk_count; i++)
+		relay_tell(r->desks[i].loop, relay_tell_desk, &r->desks[i],
+		    relay_news_new(r, -1));
+	relay_tell(r->delivery, relay_tell_carrier, r, relay_news_new(r, -1));
+	relay_tell(r->reporting, relay_tell_reporter, r,
+	    relay_news_new(r, -1));
+	log_info("reloaded", "listeners=%zu", c->listener_count);
+}
+
+static void
+relay_on_master(void *relay, struct bytes message, int fd)
+{
+	struct relay	    *r = relay;
+	struct child_message m;
+
+	if (!child_read(message, &m)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	switch (m.kind) {
+	case CHILD_STOP:
+		relay_stop(r, m.index == 1 ? 0 : r->conf->smtp.shutdown_grace_ms);
+		break;
+	case CHILD_RELOAD_RESULT:
+		control_on_reload(r->control, m.index, m.text);
+		break;
+	case CHILD_RELOAD:
+		if (r->reload != NULL) {
+			relay_reload(r);
+			child_files_wipe(r->reload);
+		}
+		break;
+	case CHILD_PEER_KEYS:
+	case CHILD_PEER_VERIFIER:
+		if (fd >= 0)
+			relay_on_peer(r, &m, fd);
+		break;
+	default:
+		if (r->reload == NULL) {
+			r->reload = mem_alloc(sizeof(*r->reload));
+			child_files_init(r->reload);
+		}
+		if (!child_files_add(r->reload, &m, fd) && fd >= 0)
+			close(fd);
+		break;
+	}
+}
+
+static void
+relay_on_master_gone(void *relay)
+{
+	struct relay *r = relay;
+
+	channel_close(r->master);
+	r->master = NULL;
+	relay_stop(r, 0);
+}
+
+bool
+relay_ask_reload(struct relay *r, uint32_t request)
+{
+	return r->master != NULL && child_send(r->master, CHILD_RELOAD_REQUEST,
+	    request, BYTES(""), -1);
+}
+
+bool
+relay_ask_stop(struct relay *r, bool now)
+{
+	return r->master != NULL && child_send(r->master, CHILD_STOP_REQUEST,
+	    now ? 1 : 0, BYTES(""), -1);
+}
+
+/* -- the end: against the stream ----------------------------------------------------- */
+
+struct relay_end {
+	struct relay_desk *desk;
+	int64_t		   grace_ms;
+};
+
+static void
+relay_reporter_idle(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	loop_stop(r->main);
+}
+
+static void
+relay_on_reporter_idle(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	if (!loop_post(r->main, relay_reporter_idle, r, NULL))
+		loop_stop(r->main);
+}
+
+static void
+relay_shut_reporter(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	reporter_shut(r->reporter, relay_on_reporter_idle, r);
+}
+
+static void
+relay_on_carrier_idle(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	if (!loop_post(r->reporting, relay_shut_reporter, r, NULL))
+		loop_stop(r->main);
+}
+
+static void
+relay_shut_carrier(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	carrier_shut(r->carrier, relay_on_carrier_idle, r);
+}
+
+static void
+relay_desk_idle(void *relay, void *unused)
+{
+	struct relay *r = relay;
+
+	(void)unused;
+	if (++r->desks_shut == r->desk_count &&
+	    !loop_post(r->delivery, relay_shut_carrier, r, NULL))
+		loop_stop(r->main);
+}
+
+static void
+relay_on_desk_idle(void *desk, void *unused)
+{
+	struct relay_desk *d = desk;
+
+	(void)unused;
+	if (!loop_post(d->relay->main, relay_desk_idle, d->relay, NULL))
+		loop_stop(d->relay->main);
+}
+
+static void
+relay_shut_desk(void *end, void *unused)
+{
+	struct relay_end *x = end;
+
+	(void)unused;
+	desk_shut(x->desk->desk, x->grace_ms, relay_on_desk_idle, x->desk);
+	mem_free(x);
+}
+
+static void
+relay_stop(struct relay *r, int64_t grace_ms)
+{
+	struct relay_end *x;
+	unsigned	  i;
+
+	if (r->stopping)
+		return;
+	r->stopping = true;
+	log_info("shutting-down", "grace_ms=%lld", (long long)grace_ms);
+	for (i = 0; i < r->desk_count; i++) {
+		x = mem_alloc(sizeof(*x));
+		x->desk = &r->desks[i];
+		x->grace_ms = grace_ms;
+		if (!loop_post(r->desks[i].loop, relay_shut_desk, x, NULL)) {
+			mem_free(x);
+			loop_stop(r->main);
+		}
+	}
+}
+
+static void
+relay_join(struct loop *l)
+{
+	if (l == NULL)
+		return;
+	loop_stop(l);
+	loop_join(l);
+}
+
+static void
+relay_free(struct relay *r)
+{
+	unsigned i;
+
+	control_free(r->control);
+	metrics_free(r->metrics);
+	for (i = 0; i < r->desk_count; i++)
+		relay_join(r->desks[i].loop);
+	relay_join(r->delivery);
+	relay_join(r->reporting);
+	if (r->spool != NULL)
+		spool_stop(r->spool);
+	if (r->book != NULL)
+		book_stop(r->book);
+	workers_free(r->workers);
+	for (i = 0; i < r->desk_count; i++) {
+		desk_free(r->desks[i].desk);
+		keys_client_free(r->desks[i].keys);
+	}
+	keys_client_free(r->keys);
+	carrier_free(r->carrier);
+	resolver_free(r->resolver);
+	reporter_free(r->reporter);
+	spool_close(r->spool);
+	book_close(r->book);
+	for (i = 0; i < r->desk_count; i++)
+		loop_free(r->desks[i].loop);
+	loop_free(r->delivery);
+	loop_free(r->reporting);
+	tally_free(r->tally);
+	classify_free(r->classify);
+	tls_client_unref(r->tls_client);
+	desk_tls_unref(r->tls);
+	audit_close(r->audit);
+	channel_close(r->master);
+	conf_unref(r->conf);
+	loop_free(r->main);
+}
+
+static int
+relay_open(struct relay *r, struct child_files *f, struct err *e)
+{
+	struct buf text;
+
+	buf_init(&text, ERR_TEXT_MAX);
+	r->conf = child_files_conf(f, &text);
+	if (r->conf == NULL) {
+		err_set(e, "%.*s", (int)text.n, text.p);
+		buf_wipe(&text);
+		return -1;
+	}
+	buf_wipe(&text);
+	if (relay_open_log(r->conf, f, e) != 0 ||
+	    identity_load_suffixes(r->conf->dns.psl_file, e) != 0)
+		return -1;
+	r->tls = relay_load_tls(r->conf, f, e);
+	r->tls_client = tls_client_new(NULL, e);
+	r->classify = classify_new(e);
+	if (r->tls == NULL || r->tls_client == NULL || r->classify == NULL)
+		return -1;
+	if (child_drop(f, e) != 0 || process_harden(e) != 0 ||
+	    relay_open_stores(r, f, e) != 0 || relay_open_rooms(r, f, e) != 0 ||
+	    relay_open_main(r, f, e) != 0)
+		return -1;
+	r->started = clock_wall();
+	return relay_start_loops(r, e);
+}
+
+static const struct channel_events relay_master_events = { relay_on_master,
+	relay_on_master_gone };
+
+int
+relay_main(struct child_files *f, int channel_fd)
+{
+	struct relay *r = mem_alloc(sizeof(*r));
+	struct err    e;
+	int	      status = 1;
+
+	e.text[0] = '\0';
+	r->main = loop_new("main", MAIN_FEED, &e);
+	if (r->main == NULL)
+		goto out;
+	r->master = channel_open(r->main, channel_fd, &relay_master_events, r,
+	    &e);
+	if (r->master == NULL)
+		goto out;
+	if (relay_open(r, f, &e) != 0) {
+		log_error("start-failed", "reason=\"%s\"", e.text);
+		child_send(r->master, CHILD_FATAL, 0, bytes_of(e.text), -1);
+		goto out;
+	}
+	child_send(r->master, CHILD_READY, 0, BYTES(""), -1);
+	loop_run(r->main);
+	status = r->down ? 1 : 0;
+	log_info("relay-ended", "status=%d", status);
+out:
+	if (r->reload != NULL) {
+		child_files_wipe(r->reload);
+		mem_free(r->reload);
+	}
+	relay_free(r);
+	mem_free(r);
+	return status;
+}

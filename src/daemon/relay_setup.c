@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/relay.h"
+
+enum { PEM_MAX = 1024 * 1024 };
+
+int
+relay_open_log(const struct conf *c, struct child_files *f, struct err *e)
+{
+	struct log_setup s = { c->log.target, c->log.facility, c->log.level,
+		c->log.format };
+	int		 fd;
+
+	if (f->log_fd < 0)
+		return log_open(&s, e);
+	fd = dup(f->log_fd);
+	if (fd < 0)
+		return err_sys(e, "dup");
+	log_open_fd(fd, c->log.level, c->log.format);
+	return 0;
+}
+
+/* Certificate and key of one pair; false = not readable (*e says why). */
+static bool
+relay_read_pair(const struct child_files *f, const char *cert,
+    const char *key, struct buf pair[2], struct err *e)
+{
+	if (!child_files_read(f, cert, PEM_MAX, &pair[0], e))
+		return false;
+	if (!child_files_read(f, key, PEM_MAX, &pair[1], e)) {
+		buf_wipe(&pair[0]);
+		return false;
+	}
+	return true;
+}
+
+static struct tls_server *
+relay_load_one(const struct conf *c, const struct conf_listener *l,
+    const struct child_files *f, struct err *e)
+{
+	struct tls_pem	       *pems;
+	struct buf	      (*pairs)[2];
+	struct tls_server_setup s;
+	struct tls_server      *t = NULL;
+	size_t			i, n = 0, all = c->certificate_count + 1;
+	const char	       *cert, *key;
+
+	pems = mem_alloc(all * sizeof(*pems));
+	pairs = mem_alloc(all * sizeof(*pairs));
+	for (i = 0; i < all; i++) {
+		cert = i == 0 ? l->cert : c->certificates[i - 1].cert;
+		key = i == 0 ? l->key : c->certificates[i - 1].key;
+		if (!relay_read_pair(f, cert, key, pairs[n], e))
+			goto out;
+		pems[n].cert = buf_bytes(&pairs[n][0]);
+		pems[n].key = buf_bytes(&pairs[n][1]);
+		pems[n].cert_path = cert;
+		n++;
+	}
+	memset(&s, 0, sizeof(s));
+	s.pems = pems;
+	s.pem_count = n;
+	s.tls13_only = c->tls.min_version == CONF_TLS_1_3;
+	s.ciphers = c->tls.ciphers;
+	s.ciphersuites = c->tls.ciphersuites;
+	t = tls_server_new(&s, e);
+out:
+	for (i = 0; i < n; i++) {
+		buf_wipe(&pairs[i][0]);
+		mem_wipe(pairs[i][1].p, pairs[i][1].n);
+		buf_wipe(&pairs[i][1]);
+	}
+	mem_free(pems);
+	mem_free(pairs);
+	return t;
+}
+
+struct desk_tls *
+relay_load_tls(const struct conf *c, const struct child_files *f,
+    struct err *e)
+{
+	struct desk_tls		   *t = desk_tls_new(c->listener_count);
+	const struct conf_listener *l;
+	size_t			    i;
+
+	for (i = 0; i < c->listener_count; i++) {
+		l = &c->listeners[i];
+		if (!l->enabled || l->tls == CONF_TLS_CLEAR ||
+		    l->cert == NULL || l->key == NULL)
+			continue;
+		t->v[i] = relay_load_one(c, l, f, e);
+		if (t->v[i] == NULL) {
+			err_wrap(e, "listener %s", l->name);
+			desk_tls_unref(t);
+			return NULL;
+		}
+		if (!tls_server_covers(t->v[i], c->server.name))
+			log_warn("certificate-name", "listener=%s path=%s "
+			    "server.name=%s", l->name, l->cert,
+			    c->server.name);
+	}
+	return t;
+}
+
+/* A region is part of every derived password: it changes by intent only. */
+struct region_job {
+	struct book_job job;
+	const char     *region;
+};
+
+static int
+relay_set_region(struct book_job *j, struct db_txn *t)
+{
+	struct region_job *r = (struct region_job *)(void *)j;
+
+	return book_set_region(t, r->region, &j->err);
+}
+
+int
+relay_check_region(struct relay *r, bool accept_change, struct err *e)
+{
+	struct region_job job;
+	struct db_txn	 *t;
+	char		  region[33];
+	int		  found;
+
+	t = book_read(r->book, e);
+	if (t == NULL)
+		return -1;
+	found = book_region(t, region, e);
+	book_end(t);
+	if (found < 0)
+		return -1;
+	if (found == 1 && strcmp(region, r->conf->server.region) == 0)
+		return 0;
+	if (found == 1 && !accept_change)
+		return err_set(e, "server.region is %s but the store was made "
+		    "for %s: all derived passwords would become invalid; give "
+		    "--accept-region-change to go on",
+		    r->conf->server.region, region);
+	memset(&job, 0, sizeof(job));
+	job.region = r->conf->server.region;
+	job.job.run = relay_set_region;
+	if (book_write_now(r->book, &job.job) != 0) {
+		*e = job.job.err;
+		return -1;
+	}
+	if (found == 1)
+		log_warn("region-changed", "from=%s to=%s", region,
+		    r->conf->server.region);
+	return 0;
+}

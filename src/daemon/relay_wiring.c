@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/relay.h"
+#include "registry/credential.h"
+
+/* -- keys made on demand --------------------------------------------------- */
+
+struct key_order {
+	struct relay   *relay;
+	struct dkim_key key;
+	relay_key_fn   *done;
+	void	       *ctx;
+};
+
+static void
+relay_on_key(void *arg, const struct keys_answer *a)
+{
+	struct key_order *o = arg;
+
+	if (a->result == KEYS_OK && a->public_n <= sizeof(o->key.public_key) &&
+	    a->sealed_n <= sizeof(o->key.sealed)) {
+		memcpy(o->key.public_key, a->public_key, a->public_n);
+		o->key.public_n = a->public_n;
+		memcpy(o->key.sealed, a->sealed, a->sealed_n);
+		o->key.sealed_n = a->sealed_n;
+		o->key.bits = a->bits;
+		o->done(o->ctx, &o->key, "");
+	} else {
+		o->done(o->ctx, NULL, a->reason);
+	}
+	mem_free(o);
+}
+
+void
+relay_make_key(struct relay *r, const struct dkim_key *wanted,
+    relay_key_fn *done, void *ctx)
+{
+	struct key_order *o = mem_alloc(sizeof(*o));
+	unsigned char	  random[20];
+
+	loop_must_own(r->main);
+	o->relay = r;
+	o->key = *wanted;
+	o->done = done;
+	o->ctx = ctx;
+	if (o->key.selector[0] == '\0') {
+		mem_random(random, sizeof(random));
+		base32_lower(random, sizeof(random), o->key.selector);
+	}
+	o->key.created = loop_wall(r->main);
+	if (r->keys == NULL ||
+	    keys_client_make(r->keys, o->key.domain, o->key.selector,
+		wanted->bits, relay_on_key, o) == 0) {
+		done(ctx, NULL, "the keys process is not running");
+		mem_free(o);
+	}
+}
+
+/* For reporting: made on main, then written to the book. */
+struct standby_order {
+	struct book_job job;
+	struct relay   *relay;
+	struct dkim_key key;
+};
+
+static int
+relay_write_standby(struct book_job *j, struct db_txn *t)
+{
+	struct standby_order *o = (struct standby_order *)(void *)j;
+	struct identity	      i;
+	int		      found;
+
+	found = identity_get(t, o->key.account, o->key.domain, &i, &j->err);
+	if (found <= 0)
+		return found; /* deleted meanwhile: nothing to write */
+	return dkim_key_put(t, &o->key, &j->err);
+}
+
+static void
+relay_standby_done(void *job, void *unused)
+{
+	struct standby_order *o = job;
+
+	(void)unused;
+	if (o->job.failed)
+		log_error("dkim-key-lost", "domain=%s reason=\"%s\"",
+		    o->key.domain, o->job.err.text);
+	else
+		reporter_post_check(o->relay->reporter);
+	mem_free(o);
+}
+
+static void
+relay_on_standby(void *ctx, const struct dkim_key *k, const char *reason)
+{
+	struct standby_order *o = ctx;
+
+	if (k != NULL) {
+		o->key = *k;
+		o->job.asker = o->relay->main;
+		o->job.run = relay_write_standby;
+		o->job.done = relay_standby_done;
+		if (book_write(o->relay->book, &o->job))
+			return;
+		reason = "the store is busy";
+	}
+	log_error("dkim-key-failed", "domain=%s reason=\"%s\"", o->key.domain,
+	    reason);
+	mem_free(o);
+}
+
+static void
+relay_order_standby(void *order, void *unused)
+{
+	struct standby_order *o = order;
+
+	(void)unused;
+	relay_make_key(o->relay, &o->key, relay_on_standby, o);
+}
+
+static bool
+relay_on_make_key(void *arg, const char *account, const char *domain,
+    unsigned bits)
+{
+	struct relay	     *r = arg;
+	struct standby_order *o = mem_alloc(sizeof(*o));
+
+	o->relay = r;
+	snprintf(o->key.account, sizeof(o->key.account), "%s", account);
+	snprintf(o->key.domain, sizeof(o->key.domain), "%s", domain);
+	o->key.bits = bits;
+	o->key.role = DKIM_STANDBY;
+	if (loop_post(r->main, relay_order_standby, o, NULL))
+		return true;
+	mem_free(o);
+	return false;
+}
+
+/* -- mail made by reporting ------------------------------------------------- */
+
+struct mail_order {
+	struct notice notice;
+	void (*done)(void *ctx, enum receipt_result result);
+	void *ctx;
+	char  cursor[64];
+};
+
+static void
+relay_mail_done(void *notice, void *unused)
+{
+	struct mail_order *o = notice;
+
+	(void)unused;
+	o->done(o->ctx, o->notice.result);
+	buf_wipe(&o->notice.text);
+	mem_free(o);
+}
+
+static bool
+relay_on_send_mail(void *arg, const struct reporter_mail *m)
+{
+	struct relay	  *r = arg;
+	struct mail_order *o = mem_alloc(sizeof(*o));
+
+	o->notice.asker = r->reporting;
+	o->notice.done = relay_mail_done;
+	memcpy(o->notice.account, m->account, sizeof(o->notice.account));
+	memcpy(o->notice.to, m->to, sizeof(o->notice.to));
+	o->notice.text = m->text;
+	if (m->cursor != NULL) {
+		snprintf(o->cursor, sizeof(o->cursor), "%s", m->cursor);
+		o->notice.cursor = o->cursor;
+		o->notice.cursor_to = m->cursor_to;
+	}
+	o->done = m->done;
+	o->ctx = m->ctx;
+	if (relay_post_notice(r, &o->notice))
+		return true;
+	mem_free(o); /* the text stays the asker's */
+	return false;
+}
+
+bool
+relay_post_notice(struct relay *r, struct notice *n)
+{
+	unsigned i = atomic_fetch_add(&r->next_notice, 1) % r->desk_count;
+
+	return desk_post_notice(r->desks[i].desk, n);
+}
+
+void
+relay_wire_reporter(struct relay *r, struct reporter_setup *s)
+{
+	s->send_mail = relay_on_send_mail;
+	s->send_mail_arg = r;
+	s->make_key = relay_on_make_key;
+	s->make_key_arg = r;
+}
+
+/* -- what desks tell --------------------------------------------------------- */
+
+static void
+relay_on_warning(void *arg, const char *account, const char *what,
+    const char *text)
+{
+	struct relay *r = arg;
+
+	if (!reporter_post_warning(r->reporter, account, what, text))
+		log_warn("notice-lost", "account=%s what=%s", account, what);
+}
+
+struct used_job {
+	struct book_job job;
+	char		key_id[CREDENTIAL_KEY_SIZE];
+	char		ip[64], listener[64];
+	struct wall	when;
+};
+
+static int
+relay_write_used(struct book_job *j, struct db_txn *t)
+{
+	struct used_job	      *u = (struct used_job *)(void *)j;
+	struct credential      c;
+	struct credential_key *k;
+	unsigned	       key;
+	int found = credential_find_key(t, u->key_id, &c, &key, &j->err);
+
+	if (found <= 0)
+		return found;
+	k = &c.keys[key];
+	k->last_used = u->when;
+	snprintf(k->last_ip, sizeof(k->last_ip), "%s", u->ip);
+	snprintf(k->last_listener, sizeof(k->last_listener), "%s",
+	    u->listener);
+	return credential_put(t, &c, &j->err);
+}
+
+static void
+relay_used_done(void *job, void *unused)
+{
+	(void)unused;
+	mem_free(job);
+}
+
+static void
+relay_on_used(void *arg, const char *key_id, const char *ip,
+    const char *listener, struct wall when)
+{
+	struct relay	*r = arg;
+	struct used_job *u = mem_alloc(sizeof(*u));
+
+	u->job.asker = r->main;
+	u->job.run = relay_write_used;
+	u->job.done = relay_used_done;
+	snprintf(u->key_id, sizeof(u->key_id), "%s", key_id);
+	snprintf(u->ip, sizeof(u->ip), "%s", ip);
+	snprintf(u->listener, sizeof(u->listener), "%s", listener);
+	u->when = when;
+	if (!book_write(r->book, &u->job))
+		mem_free(u); /* the next use says it again */
+}
+
+void
+relay_wire_desk(struct relay *r, struct desk_setup *s)
+{
+	s->on_warning = relay_on_warning;
+	s->on_warning_arg = r;
+	s->on_used = relay_on_used;
+	s->on_used_arg = r;
+}
