@@ -25,6 +25,8 @@
 #include "mail/message.h"
 #include "mail/msgid.h"
 
+struct header;
+
 /* Numbers are kept in the store: never reorder. */
 enum event_type {
 	EVENT_SEND,
@@ -171,12 +173,17 @@ bool event_write_text(const struct event *ev, const struct event_mail *m,
     struct buf *out);
 /* A JSON string with its quotes: the escaping of events.md section 2. */
 bool event_write_string(struct bytes s, struct buf *out);
+/* At most max octets of UTF-8 inside; what is cut ends in tail. */
+bool event_write_string_cut(struct bytes s, size_t max, const char *tail,
+    struct buf *out);
 
 /*
  * section: header fields as received, with or without the empty line.  out
  * should have a max of EVENT_SNAPSHOT_MAX or more.
  */
 bool event_snapshot_headers(struct bytes section, struct buf *out);
+/* The same of a section that is parsed, before anything is rewritten. */
+bool event_snapshot_fields(const struct header *h, struct buf *out);
 bool event_snapshot_is_truncated(struct bytes snapshot);
 /* *at is 0 before the first call; false = no more (or damaged). */
 bool event_snapshot_next(struct bytes snapshot, size_t *at,

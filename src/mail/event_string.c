@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+/* JSON strings as events.md section 2 has them. */
+#include <string.h>
+
+#include "mail/event.h"
+
+/* Octets of the UTF-8 character at the front of s; 0 = not valid. */
+static size_t
+utf8_length(struct bytes s)
+{
+	const unsigned char *u = (const unsigned char *)s.p;
+	unsigned char	     low = 0x80, high = 0xbf;
+	size_t		     n, i;
+
+	if (u[0] < 0x80)
+		return 1;
+	if (u[0] < 0xc2 || u[0] > 0xf4)
+		return 0;
+	n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+	if (s.n < n)
+		return 0;
+	/* no overlong forms, surrogates, nothing over U+10FFFF */
+	if (u[0] == 0xe0)
+		low = 0xa0;
+	else if (u[0] == 0xed)
+		high = 0x9f;
+	else if (u[0] == 0xf0)
+		low = 0x90;
+	else if (u[0] == 0xf4)
+		high = 0x8f;
+	if (u[1] < low || u[1] > high)
+		return 0;
+	for (i = 2; i < n; i++)
+		if (u[i] < 0x80 || u[i] > 0xbf)
+			return 0;
+	return n;
+}
+
+static void
+add_escape(struct buf *out, unsigned char c)
+{
+	static const char plain[] = "\b\f\n\r\t\"\\", short_form[] =
+							  "bfnrt\"\\";
+	const char *hit = c == 0 ? NULL : strchr(plain, c);
+
+	if (hit != NULL) {
+		buf_add_char(out, '\\');
+		buf_add_char(out, short_form[hit - plain]);
+	} else
+		buf_printf(out, "\\u%04x", c);
+}
+
+/* One character that may not stand as it is: false = it may. */
+static bool
+add_special(struct buf *out, const char *p, size_t n)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	if (n == 0) { /* not UTF-8: each octet becomes U+FFFD */
+		buf_add_text(out, "\xef\xbf\xbd");
+		return true;
+	}
+	if (n == 1 && (u[0] < 0x20 || u[0] == 0x7f || u[0] == '"' ||
+			  u[0] == '\\')) {
+		add_escape(out, u[0]);
+		return true;
+	}
+	if (n == 2 && u[0] == 0xc2 && u[1] < 0xa0) { /* U+0080-U+009F */
+		add_escape(out, u[1]);
+		return true;
+	}
+	if (n == 3 && u[0] == 0xe2 && u[1] == 0x80 &&
+	    (u[2] == 0xa8 || u[2] == 0xa9)) {
+		buf_add_text(out, u[2] == 0xa8 ? "\\u2028" : "\\u2029");
+		return true;
+	}
+	return false;
+}
+
+/* The inside of a string. */
+static bool
+add_chars(struct buf *out, struct bytes s)
+{
+	size_t at = 0, plain = 0, n;
+
+	while (at < s.n && !out->failed) {
+		n = utf8_length(bytes_from(s, at));
+		if (n > 0 && s.p[at] >= ' ' && s.p[at] < 0x7f &&
+		    s.p[at] != '"' && s.p[at] != '\\') {
+			at++;
+			continue;
+		}
+		/* what is plain goes out in one piece */
+		buf_add_bytes(out, bytes_head(bytes_from(s, plain),
+				       at - plain));
+		if (!add_special(out, s.p + at, n))
+			buf_add(out, s.p + at, n);
+		at += n > 0 ? n : 1;
+		plain = at;
+	}
+	return buf_add_bytes(out, bytes_from(s, plain));
+}
+
+bool
+event_write_string(struct bytes s, struct buf *out)
+{
+	buf_add_char(out, '"');
+	add_chars(out, s);
+	return buf_add_char(out, '"');
+}
+
+/* How much of s fits into max octets of UTF-8. */
+static size_t
+fitting(struct bytes s, size_t max)
+{
+	size_t at = 0, sum = 0, n;
+
+	while (at < s.n) {
+		n = utf8_length(bytes_from(s, at));
+		sum += n > 0 ? n : 3;
+		if (sum > max)
+			return at;
+		at += n > 0 ? n : 1;
+	}
+	return at;
+}
+
+bool
+event_write_string_cut(struct bytes s, size_t max, const char *tail,
+    struct buf *out)
+{
+	size_t fit = fitting(s, max);
+
+	if (fit < s.n)
+		fit = fitting(s, max - strlen(tail));
+	else
+		tail = "";
+	buf_add_char(out, '"');
+	add_chars(out, bytes_head(s, fit));
+	buf_add_text(out, tail);
+	return buf_add_char(out, '"');
+}
