@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: ISC
+"""posthornd in a folder of its own, and posthornctl beside it."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+
+from .waiting import wait_for
+from .wire import Wire
+
+BUILD = os.environ.get("POSTHORN_BUILD", os.path.join(os.path.dirname(__file__), "..", "..", "..", "build"))
+
+
+class CtlError(AssertionError):
+    def __init__(self, status, stdout, stderr):
+        super().__init__(f"status {status}: {stderr.strip()} {stdout.strip()}")
+        self.status, self.stdout, self.stderr = status, stdout, stderr
+
+
+def certificate(folder, name="mail.relay.example", days=30, key="ec"):
+    """A self-signed pair; returns (cert, key)."""
+    cert, private = os.path.join(folder, name + ".crt"), os.path.join(folder, name + ".key")
+    kind = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if key == "ec" else ["rsa:2048"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", private,
+                    "-out", cert, "-days", str(days), "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    return cert, private
+
+
+class Relay:
+    """Relay(extra="delivery { ... }", dns=Dns or None)"""
+
+    def __init__(self, extra="", dns=None, folder=None, listeners=None, sink_port=None, threads=2):
+        self.folder = folder or tempfile.mkdtemp(prefix="posthorn-")
+        self.own_folder = folder is None
+        os.chmod(self.folder, 0o755)
+        self.process = None
+        self.ports = {}
+        self.extra, self.dns, self.listeners = extra, dns, listeners
+        self.sink_port, self.threads = sink_port, threads
+        self.cert, self.key = certificate(self.folder)
+        self.conf = os.path.join(self.folder, "posthorn.conf")
+        self.log = os.path.join(self.folder, "log")
+        self.socket = os.path.join(self.folder, "control.sock")
+        self.submit = os.path.join(self.folder, "submit.sock")
+        self.master_key = os.path.join(self.folder, "master.key")
+        with open(self.master_key, "wb") as f:
+            f.write(os.urandom(32))
+        os.chmod(self.master_key, 0o400)
+        self.write_conf()
+
+    def write_conf(self):
+        user = f'    user "{_me()}"\n    group "{_my_group()}"\n    keys_user "{_me()}"\n    verifier_user "{_me()}"\n' \
+            if os.geteuid() == 0 else ""
+        listeners = self.listeners if self.listeners is not None else """
+listener smtp { 
+    address 127.0.0.1:0
+    tls starttls
+    role submission, intake
+}
+listener submission {
+    address 127.0.0.1:0
+    tls starttls
+}
+listener submissions {
+    address 127.0.0.1:0
+    tls wrapper
+}
+listener clear {
+    address 127.0.0.1:0
+    tls none
+    role submission
+}
+"""
+        dns = f"dns.servers 127.0.0.1:{self.dns.port}\n" if self.dns else "dns.servers 127.0.0.1:9\n"
+        port = f"delivery.port {self.sink_port}\n" if self.sink_port else ""
+        with open(self.conf, "w") as f:
+            f.write(f"""# made by the tests
+server {{
+    name mail.relay.example
+    domain relay.example
+    region us-east-1
+    threads {self.threads}
+    max_files 4096
+    control_socket {self.socket}
+{user}}}
+store {{
+    dir {self.folder}/store
+    map_size 1g
+    master_key {self.master_key}
+}}
+spool.min_free 16m
+log {{
+    target {self.log}
+    level debug
+}}
+audit.file {self.folder}/audit.jsonl
+events.dir {self.folder}/events
+tls {{
+    cert {self.cert}
+    key {self.key}
+}}
+metrics.listen 127.0.0.1:0
+{dns}{port}{listeners}
+listener local {{
+    address unix:{self.submit}
+    tls none
+    role local
+}}
+{self.extra}
+""")
+        os.chmod(self.conf, 0o644)
+
+    # -- life ---------------------------------------------------------------
+    def start(self, *options, wait=True):
+        env = dict(os.environ)
+        self.log_offset = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "posthornd"), "-c", self.conf, "--allow-volatile", *options],
+            env=env, stdout=subprocess.DEVNULL, stderr=open(os.path.join(self.folder, "stderr"), "ab"))
+        if wait:
+            wait_for(self._is_ready, "posthornd to be ready", 60)
+            self._read_ports()
+        return self
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError("posthornd ended: " + self.stderr()[-2000:] + self.log_text()[-3000:])
+        return re.search(r"\bready\b version=", self.log_text(self.log_offset))
+
+    def _read_ports(self):
+        for name, port in re.findall(r"listening listener=(\S+) address=127\.0\.0\.1:(\d+)",
+                                     self.log_text(self.log_offset)):
+            self.ports[name] = int(port)
+
+    def stderr(self):
+        try:
+            with open(os.path.join(self.folder, "stderr"), errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def log_text(self, offset=0):
+        try:
+            with open(self.log, errors="replace") as f:
+                f.seek(offset)
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def wait_log(self, pattern, timeout=30, offset=0):
+        return wait_for(lambda: re.search(pattern, self.log_text(offset)), f"log line {pattern}", timeout)
+
+    def stop(self, timeout=60):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError("posthornd did not stop: " + self.log_text()[-3000:])
+        status = self.process.returncode if self.process else None
+        self.process = None
+        return status
+
+    def kill(self):
+        """kill -9 of the master; the children die with it."""
+        if self.process:
+            children = self.children()
+            self.process.kill()
+            self.process.wait()
+            for pid in children:
+                wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
+                         open(f"/proc/{pid}/stat").read().split()[2] == "Z", f"child {pid} to end")
+            self.process = None
+
+    def children(self):
+        out = []
+        for pid in os.listdir("/proc"):
+            if pid.isdigit():
+                try:
+                    with open(f"/proc/{pid}/stat") as f:
+                        if int(f.read().rsplit(")", 1)[1].split()[1]) == self.process.pid:
+                            out.append(int(pid))
+                except (OSError, IndexError):
+                    continue
+        return out
+
+    def child(self, name):
+        """The pid of "keys", "relay" or "verifier"."""
+        found = re.findall(rf"child-started child={name} pid=(\d+)", self.log_text(self.log_offset))
+        return int(found[-1])
+
+    def cleanup(self):
+        try:
+            self.stop()
+        finally:
+            if self.own_folder and not os.environ.get("POSTHORN_KEEP"):
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def reload(self):
+        self.write_conf()
+        self.ctl("reload")
+
+    # -- commands ---------------------------------------------------------------
+    def run_ctl(self, *args, input=None, timeout=60):
+        return subprocess.run([os.path.join(BUILD, "posthornctl"), "-s", self.socket, "-c", self.conf, *args],
+                              input=input, capture_output=True, text=True, timeout=timeout)
+
+    def ctl(self, *args, input=None):
+        """Text of a command that must succeed."""
+        r = self.run_ctl(*args, input=input)
+        if r.returncode != 0:
+            raise CtlError(r.returncode, r.stdout, r.stderr)
+        return r.stdout
+
+    def json(self, *args, input=None):
+        return json.loads(self.ctl("--json", *args, input=input))
+
+    def sendmail(self, *args, input="", env=None):
+        return subprocess.run([os.path.join(BUILD, "sendmail"), "-C", self.sendmail_conf(), *args],
+                              input=input, capture_output=True, text=True, timeout=60, env=env)
+
+    def sendmail_conf(self):
+        path = os.path.join(self.folder, "sendmail.conf")
+        if not os.path.exists(path):
+            with open(path, "w") as f:
+                f.write(f"socket {self.submit}\n")
+        return path
+
+    def account(self, name="test", production=True, max_24h="unlimited", rate="unlimited"):
+        args = ["account", "create", name]
+        if production:
+            args.append("--production")
+        account = self.ctl(*args).strip()
+        self.ctl("-a", account, "quota", "set", "--max-24h", max_24h, "--rate", rate)
+        return account
+
+    def credential(self, user="app1", *options):
+        made = self.json("credential", "create", user, *options)
+        return made["AccessKeyId"], made["SmtpPassword"]
+
+    def sender(self, domain="example.com", user="app1"):
+        """An account in production with a verified domain and a login."""
+        account = self.account()
+        self.ctl("identity", "add", domain, "--verified")
+        return (account, *self.credential(user))
+
+    def events(self, *args):
+        return [json.loads(l) for l in self.ctl("--json", "event", "tail", *args).splitlines() if l]
+
+    def wait_events(self, condition, what, timeout=30):
+        def look():
+            found = self.events()
+            return found if condition(found) else None
+        return wait_for(look, what, timeout)
+
+    def wait_event(self, kind, count=1, timeout=30):
+        return [e for e in self.wait_events(
+            lambda es: sum(e["eventType"] == kind for e in es) >= count, f"{count} {kind}", timeout)
+            if e["eventType"] == kind]
+
+    def wire(self, listener="submission"):
+        if listener == "local":
+            return Wire(None, None, unix=self.submit)
+        return Wire("127.0.0.1", self.ports[listener], wrapper=listener == "submissions")
+
+    def session(self, key, password, listener="clear"):
+        w = self.wire(listener)
+        w.login(key, password)
+        return w
+
+
+def _me():
+    import pwd
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _my_group():
+    import grp
+    return grp.getgrgid(os.getegid()).gr_name
