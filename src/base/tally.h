@@ -6,6 +6,7 @@
  * Owner:  the wiring; freed after all loops have ended.
  * Thread: any; lock stripes inside; each call takes one stripe, calls
  *         nothing, and lets go.
+ *         Counts, windows, buckets and blocks of one key are four things.
  * Fails:  bounded: when full, entries that count nothing (0, full bucket,
  *         expired window) go first; if there is none, a new key is not
  *         kept and reads as 0 / a full bucket (limits then do not bite,
@@ -33,7 +34,11 @@ int64_t tally_get(struct tally *t, struct bytes key);
 bool tally_add_below(struct tally *t, struct bytes key, int64_t d,
     int64_t max);
 
-/* Events in a sliding window (two halves): count including this one. */
+/*
+ * Events in a sliding window, in eighths of it: an event counts for at least
+ * seven eighths of the window and at most for all of it.  Returns the count
+ * including this one; d = 0 only asks.
+ */
 int64_t tally_window_add(struct tally *t, struct bytes key, int64_t d,
     struct mono now, int64_t window_ms);
 
@@ -52,15 +57,19 @@ void tally_bucket_give(struct tally *t, struct bytes key, double n,
 
 /*
  * Blocks (smtp-interface.md 15): after threshold failures within the window
- * the key is blocked for block_ms, doubled at each further block within
- * 24 h, at most 24 h.
+ * (counted as above) the key is blocked for block_ms, doubled at each further
+ * block that begins within 24 h after the end of the last, at most 24 h.
+ * Failures while blocked do not make it longer.  threshold < 1: never.
  */
 bool tally_fail(struct tally *t, struct bytes key, int64_t threshold,
     int64_t window_ms, int64_t block_ms, struct mono now); /* true = blocked */
 bool tally_is_blocked(struct tally *t, struct bytes key, struct mono now);
-bool tally_unblock(struct tally *t, struct bytes key);
+bool tally_unblock(struct tally *t, struct bytes key); /* forgets all */
 size_t tally_blocked_count(struct tally *t, struct mono now);
-/* fn under no lock; a copy of at most 1,000 entries is walked. */
+/*
+ * fn under no lock; a copy of at most 1,000 entries is walked.  failures: all
+ * since the key is known, those while blocked too.
+ */
 void tally_each_block(struct tally *t, struct mono now,
     void (*fn)(void *arg, struct bytes key, int64_t failures,
 	int64_t left_ms),

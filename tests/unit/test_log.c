@@ -67,6 +67,12 @@ log_writes_text_lines(void **state)
 	drain(fd, out, sizeof(out));
 	assert_string_equal(out + TIME_LENGTH,
 	    " warn relay odd text=a??b?[1m?? \xc3\xa4 ?? ? ??\n");
+	/* overlong, surrogate, past the end; and the last that is right */
+	log_warn("odd", "%s", "\xc0\x80 \xe0\x80\x80 \xed\xa0\x80 "
+	    "\xf0\x80\x80\x80 \xf4\x90\x80\x80 \xf4\x8f\xbf\xbf");
+	drain(fd, out, sizeof(out));
+	assert_string_equal(out + TIME_LENGTH,
+	    " warn relay odd ?? ??? ??? ???? ???? \xf4\x8f\xbf\xbf\n");
 	log_close();
 	assert_int_equal(log_fd(), STDERR_FILENO);
 	assert_int_equal(read(fd, out, 1), 0); /* its end was closed */
