@@ -1,0 +1,703 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * DKIM fields: body hashes, what is signed, form, and that the library's own
+ * verify mode accepts them.  The keys process is played by OpenSSL here.
+ * With POSTHORN_DKIM_DIR set, signed messages and their key records are
+ * written there for other verifiers (tests/integration/dkim-oracle).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <opendkim/dkim.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/conf.h"
+#include "submission/keys_client.h"
+#include "submission/signer.h"
+
+enum { ASKED_MAX = 8 };
+
+/* -- a keys client that answers when the test says so ----------------------- */
+
+struct asked {
+	keys_fn	     *fn;
+	void	     *arg;
+	unsigned char digest[32];
+	char	      name[400];
+	bool	      cancelled;
+};
+static struct asked asked[ASKED_MAX];
+static uint64_t	    asked_count;
+static EVP_PKEY	   *key;
+
+static uint64_t
+ask(const unsigned char digest[32], const char *domain, const char *selector,
+    keys_fn *fn, void *arg)
+{
+	struct asked *a = &asked[asked_count];
+
+	assert_true(asked_count < ASKED_MAX);
+	memset(a, 0, sizeof(*a));
+	memcpy(a->digest, digest, 32);
+	snprintf(a->name, sizeof(a->name), "%s/%s", domain, selector);
+	a->fn = fn;
+	a->arg = arg;
+	return ++asked_count;
+}
+
+uint64_t
+keys_client_sign(struct keys_client *k, const struct keys_sign *r, keys_fn *fn,
+    void *arg)
+{
+	(void)k;
+	assert_true(bytes_eq(r->sealed, BYTES("sealed")));
+	return ask(r->digest, r->domain, r->selector, fn, arg);
+}
+
+uint64_t
+keys_client_sign_operator(struct keys_client *k,
+    const unsigned char digest[32], keys_fn *fn, void *arg)
+{
+	(void)k;
+	return ask(digest, "operator", "", fn, arg);
+}
+
+void
+keys_client_cancel(struct keys_client *k, uint64_t ticket)
+{
+	(void)k;
+	assert_true(ticket >= 1 && ticket <= asked_count);
+	asked[ticket - 1].cancelled = true;
+}
+
+static void
+answer_all(void)
+{
+	struct keys_answer a;
+	EVP_PKEY_CTX	  *c;
+	uint64_t	   i;
+
+	for (i = 0; i < asked_count; i++) {
+		memset(&a, 0, sizeof(a));
+		a.signature_n = sizeof(a.signature);
+		c = EVP_PKEY_CTX_new(key, NULL);
+		assert_int_equal(EVP_PKEY_sign_init(c), 1);
+		EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING);
+		EVP_PKEY_CTX_set_signature_md(c, EVP_sha256());
+		assert_int_equal(EVP_PKEY_sign(c, a.signature, &a.signature_n,
+		    asked[i].digest, 32), 1);
+		EVP_PKEY_CTX_free(c);
+		asked[i].fn(asked[i].arg, &a);
+	}
+}
+
+static char *
+key_record(void)
+{
+	unsigned char *der = NULL;
+	int	       n = i2d_PUBKEY(key, &der);
+	char	      *text = malloc((size_t)n * 2 + 32);
+
+	memcpy(text, "v=DKIM1; k=rsa; p=", 18);
+	base64_encode(der, (size_t)n, text + 18);
+	OPENSSL_free(der);
+	return text;
+}
+
+/* -- the library's verify mode as oracle ------------------------------------- */
+
+static DKIM_CBSTAT
+on_lookup(DKIM *d, DKIM_SIGINFO *sig, unsigned char *out, size_t size)
+{
+	char *text = key_record();
+
+	(void)d;
+	(void)sig;
+	snprintf((char *)out, size, "%s", text);
+	free(text);
+	return DKIM_CBSTAT_CONTINUE;
+}
+
+/* Whether all signatures of a message verify; their number in *count. */
+static bool
+verifies(struct bytes message, int *count)
+{
+	DKIM_LIB      *lib = dkim_init(NULL, NULL);
+	DKIM_SIGINFO **sigs;
+	DKIM_STAT      st;
+	DKIM	      *d;
+	struct bytes   rest = message, line;
+	size_t	       end;
+	bool	       ok = true;
+	int	       i;
+
+	dkim_set_key_lookup(lib, on_lookup);
+	d = dkim_verify(lib, (const unsigned char *)"t", NULL, &st);
+	assert_non_null(d);
+	while (rest.n > 1 && rest.p[0] != '\r') {
+		for (end = 0; end + 2 < rest.n; end++)
+			if (rest.p[end] == '\n' && rest.p[end + 1] != ' ' &&
+			    rest.p[end + 1] != '\t')
+				break;
+		line = bytes_head(rest, end - 1);
+		rest = bytes_from(rest, end + 1);
+		assert_int_equal(dkim_header(d, (u_char *)(uintptr_t)line.p,
+		    line.n), DKIM_STAT_OK);
+	}
+	rest = bytes_from(rest, 2);
+	assert_int_equal(dkim_eoh(d), DKIM_STAT_OK);
+	if (rest.n > 0)
+		dkim_body(d, (u_char *)(uintptr_t)rest.p, rest.n);
+	(void)dkim_eom(d, NULL);
+	assert_int_equal(dkim_getsiglist(d, &sigs, count), DKIM_STAT_OK);
+	for (i = 0; i < *count; i++)
+		if ((dkim_sig_getflags(sigs[i]) & DKIM_SIGFLAG_PASSED) == 0 ||
+		    dkim_sig_getbh(sigs[i]) != DKIM_SIGBH_MATCH)
+			ok = false;
+	dkim_free(d);
+	dkim_close(lib);
+	return ok;
+}
+
+/* -- set-up ------------------------------------------------------------------ */
+
+struct bench {
+	struct conf	  *conf;
+	struct signer	  *signer;
+	struct sign_answer answer;
+	struct buf	   fields;
+	unsigned	   answers;
+};
+
+static int
+setup(void **state)
+{
+	struct bench *b = mem_alloc(sizeof(*b));
+	struct err    e;
+
+	b->conf = conf_defaults();
+	b->signer = signer_new(NULL, &e);
+	assert_non_null(b->signer);
+	buf_init(&b->fields, 65536);
+	asked_count = 0;
+	*state = b;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct bench *b = *state;
+
+	signer_free(b->signer);
+	conf_unref(b->conf);
+	buf_wipe(&b->fields);
+	mem_free(b);
+	return 0;
+}
+
+static void
+on_signed(void *arg, const struct sign_answer *a)
+{
+	struct bench *b = arg;
+
+	b->answers++;
+	b->answer = *a;
+	buf_clear(&b->fields);
+	buf_add_bytes(&b->fields, a->fields);
+}
+
+static void
+body_hash(struct bench *b, struct bytes body, size_t step,
+    unsigned char digest[32])
+{
+	struct signer_hash *h;
+	struct err	    e;
+	size_t		    n;
+
+	h = signer_hash_new(b->signer, b->conf, &e);
+	assert_non_null(h);
+	while (body.n > 0) {
+		n = step == 0 || step > body.n ? body.n : step;
+		signer_hash_feed(h, bytes_head(body, n));
+		body = bytes_from(body, n);
+	}
+	assert_int_equal(signer_hash_end(h, digest, &e), 0);
+	signer_hash_free(h);
+}
+
+/* Signs head and body with the identity's key (domain NULL = none). */
+static void
+sign(struct bench *b, const char *domain, struct bytes head, struct bytes body)
+{
+	unsigned char	    digest[32];
+	struct sign_request r = { .conf = b->conf,
+		.when = { 1714564800000 }, .head = head,
+		.body_hash = digest, .domain = domain,
+		.selector = "azfm6qz3v2dkc5yhobh4fjaxzzdo25tr",
+		.sealed = BYTES("sealed") };
+	struct signing *g;
+	struct err	e;
+
+	body_hash(b, body, 0, digest);
+	assert_true(signer_has_work(&r));
+	g = signer_sign(b->signer, &r, on_signed, b, &e);
+	if (g == NULL)
+		fail_msg("%s", e.text);
+	assert_int_equal(b->answers, 0);
+	answer_all();
+	assert_int_equal(b->answers, 1);
+	b->answers = 0;
+	asked_count = 0;
+}
+
+static void
+signed_message(struct bench *b, struct bytes head, struct bytes body,
+    struct buf *out)
+{
+	buf_clear(out);
+	buf_add_bytes(out, buf_bytes(&b->fields));
+	buf_add_bytes(out, head);
+	buf_add_bytes(out, body);
+	assert_false(out->failed);
+}
+
+/* Value of a tag of the n-th field, blanks removed. */
+static char *
+tag_of(struct bench *b, const char *tag)
+{
+	static char out[6000];
+	char	    want[16];
+	const char *p;
+	size_t	    n = 0;
+
+	buf_add_char(&b->fields, '\0');
+	b->fields.n--;
+	snprintf(want, sizeof(want), "%s=", tag);
+	for (p = b->fields.p; (p = strstr(p, want)) != NULL; p++)
+		if (p[-1] == ' ' || p[-1] == '\t')
+			break;
+	out[0] = '\0';
+	if (p == NULL)
+		return out;
+	for (p += strlen(want); *p != ';' && *p != '\0'; p++)
+		if (*p != ' ' && *p != '\t' && *p != '\r' && *p != '\n')
+			out[n++] = *p;
+	out[n] = '\0';
+	return out;
+}
+
+static unsigned
+count_name(const char *list, const char *name)
+{
+	size_t	 n = strlen(name);
+	unsigned c = 0;
+
+	for (;;) {
+		if (strncmp(list, name, n) == 0 &&
+		    (list[n] == ':' || list[n] == '\0'))
+			c++;
+		list = strchr(list, ':');
+		if (list == NULL)
+			return c;
+		list++;
+	}
+}
+
+/* -- body hashes --------------------------------------------------------------- */
+
+/* A plain canonicaliser, RFC 6376 3.4.3 and 3.4.4. */
+static void
+canonical_body(struct bytes in, bool relaxed, struct buf *out)
+{
+	size_t	     i, keep = 0;
+	bool	     blank = false;
+
+	buf_clear(out);
+	for (i = 0; i < in.n; i++) {
+		if (relaxed && (in.p[i] == ' ' || in.p[i] == '\t')) {
+			blank = true;
+			continue;
+		}
+		if (blank && in.p[i] != '\r')
+			buf_add_char(out, ' ');
+		blank = false;
+		buf_add_char(out, in.p[i]);
+		if (in.p[i] == '\n' && (out->n < 4 ||
+			memcmp(out->p + out->n - 4, "\r\n\r\n", 4) != 0) &&
+		    out->n > 2)
+			keep = out->n;
+	}
+	out->n = keep;
+	if (keep == 0 && !relaxed)
+		buf_add_text(out, "\r\n");
+}
+
+/* dkim#3, dkim 5.4; dkim#1 for the second */
+static void
+test_body_hashes(void **state)
+{
+	static const struct {
+		const char	   *body;
+		enum conf_canonicalization c;
+		const char	   *hash;
+	} cases[] = {
+		{ "", CONF_RELAXED_SIMPLE,
+		    "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=" },
+		{ "", CONF_RELAXED_RELAXED,
+		    "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" },
+		{ "Hello, world.\r\n", CONF_RELAXED_SIMPLE,
+		    "cYt+oiQVrRxPZobI0aHq9G01XoWfS96s0wd+I/mdOgU=" },
+		{ "Hello, world.\r\n\r\n\r\n", CONF_RELAXED_SIMPLE,
+		    "cYt+oiQVrRxPZobI0aHq9G01XoWfS96s0wd+I/mdOgU=" },
+	};
+	struct bench *b = *state;
+	unsigned char digest[32];
+	char	      text[64];
+	size_t	      i, step;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (step = 0; step < 4; step++) {
+			b->conf->dkim.canonicalization = cases[i].c;
+			body_hash(b, bytes_of(cases[i].body), step, digest);
+			base64_encode(digest, 32, text);
+			assert_string_equal(text, cases[i].hash);
+		}
+}
+
+static void
+test_body_hash_against_plain_canonicaliser(void **state)
+{
+	static const char *const pieces[] = { "\r\n", " ", "\t", "a", ".",
+		"long word", "\r\n\r\n", " \r\n", "\xc3\xbc", "=20" };
+	struct bench *b = *state;
+	struct buf    body, canonical;
+	unsigned char got[32], want[32];
+	uint32_t      seed = 20240501;
+	size_t	      i, k, step;
+
+	buf_init(&body, 65536);
+	buf_init(&canonical, 65536);
+	for (i = 0; i < 300; i++) {
+		buf_clear(&body);
+		for (k = 0; k < i % 60; k++) {
+			seed = seed * 1664525 + 1013904223;
+			buf_add_text(&body, pieces[(seed >> 16) % 10]);
+		}
+		buf_add_text(&body, "\r\n");
+		b->conf->dkim.canonicalization = i % 2 == 0 ?
+		    CONF_RELAXED_SIMPLE : CONF_RELAXED_RELAXED;
+		canonical_body(buf_bytes(&body), i % 2 != 0, &canonical);
+		EVP_Digest(canonical.p != NULL ? canonical.p : "",
+		    canonical.n, want, NULL, EVP_sha256(), NULL);
+		for (step = 0; step < 3; step++) {
+			body_hash(b, buf_bytes(&body), step, got);
+			assert_memory_equal(got, want, 32);
+		}
+	}
+	buf_wipe(&body);
+	buf_wipe(&canonical);
+}
+
+/* -- fields -------------------------------------------------------------------- */
+
+#define HEAD_1 "Received: by mail.relay.example with ESMTPSA\r\n id x;\r\n" \
+	       " Wed, 01 May 2024 12:00:00 +0000\r\n" \
+	       "From: Bob <bob@example.com>\r\nTo: rcpt@sink.example\r\n" \
+	       "Subject: test\r\n" \
+	       "Date: Wed, 01 May 2024 12:00:00 +0000\r\n" \
+	       "Message-ID: <x@relay.example>\r\n\r\n"
+
+/* dkim#1 */
+static void
+test_field_of_the_first_example(void **state)
+{
+	struct bench *b = *state;
+	struct buf    m;
+	char	     *line, *next;
+	int	      count;
+
+	sign(b, "example.com", BYTES(HEAD_1), BYTES("Hello, world.\r\n"));
+	assert_true(b->answer.ok);
+	assert_int_equal(b->answer.count, 1);
+	assert_string_equal(tag_of(b, "d"), "example.com");
+	assert_string_equal(tag_of(b, "s"),
+	    "azfm6qz3v2dkc5yhobh4fjaxzzdo25tr");
+	assert_string_equal(tag_of(b, "a"), "rsa-sha256");
+	assert_string_equal(tag_of(b, "c"), "relaxed/simple");
+	assert_string_equal(tag_of(b, "q"), "dns/txt");
+	assert_string_equal(tag_of(b, "t"), "1714564800");
+	assert_string_equal(tag_of(b, "bh"),
+	    "cYt+oiQVrRxPZobI0aHq9G01XoWfS96s0wd+I/mdOgU=");
+	assert_string_equal(tag_of(b, "i"), "");
+	assert_string_equal(tag_of(b, "l"), "");
+	assert_string_equal(tag_of(b, "x"), "");
+	assert_memory_equal(b->fields.p, "DKIM-Signature: v=1; a=rsa-sha256; "
+	    "q=dns/txt; c=relaxed/simple;", 63);
+	for (line = b->fields.p; (next = strstr(line, "\r\n")) != NULL;
+	    line = next + 2) {
+		assert_true(next - line <= 76);
+		assert_true(next[2] == '\t' || next[2] == '\0');
+	}
+	buf_init(&m, 65536);
+	signed_message(b, BYTES(HEAD_1), BYTES("Hello, world.\r\n"), &m);
+	assert_true(verifies(buf_bytes(&m), &count));
+	assert_int_equal(count, 1);
+	buf_wipe(&m);
+}
+
+/* dkim#2 */
+static void
+test_oversigning(void **state)
+{
+	struct bench *b = *state;
+	struct buf    m;
+	char	     *h;
+	int	      count;
+
+	sign(b, "example.com", BYTES(HEAD_1), BYTES("Hello, world.\r\n"));
+	h = tag_of(b, "h");
+	assert_int_equal(count_name(h, "from"), 2);
+	assert_int_equal(count_name(h, "cc"), 1);
+	assert_int_equal(count_name(h, "subject"), 2);
+	assert_int_equal(count_name(h, "references"), 0);
+	assert_int_equal(count_name(h, "received"), 0);
+	buf_init(&m, 65536);
+	buf_add_text(&m, "Subject: another\r\n");
+	buf_add_bytes(&m, buf_bytes(&b->fields));
+	buf_add_text(&m, HEAD_1 "Hello, world.\r\n");
+	assert_false(verifies(buf_bytes(&m), &count));
+	buf_wipe(&m);
+}
+
+/* dkim#21 and dkim 6.2: the operator's alone, and both */
+static void
+test_operator_signature(void **state)
+{
+	struct bench *b = *state;
+	struct buf    m;
+	int	      count;
+
+	b->conf->dkim.operator_domain = "relay.example";
+	b->conf->dkim.operator_selector = "op";
+	b->conf->dkim.operator_key = "/some/key";
+	sign(b, NULL, BYTES(HEAD_1), BYTES("x\r\n"));
+	assert_true(b->answer.ok);
+	assert_int_equal(b->answer.count, 1);
+	assert_string_equal(tag_of(b, "d"), "relay.example");
+	buf_init(&m, 65536);
+	signed_message(b, BYTES(HEAD_1), BYTES("x\r\n"), &m);
+	assert_true(verifies(buf_bytes(&m), &count));
+	assert_int_equal(count, 1);
+
+	sign(b, "example.com", BYTES(HEAD_1), BYTES("x\r\n"));
+	assert_int_equal(b->answer.count, 2);
+	assert_string_equal(tag_of(b, "d"), "relay.example"); /* on top */
+	signed_message(b, BYTES(HEAD_1), BYTES("x\r\n"), &m);
+	assert_true(verifies(buf_bytes(&m), &count));
+	assert_int_equal(count, 2);
+	buf_wipe(&m);
+}
+
+/* dkim#18: fields of the client are signed as they stand, its own signature
+ * is neither hashed nor taken for ours */
+static void
+test_heads_of_many_forms(void **state)
+{
+	static const struct {
+		const char *name, *head, *body;
+	} cases[] = {
+		{ "client-signature",
+		    "DKIM-Signature: v=1; a=rsa-sha256; d=client.example; s=s;"
+		    " h=from;\r\n bh=AAAA; b=AAAA\r\n"
+		    "From: a@example.com\r\n\r\n", "x\r\n" },
+		{ "folded",
+		    "From: \"A\r\n B\" <a@example.com>,\r\n\tb@example.com\r\n"
+		    "SUBJECT:a\r\n  b\r\n\tc  \r\nTo: x@y.example\r\n\r\n",
+		    " a  b \r\n\t\r\n\r\n" },
+		{ "obsolete", "From: a@example.com\r\n"
+		    "To : x@y.example\r\n\r\n", "x\r\n" },
+		{ "repeated",
+		    "To: a@x.example\r\nTo: b@x.example\r\nCc: c@x.example\r\n"
+		    "Cc: d@x.example\r\nFrom: a@example.com\r\n"
+		    "Reply-To: \r\nSubject:\r\n\r\n", "" },
+		{ "eight-bit",
+		    "From: M\xc3\xbcller <a@example.com>\r\n"
+		    "Subject: \xfc\xff\r\n\r\n", "\xfc\r\n" },
+		{ "list",
+		    "List-Unsubscribe: <https://x.example/>\r\n"
+		    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+		    "Feedback-ID: 1.us-east-1.x:posthorn\r\n"
+		    "From: a@example.com\r\n\r\n", "a\r\n" },
+	};
+	struct bench *b = *state;
+	const char   *dir = getenv("POSTHORN_DKIM_DIR");
+	char	      path[512], *record;
+	struct buf    m;
+	FILE	     *f;
+	size_t	      i;
+	int	      count;
+
+	buf_init(&m, 65536);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]) * 2; i++) {
+		b->conf->dkim.canonicalization = i % 2 == 0 ?
+		    CONF_RELAXED_SIMPLE : CONF_RELAXED_RELAXED;
+		sign(b, "example.com", bytes_of(cases[i / 2].head),
+		    bytes_of(cases[i / 2].body));
+		signed_message(b, bytes_of(cases[i / 2].head),
+		    bytes_of(cases[i / 2].body), &m);
+		if (strcmp(cases[i / 2].name, "client-signature") != 0)
+			assert_true(verifies(buf_bytes(&m), &count));
+		if (dir == NULL)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s-%zu.eml", dir,
+		    cases[i / 2].name, i % 2);
+		f = fopen(path, "w");
+		assert_non_null(f);
+		assert_int_equal(fwrite(m.p, 1, m.n, f), m.n);
+		fclose(f);
+	}
+	if (dir != NULL) {
+		snprintf(path, sizeof(path), "%s/key.txt", dir);
+		f = fopen(path, "w");
+		assert_non_null(f);
+		record = key_record();
+		fprintf(f, "%s\n", record);
+		free(record);
+		fclose(f);
+	}
+	buf_wipe(&m);
+}
+
+/* More repetitions than h= has room for: the lowest ones are signed. */
+static void
+test_many_repetitions(void **state)
+{
+	struct bench *b = *state;
+	struct buf    head, m;
+	int	      i, count;
+	unsigned      named;
+
+	buf_init(&head, 1 << 20);
+	buf_init(&m, 1 << 20);
+	buf_add_text(&head, "From: a@example.com\r\n");
+	for (i = 0; i < 5000; i++)
+		buf_printf(&head, "To: r%d@x.example\r\n", i);
+	buf_add_text(&head, "\r\n");
+	sign(b, "example.com", buf_bytes(&head), BYTES("x\r\n"));
+	assert_true(b->answer.ok);
+	named = count_name(tag_of(b, "h"), "to");
+	assert_in_range(named, 100, 4999);
+	assert_true(strlen(tag_of(b, "h")) < 4000);
+	signed_message(b, buf_bytes(&head), BYTES("x\r\n"), &m);
+	assert_true(verifies(buf_bytes(&m), &count));
+	buf_wipe(&head);
+	buf_wipe(&m);
+}
+
+/* A field that the library would hash in another way than others do. */
+static void
+test_odd_field_is_left_out(void **state)
+{
+	struct bench *b = *state;
+
+	sign(b, "example.com", BYTES("From: a@example.com\r\n"
+	    "Subject: a\vb\r\nTo: x@y.example\r\n\r\n"), BYTES("x\r\n"));
+	assert_true(b->answer.ok);
+	assert_int_equal(count_name(tag_of(b, "h"), "subject"), 0);
+	assert_int_equal(count_name(tag_of(b, "h"), "to"), 2);
+}
+
+/* -- failures -------------------------------------------------------------------- */
+
+static void
+test_answer_of_failure(void **state)
+{
+	struct keys_answer  bad = { .result = KEYS_DOWN,
+		.reason = "no answer within 5 s" };
+	unsigned char	    digest[32] = { 0 };
+	struct bench	   *b = *state;
+	struct sign_request r = { .conf = b->conf,
+		.when = { 1714564800000 }, .head = BYTES(HEAD_1),
+		.body_hash = digest, .domain = "example.com", .selector = "s",
+		.sealed = BYTES("sealed") };
+	struct err	    e;
+
+	assert_non_null(signer_sign(b->signer, &r, on_signed, b, &e));
+	asked[0].fn(asked[0].arg, &bad);
+	assert_int_equal(b->answers, 1);
+	assert_false(b->answer.ok);
+	assert_string_equal(b->answer.reason, "no answer within 5 s");
+	assert_int_equal(b->answer.fields.n, 0);
+}
+
+static void
+test_without_from_there_is_no_signature(void **state)
+{
+	unsigned char	    digest[32] = { 0 };
+	struct bench	   *b = *state;
+	struct sign_request r = { .conf = b->conf,
+		.when = { 1714564800000 },
+		.head = BYTES("To: a@b.example\r\n\r\n"), .body_hash = digest,
+		.domain = "example.com", .selector = "s",
+		.sealed = BYTES("sealed") };
+	struct err	    e;
+
+	assert_null(signer_sign(b->signer, &r, on_signed, b, &e));
+	assert_string_equal(e.text, "From cannot be signed");
+	assert_int_equal(asked_count, 0);
+}
+
+static void
+test_cancel(void **state)
+{
+	unsigned char	    digest[32] = { 0 };
+	struct bench	   *b = *state;
+	struct sign_request r = { .conf = b->conf,
+		.when = { 1714564800000 }, .head = BYTES(HEAD_1),
+		.body_hash = digest, .domain = "example.com", .selector = "s",
+		.sealed = BYTES("sealed") };
+	struct signing	   *g;
+	struct err	    e;
+
+	g = signer_sign(b->signer, &r, on_signed, b, &e);
+	assert_non_null(g);
+	signing_cancel(g);
+	assert_true(asked[0].cancelled);
+	g = signer_sign(b->signer, &r, on_signed, b, &e);
+	assert_non_null(g); /* left to signer_free() */
+	assert_int_equal(b->answers, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(test_body_hashes),
+		T(test_body_hash_against_plain_canonicaliser),
+		T(test_field_of_the_first_example),
+		T(test_oversigning),
+		T(test_operator_signature),
+		T(test_heads_of_many_forms),
+		T(test_many_repetitions),
+		T(test_odd_field_is_left_out),
+		T(test_answer_of_failure),
+		T(test_without_from_there_is_no_signature),
+		T(test_cancel),
+	};
+	int rc;
+
+	key = EVP_RSA_gen(2048);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	EVP_PKEY_free(key);
+	return rc;
+}
