@@ -55,7 +55,8 @@ struct mime_result {
 };
 
 struct mime;
-struct mime *mime_new(const struct mime_rules *rules); /* copies rules */
+/* Copies rules; NULL = no memory. */
+struct mime *mime_new(const struct mime_rules *rules);
 void mime_free(struct mime *m); /* NULL is allowed */
 /* Values (folded as they are) of the outermost Content-Type and
  * Content-Disposition; empty when absent.  Before the first feed. */
@@ -66,8 +67,16 @@ void mime_end(struct mime *m, struct mime_result *out);
 
 /* "multipart/mixed" of a Content-Type value, as written. */
 struct bytes mime_media_type(struct bytes content_type);
-/* A plain parameter, quotes resolved, cut to size; false = not there. */
+/* A parameter, quotes and RFC 2231 resolved, cut to size; false = not
+ * there. */
 bool mime_parameter(struct bytes value, const char *name, char *dst,
     size_t size);
+/*
+ * Looks at every form of a parameter of the value that may name a file;
+ * MIME_OK, MIME_BLOCKED_NAME (the name as the reply shows it is put into
+ * shown, MIME_NAME_SHOWN + 1 octets) or MIME_NO_MEMORY.
+ */
+enum mime_verdict mime_check_names(const struct mime_blocked *b,
+    struct bytes value, const char *parameter, char *shown);
 
 #endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: ISC */
+#include "mail/mime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mail/header.h"
+
+enum {
+	BOUNDARY_MAX = 200,	/* 70 in RFC 2046 */
+	BODY_LINE_MAX = 1024,	/* what is looked at of a "--" line */
+	FIELD_MAX = HEADER_FIELD_MAX
+};
+
+enum scan_state {
+	SCAN_IDLE,  /* nothing can follow that matters */
+	SCAN_BODY,  /* looking for delimiters */
+	SCAN_HEADER /* in the header section of a part */
+};
+
+struct boundary {
+	size_t n;
+	char   text[BOUNDARY_MAX + 1];
+};
+
+struct mime {
+	struct mime_rules  rules;
+	struct mime_result result;
+	enum scan_state	   state;
+	size_t		   depth; /* boundaries in force */
+	struct boundary	   stack[MIME_DEPTH_MAX];
+	/* the running part */
+	bool		   has_type;  /* its first Content-Type was seen */
+	bool		   enters;    /* and is a multipart with .next */
+	struct boundary	   next;
+	/* input that was not whole */
+	struct buf	   line;
+	bool		   skips_line; /* the rest of the line is of no use */
+	bool		   keeps_field; /* .field is being gathered */
+	bool		   is_type;	/* it is Content-Type */
+	struct buf	   field; /* value of the running part field */
+};
+
+struct mime *
+mime_new(const struct mime_rules *rules)
+{
+	struct mime *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->rules = *rules;
+	buf_init(&m->line, FIELD_MAX);
+	buf_init(&m->field, FIELD_MAX);
+	return m;
+}
+
+void
+mime_free(struct mime *m)
+{
+	if (m == NULL)
+		return;
+	buf_wipe(&m->line);
+	buf_wipe(&m->field);
+	free(m);
+}
+
+static void
+stop(struct mime *m, enum mime_verdict verdict)
+{
+	if (m->result.verdict == MIME_OK)
+		m->result.verdict = verdict;
+	m->state = SCAN_IDLE;
+}
+
+static void
+check_names(struct mime *m, struct bytes value, const char *parameter)
+{
+	enum mime_verdict verdict;
+
+	if (m->rules.blocked == NULL || m->result.verdict != MIME_OK)
+		return;
+	verdict = mime_check_names(m->rules.blocked, value, parameter,
+	    m->result.name);
+	if (verdict != MIME_OK)
+		stop(m, verdict);
+}
+
+/* What the type says about the inside; only the first one counts. */
+static void
+take_type(struct mime *m, struct bytes value)
+{
+	struct boundary *b = &m->next;
+
+	check_names(m, value, "name");
+	if (m->has_type)
+		return;
+	m->has_type = true;
+	if (!bytes_starts_nocase(mime_media_type(value), BYTES("multipart/")))
+		return;
+	if (!mime_parameter(value, "boundary", b->text, sizeof(b->text)))
+		return;
+	b->n = strlen(b->text);
+	while (b->n > 0 && (b->text[b->n - 1] == ' ' ||
+	    b->text[b->n - 1] == '\t'))
+		b->n--;
+	m->enters = b->n > 0;
+}
+
+/* The header section of a part (or the outermost) is over. */
+static void
+end_header(struct mime *m)
+{
+	if (m->result.verdict != MIME_OK)
+		return;
+	m->state = m->depth > 0 ? SCAN_BODY : SCAN_IDLE;
+	if (!m->enters)
+		return;
+	if (m->depth == MIME_DEPTH_MAX) {
+		stop(m, MIME_TOO_DEEP);
+		return;
+	}
+	m->stack[m->depth++] = m->next;
+	m->state = SCAN_BODY;
+}
+
+void
+mime_outer(struct mime *m, struct bytes content_type,
+    struct bytes disposition)
+{
+	take_type(m, content_type);
+	check_names(m, disposition, "filename");
+	end_header(m);
+}
+
+static void
+end_field(struct mime *m)
+{
+	if (!m->keeps_field)
+		return;
+	m->keeps_field = false;
+	if (m->is_type)
+		take_type(m, buf_bytes(&m->field));
+	else
+		check_names(m, buf_bytes(&m->field), "filename");
+	buf_clear(&m->field);
+}
+
+/* What does not fit is left out: no reader makes use of such a field. */
+static void
+add_to_field(struct mime *m, struct bytes text)
+{
+	buf_add_bytes(&m->field, bytes_head(text, FIELD_MAX - m->field.n));
+	if (m->field.failed)
+		stop(m, MIME_NO_MEMORY);
+}
+
+static void
+header_line(struct mime *m, struct bytes line)
+{
+	ptrdiff_t    colon;
+	struct bytes name;
+
+	if (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t')) {
+		if (m->keeps_field)
+			add_to_field(m, line);
+		return;
+	}
+	end_field(m);
+	if (line.n == 0) {
+		end_header(m);
+		return;
+	}
+	colon = bytes_find(line, 0, ':');
+	if (colon < 0 || m->result.verdict != MIME_OK)
+		return;
+	name = bytes_trim(bytes_head(line, (size_t)colon));
+	m->is_type = bytes_eq_nocase(name, BYTES("Content-Type"));
+	m->keeps_field = m->is_type ||
+	    bytes_eq_nocase(name, BYTES("Content-Disposition"));
+	if (m->keeps_field)
+		add_to_field(m, bytes_from(line, (size_t)colon + 1));
+}
+
+/*
+ * Which boundary a line that begins with "--" belongs to: a whole match of
+ * the innermost comes first, then the longest that the line begins with (RFC
+ * 2046 5.1.1: no more is needed).  Only a whole match closes.
+ */
+static bool
+find_boundary(const struct mime *m, struct bytes line, size_t *level,
+    bool *closes)
+{
+	struct bytes text = bytes_from(line, 2), rest;
+	size_t	     i, best = 0;
+
+	*closes = false;
+	for (i = m->depth; i-- > 0;) {
+		const struct boundary *b = &m->stack[i];
+
+		if (!bytes_starts(text, (struct bytes){ b->text, b->n }))
+			continue;
+		rest = bytes_trim(bytes_from(text, b->n));
+		*closes = bytes_eq(rest, BYTES("--"));
+		if (rest.n == 0 || *closes) {
+			*level = i;
+			return true;
+		}
+		if (b->n > best) {
+			best = b->n;
+			*level = i;
+		}
+	}
+	*closes = false;
+	return best > 0;
+}
+
+static void
+begin_part(struct mime *m)
+{
+	if (m->result.verdict != MIME_OK)
+		return;
+	m->result.parts++;
+	if (m->result.parts > m->rules.parts_max) {
+		stop(m, MIME_TOO_MANY_PARTS);
+		return;
+	}
+	m->state = SCAN_HEADER;
+	m->has_type = false;
+	m->enters = false;
+}
+
+static void
+take_line(struct mime *m, struct bytes line)
+{
+	size_t level = 0;
+	bool   closes;
+
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	if (bytes_starts(line, BYTES("--")) &&
+	    find_boundary(m, line, &level, &closes)) {
+		if (m->state == SCAN_HEADER)
+			end_field(m);
+		m->depth = closes ? level : level + 1;
+		if (!closes)
+			begin_part(m);
+		else if (m->result.verdict == MIME_OK)
+			m->state = level > 0 ? SCAN_BODY : SCAN_IDLE;
+	} else if (m->state == SCAN_HEADER) {
+		header_line(m, line);
+	}
+}
+
+/* A piece of a line whose beginning or end lies elsewhere. */
+static void
+add_piece(struct mime *m, struct bytes piece, bool ends)
+{
+	size_t max = m->state == SCAN_BODY ? BODY_LINE_MAX : FIELD_MAX;
+
+	if (!m->skips_line) {
+		if (m->line.n < max)
+			buf_add_bytes(&m->line,
+			    bytes_head(piece, max - m->line.n));
+		if (m->line.failed) {
+			stop(m, MIME_NO_MEMORY);
+			return;
+		}
+		m->skips_line = m->state == SCAN_BODY && m->line.n > 0 &&
+		    !bytes_starts(BYTES("--"),
+			bytes_head(buf_bytes(&m->line), 2));
+	}
+	if (!ends)
+		return;
+	if (!m->skips_line)
+		take_line(m, buf_bytes(&m->line));
+	m->skips_line = false;
+	buf_clear(&m->line);
+}
+
+void
+mime_feed(struct mime *m, struct bytes body)
+{
+	size_t	  i = 0;
+	ptrdiff_t lf;
+
+	while (i < body.n && m->state != SCAN_IDLE) {
+		bool	     whole = m->line.n == 0 && !m->skips_line;
+		struct bytes piece;
+
+		lf = bytes_find(body, i, '\n');
+		piece = bytes_from(bytes_head(body,
+		    lf < 0 ? body.n : (size_t)lf), i);
+		i = lf < 0 ? body.n : (size_t)lf + 1;
+		if (lf < 0 || !whole)
+			add_piece(m, piece, lf >= 0);
+		else if (m->state == SCAN_HEADER)
+			take_line(m, bytes_head(piece, FIELD_MAX));
+		else if (piece.n > 0 && piece.p[0] == '-')
+			take_line(m, bytes_head(piece, BODY_LINE_MAX));
+	}
+}
+
+void
+mime_end(struct mime *m, struct mime_result *out)
+{
+	if (m->state != SCAN_IDLE && m->line.n > 0)
+		add_piece(m, BYTES(""), true);
+	if (m->state == SCAN_HEADER) {
+		end_field(m);
+		end_header(m);
+	}
+	*out = m->result;
+}

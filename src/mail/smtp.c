@@ -1,0 +1,786 @@
+/* SPDX-License-Identifier: ISC */
+#include "mail/smtp.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+
+enum {
+	EHLO_NAME_MAX = 255,
+	SIZE_DIGITS_MAX = 20,
+	PATH_SHOWN_MAX = 256,
+	ENHANCED_DIGITS_MAX = 3
+};
+
+static const char *const verb_names[VERB_COUNT] = {
+	[VERB_UNKNOWN] = "?", [VERB_EHLO] = "EHLO", [VERB_HELO] = "HELO",
+	[VERB_STARTTLS] = "STARTTLS", [VERB_AUTH] = "AUTH",
+	[VERB_MAIL] = "MAIL", [VERB_RCPT] = "RCPT", [VERB_DATA] = "DATA",
+	[VERB_BDAT] = "BDAT", [VERB_RSET] = "RSET", [VERB_NOOP] = "NOOP",
+	[VERB_VRFY] = "VRFY", [VERB_HELP] = "HELP", [VERB_QUIT] = "QUIT",
+	[VERB_KNOWN] = "KNOWN", [VERB_HTTP] = "HTTP",
+};
+static const char *const known_verbs[] = {
+	"EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL",
+};
+static const char *const http_methods[] = {
+	"GET ", "POST ", "PUT ", "HEAD ", "CONNECT ", "OPTIONS ",
+};
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_hex(char c)
+{
+	return is_digit(c) || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+/* Blanks and tabs only: a CR or LF is never trimmed away. */
+static struct bytes
+trim_blanks(struct bytes s)
+{
+	while (s.n > 0 && is_blank(s.p[0]))
+		s = bytes_from(s, 1);
+	while (s.n > 0 && is_blank(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+/* Takes the word up to the next blank off the front of *s. */
+static struct bytes
+take_word(struct bytes *s)
+{
+	struct bytes word;
+	size_t	     n = 0;
+
+	while (n < s->n && !is_blank(s->p[n]))
+		n++;
+	word = bytes_head(*s, n);
+	*s = trim_blanks(bytes_from(*s, n));
+	return word;
+}
+
+const char *
+verb_to_text(enum verb v)
+{
+	must(v < VERB_COUNT);
+	return verb_names[v];
+}
+
+static enum verb
+verb_find(struct bytes line, struct bytes word)
+{
+	unsigned v;
+	size_t	 i;
+
+	for (v = VERB_EHLO; v < VERB_KNOWN; v++)
+		if (bytes_eq_nocase(word, bytes_of(verb_names[v])))
+			return (enum verb)v;
+	for (i = 0; i < sizeof(known_verbs) / sizeof(known_verbs[0]); i++)
+		if (bytes_eq_nocase(word, bytes_of(known_verbs[i])))
+			return VERB_KNOWN;
+	for (i = 0; i < sizeof(http_methods) / sizeof(http_methods[0]); i++)
+		if (bytes_starts(line, bytes_of(http_methods[i])))
+			return VERB_HTTP;
+	return VERB_UNKNOWN;
+}
+
+/* -- paths ---------------------------------------------------------------- */
+
+/* Index of the ">" that ends the path begun at 0; 0 = there is none. */
+static size_t
+path_end(struct bytes s)
+{
+	size_t i;
+	bool   quoted = false;
+
+	for (i = 1; i < s.n; i++) {
+		if (quoted && s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && s.p[i] == '>')
+			return i;
+	}
+	return 0;
+}
+
+/* "@a,@b:" in front of the mailbox; read and dropped. */
+static struct bytes
+drop_source_route(struct bytes path)
+{
+	ptrdiff_t colon;
+
+	if (path.n == 0 || path.p[0] != '@')
+		return path;
+	colon = bytes_find(path, 0, ':');
+	if (colon < 0)
+		return path;
+	return bytes_from(path, (size_t)colon + 1);
+}
+
+static bool
+route_is_valid(struct bytes path, struct bytes mailbox)
+{
+	struct bytes route = bytes_head(path, path.n - mailbox.n);
+	ptrdiff_t    comma;
+
+	if (route.n == 0)
+		return true;
+	route.n--; /* the colon */
+	do {
+		struct bytes hop;
+
+		comma = bytes_find(route, 0, ',');
+		hop = comma < 0 ? route : bytes_head(route, (size_t)comma);
+		if (hop.n < 2 || hop.p[0] != '@')
+			return false;
+		hop = bytes_from(hop, 1);
+		if (hop.p[0] != '[' && !domain_is_valid(hop,
+		    ADDRESS_ALLOW_SINGLE_LABEL | ADDRESS_ALLOW_UNDERSCORE))
+			return false;
+		if (comma >= 0)
+			route = bytes_from(route, (size_t)comma + 1);
+	} while (comma >= 0);
+	return true;
+}
+
+/* Reads the path off the front of *rest and judges it. */
+static void
+take_path(struct command *c, struct bytes *rest, unsigned flags)
+{
+	size_t end = rest->n > 0 && rest->p[0] == '<' ? path_end(*rest) : 0;
+
+	if (end == 0) {
+		c->syntax = COMMAND_BAD_PATH;
+		c->path = take_word(rest);
+		if (c->path.n > 0 && c->path.p[0] == '<')
+			c->path = bytes_from(c->path, 1);
+		return;
+	}
+	c->path = bytes_head(bytes_from(*rest, 1), end - 1);
+	*rest = bytes_from(*rest, end + 1);
+	c->mailbox = drop_source_route(c->path);
+	if (c->verb == VERB_MAIL && c->path.n == 0)
+		c->null = true;
+	else if (c->verb == VERB_RCPT &&
+	    bytes_eq_nocase(c->path, BYTES("postmaster")))
+		c->postmaster = true;
+	else if (!route_is_valid(c->path, c->mailbox) ||
+	    !address_parse(c->mailbox, flags, &c->address))
+		c->syntax = COMMAND_BAD_PATH;
+	if (c->postmaster)
+		c->address.local = c->mailbox;
+	if (c->syntax == COMMAND_OK && rest->n > 0 && !is_blank(rest->p[0]))
+		c->syntax = COMMAND_BAD_PARAMS;
+	*rest = trim_blanks(*rest);
+}
+
+/* -- parameters ----------------------------------------------------------- */
+
+enum { SEEN_SIZE = 1, SEEN_BODY = 2, SEEN_AUTH = 4 };
+
+static bool
+is_keyword(struct bytes s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++) {
+		bool letter = (s.p[i] >= 'a' && s.p[i] <= 'z') ||
+		    (s.p[i] >= 'A' && s.p[i] <= 'Z') || is_digit(s.p[i]);
+
+		if (!letter && (i == 0 || s.p[i] != '-'))
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* esmtp-value: printable without blank; "=" is let through for AUTH. */
+static bool
+is_param_value(struct bytes s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if (s.p[i] < 0x21 || s.p[i] > 0x7e)
+			return false;
+	return s.n > 0;
+}
+
+static bool
+is_xtext(struct bytes s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++) {
+		if (s.p[i] == '=')
+			return false;
+		if (s.p[i] != '+')
+			continue;
+		if (i + 2 >= s.n || !is_hex(s.p[i + 1]) ||
+		    !is_hex(s.p[i + 2]))
+			return false;
+		i += 2;
+	}
+	return s.n > 0;
+}
+
+static bool
+take_size(struct command *c, struct bytes value)
+{
+	size_t i;
+
+	if (value.n == 0 || value.n > SIZE_DIGITS_MAX)
+		return false;
+	for (i = 0; i < value.n; i++)
+		if (!is_digit(value.p[i]))
+			return false;
+	if (!bytes_to_u64(value, &c->size))
+		c->size = UINT64_MAX;
+	c->has_size = true;
+	return true;
+}
+
+/* A parameter of MAIL that posthorn knows; 0 = none of these. */
+static unsigned
+param_find(struct bytes name)
+{
+	if (bytes_eq_nocase(name, BYTES("SIZE")))
+		return SEEN_SIZE;
+	if (bytes_eq_nocase(name, BYTES("BODY")))
+		return SEEN_BODY;
+	if (bytes_eq_nocase(name, BYTES("AUTH")))
+		return SEEN_AUTH;
+	return 0;
+}
+
+static enum command_syntax
+take_body(struct command *c, struct bytes word, struct bytes value)
+{
+	if (bytes_eq_nocase(value, BYTES("7BIT"))) {
+		c->body = BODY_7BIT;
+	} else if (bytes_eq_nocase(value, BYTES("8BITMIME"))) {
+		c->body = BODY_8BITMIME;
+	} else {
+		c->unsupported = word;
+		return COMMAND_UNSUPPORTED;
+	}
+	return COMMAND_OK;
+}
+
+static enum command_syntax
+take_param(struct command *c, struct bytes word, unsigned *seen)
+{
+	ptrdiff_t    eq = bytes_find(word, 0, '=');
+	struct bytes name = eq < 0 ? word : bytes_head(word, (size_t)eq);
+	struct bytes value = { NULL, 0 };
+	unsigned     which;
+
+	if (eq >= 0)
+		value = bytes_from(word, (size_t)eq + 1);
+	if (!is_keyword(name) || (eq >= 0 && !is_param_value(value)))
+		return COMMAND_BAD_PARAMS;
+	which = c->verb == VERB_MAIL ? param_find(name) : 0;
+	if (which == 0) {
+		c->unsupported = name;
+		return COMMAND_UNSUPPORTED;
+	}
+	if (eq < 0 || (*seen & which))
+		return COMMAND_BAD_PARAMS;
+	*seen |= which;
+	if (which == SEEN_BODY)
+		return take_body(c, word, value);
+	if (which == SEEN_SIZE)
+		return take_size(c, value) ? COMMAND_OK : COMMAND_BAD_PARAMS;
+	c->has_auth = true;
+	return bytes_eq_text(value, "<>") || is_xtext(value) ? COMMAND_OK :
+							       COMMAND_BAD_PARAMS;
+}
+
+static void
+parse_path_command(struct command *c, unsigned flags)
+{
+	struct bytes rest = c->argument;
+	struct bytes key = BYTES("FROM:");
+	unsigned     seen = 0;
+
+	if (c->verb == VERB_RCPT) {
+		key = BYTES("TO:");
+		flags |= ADDRESS_ALLOW_UNDERSCORE;
+	}
+	if (!bytes_starts_nocase(rest, key)) {
+		c->syntax = COMMAND_BAD_PARAMS;
+		return;
+	}
+	rest = trim_blanks(bytes_from(rest, key.n));
+	take_path(c, &rest, flags);
+	while (c->syntax == COMMAND_OK && rest.n > 0)
+		c->syntax = take_param(c, take_word(&rest), &seen);
+}
+
+/* -- the other commands --------------------------------------------------- */
+
+static bool
+is_host_argument(struct bytes s)
+{
+	return s.n <= EHLO_NAME_MAX && is_param_value(s);
+}
+
+static bool
+parse_bdat(struct command *c)
+{
+	struct bytes rest = c->argument;
+	struct bytes size = take_word(&rest);
+
+	if (!bytes_to_u64(size, &c->chunk) || c->chunk > UINT32_MAX)
+		return false;
+	c->last = bytes_eq_nocase(rest, BYTES("LAST"));
+	return c->last || rest.n == 0;
+}
+
+static bool
+parse_auth(struct command *c)
+{
+	struct bytes rest = c->argument;
+
+	c->mechanism = take_word(&rest);
+	c->has_initial = rest.n > 0;
+	c->initial = take_word(&rest);
+	return c->mechanism.n > 0 && rest.n == 0;
+}
+
+static bool
+parse_argument(struct command *c)
+{
+	switch (c->verb) {
+	case VERB_EHLO:
+	case VERB_HELO:
+		return is_host_argument(c->argument);
+	case VERB_STARTTLS:
+	case VERB_DATA:
+	case VERB_RSET:
+	case VERB_QUIT:
+		return c->argument.n == 0;
+	case VERB_VRFY:
+		return c->argument.n > 0;
+	case VERB_BDAT:
+		return parse_bdat(c);
+	case VERB_AUTH:
+		return parse_auth(c);
+	default:
+		return true;
+	}
+}
+
+void
+smtp_command_parse(struct bytes line, unsigned flags, struct command *out)
+{
+	struct bytes rest = line;
+	struct bytes word;
+
+	memset(out, 0, sizeof(*out));
+	if (line.n > 0 && memchr(line.p, '\0', line.n) != NULL)
+		return;
+	word = take_word(&rest);
+	out->verb = verb_find(line, word);
+	out->argument = rest;
+	/* a bare CR belongs to the line and may not be part of any text */
+	if (bytes_find(rest, 0, '\r') >= 0)
+		out->syntax = COMMAND_BAD_PARAMS;
+	else if (out->verb == VERB_MAIL || out->verb == VERB_RCPT)
+		parse_path_command(out, flags);
+	else if (!parse_argument(out))
+		out->syntax = COMMAND_BAD_PARAMS;
+}
+
+static bool
+has_eight_bit(struct bytes s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 0x7f)
+			return true;
+	return false;
+}
+
+void
+smtp_command_refuse(const struct command *c, struct reply *re)
+{
+	char	    quoted[SMTP_QUOTED_MAX];
+	const char *hint = "", *enhanced;
+
+	must(c->syntax != COMMAND_OK);
+	if (c->syntax == COMMAND_BAD_PATH) {
+		bool rcpt = c->verb == VERB_RCPT;
+
+		enhanced = rcpt ? "5.1.3" : "5.1.7";
+		if (has_eight_bit(c->path))
+			enhanced = "5.6.7";
+		reply_set(re, 553, enhanced, "%s %s",
+		    smtp_quote_path(c->path, quoted),
+		    rcpt ? "address unknown" : "Invalid email address");
+	} else if (c->syntax == COMMAND_UNSUPPORTED) {
+		reply_set(re, 555, "5.5.4", "Unsupported parameter: %.*s",
+		    (int)bytes_head(c->unsupported, REPLY_TEXT_MAX).n,
+		    c->unsupported.p);
+	} else {
+		if (c->verb == VERB_EHLO || c->verb == VERB_HELO)
+			hint = ": EHLO needs a host name";
+		else if (c->verb == VERB_STARTTLS)
+			hint = ": STARTTLS takes no argument";
+		reply_set(re, 501, "5.5.4", "Syntax error in parameters%s",
+		    hint);
+	}
+}
+
+char *
+smtp_quote_path(struct bytes path, char *dst)
+{
+	size_t i, n = 0;
+
+	path = bytes_head(path, PATH_SHOWN_MAX);
+	dst[n++] = '<';
+	for (i = 0; i < path.n; i++)
+		dst[n++] = path.p[i] >= 0x20 && path.p[i] <= 0x7e ?
+		    path.p[i] : '?';
+	dst[n++] = '>';
+	dst[n] = '\0';
+	return dst;
+}
+
+/* -- replies of ours ------------------------------------------------------ */
+
+static void
+reply_fill(struct reply *re, unsigned code, const char *enhanced,
+    const char *fmt, va_list ap)
+{
+	size_t i;
+
+	must(code >= 200 && code <= 599);
+	re->code = code;
+	snprintf(re->enhanced, sizeof(re->enhanced), "%s",
+	    enhanced == NULL ? "" : enhanced);
+	vsnprintf(re->text, sizeof(re->text), fmt, ap);
+	for (i = 0; re->text[i] != '\0'; i++)
+		if (re->text[i] < 0x20 || re->text[i] > 0x7e)
+			re->text[i] = '?';
+}
+
+void
+reply_set(struct reply *re, unsigned code, const char *enhanced,
+    const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply_fill(re, code, enhanced, fmt, ap);
+	va_end(ap);
+}
+
+bool
+reply_refuse(struct reply *re, unsigned code, const char *enhanced,
+    const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply_fill(re, code, enhanced, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+bool
+reply_is_error(const struct reply *re)
+{
+	return re->code >= 400;
+}
+
+bool
+reply_write(const struct reply *re, bool enhanced_codes, struct buf *out)
+{
+	size_t begin = out->n;
+
+	must(re->code != 0);
+	buf_printf(out, "%03u ", re->code);
+	/* 334, 354 carry none: RFC 2034 speaks of 2yz, 4yz and 5yz */
+	if (enhanced_codes && re->enhanced[0] != '\0' && re->code / 100 != 3)
+		buf_printf(out, "%s ", re->enhanced);
+	buf_add_text(out, re->text);
+	if (out->n - begin > REPLY_LINE_MAX - 2)
+		out->n = begin + REPLY_LINE_MAX - 2;
+	return buf_add_text(out, "\r\n");
+}
+
+bool
+reply_write_line(unsigned code, bool last, const char *text, struct buf *out)
+{
+	return buf_printf(out, "%03u%c%.*s\r\n", code, last ? ' ' : '-',
+	    (int)REPLY_TEXT_MAX, text);
+}
+
+/* -- replies of others ---------------------------------------------------- */
+
+void
+reply_reader_init(struct reply_reader *r)
+{
+	memset(r, 0, sizeof(*r));
+	buf_init(&r->text, READER_TEXT_MAX);
+	buf_init(&r->line, READER_LINE_MAX);
+}
+
+void
+reply_reader_wipe(struct reply_reader *r)
+{
+	buf_wipe(&r->text);
+	buf_wipe(&r->line);
+}
+
+static enum reader_result
+reader_fail(struct reply_reader *r, const char *why)
+{
+	r->error = why;
+	return READER_BROKEN;
+}
+
+/* Length of "x.y.z" at the beginning when a blank or the end follows. */
+static size_t
+enhanced_length(struct bytes s)
+{
+	size_t i, group, digits;
+
+	if (s.n < 5 || (s.p[0] != '2' && s.p[0] != '4' && s.p[0] != '5'))
+		return 0;
+	i = 1;
+	for (group = 0; group < 2; group++) {
+		if (i == s.n || s.p[i++] != '.')
+			return 0;
+		digits = 0;
+		while (i < s.n && is_digit(s.p[i])) {
+			i++;
+			digits++;
+		}
+		if (digits == 0 || digits > ENHANCED_DIGITS_MAX)
+			return 0;
+	}
+	return i == s.n || s.p[i] == ' ' ? i : 0;
+}
+
+/* A whole line, without its line end. */
+static enum reader_result
+reader_take_line(struct reply_reader *r, struct bytes line)
+{
+	unsigned code = 0;
+	size_t	 i;
+
+	if (line.n < 3)
+		return reader_fail(r, "reply without code");
+	for (i = 0; i < 3; i++) {
+		if (!is_digit(line.p[i]))
+			return reader_fail(r, "reply without code");
+		code = code * 10 + (unsigned)(line.p[i] - '0');
+	}
+	if (code < 200 || code > 599)
+		return reader_fail(r, "reply code out of range");
+	if (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-')
+		return reader_fail(r, "malformed reply");
+	if (r->line_count == READER_LINES_MAX)
+		return reader_fail(r, "too many reply lines");
+	if (!buf_add_bytes(&r->text, bytes_from(line, 4)))
+		return reader_fail(r, "reply too long");
+	r->ends[r->line_count++] = r->text.n;
+	r->code = code;
+	if (r->line_count == 1) {
+		struct bytes first = bytes_from(line, 4);
+
+		bytes_text(bytes_head(first, enhanced_length(first)),
+		    r->enhanced, sizeof(r->enhanced));
+	}
+	if (line.n > 3 && line.p[3] == '-')
+		return READER_MORE;
+	r->done = true;
+	return READER_DONE;
+}
+
+static void
+reader_restart(struct reply_reader *r)
+{
+	buf_clear(&r->text);
+	r->line_count = 0;
+	r->code = 0;
+	r->enhanced[0] = '\0';
+	r->done = false;
+}
+
+/* Adds the piece to the running line and takes the line. */
+static enum reader_result
+reader_end_line(struct reply_reader *r, struct bytes piece)
+{
+	enum reader_result result;
+
+	if (r->line.n + piece.n + 1 > READER_LINE_MAX)
+		return reader_fail(r, "reply line too long");
+	if (r->line.n > 0) {
+		if (!buf_add_bytes(&r->line, piece))
+			return reader_fail(r, "no memory for a reply");
+		piece = buf_bytes(&r->line);
+	}
+	if (piece.n > 0 && piece.p[piece.n - 1] == '\r')
+		piece.n--;
+	result = reader_take_line(r, piece);
+	buf_clear(&r->line);
+	return result;
+}
+
+enum reader_result
+reply_reader_feed(struct reply_reader *r, struct bytes in, size_t *used)
+{
+	enum reader_result result;
+	ptrdiff_t	   lf;
+
+	*used = 0;
+	if (r->error != NULL)
+		return READER_BROKEN;
+	if (r->done && in.n > 0)
+		reader_restart(r);
+	while (*used < in.n) {
+		lf = bytes_find(in, *used, '\n');
+		if (lf < 0) {
+			struct bytes piece = bytes_from(in, *used);
+
+			if (r->line.n + piece.n >= READER_LINE_MAX)
+				return reader_fail(r, "reply line too long");
+			*used = in.n;
+			if (!buf_add_bytes(&r->line, piece))
+				return reader_fail(r, "no memory for a reply");
+			return READER_MORE;
+		}
+		result = reader_end_line(r, (struct bytes){ in.p + *used,
+		    (size_t)lf - *used });
+		*used = (size_t)lf + 1;
+		if (result != READER_MORE)
+			return result;
+	}
+	return READER_MORE;
+}
+
+struct bytes
+reply_reader_line(const struct reply_reader *r, size_t i)
+{
+	size_t from;
+
+	must(i < r->line_count);
+	from = i == 0 ? 0 : r->ends[i - 1];
+	return bytes_from(bytes_head(buf_bytes(&r->text), r->ends[i]), from);
+}
+
+bool
+reply_reader_text(const struct reply_reader *r, struct buf *out)
+{
+	size_t	     i, n;
+	struct bytes line;
+
+	buf_printf(out, "%03u", r->code);
+	for (i = 0; i < r->line_count; i++) {
+		line = reply_reader_line(r, i);
+		n = i == 0 ? 0 : enhanced_length(line);
+		if (n > 0 && bytes_eq_text(bytes_head(line, n), r->enhanced))
+			line = bytes_from(line, n < line.n ? n + 1 : n);
+		if (line.n == 0)
+			continue;
+		buf_add_char(out, ' ');
+		buf_add_bytes(out, line);
+	}
+	return !out->failed;
+}
+
+const char *
+reply_reader_error(const struct reply_reader *r)
+{
+	return r->error == NULL ? "" : r->error;
+}
+
+/* -- EHLO replies --------------------------------------------------------- */
+
+static void
+take_auth(struct capabilities *out, struct bytes rest)
+{
+	while (rest.n > 0) {
+		struct bytes word = take_word(&rest);
+
+		if (bytes_eq_nocase(word, BYTES("PLAIN")))
+			out->auth |= AUTH_MECHANISM_PLAIN;
+		else if (bytes_eq_nocase(word, BYTES("LOGIN")))
+			out->auth |= AUTH_MECHANISM_LOGIN;
+	}
+}
+
+static void
+take_limits(struct capabilities *out, struct bytes rest)
+{
+	while (rest.n > 0) {
+		struct bytes word = take_word(&rest);
+
+		if (bytes_starts_nocase(word, BYTES("RCPTMAX=")))
+			bytes_to_u64(bytes_from(word, 8), &out->rcpt_max);
+		else if (bytes_starts_nocase(word, BYTES("MAILMAX=")))
+			bytes_to_u64(bytes_from(word, 8), &out->mail_max);
+	}
+}
+
+static void
+take_capability(struct capabilities *out, struct bytes line)
+{
+	struct bytes rest = trim_blanks(line);
+	struct bytes word = take_word(&rest);
+	struct { const char *name; bool *flag; } flags[] = {
+		{ "PIPELINING", &out->pipelining },
+		{ "8BITMIME", &out->eightbit },
+		{ "STARTTLS", &out->starttls },
+		{ "CHUNKING", &out->chunking },
+		{ "DSN", &out->dsn },
+		{ "SMTPUTF8", &out->smtputf8 },
+		{ "REQUIRETLS", &out->requiretls },
+		{ "ENHANCEDSTATUSCODES", &out->enhanced_codes },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (bytes_eq_nocase(word, bytes_of(flags[i].name)))
+			*flags[i].flag = true;
+	if (bytes_eq_nocase(word, BYTES("SIZE"))) {
+		out->has_size = true;
+		if (!bytes_to_u64(rest, &out->size))
+			out->size = 0;
+	} else if (bytes_eq_nocase(word, BYTES("LIMITS"))) {
+		take_limits(out, rest);
+	} else if (bytes_eq_nocase(word, BYTES("AUTH"))) {
+		take_auth(out, rest);
+	} else if (bytes_starts_nocase(word, BYTES("AUTH="))) {
+		/* form of servers older than RFC 2554 */
+		take_auth(out, bytes_from(word, 5));
+		take_auth(out, rest);
+	}
+}
+
+void
+capabilities_parse(const struct reply_reader *r, struct capabilities *out)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 1; i < r->line_count; i++) /* the first is the host name */
+		take_capability(out, reply_reader_line(r, i));
+}
