@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Values are rows of numbers (7 bits an octet, low ones first) and counted
- * strings in a fixed order.
- */
 #include "store/record.h"
 
 #include <string.h>
@@ -113,134 +109,46 @@ record_split_counter(struct bytes key, struct bytes *scope, int64_t *minute)
 	return true;
 }
 
-/* -- writing --------------------------------------------------------------- */
-
-void
-record_put_number(struct buf *b, uint64_t v)
-{
-	unsigned char t[10];
-	size_t	      n = 0;
-
-	while (v >= 0x80) {
-		t[n++] = (unsigned char)(v | 0x80);
-		v >>= 7;
-	}
-	t[n++] = (unsigned char)v;
-	buf_add(b, t, n);
-}
+/* -- parts of values ------------------------------------------------------ */
 
 void
 record_put_time(struct buf *b, struct wall w)
 {
-	record_put_number(b, (uint64_t)w.ms);
-}
-
-void
-record_put_text(struct buf *b, struct bytes s)
-{
-	record_put_number(b, s.n);
-	buf_add_bytes(b, s);
-}
-
-/* -- reading --------------------------------------------------------------- */
-
-struct record_reader
-record_reader_of(struct bytes in)
-{
-	const unsigned char *p = (const unsigned char *)in.p;
-
-	if (in.n == 0)
-		p = (const unsigned char *)"";
-	return (struct record_reader){ p, p + in.n, false };
-}
-
-uint64_t
-record_get_number(struct record_reader *r)
-{
-	uint64_t v = 0;
-	unsigned shift;
-
-	for (shift = 0; shift < 64 && r->p < r->end; shift += 7) {
-		/* the tenth octet has room for one bit */
-		if (shift == 63 && *r->p > 1)
-			break;
-		v |= (uint64_t)(*r->p & 0x7f) << shift;
-		if ((*r->p++ & 0x80) == 0)
-			return v;
-	}
-	r->is_bad = true;
-	return 0;
-}
-
-/* A number of at most max. */
-unsigned
-record_get_small(struct record_reader *r, unsigned max)
-{
-	uint64_t v = record_get_number(r);
-
-	if (v > max) {
-		r->is_bad = true;
-		return 0;
-	}
-	return (unsigned)v;
+	pack_u64(b, (uint64_t)w.ms);
 }
 
 struct wall
-record_get_time(struct record_reader *r)
+record_get_time(struct unpack *u)
 {
-	return (struct wall){ (int64_t)record_get_number(r) };
+	return (struct wall){ (int64_t)unpack_u64(u) };
 }
 
-struct bytes
-record_get_text(struct record_reader *r)
+unsigned
+record_get_small(struct unpack *u, unsigned max)
 {
-	uint64_t     n = record_get_number(r);
-	struct bytes b = { "", 0 };
+	uint64_t v = unpack_u64(u);
 
-	if (r->is_bad || n > (uint64_t)(r->end - r->p)) {
-		r->is_bad = true;
-		return b;
-	}
-	b.p = (const char *)r->p;
-	b.n = (size_t)n;
-	r->p += n;
-	return b;
+	if (v <= max)
+		return (unsigned)v;
+	u->failed = true;
+	return 0;
 }
 
-void
-record_get_account(struct record_reader *r, char out[ACCOUNT_ID_SIZE])
-{
-	struct bytes b = record_get_text(r);
-
-	if (b.n >= ACCOUNT_ID_SIZE)
-		r->is_bad = true;
-	bytes_text(b, out, ACCOUNT_ID_SIZE);
-}
-
-bool
-record_reader_is_done(const struct record_reader *r)
-{
-	return !r->is_bad && r->p == r->end;
-}
-
-/* A count of things that take at least one octet each, as an array. */
 void *
-record_get_array(struct record_reader *r, struct arena *a, size_t size,
+record_get_array(struct unpack *u, struct arena *a, size_t size,
     unsigned *count)
 {
-	uint64_t n = record_get_number(r);
-	void	*v;
+	uint64_t n = unpack_u64(u);
+	void	*v = NULL;
 
 	*count = 0;
-	if (r->is_bad || n > (uint64_t)(r->end - r->p)) {
-		r->is_bad = true;
-		return NULL;
-	}
-	if (n == 0)
+	if (n > u->rest.n)
+		u->failed = true;
+	if (u->failed || n == 0)
 		return NULL;
 	v = arena_alloc(a, (size_t)n * size);
 	if (v == NULL)
-		r->is_bad = true;
+		u->failed = true;
 	else
 		*count = (unsigned)n;
 	return v;
@@ -253,22 +161,22 @@ enum { MESSAGE_HAS_8BIT = 1, MESSAGE_IS_SYSTEM = 2 };
 bool
 record_write_message(const struct message_row *r, struct buf *out)
 {
-	record_put_number(out, (r->has_8bit ? MESSAGE_HAS_8BIT : 0) |
+	pack_u64(out, (r->has_8bit ? MESSAGE_HAS_8BIT : 0) |
 	    (r->system ? MESSAGE_IS_SYSTEM : 0));
-	record_put_number(out, r->tls_policy);
-	record_put_number(out, r->open);
-	record_put_number(out, r->content);
-	record_put_number(out, r->head_octets);
-	record_put_number(out, r->body_octets);
-	record_put_text(out, bytes_of(r->account));
-	record_put_text(out, r->mail_from_domain);
+	pack_u64(out, r->tls_policy);
+	pack_u64(out, r->open);
+	pack_u64(out, r->content);
+	pack_u64(out, r->head_octets);
+	pack_u64(out, r->body_octets);
+	pack_bytes(out, bytes_of(r->account));
+	pack_bytes(out, r->mail_from_domain);
 	return !out->failed;
 }
 
 bool
 record_read_message(struct bytes in, struct message_row *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 	unsigned bits = record_get_small(&r,
 	    MESSAGE_HAS_8BIT | MESSAGE_IS_SYSTEM);
 
@@ -276,12 +184,12 @@ record_read_message(struct bytes in, struct message_row *out)
 	out->system = (bits & MESSAGE_IS_SYSTEM) != 0;
 	out->tls_policy = (uint8_t)record_get_small(&r, UINT8_MAX);
 	out->open = record_get_small(&r, MSGID_RECIPIENT_MAX);
-	out->content = record_get_number(&r);
-	out->head_octets = record_get_number(&r);
-	out->body_octets = record_get_number(&r);
-	record_get_account(&r, out->account);
-	out->mail_from_domain = record_get_text(&r);
-	return record_reader_is_done(&r);
+	out->content = unpack_u64(&r);
+	out->head_octets = unpack_u64(&r);
+	out->body_octets = unpack_u64(&r);
+	unpack_text(&r, out->account, sizeof(out->account));
+	out->mail_from_domain = unpack_bytes(&r);
+	return unpack_done(&r);
 }
 
 /* -- recipient ------------------------------------------------------------- */
@@ -303,30 +211,30 @@ record_write_recipient(const struct recipient_row *r, struct buf *out)
 {
 	bool is_fresh = recipient_is_fresh(r);
 
-	record_put_number(out, (r->simulator ? RECIPIENT_SIMULATOR : 0) |
+	pack_u64(out, (r->simulator ? RECIPIENT_SIMULATOR : 0) |
 	    (is_fresh ? 0 : RECIPIENT_TRIED) |
 	    (unsigned)r->state * RECIPIENT_STATE);
-	record_put_number(out, r->held_by);
+	pack_u64(out, r->held_by);
 	record_put_time(out, r->next);
 	record_put_time(out, r->expires);
-	record_put_text(out, r->address);
+	pack_bytes(out, r->address);
 	if (is_fresh)
 		return !out->failed;
-	record_put_number(out, r->attempts);
-	record_put_number(out, r->flags);
+	pack_u64(out, r->attempts);
+	pack_u64(out, r->flags);
 	record_put_time(out, r->first_attempt);
 	record_put_time(out, r->last_attempt);
-	record_put_text(out, r->last_reply);
-	record_put_text(out, r->last_remote);
-	record_put_text(out, r->last_source_ip);
-	record_put_text(out, r->last_stage);
+	pack_bytes(out, r->last_reply);
+	pack_bytes(out, r->last_remote);
+	pack_bytes(out, r->last_source_ip);
+	pack_bytes(out, r->last_stage);
 	return !out->failed;
 }
 
 bool
 record_read_recipient(struct bytes in, struct recipient_row *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 	struct msgid  id = out->id;
 	unsigned      n = out->n, bits;
 
@@ -340,18 +248,18 @@ record_read_recipient(struct bytes in, struct recipient_row *out)
 	out->held_by = (uint8_t)record_get_small(&r, UINT8_MAX);
 	out->next = record_get_time(&r);
 	out->expires = record_get_time(&r);
-	out->address = record_get_text(&r);
+	out->address = unpack_bytes(&r);
 	if ((bits & RECIPIENT_TRIED) == 0)
-		return record_reader_is_done(&r);
+		return unpack_done(&r);
 	out->attempts = record_get_small(&r, UINT32_MAX);
 	out->flags = record_get_small(&r, UINT32_MAX);
 	out->first_attempt = record_get_time(&r);
 	out->last_attempt = record_get_time(&r);
-	out->last_reply = record_get_text(&r);
-	out->last_remote = record_get_text(&r);
-	out->last_source_ip = record_get_text(&r);
-	out->last_stage = record_get_text(&r);
-	return record_reader_is_done(&r);
+	out->last_reply = unpack_bytes(&r);
+	out->last_remote = unpack_bytes(&r);
+	out->last_source_ip = unpack_bytes(&r);
+	out->last_stage = unpack_bytes(&r);
+	return unpack_done(&r);
 }
 
 /* -- due and held ---------------------------------------------------------- */
@@ -361,30 +269,30 @@ enum { DUE_SYSTEM = 1, DUE_SIMULATOR = 2 };
 bool
 record_write_due(const struct due_row *r, struct buf *out)
 {
-	record_put_number(out, (r->system ? DUE_SYSTEM : 0) |
+	pack_u64(out, (r->system ? DUE_SYSTEM : 0) |
 	    (r->simulator ? DUE_SIMULATOR : 0));
-	record_put_number(out, r->tls_policy);
-	record_put_number(out, r->held_by);
-	record_put_number(out, r->size);
-	record_put_text(out, bytes_of(r->account));
-	record_put_text(out, r->domain);
+	pack_u64(out, r->tls_policy);
+	pack_u64(out, r->held_by);
+	pack_u64(out, r->size);
+	pack_bytes(out, bytes_of(r->account));
+	pack_bytes(out, r->domain);
 	return !out->failed;
 }
 
 bool
 record_read_due(struct bytes in, struct due_row *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 	unsigned      bits = record_get_small(&r, DUE_SYSTEM | DUE_SIMULATOR);
 
 	out->system = (bits & DUE_SYSTEM) != 0;
 	out->simulator = (bits & DUE_SIMULATOR) != 0;
 	out->tls_policy = (uint8_t)record_get_small(&r, UINT8_MAX);
 	out->held_by = (uint8_t)record_get_small(&r, UINT8_MAX);
-	out->size = record_get_number(&r);
-	record_get_account(&r, out->account);
-	out->domain = record_get_text(&r);
-	return record_reader_is_done(&r);
+	out->size = unpack_u64(&r);
+	unpack_text(&r, out->account, sizeof(out->account));
+	out->domain = unpack_bytes(&r);
+	return unpack_done(&r);
 }
 
 /* -- mail ------------------------------------------------------------------ */
@@ -411,22 +319,22 @@ record_write_mail(const struct mail_row *r, struct buf *out)
 	struct bytes   *texts[MAIL_TEXTS];
 	unsigned	i;
 
-	record_put_number(out, r->system);
+	pack_u64(out, r->system);
 	record_put_time(out, r->accepted);
 	record_put_time(out, r->expires);
-	record_put_number(out, r->size);
-	record_put_text(out, bytes_of(r->account));
+	pack_u64(out, r->size);
+	pack_bytes(out, bytes_of(r->account));
 	mail_texts(&row, texts);
 	for (i = 0; i < MAIL_TEXTS; i++)
-		record_put_text(out, *texts[i]);
-	record_put_text(out, r->subject);
-	record_put_number(out, r->recipient_count);
+		pack_bytes(out, *texts[i]);
+	pack_bytes(out, r->subject);
+	pack_u64(out, r->recipient_count);
 	for (i = 0; i < r->recipient_count; i++)
-		record_put_text(out, r->recipients[i]);
-	record_put_number(out, r->tag_count);
+		pack_bytes(out, r->recipients[i]);
+	pack_u64(out, r->tag_count);
 	for (i = 0; i < r->tag_count; i++) {
-		record_put_text(out, r->tags[i].name);
-		record_put_text(out, r->tags[i].value);
+		pack_bytes(out, r->tags[i].name);
+		pack_bytes(out, r->tags[i].value);
 	}
 	return !out->failed;
 }
@@ -434,29 +342,29 @@ record_write_mail(const struct mail_row *r, struct buf *out)
 bool
 record_read_mail(struct bytes in, struct arena *a, struct mail_row *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 	struct bytes *texts[MAIL_TEXTS];
 	unsigned      i;
 
 	out->system = record_get_small(&r, 1) != 0;
 	out->accepted = record_get_time(&r);
 	out->expires = record_get_time(&r);
-	out->size = record_get_number(&r);
-	record_get_account(&r, out->account);
+	out->size = unpack_u64(&r);
+	unpack_text(&r, out->account, sizeof(out->account));
 	mail_texts(out, texts);
 	for (i = 0; i < MAIL_TEXTS; i++)
-		*texts[i] = record_get_text(&r);
-	out->subject = record_get_text(&r);
+		*texts[i] = unpack_bytes(&r);
+	out->subject = unpack_bytes(&r);
 	out->recipients = record_get_array(&r, a, sizeof(*out->recipients),
 	    &out->recipient_count);
 	for (i = 0; i < out->recipient_count; i++)
-		out->recipients[i] = record_get_text(&r);
+		out->recipients[i] = unpack_bytes(&r);
 	out->tags = record_get_array(&r, a, sizeof(*out->tags), &out->tag_count);
 	for (i = 0; i < out->tag_count; i++) {
-		out->tags[i].name = record_get_text(&r);
-		out->tags[i].value = record_get_text(&r);
+		out->tags[i].name = unpack_bytes(&r);
+		out->tags[i].value = unpack_bytes(&r);
 	}
-	return record_reader_is_done(&r);
+	return unpack_done(&r);
 }
 
 /* -- counter and state ----------------------------------------------------- */
@@ -464,49 +372,49 @@ record_read_mail(struct bytes in, struct arena *a, struct mail_row *out)
 bool
 record_write_counter(const struct counter_row *r, struct buf *out)
 {
-	record_put_number(out, (uint64_t)r->floor);
-	record_put_number(out, (uint64_t)r->newest);
-	record_put_number(out, (uint64_t)r->sum);
+	pack_u64(out, (uint64_t)r->floor);
+	pack_u64(out, (uint64_t)r->newest);
+	pack_u64(out, (uint64_t)r->sum);
 	return !out->failed;
 }
 
 bool
 record_read_counter(struct bytes in, struct counter_row *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 
-	out->floor = (int64_t)record_get_number(&r);
-	out->newest = (int64_t)record_get_number(&r);
-	out->sum = (int64_t)record_get_number(&r);
-	return record_reader_is_done(&r);
+	out->floor = (int64_t)unpack_u64(&r);
+	out->newest = (int64_t)unpack_u64(&r);
+	out->sum = (int64_t)unpack_u64(&r);
+	return unpack_done(&r);
 }
 
 bool
 record_write_state(const struct state_row *r, struct buf *out)
 {
-	record_put_number(out, r->messages);
-	record_put_number(out, r->recipients);
-	record_put_number(out, r->held);
-	record_put_number(out, r->deferred);
-	record_put_number(out, r->bytes);
-	record_put_number(out, r->sequence);
-	record_put_number(out, r->content);
-	record_put_number(out, (uint64_t)r->committed);
+	pack_u64(out, r->messages);
+	pack_u64(out, r->recipients);
+	pack_u64(out, r->held);
+	pack_u64(out, r->deferred);
+	pack_u64(out, r->bytes);
+	pack_u64(out, r->sequence);
+	pack_u64(out, r->content);
+	pack_u64(out, (uint64_t)r->committed);
 	return !out->failed;
 }
 
 bool
 record_read_state(struct bytes in, struct state_row *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 
-	out->messages = record_get_number(&r);
-	out->recipients = record_get_number(&r);
-	out->held = record_get_number(&r);
-	out->deferred = record_get_number(&r);
-	out->bytes = record_get_number(&r);
-	out->sequence = record_get_number(&r);
-	out->content = record_get_number(&r);
-	out->committed = (int64_t)record_get_number(&r);
-	return record_reader_is_done(&r);
+	out->messages = unpack_u64(&r);
+	out->recipients = unpack_u64(&r);
+	out->held = unpack_u64(&r);
+	out->deferred = unpack_u64(&r);
+	out->bytes = unpack_u64(&r);
+	out->sequence = unpack_u64(&r);
+	out->content = unpack_u64(&r);
+	out->committed = (int64_t)unpack_u64(&r);
+	return unpack_done(&r);
 }

@@ -54,8 +54,8 @@ put_tag_text(struct buf *b, enum event_tag tag, struct bytes s)
 {
 	if (s.n == 0)
 		return;
-	record_put_number(b, tag);
-	record_put_text(b, s);
+	pack_u64(b, tag);
+	pack_bytes(b, s);
 }
 
 static void
@@ -63,21 +63,21 @@ put_tag_number(struct buf *b, enum event_tag tag, uint64_t v)
 {
 	if (v == 0)
 		return;
-	record_put_number(b, tag);
-	record_put_number(b, number_length(v));
-	record_put_number(b, v);
+	pack_u64(b, tag);
+	pack_u64(b, number_length(v));
+	pack_u64(b, v);
 }
 
 static void
 put_event_recipient(struct buf *b, const struct event_recipient *r)
 {
-	record_put_number(b, TAG_RECIPIENT);
-	record_put_number(b, text_length(r->address) + text_length(r->action) +
+	pack_u64(b, TAG_RECIPIENT);
+	pack_u64(b, text_length(r->address) + text_length(r->action) +
 	    text_length(r->status) + text_length(r->diagnostic));
-	record_put_text(b, r->address);
-	record_put_text(b, r->action);
-	record_put_text(b, r->status);
-	record_put_text(b, r->diagnostic);
+	pack_bytes(b, r->address);
+	pack_bytes(b, r->action);
+	pack_bytes(b, r->status);
+	pack_bytes(b, r->diagnostic);
 }
 
 static void
@@ -85,17 +85,17 @@ put_topics(struct buf *b, const struct event_topic *v, size_t n)
 {
 	size_t i;
 
-	record_put_number(b, n);
+	pack_u64(b, n);
 	for (i = 0; i < n; i++) {
-		record_put_number(b, v[i].opt_in);
-		record_put_text(b, v[i].name);
+		pack_u64(b, v[i].opt_in);
+		pack_bytes(b, v[i].name);
 	}
 }
 
 static void
 put_preferences(struct buf *b, const struct event_preferences *p)
 {
-	record_put_number(b, p->unsubscribe_all);
+	pack_u64(b, p->unsubscribe_all);
 	put_topics(b, p->status, p->status_count);
 	put_topics(b, p->defaults, p->default_count);
 }
@@ -114,27 +114,27 @@ put_rare(struct buf *b, const struct event *ev)
 	buf_init(&part, b->max);
 	if (ev->tracking != NULL) {
 		tag = TAG_TRACKING;
-		record_put_text(&part, ev->tracking->ip);
-		record_put_text(&part, ev->tracking->user_agent);
-		record_put_text(&part, ev->tracking->link);
-		record_put_number(&part, ev->tracking->link_tag_count);
+		pack_bytes(&part, ev->tracking->ip);
+		pack_bytes(&part, ev->tracking->user_agent);
+		pack_bytes(&part, ev->tracking->link);
+		pack_u64(&part, ev->tracking->link_tag_count);
 		for (i = 0; i < ev->tracking->link_tag_count; i++) {
-			record_put_text(&part, ev->tracking->link_tags[i].name);
-			record_put_text(&part, ev->tracking->link_tags[i].value);
+			pack_bytes(&part, ev->tracking->link_tags[i].name);
+			pack_bytes(&part, ev->tracking->link_tags[i].value);
 		}
 	} else if (ev->failure != NULL) {
 		tag = TAG_FAILURE;
-		record_put_text(&part, ev->failure->error_message);
-		record_put_text(&part, ev->failure->template_name);
+		pack_bytes(&part, ev->failure->error_message);
+		pack_bytes(&part, ev->failure->template_name);
 	} else {
 		tag = TAG_SUBSCRIPTION;
-		record_put_text(&part, ev->subscription->contact_list);
-		record_put_text(&part, ev->subscription->source);
+		pack_bytes(&part, ev->subscription->contact_list);
+		pack_bytes(&part, ev->subscription->source);
 		put_preferences(&part, &ev->subscription->new_preferences);
 		put_preferences(&part, &ev->subscription->old_preferences);
 	}
-	record_put_number(b, tag);
-	record_put_text(b, buf_bytes(&part));
+	pack_u64(b, tag);
+	pack_bytes(b, buf_bytes(&part));
 	b->failed = b->failed || part.failed;
 	buf_wipe(&part);
 }
@@ -146,7 +146,7 @@ record_write_event(const struct event *ev, struct wall committed,
 	size_t i;
 
 	record_put_time(out, committed);
-	record_put_number(out, ev->type);
+	pack_u64(out, ev->type);
 	record_put_time(out, ev->at);
 	buf_add(out, ev->id.b, sizeof(ev->id.b));
 	buf_add(out, ev->message.b, sizeof(ev->message.b));
@@ -175,35 +175,35 @@ record_write_event(const struct event *ev, struct wall committed,
 bool
 record_read_event_time(struct bytes in, struct wall *committed)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 
 	*committed = record_get_time(&r);
-	return !r.is_bad;
+	return !r.failed;
 }
 
 /* A part ends where its length says, and all of it has been understood. */
 static void
-part_end(struct record_reader *r, const struct record_reader *part)
+part_end(struct unpack *r, const struct unpack *part)
 {
-	if (!record_reader_is_done(part))
-		r->is_bad = true;
+	if (!unpack_done(part))
+		r->failed = true;
 }
 
 static void
-get_event_recipient(struct record_reader *r, struct bytes value,
+get_event_recipient(struct unpack *r, struct bytes value,
     struct event_recipient *out)
 {
-	struct record_reader part = record_reader_of(value);
+	struct unpack part = unpack_of(value);
 
-	out->address = record_get_text(&part);
-	out->action = record_get_text(&part);
-	out->status = record_get_text(&part);
-	out->diagnostic = record_get_text(&part);
+	out->address = unpack_bytes(&part);
+	out->action = unpack_bytes(&part);
+	out->status = unpack_bytes(&part);
+	out->diagnostic = unpack_bytes(&part);
 	part_end(r, &part);
 }
 
 static const struct event_topic *
-get_topics(struct record_reader *r, struct arena *a, size_t *count)
+get_topics(struct unpack *r, struct arena *a, size_t *count)
 {
 	struct event_topic *v;
 	unsigned	    i, n;
@@ -212,13 +212,13 @@ get_topics(struct record_reader *r, struct arena *a, size_t *count)
 	*count = n;
 	for (i = 0; i < n; i++) {
 		v[i].opt_in = record_get_small(r, 1) != 0;
-		v[i].name = record_get_text(r);
+		v[i].name = unpack_bytes(r);
 	}
 	return v;
 }
 
 static void
-get_preferences(struct record_reader *r, struct arena *a,
+get_preferences(struct unpack *r, struct arena *a,
     struct event_preferences *out)
 {
 	out->unsubscribe_all = record_get_small(r, 1) != 0;
@@ -227,62 +227,62 @@ get_preferences(struct record_reader *r, struct arena *a,
 }
 
 static void
-get_tracking(struct record_reader *r, struct bytes value, struct arena *a,
+get_tracking(struct unpack *r, struct bytes value, struct arena *a,
     struct event *ev)
 {
-	struct record_reader	       part = record_reader_of(value);
+	struct unpack	       part = unpack_of(value);
 	struct event_tracking *t = arena_alloc(a, sizeof(*t));
 	struct message_tag    *v;
 	unsigned	       i, n;
 
 	if (t == NULL) {
-		r->is_bad = true;
+		r->failed = true;
 		return;
 	}
-	t->ip = record_get_text(&part);
-	t->user_agent = record_get_text(&part);
-	t->link = record_get_text(&part);
+	t->ip = unpack_bytes(&part);
+	t->user_agent = unpack_bytes(&part);
+	t->link = unpack_bytes(&part);
 	v = record_get_array(&part, a, sizeof(*v), &n);
 	t->link_tags = v;
 	t->link_tag_count = n;
 	for (i = 0; i < n; i++) {
-		v[i].name = record_get_text(&part);
-		v[i].value = record_get_text(&part);
+		v[i].name = unpack_bytes(&part);
+		v[i].value = unpack_bytes(&part);
 	}
 	ev->tracking = t;
 	part_end(r, &part);
 }
 
 static void
-get_failure(struct record_reader *r, struct bytes value, struct arena *a,
+get_failure(struct unpack *r, struct bytes value, struct arena *a,
     struct event *ev)
 {
-	struct record_reader	      part = record_reader_of(value);
+	struct unpack	      part = unpack_of(value);
 	struct event_failure *f = arena_alloc(a, sizeof(*f));
 
 	if (f == NULL) {
-		r->is_bad = true;
+		r->failed = true;
 		return;
 	}
-	f->error_message = record_get_text(&part);
-	f->template_name = record_get_text(&part);
+	f->error_message = unpack_bytes(&part);
+	f->template_name = unpack_bytes(&part);
 	ev->failure = f;
 	part_end(r, &part);
 }
 
 static void
-get_subscription(struct record_reader *r, struct bytes value, struct arena *a,
+get_subscription(struct unpack *r, struct bytes value, struct arena *a,
     struct event *ev)
 {
-	struct record_reader		   part = record_reader_of(value);
+	struct unpack		   part = unpack_of(value);
 	struct event_subscription *s = arena_alloc(a, sizeof(*s));
 
 	if (s == NULL) {
-		r->is_bad = true;
+		r->failed = true;
 		return;
 	}
-	s->contact_list = record_get_text(&part);
-	s->source = record_get_text(&part);
+	s->contact_list = unpack_bytes(&part);
+	s->source = unpack_bytes(&part);
 	get_preferences(&part, a, &s->new_preferences);
 	get_preferences(&part, a, &s->old_preferences);
 	ev->subscription = s;
@@ -290,10 +290,10 @@ get_subscription(struct record_reader *r, struct bytes value, struct arena *a,
 }
 
 static void
-get_bounce(struct record_reader *r, uint64_t v, struct event *ev)
+get_bounce(struct unpack *r, uint64_t v, struct event *ev)
 {
 	if (v >= BOUNCE_TYPES * BOUNCE_SUBTYPES) {
-		r->is_bad = true;
+		r->failed = true;
 		return;
 	}
 	ev->bounce_type = (enum bounce_type)(v / BOUNCE_SUBTYPES);
@@ -327,11 +327,11 @@ event_text(struct event *ev, uint64_t tag)
 }
 
 static void
-get_event_number(struct record_reader *r, uint64_t tag, struct bytes value,
+get_event_number(struct unpack *r, uint64_t tag, struct bytes value,
     struct event *ev)
 {
-	struct record_reader part = record_reader_of(value);
-	uint64_t      v = record_get_number(&part);
+	struct unpack part = unpack_of(value);
+	uint64_t      v = unpack_u64(&part);
 
 	part_end(r, &part);
 	switch (tag) {
@@ -340,7 +340,7 @@ get_event_number(struct record_reader *r, uint64_t tag, struct bytes value,
 		break;
 	case TAG_DELAY_TYPE:
 		if (v >= DELAY_TYPES)
-			r->is_bad = true;
+			r->failed = true;
 		else
 			ev->delay_type = (enum delay_type)v;
 		break;
@@ -363,7 +363,7 @@ get_event_number(struct record_reader *r, uint64_t tag, struct bytes value,
 }
 
 static void
-get_event_member(struct record_reader *r, uint64_t tag, struct bytes value,
+get_event_member(struct unpack *r, uint64_t tag, struct bytes value,
     struct arena *a, struct event *ev)
 {
 	struct bytes *text = event_text(ev, tag);
@@ -400,22 +400,22 @@ get_event_member(struct record_reader *r, uint64_t tag, struct bytes value,
 
 /* They are the only member that repeats: counted, then read. */
 static size_t
-count_recipients(struct record_reader r)
+count_recipients(struct unpack r)
 {
 	size_t n = 0;
 
-	while (r.p < r.end && !r.is_bad) {
-		if (record_get_number(&r) == TAG_RECIPIENT)
+	while (r.rest.n > 0 && !r.failed) {
+		if (unpack_u64(&r) == TAG_RECIPIENT)
 			n++;
-		record_get_text(&r);
+		unpack_bytes(&r);
 	}
 	return n;
 }
 
 static void
-get_recipients(struct record_reader *r, struct arena *a, struct event *ev)
+get_recipients(struct unpack *r, struct arena *a, struct event *ev)
 {
-	struct record_reader	walk = *r;
+	struct unpack	walk = *r;
 	size_t			n = count_recipients(walk), i = 0;
 	struct event_recipient *v;
 	struct bytes		value;
@@ -425,12 +425,12 @@ get_recipients(struct record_reader *r, struct arena *a, struct event *ev)
 		return;
 	v = arena_alloc(a, n * sizeof(*v));
 	if (v == NULL) {
-		r->is_bad = true;
+		r->failed = true;
 		return;
 	}
-	while (i < n && !walk.is_bad) {
-		tag = record_get_number(&walk);
-		value = record_get_text(&walk);
+	while (i < n && !walk.failed) {
+		tag = unpack_u64(&walk);
+		value = unpack_bytes(&walk);
 		if (tag == TAG_RECIPIENT)
 			get_event_recipient(r, value, &v[i++]);
 	}
@@ -441,7 +441,7 @@ get_recipients(struct record_reader *r, struct arena *a, struct event *ev)
 bool
 record_read_event(struct bytes in, struct arena *a, struct event *out)
 {
-	struct record_reader r = record_reader_of(in);
+	struct unpack r = unpack_of(in);
 	struct bytes  value;
 	uint64_t      tag;
 
@@ -449,19 +449,14 @@ record_read_event(struct bytes in, struct arena *a, struct event *out)
 	record_get_time(&r);
 	out->type = (enum event_type)record_get_small(&r, EVENT_TYPES - 1);
 	out->at = record_get_time(&r);
-	if (r.is_bad || (size_t)(r.end - r.p) <
-	    sizeof(out->id.b) + sizeof(out->message.b))
-		return false;
-	memcpy(out->id.b, r.p, sizeof(out->id.b));
-	r.p += sizeof(out->id.b);
-	memcpy(out->message.b, r.p, sizeof(out->message.b));
-	r.p += sizeof(out->message.b);
+	unpack_raw(&r, out->id.b, sizeof(out->id.b));
+	unpack_raw(&r, out->message.b, sizeof(out->message.b));
 	get_recipients(&r, a, out);
-	while (r.p < r.end && !r.is_bad) {
-		tag = record_get_number(&r);
-		value = record_get_text(&r);
-		if (!r.is_bad)
+	while (r.rest.n > 0 && !r.failed) {
+		tag = unpack_u64(&r);
+		value = unpack_bytes(&r);
+		if (!r.failed)
 			get_event_member(&r, tag, value, a, out);
 	}
-	return record_reader_is_done(&r);
+	return unpack_done(&r);
 }
