@@ -59,6 +59,8 @@ struct result {
 	char		    local_ip[64];
 	char		    tls_version[12]; /* "" = clear */
 	bool		    tls_verified;
+	/* a 5xx of one host (greeting, EHLO) while others did not say so */
+	bool		    not_final;
 	int64_t		    dns_ms, connect_ms, talk_ms;
 };
 
