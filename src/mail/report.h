@@ -70,7 +70,8 @@ struct report_head {
 	size_t		    to_count;
 };
 
-/* identities-and-policies.md 4.3; url: empty = no web page. */
+/* identities-and-policies.md 4.3, to one address; url: identity.verify_url,
+ * empty = no web page. */
 bool report_write_verification(const struct report_head *h,
     struct bytes region, struct bytes token, struct bytes url,
     struct buf *out);
@@ -154,6 +155,7 @@ struct report {
 	struct bytes original; /* header section of the attached message */
 };
 
+/* An arena of 1 MiB holds what any honest report needs. */
 bool report_read(struct bytes message, struct arena *a, struct report *out);
 
 #endif
