@@ -7,12 +7,15 @@
  * not fit the socket waits in a bounded queue.
  *
  * Use:    channel_pair(fds, &e); fork; each side channel_open(loop, fd, ...)
- * Owner:  channel_open() takes the descriptor; channel_close() ends it.
+ * Owner:  channel_open() takes the descriptor, also when it fails;
+ *         channel_close() ends it, and what still waits is not sent.
  *         A descriptor that arrives belongs to the receiver (-1 = none).
  * Thread: a channel belongs to its loop.
- * Fails:  channel_send() false = queue full or peer gone (nothing sent; a
- *         descriptor given stays the caller's then, else it is closed after
- *         sending).  on_close() is called once when the peer has gone.
+ * Fails:  channel_send() false = queue full, peer gone, message empty or too
+ *         long (nothing sent; a descriptor given stays the caller's then,
+ *         else it is closed after sending).  on_close() is called once when
+ *         the peer has gone, or sent more than one message may hold; never
+ *         from within channel_send().
  * In the replay tests a child is one more loop (tests/lib/fake_process.c).
  */
 #ifndef BASE_PROCESS_H
@@ -26,7 +29,11 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { CHANNEL_MESSAGE_MAX = 64 * 1024, CHANNEL_QUEUE_MAX = 4096 };
+enum {
+	CHANNEL_MESSAGE_MAX = 64 * 1024,
+	CHANNEL_QUEUE_MAX = 4096,	       /* messages */
+	CHANNEL_QUEUE_BYTES = 16 * 1024 * 1024 /* and octets */
+};
 
 struct channel;
 struct channel_events {
@@ -53,26 +60,33 @@ struct process_spec {
 pid_t process_start(const struct process_spec *s, struct err *e);
 void process_title_init(int argc, char **argv);
 
-/* Privileges.  Without root these change nothing and say 0. */
+/* Privileges.  Without root process_drop() changes nothing and says 0. */
 struct process_user {
 	uid_t uid;
 	gid_t gid;
 	char  name[64];
 };
-/* Master only: NSS look-up. */
+/*
+ * Master only: NSS look-up.  Without a group that of the user; without a user
+ * only gid is filled and uid is (uid_t)-1.
+ */
 int process_user_find(const char *user, const char *group,
     struct process_user *out, struct err *e);
+/* No way back, no other groups; -1 also for root as the user to change to. */
 int process_drop(const struct process_user *u, struct err *e);
 /* Not dumpable, no core, no new privileges. */
 int process_harden(struct err *e);
 /*
  * Landlock: afterwards only these paths can be opened (NULL-ended lists;
- * read = read below it, write = all below it).  0 also where the kernel has
- * no landlock (*sandboxed says).
+ * read = read below it, write = all below it; one that does not exist is
+ * passed over), and nothing outside write can be executed.  For this thread
+ * and those it starts.  0 also where the kernel has no landlock (*sandboxed
+ * says).
  */
 int process_sandbox(const char *const *read, const char *const *write,
     bool *sandboxed, struct err *e);
-int process_files_max(unsigned long n, struct err *e); /* RLIMIT_NOFILE */
+/* RLIMIT_NOFILE; as many as are allowed, where n is more than that. */
+int process_files_max(unsigned long n, struct err *e);
 /* sd_notify protocol: "READY=1" and so on; nothing without NOTIFY_SOCKET. */
 void process_notify(const char *state);
 
