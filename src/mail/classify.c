@@ -143,7 +143,7 @@ static const struct rule rules[] = {
 };
 enum { RULES = sizeof(rules) / sizeof(rules[0]) };
 
-/* -- the rules ---------------------------------------------------------------- */
+/* -- the rules -------------------------------------------------------- */
 
 struct classify *
 classify_new(struct err *e)
@@ -178,7 +178,7 @@ classify_free(struct classify *c)
 	mem_free(c);
 }
 
-/* -- normal form of a text (3.1) -------------------------------------------- */
+/* -- normal form of a text (3.1) -------------------------------------- */
 
 static bool
 is_alnum(char c)
@@ -261,7 +261,7 @@ normalize(struct bytes raw, struct bytes recipient,
 	return n;
 }
 
-/* -- looking --------------------------------------------------------------- */
+/* -- looking ---------------------------------------------------------- */
 
 static bool
 is_digit(char c)
@@ -449,7 +449,7 @@ rule_holds(const struct rule *r, struct look *l)
 	return r->expression != E_NONE && look_matches(l, r->expression);
 }
 
-/* -- what is recorded of a block -------------------------------------------- */
+/* -- what is recorded of a block -------------------------------------- */
 
 static bool
 is_name_char(char c)
@@ -588,7 +588,7 @@ soften(struct classification *out)
 	out->subtype = BOUNCE_SUB_GENERAL;
 }
 
-/* -- the questions --------------------------------------------------------- */
+/* -- the questions ---------------------------------------------------- */
 
 void
 classify_final(const struct classify *c, const struct classify_input *in,

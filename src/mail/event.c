@@ -13,7 +13,7 @@ enum {
 	SNAPSHOT_ARENA = 4 * 1024 * 1024,
 };
 
-/* -- types ------------------------------------------------------------------ */
+/* -- types ------------------------------------------------------------ */
 
 static const struct {
 	const char *api, *wire;
@@ -71,7 +71,7 @@ event_type_from_text(struct bytes s, enum event_type *out)
 	return false;
 }
 
-/* -- ids -------------------------------------------------------------------- */
+/* -- ids -------------------------------------------------------------- */
 
 void
 event_id_make(struct wall now, struct event_id *out)
@@ -110,7 +110,7 @@ event_id_to_text(const struct event_id *id, char out[EVENT_ID_TEXT + 1])
 	return out;
 }
 
-/* -- the snapshot of header fields ------------------------------------------ */
+/* -- the snapshot of header fields ------------------------------------ */
 
 static bool
 snapshot_add(struct buf *out, struct bytes name, struct bytes value)
@@ -198,7 +198,7 @@ event_snapshot_next(struct bytes snapshot, size_t *at, struct bytes *name,
 	return true;
 }
 
-/* -- one line of text ------------------------------------------------------- */
+/* -- one line of text ------------------------------------------------- */
 
 static bool
 write_or_dash(struct bytes s, struct buf *out)

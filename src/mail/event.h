@@ -111,7 +111,7 @@ struct event {
 	struct bytes	    outgoing_tls; /* "TLSv1.3" */
 	enum bounce_type    bounce_type;
 	enum bounce_subtype bounce_subtype;
-	struct bytes	    feedback_id; /* Bounce, Complaint: text of a msgid */
+	struct bytes	    feedback_id; /* Bounce, Complaint; text */
 	enum delay_type	    delay_type;
 	struct wall	    expires; /* Delay: expirationTime */
 	/* Complaint; the three of a report are empty without one */
@@ -136,7 +136,7 @@ struct event_mail {
 	struct bytes	    message_id; /* text */
 	const struct bytes *destinations;
 	size_t		    destination_count;
-	struct bytes	    snapshot; /* of event_snapshot_headers(), or empty */
+	struct bytes	    snapshot; /* encoded; empty = none */
 	/*
 	 * in the order shown: the automatic ones ("ses:...") that hold for
 	 * the message first; the outgoing ones come from the event

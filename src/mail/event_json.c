@@ -26,7 +26,7 @@ struct writer {
 	size_t			 headers_max; /* octets of fields shown */
 };
 
-/* -- members ------------------------------------------------------------------ */
+/* -- members ---------------------------------------------------------- */
 
 /* Commas come by themselves: a value in a string cannot end in { or [. */
 static void
@@ -107,7 +107,7 @@ boolean(struct writer *w, const char *name, bool b)
 	buf_add_text(w->out, b ? "true" : "false");
 }
 
-/* -- commonHeaders ----------------------------------------------------------- */
+/* -- commonHeaders ---------------------------------------------------- */
 
 enum common_kind { COMMON_LIST, COMMON_MAILBOX, COMMON_TEXT, COMMON_ID };
 
@@ -319,7 +319,7 @@ headers(struct writer *w, const struct shown *s)
 	end(w, ']');
 }
 
-/* -- mail --------------------------------------------------------------------- */
+/* -- mail ------------------------------------------------------------- */
 
 /* Has tag i the name of an earlier one?  Its values were written there. */
 static bool
@@ -425,7 +425,7 @@ mail(struct writer *w)
 	end(w, '}');
 }
 
-/* -- detail members -------------------------------------------------------- */
+/* -- detail members --------------------------------------------------- */
 
 enum recipient_show { SHOW_ADDRESS, SHOW_ALL, SHOW_DELAY };
 
@@ -660,7 +660,7 @@ extensions(struct writer *w)
 	end(w, '}');
 }
 
-/* -- the record ------------------------------------------------------------ */
+/* -- the record ------------------------------------------------------- */
 
 static void
 record(struct writer *w)

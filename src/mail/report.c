@@ -8,7 +8,7 @@ enum {
 	VALUE_MAX = 4096
 };
 
-/* -- safe text -------------------------------------------------------------- */
+/* -- safe text -------------------------------------------------------- */
 
 static char
 safe_char(char c)
@@ -92,7 +92,7 @@ has_eight_bit(struct bytes s)
 	return false;
 }
 
-/* -- delivery status notification ------------------------------------------- */
+/* -- delivery status notification ------------------------------------- */
 
 static void
 dsn_boundary(struct buf *out, const struct report_dsn *d, const char *tail)
@@ -275,7 +275,7 @@ report_write_dsn(const struct report_dsn *d, struct buf *out)
 	return !out->failed;
 }
 
-/* -- notices ---------------------------------------------------------------- */
+/* -- notices ---------------------------------------------------------- */
 
 /* Everything before the subject's text; the caller goes on with it. */
 static void

@@ -24,7 +24,7 @@ struct reading {
 static void read_entity(struct reading *r, struct bytes entity,
     unsigned depth);
 
-/* -- dates -------------------------------------------------------------------- */
+/* -- dates ------------------------------------------------------------ */
 
 static bool
 is_digit(char c)
@@ -177,7 +177,7 @@ read_date(struct bytes s)
 		1000 };
 }
 
-/* -- fields ------------------------------------------------------------------- */
+/* -- fields ----------------------------------------------------------- */
 
 /* The value, unfolded and cut; empty when there is none. */
 static struct bytes
@@ -242,7 +242,7 @@ first_of(const struct header *h, const char *name, const char *other)
 	return v.n > 0 ? v : field_value(h, other);
 }
 
-/* -- delivery status ----------------------------------------------------------- */
+/* -- delivery status -------------------------------------------------- */
 
 static void
 take_recipient(struct reading *r, const struct header *h)
@@ -343,7 +343,7 @@ read_status(struct reading *r, struct bytes part)
 		r->report->truncated = true;
 }
 
-/* -- feedback report --------------------------------------------------------- */
+/* -- feedback report -------------------------------------------------- */
 
 static void
 read_feedback(struct reading *r, struct bytes part)
@@ -370,7 +370,7 @@ read_feedback(struct reading *r, struct bytes part)
 	out->envelope_id = field_value(&h, "Original-Envelope-Id");
 }
 
-/* -- parts -------------------------------------------------------------------- */
+/* -- parts ------------------------------------------------------------ */
 
 /* The header section of the attached original; the first one counts. */
 static void

@@ -42,7 +42,7 @@ assert_is_mail(const char *p)
 	}
 }
 
-/* -- writing a DSN ------------------------------------------------------------- */
+/* -- writing a DSN ---------------------------------------------------- */
 
 #define SECTION \
 	"From: Bob <bob@example.com>\r\n" \
@@ -285,7 +285,7 @@ test_dsn_names_eight_bit_header_sections(void **state)
 	buf_wipe(&out);
 }
 
-/* -- notices --------------------------------------------------------------------- */
+/* -- notices ---------------------------------------------------------- */
 
 static const struct bytes contacts[] = { BYTES("mary@example.com"),
 	BYTES("ops@example.com") };
@@ -455,7 +455,7 @@ test_other_notices(void **state)
 	buf_wipe(&out);
 }
 
-/* -- reading ----------------------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 
 static bool
 same(struct bytes b, const char *text)
