@@ -71,6 +71,7 @@ struct attempt_envelope {
 	unsigned      n; /* recipient number */
 	struct bytes  address;
 	struct result result;
+	bool	      accepted; /* RCPT was, in this transaction */
 	/* as the row had it */
 	unsigned      attempts;
 	struct wall   expires, first_attempt;

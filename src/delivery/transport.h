@@ -56,6 +56,8 @@ struct transport *transport_open(const struct transport_setup *s,
 bool transport_satisfies(const struct transport *t, enum tls_demand d);
 void transport_deliver(struct transport *t, struct attempt *a);
 unsigned transport_count(const struct transport *t); /* transactions */
+/* LIMITS MAILMAX of the peer (RFC 9422); 0 = none announced */
+uint64_t transport_mail_max(const struct transport *t);
 struct mono transport_since(const struct transport *t);
 void transport_quit(struct transport *t);
 void transport_close(struct transport *t); /* NULL is allowed */
