@@ -90,10 +90,11 @@ void stream_set_write_timeout(struct stream *s, int64_t ms);
 void stream_deadline(struct stream *s, int64_t ms);
 
 /* TLS from here on; on_ready or on_end(STREAM_TLS_FAILED) follows. The
- * server side requires that no input is waiting (the caller checks). */
+ * server side requires that no input is waiting (the caller checks); on the
+ * client side waiting input ends with STREAM_TLS_FAILED. */
 void stream_tls_server(struct stream *s, struct tls_server *ctx);
-/* name: SNI and, with verify, the name the certificate must be valid for.
- * session_key: for resumption ("" = none). */
+/* name: SNI and, with verify, the name the certificate must be valid for;
+ * sessions are resumed by it ("" = none). */
 void stream_tls_client(struct stream *s, struct tls_client *ctx,
     const char *name, bool verify);
 
