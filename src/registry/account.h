@@ -51,10 +51,15 @@ struct account {
 	bool	    suppress_bounce, suppress_complaint;
 	struct account_overrides overrides;
 	char	    attachments[1024]; /* blocked list; "" = installation's */
+	struct wall mails_since; /* verification mails of the last hour */
+	unsigned    mails;
 };
 
-/* A new one in the sandbox with the given allowances; random id when id is
- * "". */
+/*
+ * A new one: sending, HEALTHY, open; the caller has set name, allowances,
+ * production (account.default_production) and created.  Random id when id is
+ * "".  Refuses: bad or used id, used name, contacts that are no addresses.
+ */
 int account_create(struct db_txn *t, struct account *a, struct err *e);
 int account_get(struct db_txn *t, const char *id, struct account *out,
     struct err *e);
@@ -62,10 +67,23 @@ int account_get(struct db_txn *t, const char *id, struct account *out,
 int account_find(struct db_txn *t, const char *id_or_name,
     struct account *out, struct err *e);
 int account_put(struct db_txn *t, const struct account *a, struct err *e);
+/* Removes the row, after the data that belong to it: 1, 0, -1. */
+int account_delete(struct db_txn *t, const char *id, struct err *e);
 int account_each(struct db_txn *t,
     bool (*fn)(void *arg, const struct account *a), void *arg, struct err *e);
 bool account_may_send(const struct account *a); /* both conditions, open */
 bool account_id_is_valid(const char *id);
+/*
+ * The switch (quotas.md 7), pure.  enforce: the operator's SHUTDOWN.
+ * Resuming what is under enforcement: with by_operator all is well again;
+ * else the switch is set and *e says why nothing is sent yet (-1).
+ */
+void account_pause(struct account *a, const char *reason, bool enforce,
+    struct wall now);
+int account_resume(struct account *a, bool by_operator, struct wall now,
+    struct err *e);
+enum { ACCOUNT_CLOSED_DAYS = 90 };
+bool account_is_expired(const struct account *a, struct wall now);
 const char *account_enforcement_to_text(enum account_enforcement x);
 
 #endif

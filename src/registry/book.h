@@ -11,7 +11,8 @@
  * Thread: book_write() from any loop; run() on the writer: it touches the
  *         transaction and the job only.
  * Fails:  book_write() false = feed full.  job->failed with job->err; the
- *         transaction was aborted whole.
+ *         transaction was aborted whole.  book_stop() runs what is in the
+ *         feed; the askers' loops have to live until their done() came.
  * The registers (account.h, credential.h, identity.h, source.h) take the
  * transaction as first argument; db.h's errors apply: 1 found, 0 not, -1.
  */
@@ -40,13 +41,39 @@ enum book_table {
 	BOOK_TABLES
 };
 
+/*
+ * e->code of what a register refuses (the asker's fault, the store is well);
+ * every other -1 is trouble of the store.  Codes of http-api.md 2.
+ */
+enum book_refusal {
+	BOOK_BAD_REQUEST = 10101,
+	BOOK_NOT_FOUND,
+	BOOK_EXISTS,
+	BOOK_LIMIT,
+	BOOK_TOO_MANY
+};
+int book_refuse(struct err *e, enum book_refusal code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4))); /* -1 */
+bool book_is_refusal(const struct err *e);
+/* "AlreadyExistsException"; what is no refusal is the store's:
+ * "InternalServiceErrorException" */
+const char *book_refusal_to_text(const struct err *e);
+
+/* dir: store.dir; state/ lies below it and is made when absent. */
 struct book *book_open(const char *dir, uint64_t map_bytes, struct err *e);
 int book_start(struct book *b, struct err *e);
 void book_stop(struct book *b);
 void book_close(struct book *b);
 
 struct db_txn *book_read(struct book *b, struct err *e);
-void book_end(struct db_txn *t);
+void book_end(struct db_txn *t); /* NULL is allowed */
+/*
+ * Rows of a table whose keys begin with prefix, in order, until fn says
+ * false.  fn may not write.  0 / -1.
+ */
+int book_walk(struct db_txn *t, enum book_table table, struct bytes prefix,
+    bool (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
+    struct err *e);
 
 struct book_job {
 	struct loop *asker;

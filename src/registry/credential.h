@@ -7,6 +7,7 @@
  * Thread: that of the transaction; deriving is pure.
  * Fails:  1 found, 0 not there, -1 and *e (store).
  * Secrets and passwords are wiped by whoever holds them last.
+ * Size:   struct credential has some 60 KB: on a stack yes, in a session no.
  */
 #ifndef REGISTRY_CREDENTIAL_H
 #define REGISTRY_CREDENTIAL_H
@@ -26,7 +27,10 @@ enum {
 	CREDENTIAL_PASSWORD_SIZE = 45,	/* 44 characters and NUL */
 	CREDENTIAL_SECRET_SIZE = 41,
 	CREDENTIAL_LIST_MAX = 32,
-	CREDENTIAL_KEYS_MAX = 2
+	CREDENTIAL_KEYS_MAX = 2,
+	CREDENTIAL_POLICIES_MAX = 10,
+	CREDENTIAL_POLICY_MAX = 4096,
+	CREDENTIAL_KEY_KEEP_MS = 24 * 60 * 60 * 1000 /* rotate without --keep */
 };
 enum credential_role {
 	ROLE_SMTP,
@@ -48,6 +52,9 @@ void credential_derive_steps(struct bytes secret, struct bytes region,
 bool credential_verifier(struct bytes password, unsigned char digest[32]);
 void credential_make_key_id(char out[21]);  /* AKIA + 16 */
 void credential_make_secret(char out[CREDENTIAL_SECRET_SIZE]);
+
+/* For others that store digests of secrets (confirmation tokens). */
+void credential_sha256(const void *p, size_t n, unsigned char out[32]);
 
 /* -- stored objects -------------------------------------------------------- */
 struct credential_key {
@@ -89,22 +96,57 @@ struct credential {
 	unsigned    key_count;
 	struct credential_restrictions limits;
 	struct account_overrides overrides;
-	/* name, NUL, document, NUL ... of own policies; evaluated by
-	 * credential_may_send() for the plain forms of this release */
-	char	    policy_name[65];
-	char	    policy[4097];
+	/* own policies, in the order of their names */
+	struct credential_policy {
+		char name[65];
+		char text[CREDENTIAL_POLICY_MAX + 1]; /* byte for byte */
+	} policies[CREDENTIAL_POLICIES_MAX];
+	unsigned    policy_count;
 };
+/* Everything at its default: role smtp, enabled, no restriction. */
+void credential_init(struct credential *c);
 const char *credential_role_to_text(enum credential_role r);
 bool credential_role_from_text(const char *s, enum credential_role *out);
 bool credential_name_is_valid(const char *name);
 bool credential_key_id_is_valid(const char *id); /* ^[A-Z0-9]{16,128}$ */
+/* "ses-smtp-user.YYYYMMDD-HHMMSS" */
+void credential_default_name(struct wall now, char out[CREDENTIAL_NAME_SIZE]);
+/* "ACTIVE", "INACTIVE", "EXPIRED" */
+const char *credential_key_state(const struct credential_key *k,
+    struct wall now);
+/* LastUsed is written at most once per 60 s. */
+bool credential_key_note_use(struct credential_key *k, struct wall now,
+    const char *ip, const char *listener); /* true = changed */
+
+/* A fresh key for region: id, verifier; the secret is forgotten. */
+void credential_make_key(struct credential_key *k, const char *region,
+    struct wall now, char password[CREDENTIAL_PASSWORD_SIZE]);
+/* Import: verifier of a password made elsewhere, or of a secret, into a
+ * cleared key that has its id and created; 0 / -1. */
+int credential_import_password(struct credential_key *k, const char *region,
+    struct bytes password, struct err *e);
+int credential_import_secret(struct credential_key *k, const char *region,
+    struct bytes secret, struct err *e);
+/*
+ * A second key; the old one expires after keep_ms (0: now).  A key that is
+ * inactive or expired makes room.  -1: has two that are in use.
+ */
+int credential_rotate(struct credential *c, const struct credential_key *fresh,
+    int64_t keep_ms, struct wall now, struct err *e);
+/* Sets, replaces or (empty text) removes a policy; refuses what cannot be
+ * evaluated. */
+int credential_set_policy(struct credential *c, const char *name,
+    struct bytes text, struct err *e);
 
 int credential_get(struct db_txn *t, const char *account, const char *name,
     struct credential *out, struct err *e);
 /* By access key id; *key is the index of the key. */
 int credential_find_key(struct db_txn *t, const char *key_id,
     struct credential *out, unsigned *key, struct err *e);
-/* Writes it with its keys; checks uniqueness of new names and key ids. */
+/* A new one: refuses a name in use, and more than max of them (0 = any). */
+int credential_create(struct db_txn *t, const struct credential *c,
+    unsigned max, struct err *e);
+/* Writes it with its keys; refuses key ids of other credentials. */
 int credential_put(struct db_txn *t, const struct credential *c,
     struct err *e);
 int credential_delete(struct db_txn *t, const char *account,
@@ -146,9 +188,14 @@ bool credential_is_valid(const struct credential *c, const char *key_id,
     struct wall now);
 
 /* -- permission at end of data (sections 9.1, 9.2) --------------------------- */
-/* Role and own policy: does it permit ses:SendRawEmail? resource_arn is the
+/* Role and own policies: do they permit ses:SendRawEmail? resource_arn is the
  * identity's. Documents with conditions come with the policy language. */
 bool credential_may_send(const struct credential *c, const char *resource_arn);
+/* The same with all identities that cover the address (identities 7.5). */
+bool credential_may_send_any(const struct credential *c,
+    const char *const *arns, size_t n);
+/* Glob over an address or a domain: * any run, ? one character; what follows
+ * the last @ (a domain: all of it) without regard to case. */
 bool credential_glob_matches(struct bytes glob, struct bytes address);
 
 #endif

@@ -21,7 +21,14 @@
 #include "registry/account.h"
 #include "registry/book.h"
 
-enum { IDENTITY_NAME_SIZE = 321, SELECTOR_SIZE = 64, IDENTITY_TOKEN_SIZE = 53 };
+enum {
+	IDENTITY_NAME_SIZE = 321,
+	SELECTOR_SIZE = 64,
+	IDENTITY_TOKEN_SIZE = 53,
+	IDENTITIES_MAX = 10000, /* of one account */
+	IDENTITY_KEYS_MAX = 16, /* of one domain */
+	IDENTITY_LINK_MS = 24 * 60 * 60 * 1000
+};
 enum identity_status {
 	IDENTITY_NOT_STARTED,
 	IDENTITY_PENDING,
@@ -72,12 +79,14 @@ struct identity {
 	/* DKIM */
 	enum dkim_switch signing;
 	bool	    external; /* origin EXTERNAL */
+	bool	    cname;    /* managed keys: CNAME publication, three slots */
 	struct identity_check_state dkim;
 	unsigned    bits, next_bits;
 	struct wall last_length_change;
 	bool	    downgraded; /* the free downgrade within 24 h was used */
 	struct identity_check_state previous; /* old set that signs meanwhile */
 	bool	    has_previous;
+	struct wall next_event; /* a key is to be looked at; 0 = none */
 	/* feedback */
 	bool	    forwarding;
 	char	    config_set[65];
@@ -101,7 +110,21 @@ struct dkim_key {
 	size_t	      sealed_n;
 };
 
+/* All keys of one domain, as identity_check.h works on them. */
+struct identity_keys {
+	struct dkim_key v[IDENTITY_KEYS_MAX];
+	bool		drop[IDENTITY_KEYS_MAX]; /* goes at the next store */
+	size_t		n;
+};
+
+/* Defaults of a new one: domain DKIM, address LINK, both not started. */
+void identity_init(struct identity *i, const char *account, const char *name,
+    struct wall now);
+
 /* -- records ---------------------------------------------------------------- */
+/* A new one: refuses one that exists, and more than IDENTITIES_MAX. */
+int identity_create(struct db_txn *t, const struct identity *i,
+    struct err *e);
 int identity_get(struct db_txn *t, const char *account, const char *name,
     struct identity *out, struct err *e);
 int identity_put(struct db_txn *t, const struct identity *i, struct err *e);
@@ -120,6 +143,19 @@ int dkim_key_delete(struct db_txn *t, const struct dkim_key *k, struct err *e);
 int dkim_key_each(struct db_txn *t, const char *account, const char *domain,
     bool (*fn)(void *arg, const struct dkim_key *k), void *arg,
     struct err *e); /* domain NULL = all of the account; account NULL = all */
+/* The set of a domain, read and written (dropped ones deleted) as a whole. */
+int identity_keys_load(struct db_txn *t, const char *account,
+    const char *domain, struct identity_keys *out, struct err *e);
+int identity_keys_store(struct db_txn *t, const struct identity_keys *ks,
+    struct err *e);
+/* When something has to be done about it: checks, deadlines, keys; 0 = never.
+ * identity_put() keeps the queue of these times. */
+struct wall identity_due(const struct identity *i);
+/* Those due by then, the earliest first, until fn says false. */
+int identity_each_due(struct db_txn *t, struct wall by,
+    bool (*fn)(void *arg, struct wall due, const char *account,
+	const char *name),
+    void *arg, struct err *e);
 
 /* -- names ------------------------------------------------------------------- */
 /* Normal form of what an operator typed; false and *e: why not (at least
@@ -129,11 +165,21 @@ bool identity_normalize(const char *given, char out[IDENTITY_NAME_SIZE],
 bool identity_is_public_suffix(const char *domain);
 /* Reads the list (libpsl; path NULL = built in), before privileges go. */
 int identity_load_suffixes(const char *path, struct err *e);
-bool selector_is_valid(const char *selector);
+bool selector_is_valid(const char *selector); /* either case */
+/* A managed selector: 32 of a-z2-7. */
+void selector_make(char out[SELECTOR_SIZE]);
+/* "www.example.com: mail is usually sent from example.com"; "" = none */
+const char *identity_name_warning(const char *name, char out[600]);
 
 /* -- decisions ---------------------------------------------------------------- */
 enum identity_status identity_status(const struct identity *i); /* the best */
+/* Which keys sign: the set in force, the previous one, or none. */
+enum identity_set { SET_NONE, SET_CURRENT, SET_PREVIOUS };
+enum identity_set identity_signing_set(const struct identity *i);
 bool identity_may_send(const struct identity *i, struct wall now);
+/* The ACTIVE key of that set: 1, 0, -1. */
+int dkim_key_active(struct db_txn *t, const struct identity *i,
+    enum identity_set set, struct dkim_key *out, struct err *e);
 /* Coverage (3.2): most specific verified identity; 1 found, 0 none. */
 int identity_resolve(struct db_txn *t, const char *account,
     struct bytes address, struct wall now, struct identity *out,
@@ -152,13 +198,19 @@ int identity_signing(struct db_txn *t, const char *account,
 int identity_explain(struct db_txn *t, const char *account,
     struct bytes from_address, void (*fn)(void *arg, const char *line),
     void *arg, struct err *e);
+/* dkim enable / disable (dkim.md 4.2, errors of 13); 0 / -1. */
+int identity_set_signing(struct db_txn *t, const char *account,
+    const char *name, bool on, struct wall now, struct err *e);
 
 /* -- confirmation tokens of addresses ----------------------------------------- */
-/* New token for i->link (PENDING, 24 h); the text goes into the mail. */
+/* New token for i->link (PENDING, 24 h); the text goes into the mail.
+ * Refuses a second one within 60 s (TooManyRequestsException). Writes i. */
 int identity_issue_token(struct db_txn *t, struct identity *i,
     struct wall now, char token[IDENTITY_TOKEN_SIZE], struct err *e);
 /* 1 = confirmed (*out as it is now), 0 = unknown, used or expired. */
 int identity_confirm(struct db_txn *t, const char *token, struct wall now,
     struct identity *out, struct err *e);
+/* 52 characters a-z2-7 of 32 random octets: links and TXT tokens. */
+void identity_make_token(char out[IDENTITY_TOKEN_SIZE]);
 
 #endif

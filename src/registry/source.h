@@ -26,6 +26,8 @@ struct source {
 	char	    blocked_by[128]; /* list name; "" = not blocked */
 	struct wall created;
 };
+/* Canonical text and family; false = not an IP address. */
+bool source_address_normal(const char *text, char out[64], int *family);
 int source_get(struct db_txn *t, const char *address, struct source *out,
     struct err *e);
 int source_put(struct db_txn *t, const struct source *s, struct err *e);

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: ISC */
+#include "registry/account.h"
+
+#include <string.h>
+
+#include "mail/address.h"
+#include "store/pack.h"
+
+enum {
+	ACCOUNT_RECORD = 1, /* version of the record */
+	ACCOUNT_RECORD_MAX = 16 * 1024,
+	ACCOUNT_DIGITS = ACCOUNT_ID_SIZE - 1
+};
+
+bool
+account_id_is_valid(const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < ACCOUNT_DIGITS; i++) {
+		if (id[i] < '0' || id[i] > '9')
+			return false;
+	}
+	return id[i] == '\0';
+}
+
+const char *
+account_enforcement_to_text(enum account_enforcement x)
+{
+	switch (x) {
+	case ACCOUNT_HEALTHY:
+		return "HEALTHY";
+	case ACCOUNT_PROBATION:
+		return "PROBATION";
+	case ACCOUNT_SHUTDOWN:
+		return "SHUTDOWN";
+	}
+	return "HEALTHY";
+}
+
+bool
+account_may_send(const struct account *a)
+{
+	return a->sending_enabled && a->enforcement != ACCOUNT_SHUTDOWN &&
+	    a->closed.ms == 0;
+}
+
+bool
+account_is_expired(const struct account *a, struct wall now)
+{
+	static const int64_t day_ms = 24 * 60 * 60 * 1000;
+
+	return a->closed.ms != 0 &&
+	    now.ms - a->closed.ms >= ACCOUNT_CLOSED_DAYS * day_ms;
+}
+
+void
+account_pause(struct account *a, const char *reason, bool enforce,
+    struct wall now)
+{
+	if (enforce)
+		a->enforcement = ACCOUNT_SHUTDOWN;
+	else
+		a->sending_enabled = false;
+	bytes_text(bytes_of(reason), a->pause_reason,
+	    sizeof(a->pause_reason));
+	a->updated = now;
+}
+
+/* quotas.md 7: whoever is not the operator cannot end an enforcement */
+int
+account_resume(struct account *a, bool by_operator, struct wall now,
+    struct err *e)
+{
+	a->sending_enabled = true;
+	a->updated = now;
+	if (a->enforcement == ACCOUNT_SHUTDOWN && !by_operator)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "the account is under enforcement; ask the operator");
+	if (a->enforcement == ACCOUNT_SHUTDOWN)
+		a->enforcement = ACCOUNT_HEALTHY;
+	a->pause_reason[0] = '\0';
+	return 0;
+}
+
+/* -- the record ------------------------------------------------------------ */
+
+static void
+account_pack(struct buf *b, const struct account *a)
+{
+	unsigned i;
+
+	pack_u64(b, ACCOUNT_RECORD);
+	pack_text(b, a->name);
+	pack_bool(b, a->production);
+	pack_bool(b, a->sending_enabled);
+	pack_text(b, a->pause_reason);
+	pack_u64(b, (uint64_t)a->enforcement);
+	pack_i64(b, a->created.ms);
+	pack_i64(b, a->updated.ms);
+	pack_i64(b, a->closed.ms);
+	pack_double(b, a->max_24h);
+	pack_double(b, a->rate);
+	pack_double(b, a->burst);
+	pack_bool(b, a->marketing);
+	pack_bool(b, a->auto_warmup);
+	pack_bool(b, a->language_ja);
+	pack_text(b, a->website);
+	pack_text(b, a->use_case);
+	pack_u64(b, a->contact_count);
+	for (i = 0; i < a->contact_count; i++)
+		pack_text(b, a->contacts[i]);
+	pack_bool(b, a->suppress_bounce);
+	pack_bool(b, a->suppress_complaint);
+	pack_u64(b, (uint64_t)a->overrides.date);
+	pack_u64(b, (uint64_t)a->overrides.message_id);
+	pack_u64(b, (uint64_t)a->overrides.received);
+	pack_text(b, a->attachments);
+	pack_i64(b, a->mails_since.ms);
+	pack_u64(b, a->mails);
+}
+
+static void
+account_unpack_fields(struct unpack *u, struct account *a)
+{
+	uint64_t n, i;
+
+	unpack_text(u, a->name, sizeof(a->name));
+	a->production = unpack_bool(u);
+	a->sending_enabled = unpack_bool(u);
+	unpack_text(u, a->pause_reason, sizeof(a->pause_reason));
+	n = unpack_u64(u);
+	u->failed |= n > ACCOUNT_SHUTDOWN;
+	a->enforcement = (enum account_enforcement)n;
+	a->created.ms = unpack_i64(u);
+	a->updated.ms = unpack_i64(u);
+	a->closed.ms = unpack_i64(u);
+	a->max_24h = unpack_double(u);
+	a->rate = unpack_double(u);
+	a->burst = unpack_double(u);
+	a->marketing = unpack_bool(u);
+	a->auto_warmup = unpack_bool(u);
+	a->language_ja = unpack_bool(u);
+	unpack_text(u, a->website, sizeof(a->website));
+	unpack_text(u, a->use_case, sizeof(a->use_case));
+	n = unpack_u64(u);
+	u->failed |= n > ACCOUNT_CONTACTS_MAX;
+	for (i = 0; i < n && !u->failed; i++)
+		unpack_text(u, a->contacts[i], sizeof(a->contacts[i]));
+	a->contact_count = u->failed ? 0 : (unsigned)n;
+	a->suppress_bounce = unpack_bool(u);
+	a->suppress_complaint = unpack_bool(u);
+	a->overrides.date = (enum header_rule)unpack_u64(u);
+	a->overrides.message_id = (enum header_rule)unpack_u64(u);
+	a->overrides.received = (enum received_rule)unpack_u64(u);
+	u->failed |= a->overrides.date > RULE_PRESERVE ||
+	    a->overrides.message_id > RULE_PRESERVE ||
+	    a->overrides.received > RECEIVED_NONE;
+	unpack_text(u, a->attachments, sizeof(a->attachments));
+	a->mails_since.ms = unpack_i64(u);
+	a->mails = (unsigned)unpack_u64(u);
+}
+
+static int
+account_unpack(struct bytes key, struct bytes value, struct account *a,
+    struct err *e)
+{
+	struct unpack u = unpack_of(value);
+
+	memset(a, 0, sizeof(*a));
+	bytes_text(key, a->id, sizeof(a->id));
+	if (unpack_u64(&u) != ACCOUNT_RECORD)
+		u.failed = true;
+	account_unpack_fields(&u, a);
+	if (!unpack_done(&u))
+		return err_set(e, "account %s: the record is damaged", a->id);
+	return 1;
+}
+
+/* -- the register ---------------------------------------------------------- */
+
+int
+account_get(struct db_txn *t, const char *id, struct account *out,
+    struct err *e)
+{
+	struct bytes value;
+	int	     found;
+
+	if (!account_id_is_valid(id))
+		return 0;
+	found = db_get(t, BOOK_ACCOUNT, bytes_of(id), &value, e);
+	if (found != 1)
+		return found;
+	return account_unpack(bytes_of(id), value, out, e);
+}
+
+struct account_walk {
+	bool (*fn)(void *arg, const struct account *a);
+	void	    *arg;
+	struct err  *err;
+	bool	     failed;
+	const char  *name; /* of account_find() */
+	struct account *out;
+	bool	     found;
+};
+
+static bool
+account_on_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct account_walk *w = arg;
+	struct account	     a;
+
+	if (account_unpack(key, value, &a, w->err) < 0) {
+		w->failed = true;
+		return false;
+	}
+	return w->fn(w->arg, &a);
+}
+
+int
+account_each(struct db_txn *t, bool (*fn)(void *arg, const struct account *a),
+    void *arg, struct err *e)
+{
+	struct account_walk w = { .fn = fn, .arg = arg, .err = e };
+
+	if (book_walk(t, BOOK_ACCOUNT, BYTES(""), account_on_row, &w, e) < 0)
+		return -1;
+	return w.failed ? -1 : 0;
+}
+
+static bool
+account_match_name(void *arg, const struct account *a)
+{
+	struct account_walk *w = arg;
+
+	if (!bytes_eq_nocase(bytes_of(a->name), bytes_of(w->name)))
+		return true;
+	*w->out = *a;
+	w->found = true;
+	return false;
+}
+
+/* There are few accounts and this is asked by operators only: no index. */
+static int
+account_find_name(struct db_txn *t, const char *name, struct account *out,
+    struct err *e)
+{
+	struct account_walk w = { .name = name, .out = out };
+
+	if (account_each(t, account_match_name, &w, e) < 0)
+		return -1;
+	return w.found ? 1 : 0;
+}
+
+int
+account_find(struct db_txn *t, const char *id_or_name, struct account *out,
+    struct err *e)
+{
+	int found = account_get(t, id_or_name, out, e);
+
+	return found != 0 ? found : account_find_name(t, id_or_name, out, e);
+}
+
+static int
+account_check(struct db_txn *t, const struct account *a, struct err *e)
+{
+	struct account other;
+	struct address parsed;
+	int	       found;
+	unsigned       i;
+
+	must(account_id_is_valid(a->id));
+	if (a->name[0] == '\0')
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "an account needs a name");
+	if (account_id_is_valid(a->name))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "the name of an account cannot be 12 digits");
+	must(a->contact_count <= ACCOUNT_CONTACTS_MAX);
+	for (i = 0; i < a->contact_count; i++) {
+		if (!address_parse(bytes_of(a->contacts[i]),
+			ADDRESS_ALLOW_SINGLE_LABEL, &parsed))
+			return book_refuse(e, BOOK_BAD_REQUEST,
+			    "not an address: %s", a->contacts[i]);
+	}
+	found = account_find_name(t, a->name, &other, e);
+	if (found < 0)
+		return -1;
+	if (found == 1 && strcmp(other.id, a->id) != 0)
+		return book_refuse(e, BOOK_EXISTS,
+		    "an account named %s exists", a->name);
+	return 0;
+}
+
+int
+account_put(struct db_txn *t, const struct account *a, struct err *e)
+{
+	struct buf b;
+	int	   rc;
+
+	if (account_check(t, a, e) < 0)
+		return -1;
+	buf_init(&b, ACCOUNT_RECORD_MAX);
+	account_pack(&b, a);
+	rc = b.failed ? err_set(e, "account %s: out of memory", a->id) :
+			db_put(t, BOOK_ACCOUNT, bytes_of(a->id),
+			    buf_bytes(&b), false, e);
+	buf_wipe(&b);
+	return rc < 0 ? -1 : 0;
+}
+
+static void
+account_make_id(char id[ACCOUNT_ID_SIZE])
+{
+	uint64_t n;
+	int	 i;
+
+	mem_random(&n, sizeof(n));
+	for (i = 0; i < ACCOUNT_DIGITS; i++) {
+		id[i] = (char)('0' + n % 10);
+		n /= 10;
+	}
+	/* readable as a number by those who drop leading zeros */
+	if (id[0] == '0')
+		id[0] = '1';
+	id[ACCOUNT_DIGITS] = '\0';
+}
+
+int
+account_create(struct db_txn *t, struct account *a, struct err *e)
+{
+	bool	     chosen = a->id[0] != '\0';
+	struct bytes unused;
+	int	     found;
+
+	if (chosen && !account_id_is_valid(a->id))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "an account id is 12 digits");
+	do {
+		if (!chosen)
+			account_make_id(a->id);
+		found = db_get(t, BOOK_ACCOUNT, bytes_of(a->id), &unused, e);
+		if (found < 0)
+			return -1;
+		if (found == 1 && chosen)
+			return book_refuse(e, BOOK_EXISTS,
+			    "account %s exists", a->id);
+	} while (found == 1);
+	a->sending_enabled = true;
+	a->enforcement = ACCOUNT_HEALTHY;
+	a->closed.ms = 0;
+	a->updated = a->created;
+	return account_put(t, a, e);
+}
+
+int
+account_delete(struct db_txn *t, const char *id, struct err *e)
+{
+	return db_delete(t, BOOK_ACCOUNT, bytes_of(id), e);
+}

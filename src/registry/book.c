@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: ISC */
+#include "registry/book.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+
+enum {
+	BOOK_FORMAT = 1,
+	BOOK_FEED_MAX = 1024,
+	BOOK_PATH_MAX = 4096,
+	REGION_SIZE = 33,
+	FEEDBACK_KEY_OCTETS = 32
+};
+
+static const char *const book_table_names[BOOK_TABLES] = {
+	[BOOK_ACCOUNT] = "account",
+	[BOOK_CREDENTIAL] = "credential",
+	[BOOK_KEY] = "key",
+	[BOOK_IDENTITY] = "identity",
+	[BOOK_DKIM_KEY] = "dkim_key",
+	[BOOK_SELECTOR] = "selector",
+	[BOOK_TOKEN] = "token",
+	[BOOK_SOURCE] = "source",
+	[BOOK_CHECK] = "check",
+};
+
+struct book {
+	struct db	*db;
+	struct loop	*writer; /* NULL until book_start() */
+	_Atomic uint64_t version;
+};
+
+int
+book_refuse(struct err *e, enum book_refusal code, const char *fmt, ...)
+{
+	char	text[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	err_set(e, "%s", text);
+	e->code = (int)code;
+	return -1;
+}
+
+bool
+book_is_refusal(const struct err *e)
+{
+	return e->code >= BOOK_BAD_REQUEST && e->code <= BOOK_TOO_MANY;
+}
+
+const char *
+book_refusal_to_text(const struct err *e)
+{
+	switch (e->code) {
+	case BOOK_BAD_REQUEST:
+		return "BadRequestException";
+	case BOOK_NOT_FOUND:
+		return "NotFoundException";
+	case BOOK_EXISTS:
+		return "AlreadyExistsException";
+	case BOOK_LIMIT:
+		return "LimitExceededException";
+	case BOOK_TOO_MANY:
+		return "TooManyRequestsException";
+	default:
+		return "InternalServiceErrorException";
+	}
+}
+
+/* -- life ------------------------------------------------------------------ */
+
+static int
+book_make_feedback_key(struct book *b, struct err *e)
+{
+	unsigned char  key[FEEDBACK_KEY_OCTETS];
+	struct db_txn *t;
+	int	       found;
+
+	t = db_read(b->db, e);
+	if (t == NULL)
+		return -1;
+	found = book_feedback_key(t, key, e);
+	db_end(t);
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	t = db_write(b->db, e);
+	if (t == NULL)
+		return -1;
+	mem_random(key, sizeof(key));
+	if (db_meta_put(t, "feedback_key",
+		(struct bytes){ (const char *)key, sizeof(key) }, e) < 0) {
+		db_end(t);
+		return -1;
+	}
+	return db_commit(t, e);
+}
+
+struct book *
+book_open(const char *dir, uint64_t map_bytes, struct err *e)
+{
+	char		path[BOOK_PATH_MAX];
+	struct db_setup setup = {
+		.dir = path,
+		.map_bytes = map_bytes,
+		.tables = book_table_names,
+		.table_count = BOOK_TABLES,
+		.format = BOOK_FORMAT,
+		.kind = "state",
+	};
+	struct book *b;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		err_sys(e, "make %s", dir);
+		return NULL;
+	}
+	if ((size_t)snprintf(path, sizeof(path), "%s/state", dir) >=
+	    sizeof(path)) {
+		err_set(e, "%s: path too long", dir);
+		return NULL;
+	}
+	b = mem_alloc(sizeof(*b));
+	atomic_init(&b->version, 1);
+	b->db = db_open(&setup, e);
+	if (b->db == NULL || book_make_feedback_key(b, e) < 0) {
+		book_close(b);
+		return NULL;
+	}
+	return b;
+}
+
+int
+book_start(struct book *b, struct err *e)
+{
+	must(b->writer == NULL);
+	b->writer = loop_new("state-writer", BOOK_FEED_MAX, e);
+	if (b->writer == NULL)
+		return -1;
+	if (loop_start(b->writer, e) < 0) {
+		loop_free(b->writer);
+		b->writer = NULL;
+		return -1;
+	}
+	return 0;
+}
+
+/* What was posted before a stop is still run by the loop. */
+void
+book_stop(struct book *b)
+{
+	if (b->writer == NULL)
+		return;
+	loop_stop(b->writer);
+	loop_join(b->writer);
+	loop_free(b->writer);
+	b->writer = NULL;
+}
+
+void
+book_close(struct book *b)
+{
+	if (b == NULL)
+		return;
+	must(b->writer == NULL);
+	db_close(b->db);
+	mem_free(b);
+}
+
+/* -- reading --------------------------------------------------------------- */
+
+struct db_txn *
+book_read(struct book *b, struct err *e)
+{
+	return db_read(b->db, e);
+}
+
+void
+book_end(struct db_txn *t)
+{
+	db_end(t);
+}
+
+int
+book_walk(struct db_txn *t, enum book_table table, struct bytes prefix,
+    bool (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
+    struct err *e)
+{
+	struct db_cursor *c;
+	struct bytes	  key, value;
+	int		  found;
+
+	c = db_cursor(t, table, e);
+	if (c == NULL)
+		return -1;
+	found = db_seek(c, prefix, &key, &value, e);
+	while (found == 1 && bytes_starts(key, prefix)) {
+		if (!fn(arg, key, value))
+			break;
+		found = db_next(c, &key, &value, e);
+	}
+	db_cursor_close(c);
+	return found < 0 ? -1 : 0;
+}
+
+/* -- writing --------------------------------------------------------------- */
+
+static void
+book_run_job(struct book *b, struct book_job *j)
+{
+	struct db_txn *t;
+
+	j->failed = true;
+	j->err.text[0] = '\0';
+	j->err.code = 0;
+	t = db_write(b->db, &j->err);
+	if (t == NULL)
+		return;
+	if (j->run(j, t) < 0) {
+		db_end(t);
+		return;
+	}
+	if (db_commit(t, &j->err) < 0)
+		return;
+	j->failed = false;
+	atomic_fetch_add(&b->version, 1);
+}
+
+static void
+book_on_job(void *ctx, void *load)
+{
+	struct book_job *j = load;
+
+	book_run_job(ctx, j);
+	loop_post_reserved(j->asker, j->done, j, NULL);
+}
+
+bool
+book_write(struct book *b, struct book_job *j)
+{
+	must(b->writer != NULL && j->asker != NULL && j->done != NULL);
+	if (!loop_reserve(j->asker))
+		return false;
+	if (!loop_post(b->writer, book_on_job, b, j)) {
+		loop_unreserve(j->asker);
+		return false;
+	}
+	return true;
+}
+
+int
+book_write_now(struct book *b, struct book_job *j)
+{
+	must(b->writer == NULL);
+	book_run_job(b, j);
+	return j->failed ? -1 : 0;
+}
+
+/* -- the store as a whole -------------------------------------------------- */
+
+int
+book_region(struct db_txn *t, char out[33], struct err *e)
+{
+	struct bytes value;
+	int	     found = db_meta_get(t, "region", &value, e);
+
+	out[0] = '\0';
+	if (found != 1)
+		return found;
+	if (value.n >= REGION_SIZE)
+		return err_set(e, "state: the region is damaged");
+	bytes_text(value, out, REGION_SIZE);
+	return 1;
+}
+
+int
+book_set_region(struct db_txn *t, const char *region, struct err *e)
+{
+	must(strlen(region) < REGION_SIZE);
+	return db_meta_put(t, "region", bytes_of(region), e) < 0 ? -1 : 0;
+}
+
+int
+book_feedback_key(struct db_txn *t, unsigned char out[32], struct err *e)
+{
+	struct bytes value;
+	int	     found = db_meta_get(t, "feedback_key", &value, e);
+
+	if (found != 1)
+		return found;
+	if (value.n != FEEDBACK_KEY_OCTETS)
+		return err_set(e, "state: the feedback key is damaged");
+	memcpy(out, value.p, FEEDBACK_KEY_OCTETS);
+	return 1;
+}
+
+int
+book_figures(struct book *b, struct db_figures *out, struct err *e)
+{
+	return db_figures(b->db, out, e);
+}
+
+int
+book_backup(struct book *b, const char *dir, struct err *e)
+{
+	return db_copy(b->db, dir, e);
+}
+
+uint64_t
+book_version(const struct book *b)
+{
+	return atomic_load(&((struct book *)(uintptr_t)b)->version);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+#include "registry/source.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "mail/address.h"
+#include "store/pack.h"
+
+enum { SOURCE_RECORD = 1, SOURCE_RECORD_MAX = 1024 };
+
+bool
+source_address_normal(const char *text, char out[64], int *family)
+{
+	unsigned char octets[16];
+
+	*family = AF_INET;
+	if (inet_pton(AF_INET, text, octets) != 1) {
+		*family = AF_INET6;
+		if (inet_pton(AF_INET6, text, octets) != 1)
+			return false;
+	}
+	return inet_ntop(*family, octets, out, 64) != NULL;
+}
+
+static int
+source_unpack(struct bytes key, struct bytes value, struct source *s,
+    struct err *e)
+{
+	struct unpack u = unpack_of(value);
+
+	memset(s, 0, sizeof(*s));
+	bytes_text(key, s->address, sizeof(s->address));
+	if (unpack_u64(&u) != SOURCE_RECORD)
+		u.failed = true;
+	s->family = (int)unpack_u64(&u);
+	unpack_text(&u, s->ehlo, sizeof(s->ehlo));
+	s->dedicated = unpack_bool(&u);
+	unpack_text(&u, s->account, sizeof(s->account));
+	s->enabled = unpack_bool(&u);
+	unpack_text(&u, s->blocked_by, sizeof(s->blocked_by));
+	s->created.ms = unpack_i64(&u);
+	if (!unpack_done(&u) ||
+	    (s->family != AF_INET && s->family != AF_INET6))
+		return err_set(e, "source %s: the record is damaged",
+		    s->address);
+	return 1;
+}
+
+int
+source_get(struct db_txn *t, const char *address, struct source *out,
+    struct err *e)
+{
+	char	     key[64];
+	struct bytes value;
+	int	     found, family;
+
+	if (!source_address_normal(address, key, &family))
+		return 0;
+	found = db_get(t, BOOK_SOURCE, bytes_of(key), &value, e);
+	if (found != 1)
+		return found;
+	return source_unpack(bytes_of(key), value, out, e);
+}
+
+static int
+source_check(const struct source *s, char key[64], struct err *e)
+{
+	int family;
+
+	if (!source_address_normal(s->address, key, &family) ||
+	    family != s->family)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "not an IP address: %s", s->address);
+	if (s->ehlo[0] != '\0' && !domain_is_valid(bytes_of(s->ehlo), 0))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "not a host name: %s", s->ehlo);
+	if (s->account[0] != '\0' && !s->dedicated)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "only a dedicated address can belong to an account");
+	return 0;
+}
+
+int
+source_put(struct db_txn *t, const struct source *s, struct err *e)
+{
+	char	   key[64];
+	struct buf b;
+	int	   rc;
+
+	if (source_check(s, key, e) < 0)
+		return -1;
+	buf_init(&b, SOURCE_RECORD_MAX);
+	pack_u64(&b, SOURCE_RECORD);
+	pack_u64(&b, (uint64_t)s->family);
+	pack_text(&b, s->ehlo);
+	pack_bool(&b, s->dedicated);
+	pack_text(&b, s->account);
+	pack_bool(&b, s->enabled);
+	pack_text(&b, s->blocked_by);
+	pack_i64(&b, s->created.ms);
+	rc = b.failed ? err_set(e, "source %s: out of memory", key) :
+			db_put(t, BOOK_SOURCE, bytes_of(key), buf_bytes(&b),
+			    false, e);
+	buf_wipe(&b);
+	return rc < 0 ? -1 : 0;
+}
+
+int
+source_delete(struct db_txn *t, const char *address, struct err *e)
+{
+	char key[64];
+	int  family;
+
+	if (!source_address_normal(address, key, &family))
+		return 0;
+	return db_delete(t, BOOK_SOURCE, bytes_of(key), e);
+}
+
+struct source_walk {
+	bool (*fn)(void *arg, const struct source *s);
+	void	   *arg;
+	struct err *err;
+	bool	    failed;
+};
+
+static bool
+source_on_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct source_walk *w = arg;
+	struct source	    s;
+
+	if (source_unpack(key, value, &s, w->err) < 0) {
+		w->failed = true;
+		return false;
+	}
+	return w->fn(w->arg, &s);
+}
+
+int
+source_each(struct db_txn *t, bool (*fn)(void *arg, const struct source *s),
+    void *arg, struct err *e)
+{
+	struct source_walk w = { fn, arg, e, false };
+
+	if (book_walk(t, BOOK_SOURCE, BYTES(""), source_on_row, &w, e) < 0)
+		return -1;
+	return w.failed ? -1 : 0;
+}

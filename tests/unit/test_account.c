@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC */
+#include "book_world.h"
+
+#include "registry/account.h"
+
+static const struct wall now = { 1714564800000 };
+
+static struct account
+account_sample(const char *id, const char *name)
+{
+	struct account a;
+
+	memset(&a, 0, sizeof(a));
+	snprintf(a.id, sizeof(a.id), "%s", id);
+	snprintf(a.name, sizeof(a.name), "%s", name);
+	a.created = now;
+	a.max_24h = 200;
+	a.rate = 1;
+	return a;
+}
+
+static void
+body_both_ways(struct db_txn *t)
+{
+	struct account a = account_sample("012345678901", "shop"), b;
+	struct err     e;
+
+	a.marketing = a.auto_warmup = a.suppress_bounce = true;
+	a.rate = 0.5;
+	a.burst = 3;
+	a.contact_count = 2;
+	strcpy(a.contacts[0], "a@example.com");
+	strcpy(a.contacts[1], "b@example.com");
+	strcpy(a.website, "https://example.com/");
+	strcpy(a.use_case, "receipts");
+	strcpy(a.attachments, "default +.iso");
+	a.overrides.date = RULE_PRESERVE;
+	a.overrides.received = RECEIVED_NONE;
+	a.mails = 7;
+	a.mails_since = now;
+	assert_int_equal(account_create(t, &a, &e), 0);
+	assert_int_equal(account_get(t, "012345678901", &b, &e), 1);
+	assert_true(b.sending_enabled);
+	assert_false(b.production);
+	assert_int_equal(b.enforcement, ACCOUNT_HEALTHY);
+	assert_true(account_may_send(&b));
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_equal(account_get(t, "12345678901", &b, &e), 0);
+	assert_int_equal(account_get(t, "999999999999", &b, &e), 0);
+}
+
+static void
+test_both_ways(void **state)
+{
+	(void)state;
+	world_test(body_both_ways);
+}
+
+static bool
+count(void *arg, const struct account *a)
+{
+	assert_true(account_id_is_valid(a->id));
+	++*(unsigned *)arg;
+	return true;
+}
+
+static void
+body_names(struct db_txn *t)
+{
+	struct account a = account_sample("", "One"), b;
+	struct account two = account_sample("", "two");
+	struct account same = account_sample("", "ONE");
+	struct err     e;
+	unsigned       n = 0;
+
+	assert_int_equal(account_create(t, &a, &e), 0);
+	assert_int_equal(strlen(a.id), 12);
+	assert_true(a.id[0] != '0');
+	assert_int_equal(account_create(t, &two, &e), 0);
+	assert_string_not_equal(a.id, two.id);
+	assert_int_equal(account_create(t, &same, &e), -1);
+	assert_string_equal(e.text, "an account named ONE exists");
+	assert_int_equal(e.code, BOOK_EXISTS);
+	assert_int_equal(account_find(t, "oNe", &b, &e), 1);
+	assert_string_equal(b.id, a.id);
+	assert_int_equal(account_find(t, two.id, &b, &e), 1);
+	assert_string_equal(b.name, "two");
+	assert_int_equal(account_find(t, "three", &b, &e), 0);
+	/* its own name is no obstacle, another's is */
+	strcpy(b.name, "Two");
+	strcpy(b.id, two.id);
+	assert_int_equal(account_put(t, &b, &e), 0);
+	strcpy(b.name, "one");
+	assert_int_equal(account_put(t, &b, &e), -1);
+	assert_int_equal(account_each(t, count, &n, &e), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(account_delete(t, a.id, &e), 1);
+	assert_int_equal(account_find(t, "one", &b, &e), 0);
+}
+
+static void
+test_names(void **state)
+{
+	(void)state;
+	world_test(body_names);
+}
+
+static void
+body_refused(struct db_txn *t)
+{
+	struct account a = account_sample("1234", "a");
+	struct err     e;
+
+	assert_int_equal(account_create(t, &a, &e), -1);
+	assert_string_equal(e.text, "an account id is 12 digits");
+	a = account_sample(world_account, "");
+	assert_int_equal(account_create(t, &a, &e), -1);
+	a = account_sample(world_account, "111111111111");
+	assert_int_equal(account_create(t, &a, &e), -1);
+	a = account_sample(world_account, "a");
+	a.contact_count = 1;
+	strcpy(a.contacts[0], "no address");
+	assert_int_equal(account_create(t, &a, &e), -1);
+	assert_string_equal(e.text, "not an address: no address");
+	a.contact_count = 0;
+	assert_int_equal(account_create(t, &a, &e), 0);
+	strcpy(a.name, "b");
+	assert_int_equal(account_create(t, &a, &e), -1);
+	assert_string_equal(e.text, "account 123456789012 exists");
+}
+
+static void
+test_refused(void **state)
+{
+	(void)state;
+	world_test(body_refused);
+}
+
+static void
+body_damaged(struct db_txn *t)
+{
+	struct account a;
+	struct err     e;
+
+	assert_int_equal(db_put(t, BOOK_ACCOUNT, bytes_of(world_account),
+			     BYTES("\1\3abc\1"), false, &e), 0);
+	assert_int_equal(account_get(t, world_account, &a, &e), -1);
+	assert_string_equal(e.text,
+	    "account 123456789012: the record is damaged");
+	assert_false(book_is_refusal(&e));
+	assert_int_equal(account_each(t, count, NULL, &e), -1);
+}
+
+static void
+test_damaged(void **state)
+{
+	(void)state;
+	world_test(body_damaged);
+}
+
+/* quotas.md 7 */
+static void
+test_switch(void **state)
+{
+	struct account a = account_sample(world_account, "a");
+	struct wall    later = { now.ms + 1000 };
+	struct err     e;
+
+	(void)state;
+	a.sending_enabled = true;
+	account_pause(&a, "too much", false, later);
+	assert_false(account_may_send(&a));
+	assert_string_equal(a.pause_reason, "too much");
+	assert_true(a.updated.ms == later.ms);
+	assert_int_equal(a.enforcement, ACCOUNT_HEALTHY);
+	assert_int_equal(account_resume(&a, false, later, &e), 0);
+	assert_true(account_may_send(&a));
+	assert_string_equal(a.pause_reason, "");
+
+	account_pause(&a, "abuse", true, later);
+	assert_int_equal(a.enforcement, ACCOUNT_SHUTDOWN);
+	assert_true(a.sending_enabled);
+	assert_false(account_may_send(&a));
+	a.sending_enabled = false;
+	assert_int_equal(account_resume(&a, false, later, &e), -1);
+	assert_string_equal(e.text,
+	    "the account is under enforcement; ask the operator");
+	assert_true(a.sending_enabled);
+	assert_false(account_may_send(&a));
+	assert_int_equal(account_resume(&a, true, later, &e), 0);
+	assert_true(account_may_send(&a));
+
+	a.enforcement = ACCOUNT_PROBATION;
+	assert_true(account_may_send(&a));
+	a.closed = now;
+	assert_false(account_may_send(&a));
+	assert_false(account_is_expired(&a, later));
+	later.ms = now.ms + 90 * (int64_t)86400000;
+	assert_true(account_is_expired(&a, later));
+	assert_string_equal(account_enforcement_to_text(ACCOUNT_SHUTDOWN),
+	    "SHUTDOWN");
+	assert_string_equal(account_enforcement_to_text(ACCOUNT_PROBATION),
+	    "PROBATION");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_switch),
+	};
+
+	return cmocka_run_group_tests_name("account", tests, NULL, NULL);
+}
