@@ -176,6 +176,7 @@ struct conf_provider {
 /* -- the snapshot ---------------------------------------------------------- */
 
 struct conf_impl; /* private */
+struct mime_blocked;
 
 struct conf {
 	struct {
@@ -265,9 +266,8 @@ struct conf {
 		enum conf_long_lines	 long_lines;
 	} message;
 	struct {
-		/* what is in force: sorted, lower case, with the dot */
-		struct conf_list blocked_extensions;
 		struct conf_list blocked_words; /* as given */
+		struct mime_blocked *blocked;	/* mail/mime.h; const */
 	} attachments;
 	struct {
 		struct conf_addrs servers; /* n == 0: the system's */
@@ -399,8 +399,9 @@ struct conf {
 
 enum { CONF_ERRORS_MAX = 100, CONF_ERROR_TEXT_MAX = 480 };
 struct conf_error {
-	bool is_warning; /* then text has no "warning: " in front */
-	char text[CONF_ERROR_TEXT_MAX]; /* FILE:LINE: TEXT */
+	bool	 is_warning; /* text has no "warning: " in front */
+	unsigned source, line; /* errors stand in the order of the files */
+	char	 text[CONF_ERROR_TEXT_MAX]; /* FILE:LINE: TEXT */
 };
 struct conf_errors {
 	struct conf_error *v;
@@ -456,13 +457,6 @@ const struct conf_provider *conf_provider_of_mx(const struct conf *c,
     struct bytes host);
 const struct conf_listener *conf_listener_find(const struct conf *c,
     struct bytes name);
-/*
- * Words of attachments.blocked_extensions, as an account may have its own:
- * "default", "none", ".ext", "+.ext", "-.ext".  false = a bad word or no
- * room in the arena.
- */
-bool conf_extensions_resolve(const struct conf_list *words,
-    struct arena *arena, struct conf_list *out);
 /* What a user may send as: the first local block that fits; NULL = none. */
 const struct conf_local *conf_local_find(const struct conf *c, uint32_t uid,
     const uint32_t *gids, size_t gid_count);
