@@ -175,8 +175,7 @@ conf_option_find(const char *name)
 	for (i = 0; i < conf_option_count; i++)
 		if (strcmp(conf_options[i].name, name) == 0)
 			return &conf_options[i];
-	must(!"an option of the table");
-	return NULL;
+	must_fail(__FILE__, __LINE__, name);
 }
 
 void

@@ -158,18 +158,16 @@ restart_listener_differs(const struct conf *old, const struct conf *new,
 
 	for (i = 0; i < conf_option_count; i++) {
 		const struct conf_option *o = &conf_options[i];
-		bool			  in_old, in_new;
 
 		if (o->kind != CONF_KIND_LISTENER)
 			continue;
-		in_old = conf_given_find(restart_source(old), o->name,
-			     a->name) != NULL;
-		in_new = conf_given_find(restart_source(new), o->name,
-			     b->name) != NULL;
 		/* what follows from other settings follows them at a reload */
-		if (!in_old && !in_new)
+		if (conf_given_find(restart_source(old), o->name, a->name) ==
+			NULL &&
+		    conf_given_find(restart_source(new), o->name, b->name) ==
+			NULL)
 			continue;
-		if (in_old != in_new || restart_differs(o, a, b))
+		if (restart_differs(o, a, b))
 			return true;
 	}
 	return false;

@@ -1161,12 +1161,14 @@ test_reload(void **state)
 	struct conf *a = load_good("server.name a.relay.example\n"
 				   "tls.cert /c\ntls.key /k\n"
 				   "listener submission {\n}\n"
-				   "listener smtp {\n}\n");
+				   "listener smtp {\n"
+				   " max_connections 5\n}\n");
 	struct conf *b = load_good("server.name b.other.example\n"
 				   "tls.cert /c2\ntls.key /k2\n"
 				   "smtp.max_connections 9\n"
 				   "log.level debug\nstore.map_size 1g\n"
-				   "listener submission {\n}\n"
+				   "listener submission {\n"
+				   " tls starttls\n}\n"
 				   "listener smtp {\n allow 10.0.0.0/8\n}\n"
 				   "listener extra {\n"
 				   " address 127.0.0.1:1\n}\n");
@@ -1188,13 +1190,16 @@ test_reload(void **state)
 	assert_string_equal(conf_listener_find(b, BYTES("smtp"))->cert,
 	    "/c2");
 	assert_int_equal(
-	    conf_listener_find(b, BYTES("smtp"))->max_connections, 9);
+	    conf_listener_find(b, BYTES("smtp"))->max_connections, 5);
+	assert_int_equal(
+	    conf_listener_find(b, BYTES("submission"))->max_connections, 9);
 	assert_string_equal(conf_listener_find(a, BYTES("smtp"))->cert,
 	    "/c");
 	assert_restart(a, b, "");
 
 	/* the next reload leans on the first snapshot, not on the second */
-	assert_restart(b, c, "server.name, listener.submission-alt, "
+	assert_restart(b, c, "server.name, listener.smtp, "
+			     "listener.submission-alt, "
 			     "listener.submissions, listener.submissions-alt");
 	conf_keep(c, b);
 	conf_unref(b);
@@ -1202,6 +1207,8 @@ test_reload(void **state)
 	assert_string_equal(c->server.name, "a.relay.example");
 	assert_int_equal(c->listener_count, 3);
 	assert_null(conf_listener_find(c, BYTES("smtp"))->cert);
+	assert_int_equal(
+	    conf_listener_find(c, BYTES("smtp"))->max_connections, 5);
 	assert_ptr_equal(conf_ref(c), c);
 	conf_unref(c);
 	conf_unref(c);
