@@ -477,16 +477,19 @@ spec_compact(struct bytes v, size_t i, size_t end, char *dst, size_t *n)
 		size_t next;
 		char   c = v.p[i];
 
+		/* a literal may hold a quote or bracket that has no end */
+		next = skip_one(v, i);
+		if (next == 0 || next > end)
+			return false;
 		if (is_blank(c) || c == '(') {
 			gap = true;
-			i = skip_one(v, i);
+			i = next;
 			continue;
 		}
 		if (gap && *n > 0 && c != '.' && c != '@' &&
 		    dst[*n - 1] != '.' && dst[*n - 1] != '@')
 			return false;
 		gap = false;
-		next = skip_one(v, i);
 		for (; i < next; i++) {
 			if (v.p[i] == '\r' || v.p[i] == '\n')
 				continue;

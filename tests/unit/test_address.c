@@ -289,6 +289,10 @@ static const struct list_case {
 	{ "[x] <a@example.com>", 0, NULL },
 	{ "a@[192.0.2.1]", 0, NULL },
 	{ "a@[192.0.2.1]", ADDRESS_ALLOW_LITERAL, "|a@[192.0.2.1];" },
+	/* quotes and comments without an end within a literal */
+	{ "a@[\"]", 0, NULL },
+	{ "a@[\"] , \"", 0, NULL },
+	{ "<a@[(]>", 0, NULL },
 	{ "A Group:a@example.com;", 0, NULL },
 	{ "A Group:a@example.com, Joe <b@example.com>;, c@example.com", LIST,
 	    "|a@example.com;Joe|b@example.com;|c@example.com;" },
