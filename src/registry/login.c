@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/* The second half of registry/credential.h: who may log in, who may send. */
+#include <string.h>
+
+#include "registry/credential.h"
+#include "registry/policy.h"
+
+static const char action_raw[] = "ses:SendRawEmail";
+
+const char *
+login_result_to_text(enum login_result r)
+{
+	switch (r) {
+	case LOGIN_OK:
+		return "ok";
+	case LOGIN_BAD_FORMAT:
+		return "bad-format";
+	case LOGIN_UNKNOWN_KEY:
+		return "unknown-key";
+	case LOGIN_BAD_PASSWORD:
+		return "bad-password";
+	case LOGIN_DISABLED:
+		return "disabled";
+	case LOGIN_EXPIRED:
+		return "expired";
+	case LOGIN_RESTRICTED:
+		return "restricted";
+	case LOGIN_ACCOUNT_CLOSED:
+		return "account-closed";
+	case LOGIN_STORE_ERROR:
+		return "store-error";
+	}
+	return "bad-format";
+}
+
+/* -- login ----------------------------------------------------------------- */
+
+static bool
+login_may_come(const struct credential_restrictions *r, const struct login *l)
+{
+	struct conf_cidrs list = { r->cidrs, r->cidr_count };
+	unsigned	  i;
+
+	if (r->cidr_count > 0 && !conf_cidrs_contain(&list, l->peer))
+		return false;
+	if (l->tls < r->min_tls)
+		return false;
+	for (i = 0; i < r->listener_count; i++) {
+		if (strcmp(r->listeners[i], l->listener) == 0)
+			return true;
+	}
+	return r->listener_count == 0;
+}
+
+static bool
+is_over(struct wall expires, struct wall now)
+{
+	return expires.ms != 0 && expires.ms <= now.ms;
+}
+
+/* Steps 5 to 7 of credentials.md 5. */
+static enum login_result
+login_judge_standing(const struct credential *c,
+    const struct credential_key *k, const struct login *l)
+{
+	if (!k->active)
+		return LOGIN_DISABLED;
+	if (is_over(k->expires, l->now))
+		return LOGIN_EXPIRED;
+	if (!c->enabled)
+		return LOGIN_DISABLED;
+	if (is_over(c->limits.expires, l->now))
+		return LOGIN_EXPIRED;
+	if (!login_may_come(&c->limits, l))
+		return LOGIN_RESTRICTED;
+	return LOGIN_OK;
+}
+
+/*
+ * Unknown ids are looked up, hashed and compared like known ones: the second
+ * look-up is that of a name that cannot exist.
+ */
+static int
+login_find(struct db_txn *t, const struct login *l, bool has_form,
+    struct credential *c, unsigned *key, struct err *e)
+{
+	static const char nobody[] = "AAAAAAAAAAAAAAAAAAAA";
+	char		  id[CREDENTIAL_KEY_SIZE];
+	struct bytes	  unused;
+	int		  found;
+
+	bytes_text(has_form ? l->user : BYTES(nobody), id, sizeof(id));
+	found = credential_find_key(t, id, c, key, e);
+	if (found == 0 && db_get(t, BOOK_CREDENTIAL, BYTES(nobody), &unused,
+		e) < 0)
+		return -1;
+	return has_form ? found : found < 0 ? -1 : 0;
+}
+
+enum login_result
+credential_check_login(struct db_txn *t, const struct login *l,
+    struct credential *c, struct account *a, unsigned *key)
+{
+	static const unsigned char never[32];
+	struct credential_key	   dummy;
+	const struct credential_key *k = &dummy;
+	char			   id[CREDENTIAL_KEY_SIZE];
+	unsigned char		   digest[32];
+	enum login_result	   result;
+	struct err		   e;
+	bool			   has_form, is_password, same;
+	int			   found;
+
+	has_form = l->user.n < sizeof(id) &&
+	    memchr(l->user.p, '\0', l->user.n) == NULL &&
+	    credential_key_id_is_valid(bytes_text(l->user, id, sizeof(id)));
+	c->name[0] = c->account[0] = '\0';
+	found = login_find(t, l, has_form, c, key, &e);
+	if (found < 0)
+		return LOGIN_STORE_ERROR;
+	memset(&dummy, 0, sizeof(dummy));
+	if (found == 1)
+		k = &c->keys[*key];
+	is_password = credential_verifier(l->password, digest);
+	same = mem_same_secret(digest, found == 1 ? k->digest : never,
+	    sizeof(digest));
+	same = (strcmp(k->region, l->region) == 0) & same;
+	mem_wipe(digest, sizeof(digest));
+	if (!has_form)
+		return LOGIN_BAD_FORMAT;
+	if (found == 0)
+		return LOGIN_UNKNOWN_KEY;
+	if (!is_password)
+		return LOGIN_BAD_FORMAT;
+	if (!same)
+		return LOGIN_BAD_PASSWORD;
+	result = login_judge_standing(c, k, l);
+	if (result != LOGIN_OK)
+		return result;
+	found = account_get(t, c->account, a, &e);
+	if (found < 0)
+		return LOGIN_STORE_ERROR;
+	if (found == 0 || a->closed.ms != 0)
+		return LOGIN_ACCOUNT_CLOSED;
+	return LOGIN_OK;
+}
+
+bool
+credential_is_valid(const struct credential *c, const char *key_id,
+    struct wall now)
+{
+	const struct credential_key *k;
+	unsigned		     i;
+
+	if (!c->enabled || is_over(c->limits.expires, now))
+		return false;
+	if (key_id == NULL)
+		return true;
+	for (i = 0; i < c->key_count; i++) {
+		k = &c->keys[i];
+		if (strcmp(k->id, key_id) == 0)
+			return k->active && !is_over(k->expires, now);
+	}
+	return false;
+}
+
+/* -- permission ------------------------------------------------------------ */
+
+static enum policy_effect
+role_judge(enum credential_role r)
+{
+	switch (r) {
+	case ROLE_SMTP:
+	case ROLE_SEND:
+	case ROLE_FULL:
+		return POLICY_ALLOW;
+	case ROLE_READ_ONLY:
+	case ROLE_NONE:
+		break;
+	}
+	return POLICY_NONE;
+}
+
+bool
+credential_may_send_any(const struct credential *c, const char *const *arns,
+    size_t n)
+{
+	bool		   allowed = role_judge(c->role) == POLICY_ALLOW;
+	enum policy_effect effect;
+	unsigned	   i;
+
+	for (i = 0; i < c->policy_count; i++) {
+		effect = policy_judge(bytes_of(c->policies[i].text),
+		    action_raw, arns, n);
+		if (effect == POLICY_DENY)
+			return false;
+		allowed |= effect == POLICY_ALLOW;
+	}
+	return allowed;
+}
+
+bool
+credential_may_send(const struct credential *c, const char *resource_arn)
+{
+	return credential_may_send_any(c, &resource_arn, 1);
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/*
+ * Goes back to the last star only: at most pattern times text steps.  Where
+ * the text stands decides whether case counts.
+ */
+bool
+credential_glob_matches(struct bytes glob, struct bytes address)
+{
+	size_t g = 0, a = 0, star = SIZE_MAX, star_at = 0, domain = 0, i;
+	char   want, have;
+
+	for (i = 0; i < address.n; i++) {
+		if (address.p[i] == '@')
+			domain = i + 1;
+	}
+	while (a < address.n) {
+		want = g < glob.n ? glob.p[g] : '\0';
+		have = address.p[a];
+		if (g < glob.n && want == '*') {
+			star = g++;
+			star_at = a;
+		} else if (g < glob.n && (want == '?' || want == have ||
+		    (a >= domain && lower(want) == lower(have)))) {
+			g++;
+			a++;
+		} else if (star != SIZE_MAX) {
+			g = star + 1;
+			a = ++star_at;
+		} else {
+			return false;
+		}
+	}
+	while (g < glob.n && glob.p[g] == '*')
+		g++;
+	return g == glob.n;
+}
