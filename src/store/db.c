@@ -41,7 +41,7 @@ struct db {
 	_Atomic(struct db_txn *) idle[DB_IDLE_MAX];
 	/* faults on demand, see db_private.h */
 	enum db_fail_at fail_at;
-	unsigned	fail_skip;
+	unsigned	fail_skip, fail_times;
 	int		fail_code;
 };
 
@@ -69,10 +69,12 @@ db_error(const struct db *d, int rc, struct err *e, const char *what)
 }
 
 void
-db_fail_next(struct db *d, enum db_fail_at at, unsigned skip, int code)
+db_fail_next(struct db *d, enum db_fail_at at, unsigned skip,
+    unsigned times, int code)
 {
 	d->fail_at = at;
 	d->fail_skip = skip;
+	d->fail_times = times;
 	d->fail_code = code;
 }
 
@@ -86,7 +88,8 @@ db_fault(struct db *d, enum db_fail_at at)
 		d->fail_skip--;
 		return 0;
 	}
-	d->fail_at = DB_FAIL_NEVER;
+	if (--d->fail_times == 0)
+		d->fail_at = DB_FAIL_NEVER;
 	return d->fail_code;
 }
 

@@ -23,7 +23,7 @@
 #include "mail/msgid.h"
 #include "store/spool.h"
 
-/* -- keys: big-endian, so that they lie in the order of their parts --------- */
+/* -- keys: big-endian, so that they lie in the order of their parts ------ */
 enum {
 	KEY_ID_SIZE = 22,
 	KEY_RECIPIENT_SIZE = 26, /* id, number */
@@ -52,7 +52,7 @@ bool record_split_chunk(struct bytes key, uint64_t *content, uint32_t *piece);
 bool record_split_counter(struct bytes key, struct bytes *scope,
     int64_t *minute);
 
-/* -- values ------------------------------------------------------------------ */
+/* -- values -------------------------------------------------------------- */
 bool record_write_message(const struct message_row *r, struct buf *out);
 bool record_read_message(struct bytes in, struct message_row *out);
 

@@ -104,6 +104,7 @@ struct submission {
 	/*
 	 * Runs inside the transaction, on the writer, touches nothing but it
 	 * (quota): 0 = admitted, >0 = refused (goes to refused_by), -1 error.
+	 * It decides first and counts then: a refusal has counted nothing.
 	 * undo() when the transaction was lost after an admit() of 0.
 	 */
 	int (*admit)(struct submission *s, struct spool_txn *t);

@@ -298,7 +298,7 @@ faults_are_told_apart(void **state)
 	int	       rc;
 
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		db_fail_next(d, cases[i].at, 0, cases[i].code);
+		db_fail_next(d, cases[i].at, 0, 1, cases[i].code);
 		t = db_write(d, &e);
 		rc = db_put(t, TABLE_A, BYTES("k"), BYTES("v"), false, &e);
 		if (cases[i].at == DB_FAIL_PUT)

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * spool_bed.h - a spool in a folder of its own, and an asker whose loop runs
+ * in the test's thread until all receipts are there.
+ */
+#ifndef TEST_SPOOL_BED_H
+#define TEST_SPOOL_BED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/thread.h"
+#include "store/db_private.h"
+#include "store/spool.h"
+#include "store/spool_private.h"
+
+struct bed {
+	char		   dir[64];
+	struct spool_setup setup;
+	struct spool	  *spool;
+	struct loop	  *asker;
+	unsigned	   waiting; /* receipts */
+	struct arrivals	  *arrivals[64];
+	size_t		   arrival_batches;
+	unsigned	   notes, downs;
+};
+
+static inline int
+bed_make(void **state)
+{
+	struct bed *b = calloc(1, sizeof(*b));
+	struct err  e;
+
+	strcpy(b->dir, "/tmp/posthorn-spool-XXXXXX");
+	if (mkdtemp(b->dir) == NULL)
+		return -1;
+	b->setup.dir = b->dir;
+	b->setup.map_bytes = 64 << 20;
+	b->setup.messages_max = 1000000;
+	b->setup.index_keep_ms = INT64_C(60) * 86400 * 1000;
+	b->setup.tail_keep_ms = 86400 * 1000;
+	b->asker = loop_new("asker", 4096, &e);
+	*state = b;
+	return b->asker == NULL ? -1 : 0;
+}
+
+static inline void
+bed_on_arrivals(void *ctx, void *load)
+{
+	struct bed *b = ctx;
+
+	assert_true(b->arrival_batches < 64);
+	b->arrivals[b->arrival_batches++] = load;
+}
+
+static inline void
+bed_on_events(void *ctx, void *unused)
+{
+	struct bed *b = ctx;
+
+	assert_null(unused);
+	b->notes++;
+}
+
+static inline void
+bed_on_down(void *ctx, void *unused)
+{
+	struct bed *b = ctx;
+
+	assert_null(unused);
+	b->downs++;
+	if (b->waiting == 0)
+		loop_stop(b->asker);
+}
+
+static inline void
+bed_open(struct bed *b)
+{
+	struct err e;
+
+	b->spool = spool_open(&b->setup, &e);
+	if (b->spool == NULL)
+		fail_msg("%s", e.text);
+	spool_on_arrivals(b->spool, b->asker, bed_on_arrivals, b);
+	spool_on_events(b->spool, b->asker, bed_on_events, b);
+	spool_on_down(b->spool, b->asker, bed_on_down, b);
+}
+
+static inline void
+bed_start(struct bed *b)
+{
+	struct err e;
+
+	if (b->spool == NULL)
+		bed_open(b);
+	if (spool_start(b->spool, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static inline void
+bed_forget_arrivals(struct bed *b)
+{
+	while (b->arrival_batches > 0)
+		mem_free(b->arrivals[--b->arrival_batches]);
+}
+
+static inline void
+bed_end_pass(void *ctx, void *unused)
+{
+	struct bed *b = ctx;
+
+	(void)unused;
+	loop_stop(b->asker);
+}
+
+static inline void bed_passes(struct bed *b, unsigned n);
+
+/*
+ * Whatever is in the asker's feed is run.  The writer posts in order: after
+ * the receipt of one pass more all of the passes before is there.
+ */
+static inline void
+bed_drain(struct bed *b)
+{
+	if (b->spool->is_started && b->downs == 0)
+		bed_passes(b, 1);
+	assert_true(loop_post(b->asker, bed_end_pass, b, NULL));
+	loop_run(b->asker);
+}
+
+static inline void
+bed_stop(struct bed *b)
+{
+	spool_stop(b->spool);
+	bed_drain(b);
+	spool_close(b->spool);
+	b->spool = NULL;
+}
+
+static inline int
+bed_remove(void **state)
+{
+	struct bed *b = *state;
+	char	    path[128];
+
+	if (b->spool != NULL)
+		bed_stop(b);
+	bed_forget_arrivals(b);
+	loop_free(b->asker);
+	snprintf(path, sizeof(path), "%s/spool/data.mdb", b->dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/spool/lock.mdb", b->dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/spool", b->dir);
+	rmdir(path);
+	rmdir(b->dir);
+	free(b);
+	return 0;
+}
+
+/* -- receipts ------------------------------------------------------------ */
+
+static inline void
+bed_on_receipt(void *ctx, void *load)
+{
+	struct bed *b = ctx;
+
+	(void)load;
+	assert_true(b->waiting > 0);
+	if (--b->waiting == 0)
+		loop_stop(b->asker);
+}
+
+static inline void
+bed_wait(struct bed *b)
+{
+	if (b->waiting > 0)
+		loop_run(b->asker);
+	assert_int_equal(b->waiting, 0);
+}
+
+static inline void
+bed_lend(struct bed *b, struct submission *s, struct message *m)
+{
+	s->from = b->asker;
+	s->on_receipt = bed_on_receipt;
+	s->ctx = b;
+	s->message = m;
+	b->waiting++;
+	assert_true(spool_submit(b->spool, s));
+}
+
+/* One submission to its receipt; the message stays the caller's. */
+static inline enum receipt_result
+bed_submit(struct bed *b, struct message *m)
+{
+	struct submission s;
+
+	memset(&s, 0, sizeof(s));
+	bed_lend(b, &s, m);
+	bed_wait(b);
+	return s.result;
+}
+
+static inline enum receipt_result
+bed_change(struct bed *b, struct change_item *items, size_t count)
+{
+	struct change c;
+
+	memset(&c, 0, sizeof(c));
+	c.from = b->asker;
+	c.on_receipt = bed_on_receipt;
+	c.ctx = b;
+	c.items = items;
+	c.count = count;
+	b->waiting++;
+	assert_true(spool_change(b->spool, &c));
+	bed_wait(b);
+	return c.result;
+}
+
+static inline bool
+bed_change_one(struct bed *b, enum change_kind kind, const struct message *m,
+    unsigned n, struct wall next)
+{
+	struct change_item item;
+
+	memset(&item, 0, sizeof(item));
+	item.kind = kind;
+	item.id = m->id;
+	item.n = n;
+	item.next = next;
+	item.attempts = 1;
+	assert_int_equal(bed_change(b, &item, 1), RECEIPT_OK);
+	return item.found;
+}
+
+/* A pass of the writer; each does one portion of a sweep. */
+static inline void
+bed_passes(struct bed *b, unsigned n)
+{
+	while (n-- > 0)
+		assert_int_equal(bed_change(b, NULL, 0), RECEIPT_OK);
+}
+
+/* -- messages ------------------------------------------------------------ */
+
+enum { BED_HEAD = 900 };
+
+static inline char
+bed_octet(uint64_t i)
+{
+	return (char)('a' + (i * 31 + i / 4080) % 26);
+}
+
+static inline void
+bed_fill_body(struct message *m, size_t octets)
+{
+	char   part[1000];
+	size_t i, n;
+
+	while (octets > 0) {
+		n = octets < sizeof(part) ? octets : sizeof(part);
+		for (i = 0; i < n; i++)
+			part[i] = bed_octet(m->body_octets + i);
+		assert_true(message_add_body(m, (struct bytes){ part, n }));
+		octets -= n;
+	}
+}
+
+/* accepted 0 = now */
+static inline struct message *
+bed_message(unsigned rcpts, size_t body, int64_t accepted_ms)
+{
+	struct message *m = message_new(1 << 20);
+	char		head[BED_HEAD], to[64];
+	struct buf	snapshot;
+	unsigned	i;
+
+	m->accepted.ms = accepted_ms != 0 ? accepted_ms : clock_wall().ms;
+	m->expires.ms = m->accepted.ms + 72 * 3600 * 1000;
+	msgid_make(m->accepted, &m->id);
+	strcpy(m->account, "123456789012");
+	assert_true(message_set(m, &m->sender, BYTES("s@example.com")));
+	assert_true(message_set(m, &m->credential, BYTES("app1")));
+	assert_true(message_set(m, &m->mail_from_domain,
+	    BYTES("bounces.example.com")));
+	assert_true(message_add_tag(m, BYTES("campaign"), BYTES("book")));
+	for (i = 0; i < rcpts; i++) {
+		snprintf(to, sizeof(to), "user%u@d%u.example", i, i % 1000);
+		assert_non_null(message_add_envelope(m, bytes_of(to)));
+	}
+	memset(head, 'H', sizeof(head));
+	assert_true(message_set(m, &m->head,
+	    (struct bytes){ head, sizeof(head) }));
+	buf_init(&snapshot, EVENT_SNAPSHOT_MAX);
+	assert_true(event_snapshot_headers(BYTES("From: s@example.com\r\n"
+	    "subject: Hello\r\n  there\r\nMessage-ID: <1@example.com>\r\n"),
+	    &snapshot));
+	assert_true(message_set(m, &m->snapshot, buf_bytes(&snapshot)));
+	buf_wipe(&snapshot);
+	bed_fill_body(m, body);
+	return m;
+}
+
+/* Submits a fresh one and frees it; its id stays. */
+static inline struct msgid
+bed_put(struct bed *b, unsigned rcpts, size_t body, int64_t accepted_ms)
+{
+	struct message *m = bed_message(rcpts, body, accepted_ms);
+	struct msgid	id = m->id;
+
+	assert_int_equal(bed_submit(b, m), RECEIPT_OK);
+	message_free(m);
+	return id;
+}
+
+/* -- looking ------------------------------------------------------------- */
+
+static inline uint64_t
+bed_rows(struct bed *b, enum spool_table table)
+{
+	struct err     e;
+	struct db_txn *t = db_read(b->spool->db, &e);
+	uint64_t       n;
+
+	assert_non_null(t);
+	n = db_count(t, table);
+	db_end(t);
+	return n;
+}
+
+static inline struct spool_figures
+bed_figures(struct bed *b)
+{
+	struct spool_figures f;
+	struct err	     e;
+
+	assert_int_equal(spool_figures(b->spool, &f, &e), 0);
+	return f;
+}
+
+#endif
