@@ -142,6 +142,12 @@ transport_mail_max(const struct transport *t)
 	return t->caps.mail_max;
 }
 
+const char *
+transport_local_ip(const struct transport *t)
+{
+	return t->local_ip;
+}
+
 struct mono
 transport_since(const struct transport *t)
 {

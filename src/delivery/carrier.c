@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The books of one carrier: from the rows of the spool to attempts, from
+ * results to changes.  What is settled in a pass goes to the writer as one
+ * change; an envelope is forgotten, or waits again, when its receipt came.
+ */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "delivery/carrier_private.h"
+
+enum {
+	BATCH_ARENA = 16 * 1024 * 1024,
+	BATCH_ITEMS = 512,
+	ROW_ARENA = 64 * 1024,
+	HAND_IN_AGAIN_MS = 10
+};
+
+
+/* -- batches -------------------------------------------------------------------- */
+
+static struct batch *
+carrier_batch(struct carrier *c)
+{
+	struct batch *b = c->batch;
+
+	if (b != NULL && b->count == b->cap) {
+		carrier_flush(c, NULL);
+		b = c->batch;
+	}
+	if (b == NULL) {
+		b = mem_alloc(sizeof(*b));
+		b->carrier = c;
+		b->cap = BATCH_ITEMS;
+		b->pending = mem_alloc(b->cap * sizeof(*b->pending));
+		b->change.items = mem_alloc(b->cap * sizeof(struct change_item));
+		b->change.arena = arena_new(BATCH_ARENA);
+		c->batch = b;
+	}
+	return b;
+}
+
+static void
+batch_free(struct batch *b)
+{
+	arena_free(b->change.arena);
+	mem_free(b->change.items);
+	mem_free(b->pending);
+	mem_free(b);
+}
+
+static void
+carrier_on_receipt(void *batch, void *change)
+{
+	struct batch   *b = batch;
+	struct carrier *c = b->carrier;
+	struct pending *p;
+	size_t		i;
+
+	(void)change;
+	c->batches_out--;
+	for (i = 0; i < b->count && b->change.result == RECEIPT_OK; i++) {
+		p = &b->pending[i];
+		if (p->due == NULL)
+			continue;
+		if (p->again && b->change.items[i].found && !c->stopping)
+			scheduler_again(c, p->due, p->next);
+		else
+			scheduler_drop(c, p->due);
+	}
+	batch_free(b);
+	carrier_check_idle(c);
+}
+
+static void
+carrier_hand_in(struct carrier *c, struct batch *b)
+{
+	b->change.from = c->loop;
+	b->change.on_receipt = carrier_on_receipt;
+	b->change.ctx = b;
+	b->change.count = b->count;
+	if (spool_change(c->set.spool, &b->change)) {
+		c->batches_out++;
+		return;
+	}
+	/* the feed is full: keep it, and take no new work meanwhile */
+	b->next = c->refused;
+	c->refused = b;
+	timer_set(&c->again, HAND_IN_AGAIN_MS);
+}
+
+void
+carrier_flush(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+	struct batch   *b = c->batch;
+
+	(void)unused;
+	if (b == NULL || b->count == 0)
+		return;
+	c->batch = NULL;
+	carrier_hand_in(c, b);
+}
+
+static void
+carrier_on_again(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+	struct batch   *b = c->refused, *next;
+
+	(void)unused;
+	c->refused = NULL;
+	for (; b != NULL; b = next) {
+		next = b->next;
+		carrier_hand_in(c, b);
+	}
+	if (c->refused == NULL && !c->stopping) {
+		timer_set(&c->scheduler.wake, 0);
+		carrier_post_wake(c);
+	}
+}
+
+/* The place for one item; what it says is the caller's. */
+struct change_item *
+carrier_item(struct carrier *c, struct due *d, bool again, struct wall next,
+    struct arena **arena)
+{
+	struct batch   *b = carrier_batch(c);
+	struct pending *p = &b->pending[b->count];
+
+	p->due = d;
+	p->again = again;
+	p->next = next;
+	*arena = b->change.arena;
+	return &b->change.items[b->count++];
+}
+
+/* -- sources, starved egresses -------------------------------------------------------------- */
+
+struct source_list {
+	struct source *v;
+	unsigned       n;
+};
+
+static bool
+carrier_on_source(void *arg, const struct source *s)
+{
+	struct source_list *l = arg;
+
+	if (l->n == SOURCES_MAX)
+		return false;
+	l->v[l->n++] = *s;
+	return true;
+}
+
+static void
+carrier_read_sources(struct carrier *c)
+{
+	struct source_list l = { mem_alloc(SOURCES_MAX * sizeof(*l.v)), 0 };
+	struct db_txn	  *t;
+	struct err	   e;
+	uint64_t	   version = book_version(c->set.book);
+	unsigned	   i;
+
+	t = book_read(c->set.book, &e);
+	if (t == NULL || source_each(t, carrier_on_source, &l, &e) < 0) {
+		log_error("sources-unreadable", "reason=\"%s\"", e.text);
+		book_end(t);
+		mem_free(l.v);
+		return;
+	}
+	book_end(t);
+	mem_free(c->sources);
+	c->sources = l.v;
+	c->source_count = l.n;
+	c->sources_version = version;
+	c->usable_sources = l.n == 0 ? 1 : 0;
+	for (i = 0; i < l.n; i++)
+		c->usable_sources += c->sources[i].enabled &&
+		    c->sources[i].blocked_by[0] == '\0';
+}
+
+/* Is there a way for IPv6 at all?  Nothing is sent by this. */
+static bool
+carrier_has_ipv6(const struct conf *conf)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+		.sin6_port = htons(53) };
+	int fd, ok;
+
+	if (conf->delivery.allow_private)
+		return true;
+	to.sin6_addr.s6_addr[0] = 0x20;
+	to.sin6_addr.s6_addr[15] = 1;
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	ok = connect(fd, (struct sockaddr *)&to, sizeof(to));
+	close(fd);
+	return ok == 0;
+}
+
+void
+carrier_run_starved(struct carrier *c)
+{
+	struct egress *eg = c->starved;
+
+	if (eg == NULL || c->stopping)
+		return;
+	c->starved = eg->next_starved;
+	if (c->starved == NULL)
+		c->starved_last = &c->starved;
+	eg->starved = false;
+	timer_set(&eg->wake, 0);
+}
+
+/* -- once a minute: what waits under a hold may expire ----------------------------------------- */
+
+struct held_scan {
+	struct carrier *carrier;
+	struct due_key	keys[256];
+	bool		system[256];
+	unsigned	n;
+};
+
+static bool
+carrier_on_held(void *arg, const struct arrival *a, uint8_t held_by,
+    struct wall expires)
+{
+	struct held_scan *x = arg;
+
+	(void)held_by;
+	if (expires.ms > loop_wall(x->carrier->loop).ms || x->n == 256)
+		return false;
+	x->keys[x->n].due = expires;
+	x->keys[x->n].id = a->id;
+	x->system[x->n] = a->system;
+	x->keys[x->n++].n = a->n;
+	return true;
+}
+
+static void
+carrier_expire_held(struct carrier *c)
+{
+	struct held_scan    *x = mem_alloc(sizeof(*x));
+	struct recipient_row row;
+	struct arena	    *arena;
+	struct err	     e;
+	unsigned	     i;
+
+	x->carrier = c;
+	if (spool_scan_held(c->set.spool, NULL, 256, carrier_on_held, x, &e) <
+	    0)
+		log_error("spool-read", "reason=\"%s\"", e.text);
+	for (i = 0; i < x->n; i++) {
+		arena = arena_new(ROW_ARENA);
+		if (spool_read_recipient(c->set.spool, &x->keys[i].id,
+			x->keys[i].n, arena, &row, &e) == 1)
+			carrier_expire(c, NULL, &x->keys[i], &row,
+			    x->system[i]);
+		arena_free(arena);
+	}
+	mem_free(x);
+}
+
+static void
+carrier_forget_no_tls(void *arg, struct bytes key, void *value)
+{
+	struct carrier *c = arg;
+	struct mono    *until = value;
+
+	if (loop_now(c->loop).ms >= until->ms) {
+		table_take(c->no_tls, key);
+		mem_free(until);
+	}
+}
+
+static void
+carrier_look_again(struct carrier *c)
+{
+	if (c->sources_version != book_version(c->set.book))
+		carrier_read_sources(c);
+	if (spool_took_missed(c->set.spool))
+		scheduler_rescan(c);
+	else
+		scheduler_refill(c);
+}
+
+static void
+carrier_on_minute(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	carrier_expire_held(c);
+	table_each(c->no_tls, carrier_forget_no_tls, c);
+	carrier_look_again(c);
+	timer_set(&c->minute, MINUTE_MS);
+}
+
+/* -- the contract ---------------------------------------------------------------------------------- */
+
+void
+carrier_meters_init(struct carrier_meters *m)
+{
+	static const double bounds[] = { 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1800,
+		7200, 43200, 172800 };
+
+	memset(m, 0, sizeof(*m));
+	m->delivery_seconds.bounds = bounds;
+	m->delivery_seconds.bound_count = sizeof(bounds) / sizeof(bounds[0]);
+}
+
+struct carrier *
+carrier_new(const struct carrier_setup *s, struct err *e)
+{
+	struct carrier *c = mem_alloc(sizeof(*c));
+
+	(void)e;
+	c->set = *s;
+	c->loop = s->loop;
+	c->conf = conf_ref(s->conf);
+	c->routes = table_new(0);
+	c->sites = table_new(0);
+	c->groups = table_new(0);
+	c->accounts = table_new(0);
+	c->no_tls = table_new(10000);
+	c->starved_last = &c->starved;
+	c->has_ipv6 = carrier_has_ipv6(c->conf);
+	due_list_init(&c->simulated);
+	scheduler_init(c);
+	timer_init(&c->again, c->loop, carrier_on_again, c);
+	timer_init(&c->minute, c->loop, carrier_on_minute, c);
+	loop_on_pass_end(c->loop, carrier_flush, c);
+	return c;
+}
+
+void
+carrier_begin(struct carrier *c)
+{
+	carrier_read_sources(c);
+	scheduler_rescan(c);
+	timer_set(&c->minute, MINUTE_MS);
+}
+
+void
+carrier_on_arrivals(void *carrier, void *arrivals)
+{
+	struct carrier	*c = carrier;
+	struct arrivals *a = arrivals;
+	size_t		 i;
+
+	for (i = 0; i < a->count && !c->stopping; i++)
+		scheduler_add(c, &a->v[i]);
+	mem_free(a);
+	if (spool_took_missed(c->set.spool))
+		scheduler_rescan(c);
+}
+
+void
+carrier_reload(struct carrier *c, struct conf *conf)
+{
+	conf_unref(c->conf);
+	c->conf = conf_ref(conf);
+	route_forget_all(c);
+	carrier_read_sources(c);
+}
+
+static void
+carrier_on_wake(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	if (!c->stopping)
+		carrier_look_again(c);
+}
+
+bool
+carrier_post_wake(struct carrier *c)
+{
+	return loop_post(c->loop, carrier_on_wake, c, NULL);
+}
+
+static void
+carrier_free_value(void *arg, struct bytes key, void *value)
+{
+	(void)arg;
+	(void)key;
+	mem_free(value);
+}
+
+void
+carrier_free(struct carrier *c)
+{
+	struct batch *b;
+
+	if (c == NULL)
+		return;
+	timer_clear(&c->again);
+	timer_clear(&c->minute);
+	timer_clear(&c->shut_limit);
+	site_free_all(c);
+	scheduler_wipe(c);
+	route_free_all(c);
+	table_each(c->accounts, carrier_free_value, NULL);
+	table_free(c->accounts);
+	table_each(c->no_tls, carrier_free_value, NULL);
+	table_free(c->no_tls);
+	if (c->batch != NULL)
+		batch_free(c->batch);
+	while ((b = c->refused) != NULL) {
+		c->refused = b->next;
+		batch_free(b);
+	}
+	mem_free(c->sources);
+	conf_unref(c->conf);
+	mem_free(c);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/* From the rows of the spool to attempts; holds, moves and expiry. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "delivery/carrier_private.h"
+#include "registry/account.h"
+
+enum {
+	ROW_ARENA = 64 * 1024,
+	EXPIRY_SLACK_MS = MINUTE_MS,
+	STORE_TROUBLE_MS = MINUTE_MS
+};
+
+/* -- holds and moves ------------------------------------------------------------------ */
+
+static void
+carrier_hold(struct carrier *c, struct due *d, uint8_t by)
+{
+	struct change_item *item;
+	struct arena	   *arena;
+
+	item = carrier_item(c, d, false, d->due, &arena);
+	memset(item, 0, sizeof(*item));
+	item->kind = CHANGE_HOLD;
+	item->id = d->id;
+	item->n = d->n;
+	item->held_by = by;
+}
+
+static struct event *
+carrier_deferral(struct carrier *c, const struct egress *eg, struct due *d,
+    const struct recipient_row *row, struct arena *arena)
+{
+	struct event	       *ev = arena_alloc(arena, sizeof(*ev));
+	struct event_recipient *to = arena_alloc(arena, sizeof(*to));
+
+	(void)eg;
+	must(ev != NULL && to != NULL);
+	ev->type = EVENT_DELIVERY_DELAY;
+	event_id_make(loop_wall(c->loop), &ev->id);
+	ev->at = loop_wall(c->loop);
+	ev->message = d->id;
+	ev->delay_type = DELAY_SENDING_DEFERRAL;
+	ev->expires = row->expires;
+	ev->recipients = to;
+	ev->recipient_count = 1;
+	ev->attempts = row->attempts;
+	to->address = arena_bytes(arena, row->address);
+	to->status = BYTES("4.4.1");
+	to->diagnostic =
+	    BYTES("smtp; 421 4.4.1 Unable to connect to remote host");
+	return ev;
+}
+
+void
+carrier_move(struct carrier *c, struct egress *eg, struct due *d,
+    struct wall next)
+{
+	struct recipient_row row;
+	struct change_item  *item;
+	struct arena	    *arena, *rows = arena_new(ROW_ARENA);
+	struct err	     e;
+	int		     found;
+
+	found = spool_read_recipient(c->set.spool, &d->id, d->n, rows, &row,
+	    &e);
+	if (found != 1) {
+		arena_free(rows);
+		if (found == 0)
+			scheduler_drop(c, d);
+		else
+			scheduler_again(c, d, next);
+		return;
+	}
+	if (next.ms > row.expires.ms)
+		next = row.expires;
+	item = carrier_item(c, d, true, next, &arena);
+	memset(item, 0, sizeof(*item));
+	item->kind = CHANGE_MOVE;
+	item->id = d->id;
+	item->n = d->n;
+	item->next = next;
+	if (!d->system)
+		item->event = carrier_deferral(c, eg, d, &row, arena);
+	arena_free(rows);
+}
+
+static bool
+carrier_account_may_send(struct carrier *c, const char *account)
+{
+	struct account_view *v = table_get(c->accounts, bytes_of(account));
+	struct account	     a;
+	struct db_txn	    *t;
+	struct err	     e;
+	uint64_t	     version = book_version(c->set.book);
+
+	if (v != NULL && v->version == version)
+		return v->may_send;
+	if (v == NULL) {
+		v = mem_alloc(sizeof(*v));
+		must(table_put(c->accounts, bytes_of(account), v));
+	}
+	v->may_send = true;
+	v->version = version;
+	t = book_read(c->set.book, &e);
+	if (t == NULL)
+		return true;
+	if (account_get(t, account, &a, &e) == 1)
+		v->may_send = account_may_send(&a);
+	book_end(t);
+	return v->may_send;
+}
+
+/* -- attempts --------------------------------------------------------------------------- */
+
+void
+carrier_expire(struct carrier *c, struct due *d, const struct due_key *key,
+    const struct recipient_row *row, bool system)
+{
+	struct outcome_context	ctx;
+	struct attempt	       *a = attempt_new();
+	struct attempt_envelope en;
+	struct change_item     *item;
+	struct outcome		o;
+	struct arena	       *arena;
+
+	memset(&en, 0, sizeof(en));
+	en.n = key->n;
+	en.address = row->address;
+	en.expires = row->expires;
+	en.attempts = row->attempts;
+	bytes_text(row->last_remote, en.result.remote_ip,
+	    sizeof(en.result.remote_ip));
+	a->id = key->id;
+	a->accepted = msgid_time(&key->id);
+	a->queued = loop_wall(c->loop);
+	a->message.system = system;
+	carrier_context(c, NULL, &ctx);
+	outcome_expire(&ctx, row, &o);
+	item = carrier_item(c, d, false, o.next, &arena);
+	must(outcome_fill(&ctx, a, &en, &o, arena, item));
+	carrier_log(c, NULL, a, &en, &o);
+	carrier_meter(c, a, &o, &en.result);
+	attempt_free(a);
+}
+
+/* 1 = may be tried, row filled; 0 = taken care of */
+static int
+carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
+    struct recipient_row *row)
+{
+	struct wall    now = loop_wall(c->loop);
+	struct due_key key = { now, d->id, d->n };
+	struct err     e;
+	int found = spool_read_recipient(c->set.spool, &d->id, d->n, arena,
+	    row, &e);
+
+	if (found < 0) {
+		log_error("spool-read", "reason=\"%s\"", e.text);
+		scheduler_again(c, d, (struct wall){ now.ms +
+		    STORE_TROUBLE_MS });
+		return 0;
+	}
+	if (found == 0 || row->state == ENVELOPE_HELD) {
+		scheduler_drop(c, d);
+		return 0;
+	}
+	if (now.ms > row->expires.ms + EXPIRY_SLACK_MS) {
+		carrier_expire(c, d, &key, row, d->system);
+		return 0;
+	}
+	if (!d->system && !carrier_account_may_send(c, d->account)) {
+		carrier_hold(c, d, HELD_ACCOUNT);
+		return 0;
+	}
+	return 1;
+}
+
+static struct bytes
+carrier_sender(struct carrier *c, struct attempt *a, unsigned n)
+{
+	char	 mid[MSGID_TEXT + 1];
+	unsigned index;
+
+	if (a->message.mail_from_domain.n == 0)
+		return BYTES("");
+	index = c->conf->mail_from.verp == CONF_VERP_MESSAGE ? 0 : n;
+	msgid_to_text(&a->id, c->conf->server.id_prefix, index, mid);
+	return bytes_of(arena_printf(a->arena, "%s@%.*s", mid,
+	    (int)a->message.mail_from_domain.n,
+	    a->message.mail_from_domain.p));
+}
+
+static void
+carrier_add_envelope(struct attempt *a, struct due *d,
+    const struct recipient_row *row)
+{
+	struct attempt_envelope *en = &a->envelopes[a->count++];
+
+	en->n = d->n;
+	en->address = row->address;
+	en->attempts = row->attempts;
+	en->expires = row->expires;
+	en->first_attempt = row->first_attempt;
+	en->flags = row->flags;
+}
+
+struct attempt *
+carrier_make_attempt(struct carrier *c, struct due **dues)
+{
+	struct recipient_row row;
+	struct attempt	    *a = attempt_new();
+	struct due	    *d, *next, **last = dues, *head = *dues;
+	struct err	     e;
+	unsigned	     n = 0;
+	int		     found;
+
+	for (d = head; d != NULL; d = d->next)
+		n++;
+	a->id = head->id;
+	a->accepted = msgid_time(&head->id);
+	a->queued = head->due;
+	a->begun = loop_now(c->loop);
+	a->envelopes = arena_alloc(a->arena, n * sizeof(*a->envelopes));
+	must(a->envelopes != NULL);
+	found = spool_read_message(c->set.spool, &a->id, a->arena,
+	    &a->message, &e);
+	*dues = NULL;
+	for (d = head; d != NULL; d = next) {
+		next = d->next;
+		d->next = NULL;
+		if (found == 0) {
+			scheduler_drop(c, d);
+		} else if (found < 0) {
+			log_error("spool-read", "reason=\"%s\"", e.text);
+			scheduler_again(c, d, (struct wall){
+			    loop_wall(c->loop).ms + STORE_TROUBLE_MS });
+		} else if (carrier_read_row(c, d, a->arena, &row) == 1) {
+			carrier_add_envelope(a, d, &row);
+			d->place = DUE_FLYING;
+			*last = d;
+			last = &d->next;
+		}
+	}
+	if (a->count == 0) {
+		attempt_free(a);
+		return NULL;
+	}
+	a->sender = carrier_sender(c, a, a->envelopes[0].n);
+	return a;
+}
+

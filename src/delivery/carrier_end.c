@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+/* The end of a carrier, and what it shows to an operator. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "delivery/carrier_private.h"
+
+enum { SHUT_MS = 30000 };
+
+/* -- shut-down ---------------------------------------------------------------- */
+
+static void
+carrier_shut_site(void *arg, struct bytes key, void *value)
+{
+	struct site   *s = value;
+	struct egress *eg;
+
+	(void)arg;
+	(void)key;
+	for (eg = s->egresses; eg != NULL; eg = eg->next)
+		egress_shut(eg);
+}
+
+void
+carrier_check_idle(struct carrier *c)
+{
+	loop_fn *fn = c->on_idle;
+
+	if (!c->stopping || fn == NULL || c->connections > 0 ||
+	    c->batches_out > 0 || c->refused != NULL ||
+	    (c->batch != NULL && c->batch->count > 0))
+		return;
+	c->on_idle = NULL;
+	timer_clear(&c->shut_limit);
+	fn(c->on_idle_arg, NULL);
+}
+
+static void
+carrier_on_shut_limit(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	c->shut_passed = true;
+	table_each(c->sites, carrier_shut_site, c);
+	carrier_check_idle(c);
+}
+
+static void
+carrier_on_shut_check(void *carrier, void *unused)
+{
+	(void)unused;
+	carrier_check_idle(carrier);
+}
+
+void
+carrier_shut(struct carrier *c, loop_fn *on_idle, void *arg)
+{
+	c->stopping = true;
+	c->on_idle = on_idle;
+	c->on_idle_arg = arg;
+	timer_clear(&c->scheduler.wake);
+	timer_clear(&c->minute);
+	timer_init(&c->shut_limit, c->loop, carrier_on_shut_limit, c);
+	timer_set(&c->shut_limit, SHUT_MS);
+	table_each(c->sites, carrier_shut_site, c);
+	/* after the change of this pass was handed in */
+	if (!loop_post(c->loop, carrier_on_shut_check, c, NULL))
+		carrier_check_idle(c);
+}
+
+/* -- queue summary -------------------------------------------------------------- */
+
+struct site_count {
+	struct site   *site;
+	struct route  *best; /* domain with most waiting recipients */
+	unsigned       deferred, best_deferred, domains;
+};
+struct query_walk {
+	struct carrier	     *carrier;
+	struct carrier_query *q;
+	struct site_count    *sites;
+	size_t		      count, cap;
+};
+
+static struct site_count *
+query_site(struct query_walk *w, struct site *s)
+{
+	size_t i;
+
+	for (i = 0; i < w->count; i++)
+		if (w->sites[i].site == s)
+			return &w->sites[i];
+	if (w->count == w->cap)
+		return NULL;
+	w->sites[w->count].site = s;
+	return &w->sites[w->count++];
+}
+
+static void
+query_on_due(void *arg, struct bytes key, void *value)
+{
+	struct query_walk *w = arg;
+	struct due	  *d = value;
+
+	(void)key;
+	if (d->place != DUE_FLYING)
+		return;
+	w->q->active++;
+	if (w->q->active_count < CARRIER_ACTIVE_MAX) {
+		w->q->active_keys[w->q->active_count].id = d->id;
+		w->q->active_keys[w->q->active_count].due = d->due;
+		w->q->active_keys[w->q->active_count++].n = d->n;
+	}
+}
+
+static void
+query_on_route(void *arg, struct bytes key, void *value)
+{
+	struct query_walk *w = arg;
+	struct route	  *r = value;
+	struct site_count *s;
+
+	(void)key;
+	if (r->state != ROUTE_SITE || r->dues == 0)
+		return;
+	s = query_site(w, r->site);
+	if (s == NULL)
+		return;
+	s->domains++;
+	s->deferred += r->dues;
+	if (r->dues > s->best_deferred) {
+		s->best_deferred = r->dues;
+		s->best = r;
+	}
+}
+
+static int
+query_cmp(const void *a, const void *b)
+{
+	const struct site_count *x = a, *y = b;
+
+	return x->deferred > y->deferred ? -1 : x->deferred < y->deferred;
+}
+
+static void
+query_show_site(struct query_walk *w, const struct site_count *s)
+{
+	struct carrier_site_view *v = &w->q->sites[w->q->site_count++];
+	const struct egress	 *eg;
+	const struct connection	 *cn;
+	struct mono		  now = loop_now(w->carrier->loop);
+
+	if (s->domains > 1)
+		snprintf(v->name, sizeof(v->name), "%s +%u", s->best->domain,
+		    s->domains - 1);
+	else
+		snprintf(v->name, sizeof(v->name), "%s", s->best->domain);
+	for (eg = s->site->egresses; eg != NULL; eg = eg->next) {
+		v->connections += eg->connection_count;
+		v->connections_max += eg->limit;
+		for (cn = eg->connections; cn != NULL; cn = cn->next)
+			v->active += cn->attempt != NULL ? cn->attempt->count
+							 : 0;
+		if (eg->hold_until.ms > now.ms)
+			v->backoff_until.ms = loop_wall(w->carrier->loop).ms +
+			    eg->hold_until.ms - now.ms;
+	}
+	v->deferred = s->deferred > v->active ? s->deferred - v->active : 0;
+	snprintf(v->last_reply, sizeof(v->last_reply), "%s",
+	    s->site->last_reply);
+}
+
+static void
+carrier_on_query(void *carrier, void *query)
+{
+	struct carrier	     *c = carrier;
+	struct carrier_query *q = query;
+	struct query_walk     w = { c, q, NULL, 0, 4096 };
+	int64_t		      slot = loop_now(c->loop).ms / 10000;
+	size_t		      i;
+
+	q->active_keys = mem_alloc(CARRIER_ACTIVE_MAX * sizeof(struct due_key));
+	w.sites = mem_alloc(w.cap * sizeof(*w.sites));
+	table_each(c->scheduler.known, query_on_due, &w);
+	table_each(c->routes, query_on_route, &w);
+	qsort(w.sites, w.count, sizeof(*w.sites), query_cmp);
+	for (i = 0; i < w.count && i < CARRIER_SITES_MAX; i++)
+		query_show_site(&w, &w.sites[i]);
+	for (i = 0; i < 30; i++) {
+		if (c->recent[i].slot <= slot - 30)
+			continue;
+		q->delivered_5m += c->recent[i].n[OUTCOME_DELIVERED];
+		q->deferred_5m += c->recent[i].n[OUTCOME_LATER];
+		q->failed_5m += c->recent[i].n[OUTCOME_FAILED];
+	}
+	q->attempts_5m = q->delivered_5m + q->deferred_5m + q->failed_5m;
+	q->next_retry = scheduler_next(c);
+	mem_free(w.sites);
+	loop_post_reserved(q->asker, (loop_fn *)q->done, q, NULL);
+}
+
+bool
+carrier_post_query(struct carrier *c, struct carrier_query *q)
+{
+	if (!loop_reserve(q->asker))
+		return false;
+	if (loop_post(c->loop, carrier_on_query, c, q))
+		return true;
+	loop_unreserve(q->asker);
+	return false;
+}

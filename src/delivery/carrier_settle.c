@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: ISC */
+/* From results to changes and their log lines; the simulator's, too. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "delivery/carrier_private.h"
+#include "delivery/simulator.h"
+
+/* -- outcomes -------------------------------------------------------------------- */
+
+const char *
+carrier_ehlo(const struct carrier *c, const struct egress *eg)
+{
+	return eg != NULL && eg->ehlo[0] != '\0' ? eg->ehlo
+						 : c->conf->server.name;
+}
+
+void
+carrier_context(struct carrier *c, const struct egress *eg,
+    struct outcome_context *out)
+{
+	uint16_t random;
+
+	mem_random(&random, sizeof(random));
+	out->conf = c->conf;
+	out->classify = c->set.classify;
+	out->now = loop_wall(c->loop);
+	out->jitter = (double)random / 32767.5 - 1.0;
+	out->usable_sources = c->usable_sources;
+	out->ehlo = carrier_ehlo(c, eg);
+}
+
+void
+carrier_count(struct carrier *c, enum outcome_verdict v)
+{
+	int64_t	 slot = loop_now(c->loop).ms / 10000;
+	unsigned i = (unsigned)(slot % 30);
+
+	if (c->recent[i].slot != slot) {
+		memset(&c->recent[i], 0, sizeof(c->recent[i]));
+		c->recent[i].slot = slot;
+	}
+	c->recent[i].n[v]++;
+}
+
+void
+carrier_meter(struct carrier *c, const struct attempt *a,
+    const struct outcome *o, const struct result *r)
+{
+	struct carrier_meters *m = c->set.meters;
+	unsigned	       tls = 0;
+
+	carrier_count(c, o->verdict);
+	switch (o->verdict) {
+	case OUTCOME_DELIVERED:
+		meter_add(&m->delivered, 1);
+		meter_observe(&m->delivery_seconds,
+		    (double)(loop_wall(c->loop).ms - a->accepted.ms) / 1000);
+		if (strcmp(r->tls_version, "TLSv1.2") == 0)
+			tls = 1;
+		else if (r->tls_version[0] != '\0')
+			tls = 2;
+		meter_add(&m->tls[tls], 1);
+		if (r->tls_verified)
+			meter_add(&m->tls[3], 1);
+		break;
+	case OUTCOME_LATER:
+		meter_add(&m->deferred, 1);
+		meter_add(&m->delays[o->delay_type], 1);
+		break;
+	case OUTCOME_FAILED:
+		meter_add(&m->failed, 1);
+		meter_add(&m->bounces[o->bounce_type][o->bounce_subtype], 1);
+		break;
+	}
+}
+
+/* The whole story of one try in one line. */
+void
+carrier_log(struct carrier *c, const struct egress *eg,
+    const struct attempt *a, const struct attempt_envelope *en,
+    const struct outcome *o)
+{
+	static const char *const verdicts[] = { "delivered", "deferred",
+		"bounced" };
+	const struct result *r = &en->result;
+	char		     mid[MSGID_TEXT + 1], to[LOG_QUOTE_SIZE];
+	char		     reply[LOG_QUOTE_SIZE], next[CLOCK_TEXT_MAX];
+	struct bytes	     said;
+
+	said = bytes_of(r->kind == RESULT_REPLY || o->diagnostic[0] == '\0'
+		? r->text : o->diagnostic);
+	msgid_to_text(&a->id, c->conf->server.id_prefix, 0, mid);
+	log_info("settled",
+	    "mid=%s rcpt=%u to=%s relay=%s[%s] egress=%s tls=%s result=%s "
+	    "kind=%s stage=%s code=%u enhanced=%s rule=%s try=%u next=%s "
+	    "queue=%lld dns=%lld connect=%lld talk=%lld reply=%s",
+	    mid, en->n, log_quote(en->address, to),
+	    r->remote_host[0] != '\0' ? r->remote_host : "-",
+	    r->remote_ip[0] != '\0' ? r->remote_ip : "-",
+	    eg != NULL && eg->source_text[0] != '\0' ? eg->source_text : "-",
+	    r->tls_version[0] != '\0' ? r->tls_version : "-",
+	    verdicts[o->verdict], result_kind_to_text(r->kind),
+	    classify_stage_to_text(r->stage), r->code,
+	    o->status[0] != '\0' ? o->status : "-",
+	    o->rule[0] != '\0' ? o->rule : "-", o->attempts,
+	    o->verdict == OUTCOME_LATER ? wall_iso_seconds(o->next, next)
+					: "-",
+	    (long long)(loop_wall(c->loop).ms - a->queued.ms),
+	    (long long)r->dns_ms, (long long)r->connect_ms,
+	    (long long)r->talk_ms, log_quote(said, reply));
+}
+
+void
+carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
+    struct due *dues)
+{
+	struct outcome_context ctx;
+	struct change_item    *item;
+	struct outcome	       o;
+	struct arena	      *arena;
+	struct due	      *next;
+	unsigned	       i;
+
+	for (i = 0; i < a->count; i++, dues = next) {
+		must(dues != NULL && dues->n == a->envelopes[i].n);
+		next = dues->next;
+		dues->next = NULL;
+		carrier_context(c, eg, &ctx);
+		outcome_decide(&ctx, a, &a->envelopes[i], &o);
+		item = carrier_item(c, dues, o.verdict == OUTCOME_LATER,
+		    o.next, &arena);
+		must(outcome_fill(&ctx, a, &a->envelopes[i], &o, arena, item));
+		carrier_log(c, eg, a, &a->envelopes[i], &o);
+		carrier_meter(c, a, &o, &a->envelopes[i].result);
+		if (eg != NULL)
+			egress_learn(eg, &o, &a->envelopes[i].result);
+	}
+	attempt_free(a);
+}
+
+void
+carrier_fail(struct carrier *c, struct due *d, enum result_kind k)
+{
+	struct attempt *a;
+	unsigned	i;
+
+	d->next = NULL;
+	a = carrier_make_attempt(c, &d);
+	if (a == NULL)
+		return;
+	for (i = 0; i < a->count; i++) {
+		a->envelopes[i].result.kind = k;
+		a->envelopes[i].result.dns_ms = d->route->dns_ms;
+	}
+	carrier_settle(c, NULL, a, d);
+}
+
+/* -- the simulator ------------------------------------------------------------------ */
+
+/* One event for all bounces of a message: the first item has it. */
+static void
+carrier_merge_bounces(struct change_item **items, unsigned count,
+    struct arena *arena)
+{
+	struct event_recipient *all;
+	struct event	       *first = NULL;
+	unsigned		i;
+
+	all = arena_alloc(arena, count * sizeof(*all));
+	must(all != NULL);
+	for (i = 0; i < count; i++) {
+		if (items[i]->event == NULL ||
+		    items[i]->event->type != EVENT_BOUNCE)
+			continue;
+		if (first == NULL) {
+			first = (struct event *)(uintptr_t)items[i]->event;
+			all[0] = first->recipients[0];
+			first->recipients = all;
+			continue;
+		}
+		all[first->recipient_count++] =
+		    items[i]->event->recipients[0];
+		items[i]->event = NULL;
+	}
+}
+
+static void
+carrier_simulate_message(struct carrier *c, struct due *dues)
+{
+	struct outcome_context ctx;
+	struct change_item   **items;
+	struct outcome	       o;
+	struct attempt	      *a;
+	struct event	      *ev;
+	struct arena	      *arena = NULL;
+	struct due	      *next;
+	unsigned	       i;
+
+	a = carrier_make_attempt(c, &dues);
+	if (a == NULL)
+		return;
+	carrier_flush(c, NULL); /* the items of a message lie together */
+	items = mem_alloc(a->count * sizeof(*items));
+	for (i = 0; i < a->count; i++, dues = next) {
+		next = dues->next;
+		dues->next = NULL;
+		carrier_context(c, NULL, &ctx);
+		simulator_answer(a->envelopes[i].address,
+		    &a->envelopes[i].result);
+		outcome_decide(&ctx, a, &a->envelopes[i], &o);
+		items[i] = carrier_item(c, dues, false, o.next, &arena);
+		must(outcome_fill(&ctx, a, &a->envelopes[i], &o, arena,
+		    items[i]));
+		ev = (struct event *)(uintptr_t)items[i]->event;
+		if (ev != NULL)
+			ev->simulator = true;
+		carrier_log(c, NULL, a, &a->envelopes[i], &o);
+	}
+	carrier_merge_bounces(items, a->count, arena);
+	mem_free(items);
+	attempt_free(a);
+}
+
+/* Takes the dues of the first one's message, in the order of RCPT. */
+static struct due *
+carrier_take_simulated(struct carrier *c)
+{
+	struct due    **p = &c->simulated.first, *d, *dues = NULL, **at;
+	struct msgid	id = (*p)->id;
+
+	while ((d = *p) != NULL) {
+		if (msgid_cmp(&d->id, &id) != 0) {
+			p = &d->next;
+			continue;
+		}
+		*p = d->next;
+		for (at = &dues; *at != NULL && (*at)->n < d->n;)
+			at = &(*at)->next;
+		d->next = *at;
+		*at = d;
+	}
+	c->simulated.last = p;
+	return dues;
+}
+
+static void
+carrier_run_simulated(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	while (c->simulated.first != NULL)
+		carrier_simulate_message(c, carrier_take_simulated(c));
+}
+
+void
+carrier_simulate(struct carrier *c, struct due *d)
+{
+	if (c->simulated.first == NULL)
+		loop_defer(c->loop, carrier_run_simulated, c);
+	due_list_add(&c->simulated, d);
+}
+

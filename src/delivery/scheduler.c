@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What is due.  The due table of the spool holds everything; memory holds a
+ * window of it: all rows up to the horizon.  Arrivals up to the horizon come
+ * in directly, later ones are left to the table and come with the next
+ * refill.  So the cost of a message does not depend on the backlog.
+ */
+#include <string.h>
+
+#include "delivery/carrier_private.h"
+
+enum { KEY_SIZE = 26, REFILL_ROWS = 2000 };
+
+void
+due_list_init(struct due_list *l)
+{
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+void
+due_list_add(struct due_list *l, struct due *d)
+{
+	d->next = NULL;
+	*l->last = d;
+	l->last = &d->next;
+}
+
+struct due *
+due_list_take(struct due_list *l)
+{
+	struct due *d = l->first;
+
+	if (d == NULL)
+		return NULL;
+	l->first = d->next;
+	if (l->first == NULL)
+		l->last = &l->first;
+	d->next = NULL;
+	return d;
+}
+
+static struct bytes
+scheduler_key(const struct msgid *id, unsigned n, char out[KEY_SIZE])
+{
+	memcpy(out, id->b, 22);
+	db_put_be32(out + 22, n);
+	return (struct bytes){ out, KEY_SIZE };
+}
+
+static void
+scheduler_set_timer(struct carrier *c)
+{
+	struct scheduler *s = &c->scheduler;
+	struct heap_node *first = heap_first(&s->heap);
+	int64_t		  wait;
+
+	if (first == NULL) {
+		timer_clear(&s->wake);
+		return;
+	}
+	wait = first->key - loop_wall(c->loop).ms;
+	/* a clock that jumps is noticed within a minute */
+	timer_set(&s->wake, wait < 0 ? 0 : wait > MINUTE_MS ? MINUTE_MS : wait);
+}
+
+static void
+scheduler_on_time(void *carrier, void *unused)
+{
+	struct carrier	 *c = carrier;
+	struct scheduler *s = &c->scheduler;
+	struct heap_node *first;
+	struct due	 *d;
+	int64_t		  now = loop_wall(c->loop).ms;
+
+	(void)unused;
+	while (!c->stopping && c->refused == NULL &&
+	    (first = heap_first(&s->heap)) != NULL && first->key <= now) {
+		d = heap_entry(first, struct due, node);
+		heap_remove(&s->heap, &d->node);
+		d->place = DUE_ROUTING;
+		route_take(c, d);
+	}
+	if (!c->stopping)
+		scheduler_set_timer(c);
+}
+
+void
+scheduler_init(struct carrier *c)
+{
+	struct scheduler *s = &c->scheduler;
+
+	heap_init(&s->heap);
+	s->known = table_new(0);
+	timer_init(&s->wake, c->loop, scheduler_on_time, c);
+}
+
+static void
+scheduler_free_due(void *arg, struct bytes key, void *due)
+{
+	(void)arg;
+	(void)key;
+	mem_free(due);
+}
+
+void
+scheduler_wipe(struct carrier *c)
+{
+	timer_clear(&c->scheduler.wake);
+	heap_wipe(&c->scheduler.heap);
+	table_each(c->scheduler.known, scheduler_free_due, NULL);
+	table_free(c->scheduler.known);
+}
+
+static int
+due_key_cmp(const struct due_key *a, const struct due_key *b)
+{
+	int r;
+
+	if (a->due.ms != b->due.ms)
+		return a->due.ms < b->due.ms ? -1 : 1;
+	r = memcmp(a->id.b, b->id.b, sizeof(a->id.b));
+	if (r != 0)
+		return r;
+	return a->n < b->n ? -1 : a->n > b->n;
+}
+
+static void
+scheduler_wait(struct carrier *c, struct due *d, struct wall due)
+{
+	d->due = due;
+	d->place = DUE_WAITING;
+	must(heap_push(&c->scheduler.heap, &d->node, due.ms));
+}
+
+/* false = it was known already */
+static bool
+scheduler_take_in(struct carrier *c, const struct arrival *a)
+{
+	struct scheduler *s = &c->scheduler;
+	struct due	 *d;
+	struct bytes	  key;
+	char		  raw[KEY_SIZE];
+
+	key = scheduler_key(&a->id, a->n, raw);
+	d = table_get(s->known, key);
+	if (d != NULL) {
+		/* released or asked for again before its time */
+		if (d->place == DUE_WAITING && a->due.ms < d->due.ms) {
+			d->due = a->due;
+			heap_move(&s->heap, &d->node, a->due.ms);
+		}
+		return false;
+	}
+	d = mem_alloc(sizeof(*d));
+	d->id = a->id;
+	d->n = a->n;
+	d->size = a->size;
+	memcpy(d->account, a->account, sizeof(d->account));
+	d->tls_policy = a->tls_policy;
+	d->system = a->system;
+	d->simulator = a->simulator;
+	d->route = route_ref(c, bytes_of(a->domain));
+	must(table_put(s->known, key, d));
+	scheduler_wait(c, d, a->due);
+	return true;
+}
+
+void
+scheduler_add(struct carrier *c, const struct arrival *a)
+{
+	struct scheduler *s = &c->scheduler;
+	struct due_key	  k = { a->due, a->id, a->n };
+
+	if (!s->complete && due_key_cmp(&k, &s->horizon) > 0)
+		return; /* the table has it */
+	if (s->complete && table_count(s->known) >= WINDOW_MAX) {
+		/* full: from here on the table is read */
+		s->complete = false;
+		s->horizon = k;
+		return;
+	}
+	scheduler_take_in(c, a);
+	scheduler_set_timer(c);
+}
+
+struct scheduler_scan {
+	struct carrier *carrier;
+	size_t		rows;
+	struct due_key	last;
+};
+
+static bool
+scheduler_on_row(void *arg, const struct arrival *a)
+{
+	struct scheduler_scan *x = arg;
+
+	x->rows++;
+	x->last.due = a->due;
+	x->last.id = a->id;
+	x->last.n = a->n;
+	scheduler_take_in(x->carrier, a);
+	return table_count(x->carrier->scheduler.known) < WINDOW_MAX;
+}
+
+void
+scheduler_refill(struct carrier *c)
+{
+	struct scheduler     *s = &c->scheduler;
+	struct scheduler_scan x;
+	struct wall	      end = { INT64_MAX };
+	struct err	      e;
+
+	while (!s->complete && !c->stopping &&
+	    table_count(s->known) < WINDOW_MAX / 2) {
+		memset(&x, 0, sizeof(x));
+		x.carrier = c;
+		if (spool_scan_due(c->set.spool, &s->horizon, end, REFILL_ROWS,
+			scheduler_on_row, &x, &e) < 0)
+			break; /* tried again at the next minute */
+		if (x.rows > 0)
+			s->horizon = x.last;
+		if (x.rows < REFILL_ROWS &&
+		    table_count(s->known) < WINDOW_MAX)
+			s->complete = true;
+	}
+	scheduler_set_timer(c);
+}
+
+void
+scheduler_rescan(struct carrier *c)
+{
+	c->scheduler.complete = false;
+	memset(&c->scheduler.horizon, 0, sizeof(c->scheduler.horizon));
+	scheduler_refill(c);
+}
+
+void
+scheduler_drop(struct carrier *c, struct due *d)
+{
+	char raw[KEY_SIZE];
+
+	table_take(c->scheduler.known, scheduler_key(&d->id, d->n, raw));
+	heap_remove(&c->scheduler.heap, &d->node);
+	route_unref(d->route);
+	mem_free(d);
+	if (!c->scheduler.complete)
+		scheduler_refill(c);
+}
+
+void
+scheduler_again(struct carrier *c, struct due *d, struct wall due)
+{
+	struct due_key k = { due, d->id, d->n };
+
+	if (!c->scheduler.complete &&
+	    due_key_cmp(&k, &c->scheduler.horizon) > 0) {
+		scheduler_drop(c, d);
+		return;
+	}
+	scheduler_wait(c, d, due);
+	scheduler_set_timer(c);
+}
+
+struct wall
+scheduler_next(const struct carrier *c)
+{
+	struct heap_node *first = heap_first(&c->scheduler.heap);
+	struct wall	  w = { first == NULL ? 0 : first->key };
+
+	return w;
+}
