@@ -83,7 +83,6 @@ struct identity {
 	struct identity_check_state dkim;
 	unsigned    bits, next_bits;
 	struct wall last_length_change;
-	bool	    downgraded; /* the free downgrade within 24 h was used */
 	struct identity_check_state previous; /* old set that signs meanwhile */
 	bool	    has_previous;
 	struct wall next_event; /* a key is to be looked at; 0 = none */

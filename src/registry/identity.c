@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The records of identities and keys, and what is found by them.  Names are
+ * in identity_name.c, decisions in identity_sign.c and identity_check.c.
+ */
+#include "registry/identity.h"
+
+#include <string.h>
+
+#include "store/pack.h"
+
+enum {
+	IDENTITY_RECORD = 1,
+	IDENTITY_RECORD_MAX = 8 * 1024,
+	DKIM_KEY_RECORD = 1,
+	DKIM_KEY_RECORD_MAX = 8 * 1024,
+	ACCOUNT_OCTETS = ACCOUNT_ID_SIZE - 1,
+	IDENTITY_ROW_MAX = 8 + ACCOUNT_ID_SIZE + IDENTITY_NAME_SIZE
+};
+
+/* -- rows ------------------------------------------------------------------ */
+
+struct row {
+	char   p[IDENTITY_ROW_MAX + SELECTOR_SIZE];
+	size_t n;
+};
+
+static void
+row_add(struct row *r, const void *p, size_t n)
+{
+	must(n <= sizeof(r->p) - r->n);
+	memcpy(r->p + r->n, p, n);
+	r->n += n;
+}
+
+static struct bytes
+row_bytes(const struct row *r)
+{
+	return (struct bytes){ r->p, r->n };
+}
+
+static struct bytes
+row_identity(struct row *r, const char *account, const char *name)
+{
+	r->n = 0;
+	row_add(r, account, strnlen(account, ACCOUNT_OCTETS));
+	row_add(r, name, strnlen(name, IDENTITY_NAME_SIZE - 1));
+	return row_bytes(r);
+}
+
+/* account, domain, 0, selector; as much of it as is given */
+static struct bytes
+row_key(struct row *r, const char *account, const char *domain,
+    const char *selector)
+{
+	r->n = 0;
+	if (account != NULL)
+		row_add(r, account, strnlen(account, ACCOUNT_OCTETS));
+	if (domain == NULL)
+		return row_bytes(r);
+	row_add(r, domain, strnlen(domain, 253));
+	row_add(r, "", 1);
+	if (selector != NULL)
+		row_add(r, selector, strnlen(selector, SELECTOR_SIZE - 1));
+	return row_bytes(r);
+}
+
+static struct bytes
+row_check(struct row *r, struct wall due, const struct identity *i)
+{
+	char time[8];
+
+	r->n = 0;
+	db_put_be64(time, (uint64_t)due.ms);
+	row_add(r, time, sizeof(time));
+	row_add(r, i->account, ACCOUNT_OCTETS);
+	row_add(r, i->name, strlen(i->name));
+	return row_bytes(r);
+}
+
+/* -- the record of an identity --------------------------------------------- */
+
+static void
+pack_state(struct buf *b, const struct identity_check_state *s)
+{
+	pack_u64(b, (uint64_t)s->status);
+	pack_i64(b, s->since.ms);
+	pack_i64(b, s->deadline.ms);
+	pack_i64(b, s->next_check.ms);
+	pack_i64(b, s->last_check.ms);
+	pack_i64(b, s->last_success.ms);
+	pack_i64(b, s->first_miss.ms);
+	pack_i64(b, s->dns_error_since.ms);
+}
+
+static uint64_t
+unpack_enum(struct unpack *u, uint64_t max)
+{
+	uint64_t v = unpack_u64(u);
+
+	if (v > max)
+		u->failed = true;
+	return u->failed ? 0 : v;
+}
+
+static void
+unpack_state(struct unpack *u, struct identity_check_state *s)
+{
+	s->status = (enum identity_status)unpack_enum(u, IDENTITY_FAILED);
+	s->since.ms = unpack_i64(u);
+	s->deadline.ms = unpack_i64(u);
+	s->next_check.ms = unpack_i64(u);
+	s->last_check.ms = unpack_i64(u);
+	s->last_success.ms = unpack_i64(u);
+	s->first_miss.ms = unpack_i64(u);
+	s->dns_error_since.ms = unpack_i64(u);
+}
+
+static void
+identity_pack(struct buf *b, const struct identity *i)
+{
+	pack_u64(b, IDENTITY_RECORD);
+	pack_bool(b, i->is_address);
+	pack_u64(b, (uint64_t)i->method);
+	pack_i64(b, i->created.ms);
+	pack_state(b, &i->link);
+	pack_state(b, &i->token);
+	pack_text(b, i->token_text);
+	pack_raw(b, i->link_hash, sizeof(i->link_hash));
+	pack_i64(b, i->link_sent.ms);
+	pack_u64(b, (uint64_t)i->signing);
+	pack_bool(b, i->external);
+	pack_bool(b, i->cname);
+	pack_state(b, &i->dkim);
+	pack_u64(b, i->bits);
+	pack_u64(b, i->next_bits);
+	pack_i64(b, i->last_length_change.ms);
+	pack_state(b, &i->previous);
+	pack_bool(b, i->has_previous);
+	pack_i64(b, i->next_event.ms);
+	pack_bool(b, i->forwarding);
+	pack_text(b, i->config_set);
+}
+
+static void
+identity_unpack_fields(struct unpack *u, struct identity *i)
+{
+	i->is_address = unpack_bool(u);
+	i->method = (enum identity_method)unpack_enum(u, METHOD_OVERRIDE);
+	i->created.ms = unpack_i64(u);
+	unpack_state(u, &i->link);
+	unpack_state(u, &i->token);
+	unpack_text(u, i->token_text, sizeof(i->token_text));
+	unpack_raw(u, i->link_hash, sizeof(i->link_hash));
+	i->link_sent.ms = unpack_i64(u);
+	i->signing = (enum dkim_switch)unpack_enum(u, DKIM_OFF);
+	i->external = unpack_bool(u);
+	i->cname = unpack_bool(u);
+	unpack_state(u, &i->dkim);
+	i->bits = (unsigned)unpack_enum(u, 65536);
+	i->next_bits = (unsigned)unpack_enum(u, 65536);
+	i->last_length_change.ms = unpack_i64(u);
+	unpack_state(u, &i->previous);
+	i->has_previous = unpack_bool(u);
+	i->next_event.ms = unpack_i64(u);
+	i->forwarding = unpack_bool(u);
+	unpack_text(u, i->config_set, sizeof(i->config_set));
+}
+
+static int
+identity_unpack(struct bytes key, struct bytes value, struct identity *i,
+    struct err *e)
+{
+	struct unpack u = unpack_of(value);
+
+	memset(i, 0, sizeof(*i));
+	bytes_text(bytes_head(key, ACCOUNT_OCTETS), i->account,
+	    sizeof(i->account));
+	bytes_text(bytes_from(key, ACCOUNT_OCTETS), i->name, sizeof(i->name));
+	if (unpack_u64(&u) != IDENTITY_RECORD)
+		u.failed = true;
+	identity_unpack_fields(&u, i);
+	if (!unpack_done(&u))
+		return err_set(e, "identity %s of %s: the record is damaged",
+		    i->name, i->account);
+	return 1;
+}
+
+int
+identity_get(struct db_txn *t, const char *account, const char *name,
+    struct identity *out, struct err *e)
+{
+	struct row   room;
+	struct bytes row, value;
+	int	     found;
+
+	if (!account_id_is_valid(account) || name[0] == '\0' ||
+	    strlen(name) >= IDENTITY_NAME_SIZE)
+		return 0;
+	row = row_identity(&room, account, name);
+	found = db_get(t, BOOK_IDENTITY, row, &value, e);
+	if (found != 1)
+		return found;
+	return identity_unpack(row, value, out, e);
+}
+
+static struct wall
+earlier(struct wall a, struct wall b)
+{
+	if (a.ms == 0)
+		return b;
+	return b.ms != 0 && b.ms < a.ms ? b : a;
+}
+
+struct wall
+identity_due(const struct identity *i)
+{
+	struct wall due = i->next_event;
+
+	due = earlier(due, i->dkim.next_check);
+	due = earlier(due, i->token.next_check);
+	if (i->has_previous)
+		due = earlier(due, i->previous.next_check);
+	if (i->method == METHOD_LINK && i->link.status == IDENTITY_PENDING)
+		due = earlier(due, i->link.deadline);
+	return due;
+}
+
+static bool
+identity_has_link_hash(const struct identity *i)
+{
+	static const unsigned char none[32];
+
+	return memcmp(i->link_hash, none, sizeof(none)) != 0;
+}
+
+static struct bytes
+identity_link_row(const struct identity *i)
+{
+	return (struct bytes){ (const char *)i->link_hash,
+		sizeof(i->link_hash) };
+}
+
+/* What finds the identity by time and by token. */
+static int
+identity_drop_rows(struct db_txn *t, const struct identity *i, struct err *e)
+{
+	struct row  room;
+	struct wall due = identity_due(i);
+
+	if (due.ms != 0 && db_delete(t, BOOK_CHECK, row_check(&room, due, i),
+		e) < 0)
+		return -1;
+	if (identity_has_link_hash(i) &&
+	    db_delete(t, BOOK_TOKEN, identity_link_row(i), e) < 0)
+		return -1;
+	return 0;
+}
+
+static int
+identity_put_rows(struct db_txn *t, const struct identity *i, struct err *e)
+{
+	struct row  room;
+	struct wall due = identity_due(i);
+
+	if (due.ms != 0 && db_put(t, BOOK_CHECK, row_check(&room, due, i),
+		BYTES(""), false, e) < 0)
+		return -1;
+	if (identity_has_link_hash(i) &&
+	    db_put(t, BOOK_TOKEN, identity_link_row(i),
+		row_identity(&room, i->account, i->name), false, e) < 0)
+		return -1;
+	return 0;
+}
+
+int
+identity_put(struct db_txn *t, const struct identity *i, struct err *e)
+{
+	struct identity old;
+	struct row	room;
+	struct buf	b;
+	int		rc;
+
+	must(account_id_is_valid(i->account) && i->name[0] != '\0');
+	rc = identity_get(t, i->account, i->name, &old, e);
+	if (rc < 0 || (rc == 1 && identity_drop_rows(t, &old, e) < 0) ||
+	    identity_put_rows(t, i, e) < 0)
+		return -1;
+	buf_init(&b, IDENTITY_RECORD_MAX);
+	identity_pack(&b, i);
+	rc = b.failed ? err_set(e, "identity %s: out of memory", i->name) :
+			db_put(t, BOOK_IDENTITY,
+			    row_identity(&room, i->account, i->name),
+			    buf_bytes(&b), false, e);
+	buf_wipe(&b);
+	return rc < 0 ? -1 : 0;
+}
+
+int
+identity_create(struct db_txn *t, const struct identity *i, struct err *e)
+{
+	struct identity old;
+	int		found = identity_get(t, i->account, i->name, &old, e);
+
+	if (found < 0)
+		return -1;
+	if (found == 1)
+		return book_refuse(e, BOOK_EXISTS,
+		    "identity %s exists already", i->name);
+	if (identity_count(t, i->account) >= IDENTITIES_MAX)
+		return book_refuse(e, BOOK_LIMIT,
+		    "an account can have at most %d identities",
+		    (int)IDENTITIES_MAX);
+	return identity_put(t, i, e);
+}
+
+int
+identity_delete(struct db_txn *t, const char *account, const char *name,
+    struct err *e)
+{
+	struct identity	      i;
+	struct identity_keys *ks;
+	struct row	      room;
+	size_t		      n;
+	int		      rc = identity_get(t, account, name, &i, e);
+
+	if (rc != 1)
+		return rc;
+	ks = mem_alloc(sizeof(*ks));
+	rc = i.is_address ? 0 : identity_keys_load(t, account, name, ks, e);
+	for (n = 0; n < ks->n; n++)
+		ks->drop[n] = true;
+	if (rc == 0)
+		rc = identity_keys_store(t, ks, e);
+	mem_free(ks);
+	if (rc < 0 || identity_drop_rows(t, &i, e) < 0)
+		return -1;
+	return db_delete(t, BOOK_IDENTITY, row_identity(&room, account, name),
+	    e);
+}
+
+struct identity_walk {
+	bool (*fn)(void *arg, const struct identity *i);
+	bool (*on_key)(void *arg, const struct dkim_key *k);
+	bool (*on_due)(void *arg, struct wall due, const char *account,
+	    const char *name);
+	void	      *arg;
+	struct wall    by;
+	unsigned       count;
+	struct err    *err;
+	bool	       failed;
+};
+
+static bool
+identity_on_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct identity_walk *w = arg;
+	struct identity	      i;
+
+	if (identity_unpack(key, value, &i, w->err) < 0) {
+		w->failed = true;
+		return false;
+	}
+	return w->fn(w->arg, &i);
+}
+
+int
+identity_each(struct db_txn *t, const char *account,
+    bool (*fn)(void *arg, const struct identity *i), void *arg, struct err *e)
+{
+	struct identity_walk w = { .fn = fn, .arg = arg, .err = e };
+
+	if (book_walk(t, BOOK_IDENTITY, bytes_of(account), identity_on_row,
+		&w, e) < 0)
+		return -1;
+	return w.failed ? -1 : 0;
+}
+
+static bool
+identity_on_count(void *arg, struct bytes key, struct bytes value)
+{
+	struct identity_walk *w = arg;
+
+	(void)key;
+	(void)value;
+	w->count++;
+	return true;
+}
+
+unsigned
+identity_count(struct db_txn *t, const char *account)
+{
+	struct identity_walk w = { .count = 0 };
+	struct err	     unused;
+
+	/* what cannot be read now fails at the next put */
+	(void)book_walk(t, BOOK_IDENTITY, bytes_of(account),
+	    identity_on_count, &w, &unused);
+	return w.count;
+}
+
+static bool
+identity_on_due(void *arg, struct bytes key, struct bytes value)
+{
+	struct identity_walk *w = arg;
+	char		      account[ACCOUNT_ID_SIZE];
+	char		      name[IDENTITY_NAME_SIZE];
+	struct wall	      due;
+
+	(void)value;
+	if (key.n <= 8 + ACCOUNT_OCTETS)
+		return true;
+	due.ms = (int64_t)db_get_be64(key.p);
+	if (due.ms > w->by.ms)
+		return false;
+	key = bytes_from(key, 8);
+	bytes_text(bytes_head(key, ACCOUNT_OCTETS), account, sizeof(account));
+	bytes_text(bytes_from(key, ACCOUNT_OCTETS), name, sizeof(name));
+	return w->on_due(w->arg, due, account, name);
+}
+
+int
+identity_each_due(struct db_txn *t, struct wall by,
+    bool (*fn)(void *arg, struct wall due, const char *account,
+	const char *name),
+    void *arg, struct err *e)
+{
+	struct identity_walk w = { .on_due = fn, .arg = arg, .by = by };
+
+	return book_walk(t, BOOK_CHECK, BYTES(""), identity_on_due, &w, e);
+}
+
+/* -- keys ------------------------------------------------------------------ */
+
+static void
+dkim_key_pack(struct buf *b, const struct dkim_key *k)
+{
+	pack_u64(b, DKIM_KEY_RECORD);
+	pack_u64(b, (uint64_t)k->role);
+	pack_bool(b, k->external);
+	pack_bool(b, k->previous);
+	pack_u64(b, k->bits);
+	pack_i64(b, k->created.ms);
+	pack_i64(b, k->activated.ms);
+	pack_i64(b, k->retire_at.ms);
+	pack_bool(b, k->seen);
+	pack_i64(b, k->seen_since.ms);
+	pack_i64(b, k->last_check.ms);
+	pack_i64(b, k->last_seen.ms);
+	pack_u64(b, (uint64_t)k->last_outcome);
+	pack_text(b, k->hint);
+	pack_bytes(b, (struct bytes){ (const char *)k->public_key,
+	    k->public_n });
+	pack_bytes(b, (struct bytes){ (const char *)k->sealed, k->sealed_n });
+}
+
+static size_t
+unpack_octets(struct unpack *u, unsigned char *out, size_t size)
+{
+	struct bytes s = unpack_bytes(u);
+
+	if (s.n > size)
+		u->failed = true;
+	if (u->failed || s.n == 0)
+		return 0;
+	memcpy(out, s.p, s.n);
+	return s.n;
+}
+
+static void
+dkim_key_unpack_fields(struct unpack *u, struct dkim_key *k)
+{
+	k->role = (enum dkim_role)unpack_enum(u, DKIM_RETIRING);
+	k->external = unpack_bool(u);
+	k->previous = unpack_bool(u);
+	k->bits = (unsigned)unpack_enum(u, 65536);
+	k->created.ms = unpack_i64(u);
+	k->activated.ms = unpack_i64(u);
+	k->retire_at.ms = unpack_i64(u);
+	k->seen = unpack_bool(u);
+	k->seen_since.ms = unpack_i64(u);
+	k->last_check.ms = unpack_i64(u);
+	k->last_seen.ms = unpack_i64(u);
+	k->last_outcome = (enum dkim_outcome)unpack_enum(u, DKIM_DNS_ERROR);
+	unpack_text(u, k->hint, sizeof(k->hint));
+	k->public_n = unpack_octets(u, k->public_key, sizeof(k->public_key));
+	k->sealed_n = unpack_octets(u, k->sealed, sizeof(k->sealed));
+}
+
+static int
+dkim_key_unpack(struct bytes key, struct bytes value, struct dkim_key *k,
+    struct err *e)
+{
+	struct unpack u = unpack_of(value);
+	ptrdiff_t     zero;
+
+	memset(k, 0, offsetof(struct dkim_key, public_key));
+	bytes_text(bytes_head(key, ACCOUNT_OCTETS), k->account,
+	    sizeof(k->account));
+	key = bytes_from(key, ACCOUNT_OCTETS);
+	zero = bytes_find(key, 0, '\0');
+	if (zero < 0)
+		return err_set(e, "DKIM key: the record is damaged");
+	bytes_text(bytes_head(key, (size_t)zero), k->domain,
+	    sizeof(k->domain));
+	bytes_text(bytes_from(key, (size_t)zero + 1), k->selector,
+	    sizeof(k->selector));
+	if (unpack_u64(&u) != DKIM_KEY_RECORD)
+		u.failed = true;
+	dkim_key_unpack_fields(&u, k);
+	if (!unpack_done(&u))
+		return err_set(e, "DKIM key %s of %s: the record is damaged",
+		    k->selector, k->domain);
+	return 1;
+}
+
+int
+dkim_key_get(struct db_txn *t, const char *account, const char *domain,
+    const char *selector, struct dkim_key *out, struct err *e)
+{
+	struct row   room;
+	struct bytes row, value;
+	int	     found;
+
+	if (!account_id_is_valid(account) || !selector_is_valid(selector))
+		return 0;
+	row = row_key(&room, account, domain, selector);
+	found = db_get(t, BOOK_DKIM_KEY, row, &value, e);
+	if (found != 1)
+		return found;
+	return dkim_key_unpack(row, value, out, e);
+}
+
+/* A selector belongs to one account (dkim.md 2.2). */
+static int
+dkim_key_claim(struct db_txn *t, const struct dkim_key *k, struct err *e)
+{
+	struct row   room;
+	struct bytes row = row_key(&room, NULL, k->domain, k->selector);
+	struct bytes owner;
+	int	     found = db_get(t, BOOK_SELECTOR, row, &owner, e);
+
+	if (found < 0)
+		return -1;
+	if (found == 1 && !bytes_eq_text(owner, k->account))
+		return book_refuse(e, BOOK_EXISTS,
+		    "selector %s is already in use for %s", k->selector,
+		    k->domain);
+	if (found == 1)
+		return 0;
+	return db_put(t, BOOK_SELECTOR, row, bytes_of(k->account), false,
+	    e) < 0 ? -1 : 0;
+}
+
+int
+dkim_key_put(struct db_txn *t, const struct dkim_key *k, struct err *e)
+{
+	struct row room;
+	struct buf b;
+	int	   rc;
+
+	must(account_id_is_valid(k->account) && k->domain[0] != '\0');
+	if (!selector_is_valid(k->selector))
+		return book_refuse(e, BOOK_BAD_REQUEST, "selector must be 1 "
+		    "to 63 letters, digits or inner hyphens");
+	if (dkim_key_claim(t, k, e) < 0)
+		return -1;
+	buf_init(&b, DKIM_KEY_RECORD_MAX);
+	dkim_key_pack(&b, k);
+	rc = b.failed ? err_set(e, "DKIM key %s: out of memory", k->selector) :
+			db_put(t, BOOK_DKIM_KEY,
+			    row_key(&room, k->account, k->domain,
+				k->selector),
+			    buf_bytes(&b), false, e);
+	buf_wipe(&b);
+	return rc < 0 ? -1 : 0;
+}
+
+int
+dkim_key_delete(struct db_txn *t, const struct dkim_key *k, struct err *e)
+{
+	struct row room;
+	int	   rc;
+
+	rc = db_delete(t, BOOK_DKIM_KEY,
+	    row_key(&room, k->account, k->domain, k->selector), e);
+	if (rc != 1)
+		return rc;
+	return db_delete(t, BOOK_SELECTOR,
+	    row_key(&room, NULL, k->domain, k->selector), e) < 0 ? -1 : 1;
+}
+
+static bool
+dkim_key_on_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct identity_walk *w = arg;
+	struct dkim_key	      k;
+
+	if (dkim_key_unpack(key, value, &k, w->err) < 0) {
+		w->failed = true;
+		return false;
+	}
+	return w->on_key(w->arg, &k);
+}
+
+int
+dkim_key_each(struct db_txn *t, const char *account, const char *domain,
+    bool (*fn)(void *arg, const struct dkim_key *k), void *arg, struct err *e)
+{
+	struct identity_walk w = { .on_key = fn, .arg = arg, .err = e };
+	struct row	     room;
+
+	must(account != NULL || domain == NULL);
+	if (book_walk(t, BOOK_DKIM_KEY, row_key(&room, account, domain, NULL),
+		dkim_key_on_row, &w, e) < 0)
+		return -1;
+	return w.failed ? -1 : 0;
+}
+
+struct signing_search {
+	bool		 previous;
+	struct dkim_key *out;
+	struct err	*err;
+	int		 found; /* 1, 0, -1 */
+};
+
+/* Only the key that signs is unpacked whole: this is asked per message. */
+static bool
+signing_on_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct signing_search *s = arg;
+	struct unpack	       u = unpack_of(value);
+	bool		       previous;
+	uint64_t	       version, role;
+
+	version = unpack_u64(&u);
+	role = unpack_u64(&u);
+	(void)unpack_bool(&u);
+	previous = unpack_bool(&u);
+	if (version == DKIM_KEY_RECORD && !u.failed &&
+	    (role != DKIM_ACTIVE || previous != s->previous))
+		return true;
+	s->found = dkim_key_unpack(key, value, s->out, s->err);
+	return false;
+}
+
+int
+dkim_key_active(struct db_txn *t, const struct identity *i,
+    enum identity_set set, struct dkim_key *out, struct err *e)
+{
+	struct signing_search s = { set == SET_PREVIOUS, out, e, 0 };
+	struct row	      room;
+
+	if (set == SET_NONE)
+		return 0;
+	if (book_walk(t, BOOK_DKIM_KEY,
+		row_key(&room, i->account, i->name, NULL), signing_on_row,
+		&s, e) < 0)
+		return -1;
+	return s.found;
+}
+
+/* -- sets of keys ---------------------------------------------------------- */
+
+static bool
+identity_keys_on_key(void *arg, const struct dkim_key *k)
+{
+	struct identity_keys *ks = arg;
+
+	if (ks->n == IDENTITY_KEYS_MAX)
+		return false;
+	ks->drop[ks->n] = false;
+	ks->v[ks->n++] = *k;
+	return true;
+}
+
+int
+identity_keys_load(struct db_txn *t, const char *account, const char *domain,
+    struct identity_keys *out, struct err *e)
+{
+	out->n = 0;
+	return dkim_key_each(t, account, domain, identity_keys_on_key, out,
+	    e);
+}
+
+/* Deletes first: a selector may come back with another key. */
+int
+identity_keys_store(struct db_txn *t, const struct identity_keys *ks,
+    struct err *e)
+{
+	size_t n;
+
+	for (n = 0; n < ks->n; n++) {
+		if (ks->drop[n] && dkim_key_delete(t, &ks->v[n], e) < 0)
+			return -1;
+	}
+	for (n = 0; n < ks->n; n++) {
+		if (!ks->drop[n] && dkim_key_put(t, &ks->v[n], e) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/* Part of registry/identity.h: names, selectors, tokens, words. */
+#include <libpsl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mail/address.h"
+#include "registry/identity.h"
+
+/* Loaded once before the threads start, read-only from then on. */
+static const psl_ctx_t *suffixes;
+
+int
+identity_load_suffixes(const char *path, struct err *e)
+{
+	psl_ctx_t *loaded;
+
+	loaded = path != NULL ? psl_load_file(path) : psl_latest(NULL);
+	if (loaded == NULL && path != NULL)
+		return err_set(e, "%s: not a list of public suffixes", path);
+	if (loaded == NULL && psl_builtin() == NULL)
+		return err_set(e, "no list of public suffixes: set "
+		    "dns.psl_file");
+	if (suffixes != NULL && suffixes != psl_builtin())
+		psl_free((psl_ctx_t *)(uintptr_t)suffixes);
+	suffixes = loaded != NULL ? loaded : psl_builtin();
+	return 0;
+}
+
+bool
+identity_is_public_suffix(const char *domain)
+{
+	const psl_ctx_t *list = suffixes != NULL ? suffixes : psl_builtin();
+
+	return list != NULL && psl_is_public_suffix(list, domain) != 0;
+}
+
+static bool
+identity_normalize_address(const char *given, char *out, struct err *e)
+{
+	char	     room[ADDRESS_TEXT_MAX];
+	struct bytes normal;
+
+	if (!address_normal_text(bytes_of(given), 0, room, &normal)) {
+		book_refuse(e, BOOK_BAD_REQUEST, "not an address: %.254s",
+		    given);
+		return false;
+	}
+	bytes_text(normal, out, IDENTITY_NAME_SIZE);
+	return true;
+}
+
+static bool
+has_octet_above_127(const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if ((unsigned char)*s > 127)
+			return true;
+	}
+	return false;
+}
+
+bool
+identity_normalize(const char *given, char out[IDENTITY_NAME_SIZE],
+    struct err *e)
+{
+	char	     room[DOMAIN_TEXT_MAX];
+	struct bytes normal;
+
+	if (has_octet_above_127(given)) {
+		book_refuse(e, BOOK_BAD_REQUEST, "names with letters beyond "
+		    "ASCII have to be given as A-labels (xn--...)");
+		return false;
+	}
+	if (strchr(given, '@') != NULL)
+		return identity_normalize_address(given, out, e);
+	if (domain_is_dotted_quad(bytes_of(given)) ||
+	    !domain_normal(bytes_of(given), 0, room, &normal)) {
+		book_refuse(e, BOOK_BAD_REQUEST, "not a domain name of at "
+		    "least two labels: %.254s", given);
+		return false;
+	}
+	bytes_text(normal, out, IDENTITY_NAME_SIZE);
+	if (identity_is_public_suffix(out)) {
+		book_refuse(e, BOOK_BAD_REQUEST,
+		    "%s is a public suffix; nobody can own it", out);
+		return false;
+	}
+	return true;
+}
+
+const char *
+identity_name_warning(const char *name, char out[600])
+{
+	out[0] = '\0';
+	if (strncmp(name, "www.", 4) == 0 && strchr(name, '@') == NULL)
+		snprintf(out, 600, "%s: mail is usually sent from %s", name,
+		    name + 4);
+	return out;
+}
+
+bool
+selector_is_valid(const char *selector)
+{
+	size_t n = strlen(selector);
+
+	return n >= 1 && n < SELECTOR_SIZE && selector[0] != '-' &&
+	    selector[n - 1] != '-' &&
+	    strspn(selector, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			     "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+void
+selector_make(char out[SELECTOR_SIZE])
+{
+	unsigned char raw[20];
+
+	mem_random(raw, sizeof(raw));
+	base32_lower(raw, sizeof(raw), out);
+}
+
+void
+identity_make_token(char out[IDENTITY_TOKEN_SIZE])
+{
+	unsigned char raw[32];
+
+	mem_random(raw, sizeof(raw));
+	base32_lower(raw, sizeof(raw), out);
+	mem_wipe(raw, sizeof(raw));
+}
+
+void
+identity_init(struct identity *i, const char *account, const char *name,
+    struct wall now)
+{
+	memset(i, 0, sizeof(*i));
+	bytes_text(bytes_of(account), i->account, sizeof(i->account));
+	bytes_text(bytes_of(name), i->name, sizeof(i->name));
+	i->is_address = strchr(name, '@') != NULL;
+	i->method = i->is_address ? METHOD_LINK : METHOD_DKIM;
+	i->signing = i->is_address ? DKIM_INHERIT : DKIM_ON;
+	i->created = now;
+	i->forwarding = true;
+}
+
+/* -- words ----------------------------------------------------------------- */
+
+const char *
+identity_status_to_text(enum identity_status s)
+{
+	switch (s) {
+	case IDENTITY_NOT_STARTED:
+		return "NOT_STARTED";
+	case IDENTITY_PENDING:
+		return "PENDING";
+	case IDENTITY_SUCCESS:
+		return "SUCCESS";
+	case IDENTITY_TEMPORARY_FAILURE:
+		return "TEMPORARY_FAILURE";
+	case IDENTITY_FAILED:
+		return "FAILED";
+	}
+	return "NOT_STARTED";
+}
+
+const char *
+identity_method_to_text(enum identity_method m)
+{
+	switch (m) {
+	case METHOD_DKIM:
+		return "DKIM";
+	case METHOD_TOKEN:
+		return "TOKEN";
+	case METHOD_LINK:
+		return "LINK";
+	case METHOD_OVERRIDE:
+		return "OVERRIDE";
+	}
+	return "DKIM";
+}
+
+const char *
+dkim_role_to_text(enum dkim_role r)
+{
+	switch (r) {
+	case DKIM_ACTIVE:
+		return "ACTIVE";
+	case DKIM_STANDBY:
+		return "STANDBY";
+	case DKIM_RETIRING:
+		return "RETIRING";
+	}
+	return "ACTIVE";
+}
+
+const char *
+dkim_outcome_to_text(enum dkim_outcome o)
+{
+	switch (o) {
+	case DKIM_UNCHECKED:
+		return "UNCHECKED";
+	case DKIM_MATCH:
+		return "MATCH";
+	case DKIM_ABSENT:
+		return "ABSENT";
+	case DKIM_MISMATCH:
+		return "MISMATCH";
+	case DKIM_REVOKED:
+		return "REVOKED";
+	case DKIM_MULTIPLE:
+		return "MULTIPLE";
+	case DKIM_MALFORMED:
+		return "MALFORMED";
+	case DKIM_OPERATOR_ZONE:
+		return "OPERATOR_ZONE";
+	case DKIM_DNS_ERROR:
+		return "DNS_ERROR";
+	}
+	return "UNCHECKED";
+}
