@@ -3,8 +3,9 @@
  * audit.h - who changed what: one JSON line for each changing command
  * (admin-cli.md 13).
  * Use:    a = audit_open(fd, region); audit_write(a, &record);
+ *         audit_listen(a, fn, arg): fn gets each line that is written.
  * Owner:  relay; the descriptor is taken over (replaced at reload).
- * Thread: main.
+ * Thread: main; audit_read() of a reader made by audit_reader() on any one.
  * Fails:  a line that cannot be written is logged as an error; the command
  *         itself goes on.
  * Secrets, private keys and message content are shown as "***".
@@ -21,6 +22,7 @@
 
 struct audit;
 
+enum { AUDIT_UUID_SIZE = 37 };
 struct audit_record {
 	struct wall at;
 	const char *event_name; /* "CreateEmailIdentity" */
@@ -33,10 +35,20 @@ struct audit_record {
 };
 struct audit *audit_open(int fd, const char *region);
 void audit_reopen(struct audit *a, int fd);
-void audit_close(struct audit *a);
+void audit_close(struct audit *a); /* NULL is allowed */
 void audit_write(struct audit *a, const struct audit_record *r);
-/* Lines of the file since a time, newest last, at most max; fn false ends. */
+void audit_listen(struct audit *a, void (*fn)(void *arg, struct bytes line),
+    void *arg);
+/* The line without its end; false = out has no more room. */
+bool audit_format(const char *region, const struct audit_record *r,
+    struct buf *out);
+/* A second one on the same file, for audit_read() elsewhere. */
+struct audit *audit_reader(const struct audit *a);
+/* Lines of the file since a time, newest last, at most max (the newest); fn
+ * false ends. */
 int audit_read(struct audit *a, struct wall since, size_t max,
     bool (*fn)(void *arg, struct bytes line), void *arg, struct err *e);
+/* A member of a line that is a string: "eventName"; false = has none. */
+bool audit_member(struct bytes line, const char *name, struct bytes *value);
 
 #endif

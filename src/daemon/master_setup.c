@@ -319,8 +319,9 @@ master_send_append(struct master *m, struct child *c, enum child_kind kind,
 	if (path[0] != '/')
 		return;
 	if (master_make_parent(m, path, &e) == 0)
-		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-			O_NOCTTY, 0640);
+		/* relay shows the audit log, too */
+		fd = open(path, (kind == CHILD_AUDIT ? O_RDWR : O_WRONLY) |
+			O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 	if (fd < 0) {
 		log_warn("file-unwritable", "path=%s reason=\"%s\"", path,
 		    strerror(errno));

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "daemon/audit.h"
+
+static const struct wall then = { 1772446530000 }; /* 2026-03-02T10:15:30Z */
+
+static struct audit_record
+record_of(const char *name)
+{
+	struct audit_record r = { .at = then, .event_name = name,
+		.account = "123456789012" };
+
+	return r;
+}
+
+static const char *
+text_at(json_t *j, const char *a, const char *b)
+{
+	j = json_object_get(j, a);
+	if (b != NULL)
+		j = json_object_get(j, b);
+	return json_is_string(j) ? json_string_value(j) : "(none)";
+}
+
+/* The members of admin-cli.md 13, in that order. */
+static void
+test_form(void **state)
+{
+	static const char begin[] = "{\"eventVersion\":\"1.02\",\"eventTime\":"
+	    "\"2026-03-02T10:15:30Z\",\"eventSource\":\"ses.amazonaws.com\","
+	    "\"eventName\":\"CreateEmailIdentity\",\"eventType\":"
+	    "\"PosthornctlCall\",\"awsRegion\":\"us-east-1\","
+	    "\"recipientAccountId\":\"123456789012\",\"requestID\":\"";
+	struct audit_record r = record_of("CreateEmailIdentity");
+	struct buf	    b;
+	json_t		   *j;
+
+	(void)state;
+	buf_init(&b, 65536);
+	r.parameters = BYTES("{\"emailIdentity\":\"example.com\"}");
+	assert_true(audit_format("us-east-1", &r, &b));
+	assert_true(bytes_starts(buf_bytes(&b), BYTES(begin)));
+	j = json_loadb(b.p, b.n, 0, NULL);
+	assert_non_null(j);
+	assert_string_equal(text_at(j, "sourceIPAddress", NULL), "unix");
+	assert_int_equal(strncmp(text_at(j, "userAgent", NULL),
+			     "posthornctl/", 12), 0);
+	assert_string_equal(text_at(j, "userIdentity", "type"), "Operator");
+	assert_string_equal(text_at(j, "userIdentity", "arn"),
+	    "arn:aws:iam::123456789012:root");
+	assert_string_equal(text_at(j, "userIdentity", "principalId"),
+	    "uid:0");
+	assert_string_equal(text_at(j, "userIdentity", "userName"), "root");
+	assert_string_equal(text_at(j, "requestParameters", "emailIdentity"),
+	    "example.com");
+	assert_true(json_is_null(json_object_get(j, "responseElements")));
+	assert_null(json_object_get(j, "errorCode"));
+	assert_int_equal(strlen(text_at(j, "requestID", NULL)), 36);
+	assert_int_equal(text_at(j, "eventID", NULL)[14], '4');
+	json_decref(j);
+	buf_wipe(&b);
+}
+
+static void
+test_failed_and_hostile(void **state)
+{
+	struct audit_record r = record_of("QueueHold");
+	struct buf	    b;
+	json_t		   *j;
+
+	(void)state;
+	buf_init(&b, 65536);
+	r.uid = 1000;
+	r.user_name = "a\"b\n";
+	r.error_code = "NotFoundException";
+	r.error_message = "no such \"message\"";
+	assert_true(audit_format("eu-west-1", &r, &b));
+	assert_int_equal(bytes_find(buf_bytes(&b), 0, '\n'), -1);
+	j = json_loadb(b.p, b.n, 0, NULL);
+	assert_non_null(j);
+	assert_string_equal(text_at(j, "userIdentity", "userName"), "a\"b\n");
+	assert_string_equal(text_at(j, "errorCode", NULL),
+	    "NotFoundException");
+	assert_string_equal(text_at(j, "errorMessage", NULL),
+	    "no such \"message\"");
+	assert_true(json_is_null(json_object_get(j, "requestParameters")));
+	json_decref(j);
+	buf_wipe(&b);
+}
+
+struct seen {
+	unsigned n;
+	char	 last[64], first[64];
+	unsigned stop_after;
+};
+
+static bool
+on_line(void *arg, struct bytes line)
+{
+	struct seen *s = arg;
+	struct bytes name;
+
+	assert_true(audit_member(line, "eventName", &name));
+	if (s->n++ == 0)
+		bytes_text(name, s->first, sizeof(s->first));
+	bytes_text(name, s->last, sizeof(s->last));
+	return s->stop_after == 0 || s->n < s->stop_after;
+}
+
+static void
+on_written(void *arg, struct bytes line)
+{
+	(void)on_line(arg, line);
+}
+
+static void
+test_write_and_read(void **state)
+{
+	char		    path[] = "/tmp/posthorn-audit-XXXXXX";
+	int		    fd = mkstemp(path);
+	struct audit	   *a, *reader;
+	struct audit_record r;
+	struct seen	    s = { 0 }, heard = { 0 };
+	struct err	    e;
+	char		    name[32], long_text[3000];
+	unsigned	    i;
+
+	(void)state;
+	assert_true(fd >= 0);
+	fcntl(fd, F_SETFL, O_APPEND);
+	a = audit_open(fd, "us-east-1");
+	audit_listen(a, on_written, &heard);
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	for (i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "Event%u", i);
+		r = record_of(name);
+		r.at.ms += (int64_t)i * 1000;
+		r.user_name = i % 3 == 0 ? long_text : "root";
+		audit_write(a, &r);
+	}
+	assert_int_equal(heard.n, 200);
+	reader = audit_reader(a);
+	assert_int_equal(audit_read(reader, (struct wall){ 0 }, SIZE_MAX,
+			     on_line, &s, &e), 0);
+	assert_int_equal(s.n, 200);
+	assert_string_equal(s.first, "Event0");
+	assert_string_equal(s.last, "Event199");
+	memset(&s, 0, sizeof(s));
+	assert_int_equal(audit_read(reader, (struct wall){ 0 }, 7, on_line, &s,
+			     &e), 0);
+	assert_int_equal(s.n, 7);
+	assert_string_equal(s.first, "Event193");
+	memset(&s, 0, sizeof(s));
+	assert_int_equal(audit_read(reader,
+			     (struct wall){ then.ms + 150000 }, SIZE_MAX,
+			     on_line, &s, &e), 0);
+	assert_int_equal(s.n, 50);
+	assert_string_equal(s.first, "Event150");
+	memset(&s, 0, sizeof(s));
+	s.stop_after = 3;
+	assert_int_equal(audit_read(reader, (struct wall){ 0 }, SIZE_MAX,
+			     on_line, &s, &e), 0);
+	assert_int_equal(s.n, 3);
+	audit_close(reader);
+	audit_close(a);
+	unlink(path);
+}
+
+static void
+test_member(void **state)
+{
+	struct bytes v;
+
+	(void)state;
+	assert_true(audit_member(BYTES("{\"a\":\"x\\\"y\",\"b\":\"z\"}"), "a",
+	    &v));
+	assert_true(bytes_eq_text(v, "x\\\"y"));
+	assert_true(audit_member(BYTES("{\"a\":\"x\\\"y\",\"b\":\"z\"}"), "b",
+	    &v));
+	assert_true(bytes_eq_text(v, "z"));
+	assert_false(audit_member(BYTES("{\"a\":1}"), "a", &v));
+	assert_false(audit_member(BYTES("{\"a\":\"x"), "a", &v));
+	assert_false(audit_member(BYTES(""), "a", &v));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_form),
+		cmocka_unit_test(test_failed_and_hostile),
+		cmocka_unit_test(test_write_and_read),
+		cmocka_unit_test(test_member),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
