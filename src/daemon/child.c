@@ -251,7 +251,7 @@ child_drop(const struct child_files *f, struct err *e)
 
 /* One message of the channel, without a loop: the set-up comes first. */
 static ssize_t
-child_receive(char *raw, size_t size, int *fd)
+child_receive(char *raw, size_t size, int wait_ms, int *fd)
 {
 	union {
 		struct cmsghdr align;
@@ -266,7 +266,7 @@ child_receive(char *raw, size_t size, int *fd)
 	ssize_t		n;
 
 	*fd = -1;
-	if (poll(&p, 1, SETUP_WAIT_MS) != 1)
+	if (poll(&p, 1, wait_ms) != 1)
 		return -1;
 	n = recvmsg(CHILD_CHANNEL, &h, MSG_CMSG_CLOEXEC);
 	c = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
@@ -286,7 +286,8 @@ child_receive_all(struct child_files *f)
 	bool		     whole = false;
 
 	for (;;) {
-		n = child_receive(raw, CHANNEL_MESSAGE_MAX, &fd);
+		n = child_receive(raw, CHANNEL_MESSAGE_MAX, SETUP_WAIT_MS,
+		    &fd);
 		if (n <= 0 ||
 		    !child_read((struct bytes){ raw, (size_t)n }, &m))
 			break;
@@ -302,6 +303,35 @@ child_receive_all(struct child_files *f)
 	}
 	mem_free(raw);
 	return whole;
+}
+
+int
+child_wait(enum child_kind kind)
+{
+	char		    *raw = mem_alloc(CHANNEL_MESSAGE_MAX);
+	struct child_message m;
+	ssize_t		     n;
+	int		     fd;
+
+	for (;;) {
+		n = child_receive(raw, CHANNEL_MESSAGE_MAX, -1, &fd);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0 ||
+		    !child_read((struct bytes){ raw, (size_t)n }, &m) ||
+		    m.kind == CHILD_STOP) {
+			if (fd >= 0)
+				close(fd);
+			fd = -1;
+			break;
+		}
+		if (m.kind == kind && fd >= 0)
+			break;
+		if (fd >= 0)
+			close(fd);
+	}
+	mem_free(raw);
+	return fd;
 }
 
 int

@@ -65,6 +65,10 @@ struct conf *child_files_conf(struct child_files *f, struct buf *text);
 /* "user=UID:GID" of the set-up: drops to it. */
 int child_drop(const struct child_files *f, struct err *e);
 
+/* After GO, for a child without a loop: waits for a descriptor of that kind;
+ * -1 = told to stop, or the master has gone. */
+int child_wait(enum child_kind kind);
+
 int child_run(const char *name);
 
 /* The mains; f and the channel's descriptor are the callee's. */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/* The beginning of the verifier process: settings, privileges, sandbox. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/child.h"
+#include "daemon/verifier.h"
+#include "registry/conf.h"
+
+/* What c-ares and the C library read while they run. */
+static const char *const verifier_readable[] = { "/etc/resolv.conf",
+	"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/dev/urandom",
+	NULL };
+static const char *const verifier_writable[] = { NULL };
+
+static int
+verifier_prepare(struct child_files *f, struct verifier_setup *s,
+    struct conf **out, struct err *e)
+{
+	struct sockaddr_storage *servers;
+	struct buf		 text;
+	struct conf		*c;
+	size_t			 i;
+	bool			 sandboxed;
+
+	buf_init(&text, ERR_TEXT_MAX);
+	c = child_files_conf(f, &text);
+	if (c == NULL)
+		err_set(e, "%.*s", (int)text.n, text.p);
+	buf_wipe(&text);
+	if (c == NULL)
+		return -1;
+	*out = c;
+	servers = mem_alloc((c->dns.servers.n + 1) * sizeof(*servers));
+	for (i = 0; i < c->dns.servers.n; i++)
+		memcpy(&servers[i], &c->dns.servers.v[i].u,
+		    c->dns.servers.v[i].length);
+	memset(s, 0, sizeof(*s));
+	s->resolver.servers = servers;
+	s->resolver.server_count = c->dns.servers.n;
+	s->resolver.timeout_ms = c->dns.timeout_ms;
+	s->resolver.tries = c->dns.tries;
+	s->resolver.cache_max = 1000;
+	s->allow_private = c->delivery.allow_private;
+	if (f->log_fd >= 0)
+		log_open_fd(dup(f->log_fd), c->log.level, c->log.format);
+	if (child_drop(f, e) != 0 || process_harden(e) != 0 ||
+	    process_sandbox(verifier_readable, verifier_writable, &sandboxed,
+		e) != 0)
+		return -1;
+	if (!sandboxed)
+		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
+	return 0;
+}
+
+int
+verifier_main(struct child_files *f, int channel_fd)
+{
+	struct verifier_setup s;
+	struct conf	     *c = NULL;
+	struct err	      e;
+	int		      fd, status = 1;
+
+	memset(&s, 0, sizeof(s));
+	if (verifier_prepare(f, &s, &c, &e) != 0) {
+		log_error("start-failed", "reason=\"%s\"", e.text);
+		goto out;
+	}
+	(void)channel_fd; /* closed by the end of the process */
+	fd = child_files_take(f, CHILD_PEER_VERIFIER, NULL);
+	if (fd < 0)
+		fd = child_wait(CHILD_PEER_VERIFIER);
+	/* one relay after the other */
+	for (status = 0; fd >= 0 && status == 0;
+	     fd = child_wait(CHILD_PEER_VERIFIER))
+		status = verifier_run(fd, &s);
+out:
+	mem_free((void *)(uintptr_t)s.resolver.servers);
+	conf_unref(c);
+	return status;
+}
