@@ -30,7 +30,8 @@ enum event_tag {
 	TAG_SIMULATOR,
 	TAG_TRACKING,
 	TAG_FAILURE,
-	TAG_SUBSCRIPTION
+	TAG_SUBSCRIPTION,
+	TAG_REMOTE_HOST
 };
 
 static size_t
@@ -155,6 +156,7 @@ record_write_event(const struct event *ev, struct wall committed,
 	put_tag_text(out, TAG_REPLY, ev->reply);
 	put_tag_text(out, TAG_REPORTING_MTA, ev->reporting_mta);
 	put_tag_text(out, TAG_REMOTE_IP, ev->remote_ip);
+	put_tag_text(out, TAG_REMOTE_HOST, ev->remote_host);
 	put_tag_text(out, TAG_OUTGOING_IP, ev->outgoing_ip);
 	put_tag_text(out, TAG_OUTGOING_TLS, ev->outgoing_tls);
 	put_tag_number(out, TAG_BOUNCE, (uint64_t)ev->bounce_type *
@@ -311,6 +313,8 @@ event_text(struct event *ev, uint64_t tag)
 		return &ev->reporting_mta;
 	case TAG_REMOTE_IP:
 		return &ev->remote_ip;
+	case TAG_REMOTE_HOST:
+		return &ev->remote_host;
 	case TAG_OUTGOING_IP:
 		return &ev->outgoing_ip;
 	case TAG_OUTGOING_TLS:

@@ -166,7 +166,6 @@ spool_on_stop(void *ctx, void *unused)
 
 	(void)unused;
 	s->stop_asked = true;
-	s->changes_wait = false; /* a last try */
 }
 
 void

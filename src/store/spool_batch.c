@@ -146,16 +146,19 @@ static uint64_t
 spool_map_used(struct spool *s, uint64_t limit, struct mono now)
 {
 	uint64_t	  used = db_reach_bytes(s->db);
+	uint64_t	  much = (s->map_bytes - limit) / 4;
 	struct db_figures f;
 	struct err	  e;
 
-	if (used <= limit)
+	if (used + much <= limit) { /* far enough away */
+		s->map_looked.ms = 0;
 		return used;
+	}
 	if (s->map_looked.ms == 0 ||
 	    now.ms - s->map_looked.ms >= MAP_LOOK_MS ||
-	    s->used_since > (s->map_bytes - limit) / 4) {
+	    s->used_since > much || s->freed_since > much) {
 		s->map_looked = now;
-		s->used_since = 0;
+		s->used_since = s->freed_since = 0;
 		s->map_used = used;
 		if (db_figures(s->db, &f, &e) == 0)
 			s->map_used = f.used_bytes;
@@ -721,6 +724,10 @@ spool_on_pass_end(void *ctx, void *unused)
 		spool_refuse_all(s);
 	if (spool_has_work(s)) {
 		timer_set(&s->again, 0);
+	} else if (s->changes_wait && s->stop_asked && !s->is_last_try) {
+		s->is_last_try = true;
+		s->changes_wait = false;
+		timer_set(&s->again, 0);
 	} else if (s->stop_asked) {
 		spool_refuse_all(s);
 		loop_stop(s->loop);
@@ -746,6 +753,7 @@ spool_on_retry(void *ctx, void *unused)
 	(void)unused;
 	s->changes_wait = false;
 	spool_look_for_room(s);
-	timer_set(&s->retry, s->room == 0 ? RETRY_MS : IDLE_LOOK_MS);
+	timer_set(&s->retry, s->map_looked.ms != 0 || s->room == 0 ?
+	    RETRY_MS : IDLE_LOOK_MS);
 	spool_note_waiting(s); /* sets it nearer when one still waits */
 }

@@ -112,7 +112,7 @@ struct spool {
 	bool	     is_started;
 	atomic_bool  is_closed; /* no more work is taken */
 	atomic_bool  is_down;
-	bool	     stop_asked;
+	bool	     stop_asked, is_last_try;
 
 	/* settings; a reload changes them */
 	_Atomic uint64_t min_free, messages_max;
@@ -153,7 +153,7 @@ struct spool {
 	struct timer	 again, retry;
 	bool		 changes_wait; /* no space: until the retry timer */
 	struct mono	 disk_looked, map_looked, full_logged;
-	uint64_t	 disk_free, map_used, used_since;
+	uint64_t	 disk_free, map_used, used_since, freed_since;
 	bool		 has_swept; /* rows in SPOOL_SWEPT */
 	enum sweep_stage sweep;
 	bool		 sweep_again;

@@ -50,6 +50,7 @@ spool_remove_pieces(struct spool_txn *t, uint64_t content, size_t *budget,
 		if (*budget == 0)
 			return 0;
 		--*budget;
+		t->spool->freed_since += CONTENT_PIECE;
 		if (db_cursor_delete(t->chunks, e) < 0)
 			return -1;
 		rc = db_next(t->chunks, &key, &value, e);
