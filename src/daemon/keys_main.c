@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The beginning of the keys process: settings, the master key, privileges,
+ * sandbox; and what the master says later: new peers, reload, stop.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/child.h"
+#include "daemon/keys.h"
+#include "registry/conf.h"
+
+enum { KEYS_PEERS_MAX = 256 };
+
+struct keys_main {
+	struct child_files *reload; /* being received */
+};
+
+static struct conf *
+keys_read_conf(struct child_files *f, struct err *e)
+{
+	struct buf   text;
+	struct conf *c;
+
+	buf_init(&text, ERR_TEXT_MAX);
+	c = child_files_conf(f, &text);
+	if (c == NULL)
+		err_set(e, "%.*s", (int)text.n, text.p);
+	buf_wipe(&text);
+	return c;
+}
+
+static void
+keys_reload(struct keys_main *x, struct keys *k)
+{
+	struct conf *c;
+	struct err   e;
+	int	     fd = -1;
+
+	c = keys_read_conf(x->reload, &e);
+	if (c == NULL) {
+		log_error("reload-refused", "reason=\"%s\"", e.text);
+		return;
+	}
+	if (c->dkim.operator_key != NULL)
+		fd = child_files_open(x->reload, c->dkim.operator_key);
+	if (keys_set_operator(k, fd, c->dkim.operator_domain,
+		c->dkim.operator_selector, &e) != 0)
+		log_error("operator-key", "reason=\"%s\"", e.text);
+	if (x->reload->log_fd >= 0)
+		log_open_fd(dup(x->reload->log_fd), c->log.level,
+		    c->log.format);
+	conf_unref(c);
+}
+
+static void
+keys_on_master(void *arg, struct keys *k, struct bytes message, int fd)
+{
+	struct keys_main    *x = arg;
+	struct child_message m;
+
+	if (!child_read(message, &m)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	switch (m.kind) {
+	case CHILD_PEER_KEYS:
+		if (fd >= 0)
+			keys_add_peer(k, fd);
+		return;
+	case CHILD_STOP:
+		/* relay has gone; nothing is kept here but memory */
+		exit(0);
+	case CHILD_RELOAD:
+		if (x->reload != NULL) {
+			keys_reload(x, k);
+			child_files_wipe(x->reload);
+		}
+		return;
+	default:
+		if (x->reload == NULL) {
+			x->reload = mem_alloc(sizeof(*x->reload));
+			child_files_init(x->reload);
+		}
+		if (!child_files_add(x->reload, &m, fd) && fd >= 0)
+			close(fd);
+		return;
+	}
+}
+
+/* Opens what it needs, then gives up all rights to open anything. */
+static int
+keys_prepare(struct child_files *f, const struct conf *c, struct err *e)
+{
+	static const char *const nothing[] = { NULL };
+	bool			 sandboxed;
+
+	if (f->log_fd >= 0)
+		log_open_fd(dup(f->log_fd), c->log.level, c->log.format);
+	if (child_drop(f, e) != 0 || process_harden(e) != 0 ||
+	    process_sandbox(nothing, nothing, &sandboxed, e) != 0)
+		return -1;
+	if (!sandboxed)
+		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
+	return 0;
+}
+
+int
+keys_main(struct child_files *f, int channel_fd)
+{
+	struct keys_setup s;
+	struct keys_main  x = { NULL };
+	struct conf	 *c;
+	struct err	  e;
+	int		  peers[KEYS_PEERS_MAX], fd, status = 1;
+
+	memset(&s, 0, sizeof(s));
+	c = keys_read_conf(f, &e);
+	if (c == NULL || keys_prepare(f, c, &e) != 0) {
+		log_error("start-failed", "reason=\"%s\"", e.text);
+		goto out;
+	}
+	while (s.peer_count < KEYS_PEERS_MAX &&
+	    (fd = child_files_take(f, CHILD_PEER_KEYS, NULL)) >= 0)
+		peers[s.peer_count++] = fd;
+	s.peers = peers;
+	s.master_key_fd = c->store.master_key != NULL
+	    ? child_files_open(f, c->store.master_key) : -1;
+	s.operator_key_fd = c->dkim.operator_key != NULL
+	    ? child_files_open(f, c->dkim.operator_key) : -1;
+	s.operator_domain = c->dkim.operator_domain;
+	s.operator_selector = c->dkim.operator_selector;
+	s.control_fd = channel_fd;
+	s.on_control = keys_on_master;
+	s.on_control_arg = &x;
+	status = keys_run(&s);
+out:
+	if (x.reload != NULL) {
+		child_files_wipe(x.reload);
+		mem_free(x.reload);
+	}
+	conf_unref(c);
+	return status;
+}
