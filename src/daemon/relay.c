@@ -596,11 +596,16 @@ relay_join(struct loop *l)
 	loop_join(l);
 }
 
-static void
+void
 relay_free(struct relay *r)
 {
 	unsigned i;
 
+	if (r == NULL)
+		return;
+	if (r->reload != NULL)
+		child_files_wipe(r->reload);
+	mem_free(r->reload);
 	control_free(r->control);
 	metrics_free(r->metrics);
 	for (i = 0; i < r->desk_count; i++)
@@ -634,6 +639,7 @@ relay_free(struct relay *r)
 	channel_close(r->master);
 	conf_unref(r->conf);
 	loop_free(r->main);
+	mem_free(r);
 }
 
 static int
@@ -668,36 +674,45 @@ relay_open(struct relay *r, struct child_files *f, struct err *e)
 static const struct channel_events relay_master_events = { relay_on_master,
 	relay_on_master_gone };
 
+struct relay *
+relay_new(struct child_files *f, int channel_fd, struct err *e)
+{
+	struct relay *r = mem_alloc(sizeof(*r));
+
+	r->main = loop_new("main", MAIN_FEED, e);
+	if (r->main == NULL)
+		goto fail;
+	r->master = channel_open(r->main, channel_fd, &relay_master_events, r,
+	    e);
+	if (r->master == NULL)
+		goto fail;
+	if (relay_open(r, f, e) != 0) {
+		child_send(r->master, CHILD_FATAL, 0, bytes_of(e->text), -1);
+		goto fail;
+	}
+	child_send(r->master, CHILD_READY, 0, BYTES(""), -1);
+	return r;
+fail:
+	relay_free(r);
+	return NULL;
+}
+
 int
 relay_main(struct child_files *f, int channel_fd)
 {
-	struct relay *r = mem_alloc(sizeof(*r));
+	struct relay *r;
 	struct err    e;
-	int	      status = 1;
+	int	      status;
 
 	e.text[0] = '\0';
-	r->main = loop_new("main", MAIN_FEED, &e);
-	if (r->main == NULL)
-		goto out;
-	r->master = channel_open(r->main, channel_fd, &relay_master_events, r,
-	    &e);
-	if (r->master == NULL)
-		goto out;
-	if (relay_open(r, f, &e) != 0) {
+	r = relay_new(f, channel_fd, &e);
+	if (r == NULL) {
 		log_error("start-failed", "reason=\"%s\"", e.text);
-		child_send(r->master, CHILD_FATAL, 0, bytes_of(e.text), -1);
-		goto out;
+		return 1;
 	}
-	child_send(r->master, CHILD_READY, 0, BYTES(""), -1);
 	loop_run(r->main);
 	status = r->down ? 1 : 0;
 	log_info("relay-ended", "status=%d", status);
-out:
-	if (r->reload != NULL) {
-		child_files_wipe(r->reload);
-		mem_free(r->reload);
-	}
 	relay_free(r);
-	mem_free(r);
 	return status;
 }

@@ -29,13 +29,14 @@
 #include "net/tls.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "registry/credential.h"
 #include "registry/identity.h"
 #include "reporting/reporter.h"
 #include "store/spool.h"
 #include "submission/desk.h"
 #include "submission/keys_client.h"
 
-enum { RELAY_DESKS_MAX = 64 };
+enum { RELAY_DESKS_MAX = 64, RELAY_DNS_TYPES = 7, RELAY_DNS_RESULTS = 6 };
 struct audit;
 struct control;
 struct metrics;
@@ -75,6 +76,8 @@ struct relay {
 
 	struct desk_meters    desk_meters;
 	struct carrier_meters carrier_meters;
+	/* resolver_figures.asked, copied by the delivery loop */
+	struct meter	      dns_asked[RELAY_DNS_TYPES][RELAY_DNS_RESULTS];
 
 	struct control *control;
 	struct metrics *metrics;
@@ -83,6 +86,14 @@ struct relay {
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
 };
+
+/*
+ * All of relay_main() but the running of the main loop: what the replay tests
+ * step by themselves.  f stays the caller's; channel_fd is taken over.  NULL:
+ * the master was told why.  relay_free() after the main loop has ended.
+ */
+struct relay *relay_new(struct child_files *f, int channel_fd, struct err *e);
+void relay_free(struct relay *r); /* NULL is allowed */
 
 /*
  * Has the keys process make a key with a fresh selector; done() on main, once:
