@@ -23,6 +23,7 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "daemon/keys.h"
 #include "daemon/master_private.h"
 
 enum {
@@ -217,8 +218,17 @@ master_stop(struct master *m, bool now)
 		master_end_helpers(m);
 }
 
+/* Nothing will be better by trying again. */
+static bool
+master_is_hopeless(const struct master *m, const struct child *c, int status)
+{
+	return !m->was_ready &&
+	    (c->name == CHILD_RELAY ||
+		(c->name == CHILD_KEYS && status == KEYS_EXIT_SETUP));
+}
+
 static void
-master_after_exit(struct master *m, struct child *c)
+master_after_exit(struct master *m, struct child *c, int status)
 {
 	int64_t lived = loop_now(m->loop).ms - c->started.ms;
 	bool	alone = true;
@@ -233,7 +243,10 @@ master_after_exit(struct master *m, struct child *c)
 			loop_stop(m->loop);
 		return;
 	}
-	if (!m->was_ready && c->name == CHILD_RELAY) {
+	if (master_is_hopeless(m, c, status)) {
+		if (c->name == CHILD_KEYS)
+			fprintf(stderr, "posthornd: the keys process cannot "
+			    "start; see the log\n");
 		m->failed = true;
 		master_stop(m, true);
 		for (i = 0; i < CHILDREN; i++)
@@ -275,7 +288,8 @@ master_on_sigchld(void *master, void *signo)
 		c->pid = 0;
 		channel_close(c->channel);
 		c->channel = NULL;
-		master_after_exit(m, c);
+		master_after_exit(m, c,
+		    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 	}
 }
 
