@@ -2,16 +2,16 @@
 /*
  * verifier.h - the verifier process: answers DNS checks of identities.
  *
- * Use:    verifier_run(channel_fd, &setup) is the main of the child: a loop,
- *         a channel to relay, a resolver.  Each message is a job of
+ * Use:    verifier_run(channel_fd, &setup) serves one relay: a loop, a
+ *         channel, a resolver.  Each message is a job of
  *         registry/verify_job.h, each answer a result with its ticket.
  *         Tests use verifier_open() on a loop of their own.
- * Owner:  the descriptor is taken over; the setup is borrowed during run.
+ * Owner:  the descriptor is taken over; the setup is borrowed during run,
+ *         and copied by open.
  * Thread: the loop's.
- * Fails:  returns the exit status: 0 when relay closed the channel, 1 when
- *         it could not start (logged).  A job that cannot be read or does
- *         not fit (VERIFIER_JOBS_MAX at once) is answered DNS_ERROR or, when
- *         it has no ticket, dropped.
+ * Fails:  verifier_run(): 0 when relay closed the channel, 1 when it could
+ *         not start (logged).  What is no job is logged and dropped; jobs
+ *         beyond VERIFIER_JOBS_MAX at once are answered DNS_ERROR.
  * With job.authoritative the zone's own name servers are found (NS, walking
  * up) and asked on port 53; where that fails the configured resolver
  * answers.  Name servers at private addresses are only asked with
@@ -44,6 +44,6 @@ int verifier_run(int channel_fd, const struct verifier_setup *s);
 struct verifier *verifier_open(struct loop *l, int channel_fd,
     const struct verifier_setup *s, void (*on_gone)(void *arg), void *arg,
     struct err *e);
-void verifier_close(struct verifier *v);
+void verifier_close(struct verifier *v); /* NULL is allowed */
 
 #endif
