@@ -284,6 +284,8 @@ int spool_scan_recipients(struct spool *s, const struct msgid *from,
 int spool_scan_events(struct spool *s, uint64_t after, size_t max,
     bool (*fn)(void *arg, uint64_t sequence, const struct event *ev),
     void *arg, struct err *e);
+/* The first one written since then; the one to come when there is none yet;
+ * 0 when there are no events at all. */
 uint64_t spool_first_event_since(struct spool *s, struct wall since);
 /* Cursor of a reader of events; 0 when it was never moved. */
 uint64_t spool_cursor(struct spool *s, const char *name);

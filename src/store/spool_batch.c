@@ -549,10 +549,12 @@ void
 spool_go_down(struct spool *s, const struct err *e)
 {
 	struct listener *l = &s->down_to;
+	char		 quoted[LOG_QUOTE_SIZE];
 
 	if (atomic_exchange(&s->is_down, true))
 		return;
-	log_error("store-down", "store=spool error=\"%s\"", e->text);
+	log_error("store-down", "store=spool error=%s",
+	    log_quote(bytes_of(e->text), quoted));
 	if (l->to != NULL)
 		loop_post_reserved(l->to, l->fn, l->ctx, NULL);
 }
@@ -561,12 +563,14 @@ static void
 spool_log_full(struct spool *s, const struct err *e)
 {
 	struct mono now = loop_now(s->loop);
+	char	    quoted[LOG_QUOTE_SIZE];
 
 	if (s->full_logged.ms != 0 &&
 	    now.ms - s->full_logged.ms < FULL_LOG_MS)
 		return;
 	s->full_logged = now;
-	log_error("store-full", "store=spool error=\"%s\"", e->text);
+	log_error("store-full", "store=spool error=%s",
+	    log_quote(bytes_of(e->text), quoted));
 }
 
 /* Back to the front, in their order. */

@@ -6,6 +6,9 @@
  *         prints for groups of 1 and 32, with 0 and 100,000 queued: us of
  *         wall clock and of CPU of the whole process a message (the making
  *         of the message included, shown apart), commits and file size.
+ *         Then churn: of each five messages one stays among 100,000 and
+ *         leaves in random order; old rows are swept meanwhile.  Cost and
+ *         file must stay flat from one line to the next.
  * No verdict.  DIR is left behind.
  */
 #include <stdio.h>
@@ -16,7 +19,7 @@
 #include "base/thread.h"
 #include "store/spool.h"
 
-enum { GROUP_MAX = 512, LAG = 1000 };
+enum { GROUP_MAX = 512, LAG = 1000, QUEUED = 100000 };
 
 struct bench {
 	struct spool *spool;
@@ -27,6 +30,7 @@ struct bench {
 	struct change	  changes[GROUP_MAX];
 	struct change_item items[GROUP_MAX];
 	struct msgid	   ids[LAG]; /* on their way out */
+	struct msgid	  *pool;     /* those that stay */
 	size_t		   in, out;
 	double		   made_us;
 };
@@ -117,8 +121,37 @@ submit_done(struct bench *b, unsigned group)
 	}
 }
 
+/* One change of one envelope, in the place i of the group. */
+static struct change_item *
+change(struct bench *b, unsigned i, enum change_kind kind, struct msgid id)
+{
+	memset(&b->changes[i], 0, sizeof(b->changes[i]));
+	memset(&b->items[i], 0, sizeof(b->items[i]));
+	b->items[i].kind = kind;
+	b->items[i].id = id;
+	b->items[i].n = 1;
+	b->changes[i].items = &b->items[i];
+	b->changes[i].count = 1;
+	b->changes[i].from = b->asker;
+	b->changes[i].on_receipt = on_receipt;
+	b->changes[i].ctx = b;
+	b->waiting++;
+	return &b->items[i];
+}
+
 static void
-settle(struct bench *b, unsigned group)
+defer(struct bench *b, unsigned i, struct msgid id)
+{
+	struct change_item *item = change(b, i, CHANGE_DEFER, id);
+
+	item->attempts = 1;
+	item->next.ms = clock_wall().ms + 3600000 + random() % 3600000;
+	item->last_reply = BYTES("451 4.3.0 later");
+	must(spool_change(b->spool, &b->changes[i]));
+}
+
+static void
+done(struct bench *b, unsigned i, struct msgid id)
 {
 	static struct event_recipient to = { .address = BYTES(
 	    "user1@d1.example") };
@@ -128,24 +161,20 @@ settle(struct bench *b, unsigned group)
 		      .reporting_mta = BYTES("relay.example"),
 		      .remote_ip = BYTES("192.0.2.25"),
 		      .outgoing_ip = BYTES("203.0.113.10") };
+	struct change_item *item = change(b, i, CHANGE_DONE, id);
+
+	ev.message = id;
+	item->event = &ev;
+	must(spool_change(b->spool, &b->changes[i]));
+}
+
+static void
+settle(struct bench *b, unsigned group)
+{
 	unsigned i;
 
-	for (i = 0; i < group; i++) {
-		memset(&b->changes[i], 0, sizeof(b->changes[i]));
-		memset(&b->items[i], 0, sizeof(b->items[i]));
-		b->items[i].kind = CHANGE_DONE;
-		b->items[i].id = b->ids[b->out++ % LAG];
-		b->items[i].n = 1;
-		b->items[i].event = &ev;
-		ev.message = b->items[i].id;
-		b->changes[i].items = &b->items[i];
-		b->changes[i].count = 1;
-		b->changes[i].from = b->asker;
-		b->changes[i].on_receipt = on_receipt;
-		b->changes[i].ctx = b;
-		b->waiting++;
-		must(spool_change(b->spool, &b->changes[i]));
-	}
+	for (i = 0; i < group; i++)
+		done(b, i, b->ids[b->out++ % LAG]);
 }
 
 /* Fills the queue with messages that wait for hours. */
@@ -159,25 +188,61 @@ fill(struct bench *b, unsigned n)
 		wait_all(b);
 		submit_done(b, GROUP_MAX / 2);
 		for (i = 0; i < GROUP_MAX / 2; i++) {
-			memset(&b->changes[i], 0, sizeof(b->changes[i]));
-			memset(&b->items[i], 0, sizeof(b->items[i]));
-			b->items[i].kind = CHANGE_DEFER;
-			b->items[i].id = b->ids[b->out++ % LAG];
-			b->items[i].n = 1;
-			b->items[i].attempts = 1;
-			b->items[i].next.ms = clock_wall().ms + 3600000 +
-			    (int64_t)(i * 7919) % 3600000;
-			b->items[i].last_reply = BYTES("451 4.3.0 later");
-			b->changes[i].items = &b->items[i];
-			b->changes[i].count = 1;
-			b->changes[i].from = b->asker;
-			b->changes[i].on_receipt = on_receipt;
-			b->changes[i].ctx = b;
-			b->waiting++;
-			must(spool_change(b->spool, &b->changes[i]));
+			b->pool[(k + i) % QUEUED] = b->ids[b->out % LAG];
+			defer(b, i, b->ids[b->out++ % LAG]);
 		}
 		wait_all(b);
 	}
+}
+
+/* The settled ones follow the new ones at a distance. */
+static void
+lead(struct bench *b)
+{
+	while (b->in - b->out < LAG / 2) {
+		submit(b, GROUP_MAX / 4);
+		wait_all(b);
+		submit_done(b, GROUP_MAX / 4);
+	}
+}
+
+static void
+churn(struct bench *b, unsigned messages)
+{
+	struct spool_figures f;
+	double		     cpu = cpu_us(), made = b->made_us;
+	int64_t		     wall = clock_mono_us();
+	unsigned	     i, k, n;
+	struct msgid	     id;
+	struct err	     e;
+
+	lead(b);
+	for (n = 0; n < messages; n += 32) {
+		for (i = 0; i < 32; i++) {
+			id = b->ids[b->out++ % LAG];
+			k = (unsigned)random() % QUEUED;
+			if (i % 5 == 0) {
+				defer(b, i, id);
+				done(b, 64 + i, b->pool[k]);
+				b->pool[k] = id;
+			} else {
+				done(b, i, id);
+			}
+		}
+		submit(b, 32);
+		wait_all(b);
+		submit_done(b, 32);
+		if (n % 8192 == 0)
+			spool_sweep(b->spool);
+	}
+	cpu = cpu_us() - cpu - (b->made_us - made);
+	wall = clock_mono_us() - wall;
+	must(spool_figures(b->spool, &f, &e) == 0);
+	printf("churn among %u: %6.1f us wall, %6.1f us cpu, file %lu MB, "
+	    "%lu MB free\n", QUEUED, (double)wall / n, cpu / n,
+	    (unsigned long)((f.used_bytes + f.free_page_bytes) >> 20),
+	    (unsigned long)(f.free_page_bytes >> 20));
+	fflush(stdout);
 }
 
 static void
@@ -189,12 +254,7 @@ run(struct bench *b, unsigned group, unsigned messages, unsigned queued)
 	unsigned	     n;
 	struct err	     e;
 
-	/* the settled ones follow the new ones at a distance */
-	while (b->in - b->out < LAG / 2) {
-		submit(b, GROUP_MAX / 4);
-		wait_all(b);
-		submit_done(b, GROUP_MAX / 4);
-	}
+	lead(b);
 	must(spool_figures(b->spool, &f, &e) == 0);
 	cpu = cpu_us();
 	wall = clock_mono_us();
@@ -223,7 +283,7 @@ main(int argc, char **argv)
 	static struct bench b;
 	struct spool_setup  setup;
 	struct err	    e;
-	unsigned	    messages = 20000;
+	unsigned	    i, messages = 20000;
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: spool_bench DIR [OCTETS] "
@@ -241,6 +301,7 @@ main(int argc, char **argv)
 		b.octets = 200000;
 	if (argc > 3)
 		messages = (unsigned)atol(argv[3]);
+	b.pool = mem_alloc(QUEUED * sizeof(*b.pool));
 	b.asker = loop_new("asker", 8192, &e);
 	b.spool = spool_open(&setup, &e);
 	if (b.asker == NULL || b.spool == NULL ||
@@ -250,12 +311,16 @@ main(int argc, char **argv)
 	}
 	run(&b, 32, messages, 0);
 	run(&b, 1, messages / 10, 0);
-	fill(&b, 100000);
+	fill(&b, QUEUED);
 	run(&b, 32, messages, 100000);
 	run(&b, 1, messages / 10, 100000);
 	run(&b, 256, messages, 100000);
+	spool_retune(b.spool, 0, setup.messages_max, 5000, 5000);
+	for (i = 0; i < 6; i++)
+		churn(&b, messages * 3);
 	spool_stop(b.spool);
 	spool_close(b.spool);
 	loop_free(b.asker);
+	mem_free(b.pool);
 	return 0;
 }

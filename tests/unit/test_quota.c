@@ -94,7 +94,7 @@ look(struct bed *b, const struct quota_limits *q, unsigned n, int64_t at)
 	return f.limit;
 }
 
-/* -- the day ----------------------------------------------------------------- */
+/* -- the day -------------------------------------------------------------- */
 
 /* quotas#3: 195 sent, 5 more fit, then none; 6 at 195 are refused whole */
 static void
@@ -333,7 +333,7 @@ warnings_come_once(void **state)
 	assert_true(x.charge.crossed_100);
 }
 
-/* -- the rate ---------------------------------------------------------------- */
+/* -- the rate ------------------------------------------------------------- */
 
 static void
 bursts(void **state)

@@ -210,8 +210,8 @@ a_lost_batch_is_tried_one_by_one(void **state)
 	c.ctx = b;
 	b->waiting++;
 	assert_true(spool_change(b->spool, &c));
-	/* the batch, and then the first of the five */
-	db_fail_next(b->spool->db, DB_FAIL_PUT, 3, 1, ENOSPC);
+	/* in the midst of the third: two have their rows by then */
+	db_fail_next(b->spool->db, DB_FAIL_PUT, 20, 1, ENOSPC);
 	bed_start(b);
 	bed_wait(b);
 	assert_int_equal(c.result, RECEIPT_OK);
