@@ -250,6 +250,7 @@ event_full(void)
 		.message = id_of(4), .recipients = to, .recipient_count = 2,
 		.reply = BYTES("250 ok"), .reporting_mta = BYTES("dns; m"),
 		.remote_ip = BYTES("192.0.2.1"),
+		.remote_host = BYTES("mx.example.org"),
 		.outgoing_ip = BYTES("203.0.113.1"),
 		.outgoing_tls = BYTES("TLSv1.3"),
 		.bounce_type = BOUNCE_TRANSIENT,
@@ -262,6 +263,15 @@ event_full(void)
 
 	memset(ev.id.b, 0xee, sizeof(ev.id.b));
 	return ev;
+}
+
+/* Whoever adds a member stores it (record_event.c), then counts it here. */
+static void
+no_member_is_forgotten(void **state)
+{
+	(void)state;
+	if (sizeof(void *) == 8)
+		assert_int_equal(sizeof(struct event), 288);
 }
 
 static void
@@ -292,6 +302,7 @@ event_comes_back(void **state)
 	assert_bytes(out.reply, ev.reply);
 	assert_bytes(out.reporting_mta, ev.reporting_mta);
 	assert_bytes(out.remote_ip, ev.remote_ip);
+	assert_bytes(out.remote_host, ev.remote_host);
 	assert_bytes(out.outgoing_ip, ev.outgoing_ip);
 	assert_bytes(out.outgoing_tls, ev.outgoing_tls);
 	assert_int_equal(out.bounce_type, ev.bounce_type);
@@ -476,6 +487,7 @@ main(void)
 		cmocka_unit_test(recipient_comes_back),
 		cmocka_unit_test(mail_comes_back),
 		cmocka_unit_test(due_counter_and_state_come_back),
+		cmocka_unit_test(no_member_is_forgotten),
 		cmocka_unit_test(event_comes_back),
 		cmocka_unit_test(rare_events_come_back),
 		cmocka_unit_test(cut_values_are_refused),
