@@ -157,7 +157,6 @@ record_write_event(const struct event *ev, struct wall committed,
 	put_tag_text(out, TAG_REPORTING_MTA, ev->reporting_mta);
 	put_tag_text(out, TAG_REMOTE_IP, ev->remote_ip);
 	put_tag_text(out, TAG_REMOTE_HOST, ev->remote_host);
-	put_tag_text(out, TAG_REMOTE_HOST, ev->remote_host);
 	put_tag_text(out, TAG_OUTGOING_IP, ev->outgoing_ip);
 	put_tag_text(out, TAG_OUTGOING_TLS, ev->outgoing_tls);
 	put_tag_number(out, TAG_BOUNCE, (uint64_t)ev->bounce_type *
@@ -314,8 +313,6 @@ event_text(struct event *ev, uint64_t tag)
 		return &ev->reporting_mta;
 	case TAG_REMOTE_IP:
 		return &ev->remote_ip;
-	case TAG_REMOTE_HOST:
-		return &ev->remote_host;
 	case TAG_REMOTE_HOST:
 		return &ev->remote_host;
 	case TAG_OUTGOING_IP:
