@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/relay.h"
 #include "registry/credential.h"
+#include "registry/identity_check.h"
 
 /* -- keys made on demand --------------------------------------------------- */
 
@@ -60,11 +61,14 @@ relay_make_key(struct relay *r, const struct dkim_key *wanted,
 	}
 }
 
-/* For reporting: made on main, then written to the book. */
+/* For reporting: made on main, then added in the book. */
 struct standby_order {
 	struct book_job job;
 	struct relay   *relay;
 	struct dkim_key key;
+	struct identity_check_input in;
+	struct identity_decision    decision;
+	struct identity_keys	    keys; /* the writer's scratch */
 };
 
 static int
@@ -77,7 +81,16 @@ relay_write_standby(struct book_job *j, struct db_txn *t)
 	found = identity_get(t, o->key.account, o->key.domain, &i, &j->err);
 	if (found <= 0)
 		return found; /* deleted meanwhile: nothing to write */
-	return dkim_key_put(t, &o->key, &j->err);
+	if (identity_keys_load(t, o->key.account, o->key.domain, &o->keys,
+		&j->err) < 0)
+		return -1;
+	identity_decision_init(&o->decision);
+	if (!identity_add_standby(&i, &o->keys, &o->key, &o->in,
+		&o->decision))
+		return 0; /* it is not wanted any more */
+	if (identity_keys_store(t, &o->keys, &j->err) < 0)
+		return -1;
+	return identity_put(t, &i, &j->err);
 }
 
 static void
@@ -91,6 +104,9 @@ relay_standby_done(void *job, void *unused)
 		    o->key.domain, o->job.err.text);
 	else
 		reporter_post_check(o->relay->reporter);
+	if (!o->job.failed && o->decision.zone_changed)
+		log_info("dkim-zone-change", "account=%s identity=%s",
+		    o->key.account, o->key.domain);
 	mem_free(o);
 }
 
@@ -100,7 +116,13 @@ relay_on_standby(void *ctx, const struct dkim_key *k, const char *reason)
 	struct standby_order *o = ctx;
 
 	if (k != NULL) {
+		const struct conf *c = o->relay->conf;
+
 		o->key = *k;
+		o->in.now = loop_wall(o->relay->main);
+		o->in.recheck_ms = c->dkim.recheck_interval_ms;
+		o->in.retire_after_ms = c->dkim.retire_after_ms;
+		o->in.min_visible_ms = c->dkim.min_visible_ms;
 		o->job.asker = o->relay->main;
 		o->job.run = relay_write_standby;
 		o->job.done = relay_standby_done;
@@ -124,7 +146,7 @@ relay_order_standby(void *order, void *unused)
 
 static bool
 relay_on_make_key(void *arg, const char *account, const char *domain,
-    unsigned bits)
+    const char *selector, unsigned bits)
 {
 	struct relay	     *r = arg;
 	struct standby_order *o = mem_alloc(sizeof(*o));
@@ -132,6 +154,7 @@ relay_on_make_key(void *arg, const char *account, const char *domain,
 	o->relay = r;
 	snprintf(o->key.account, sizeof(o->key.account), "%s", account);
 	snprintf(o->key.domain, sizeof(o->key.domain), "%s", domain);
+	snprintf(o->key.selector, sizeof(o->key.selector), "%s", selector);
 	o->key.bits = bits;
 	o->key.role = DKIM_STANDBY;
 	if (loop_post(r->main, relay_order_standby, o, NULL))

@@ -107,6 +107,12 @@ struct event {
 	 */
 	struct bytes	    reporting_mta;
 	struct bytes	    remote_ip;	  /* Delivery, Bounce: remoteMtaIp */
+	/*
+	 * Bounce: name of the server whose reply is the diagnostic; empty:
+	 * posthorn found the failure itself.  For the mail to the sender; no
+	 * record shows it
+	 */
+	struct bytes	    remote_host;
 	struct bytes	    outgoing_ip;  /* tag ses:outgoing-ip */
 	struct bytes	    outgoing_tls; /* "TLSv1.3" */
 	enum bounce_type    bounce_type;

@@ -519,3 +519,16 @@ report_write_auth_alert(const struct report_head *h, struct bytes identity,
 	buf_add_text(out, "\r\n");
 	return !out->failed;
 }
+
+bool
+report_write_warning(const struct report_head *h, struct bytes account,
+    struct bytes subject, struct bytes text, struct buf *out)
+{
+	notice_head(out, h);
+	add_safe(out, subject, "\r\n ");
+	notice_body(out);
+	notice_line(out, "Account", account);
+	add_safe(out, text, "\r\n");
+	buf_add_text(out, "\r\n");
+	return !out->failed;
+}

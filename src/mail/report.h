@@ -117,6 +117,10 @@ bool report_write_auth_alert(const struct report_head *h,
     struct bytes identity, struct bytes recipient, struct bytes reply,
     struct buf *out);
 
+/* Any other warning; subject and text are one line each. */
+bool report_write_warning(const struct report_head *h, struct bytes account,
+    struct bytes subject, struct bytes text, struct buf *out);
+
 /* -- reading --------------------------------------------------------------- */
 
 enum {

@@ -34,6 +34,8 @@ struct reporter_mail {
 	struct buf   text; /* taken over when true is returned */
 	const char  *cursor;
 	uint64_t     cursor_to;
+	/* Never from inside send_mail().  REFUSED: it will never be taken, it
+	 * is dropped; FULL, BUSY, DOWN: it is handed in again. */
 	void	   (*done)(void *ctx, enum receipt_result result);
 	void	    *ctx;
 };
@@ -47,9 +49,11 @@ struct reporter_setup {
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	     *send_mail_arg;
 	/* A private key is asked for (a standby key after a rotation): the
-	 * wiring has the keys process make it and writes it to the book. */
+	 * wiring has the keys process make it, with this selector ("" = a
+	 * fresh one), and adds it in the book by identity_add_standby(), which
+	 * knows whether it is still wanted; then reporter_post_check(). */
 	bool	    (*make_key)(void *arg, const char *account,
-	    const char *domain, unsigned bits);
+	    const char *domain, const char *selector, unsigned bits);
 	void	     *make_key_arg;
 };
 struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
@@ -63,9 +67,15 @@ void reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg);
 
 /* Any thread.  An identity was added or changed: look at its checks now. */
 bool reporter_post_check(struct reporter *r);
-/* Notice to the contacts of an account, or to the operator when it has none
- * ("" = operator).  what: "quota-80", "quota-100", "paused", "resumed",
- * "credential-attack"; repeated ones are kept down to one a day each. */
+/*
+ * Notice to the contacts of an account, or to the operator when it has none
+ * ("" = operator).  what and its text:
+ *     quota-80, quota-100   "80 %: 160 of 200"
+ *     paused, resumed       the reason; a second line names who did it
+ *     credential-attack, anything else   one line, shown as it is
+ * Quota warnings are counted by the store, and every pause and resume is
+ * told; of the others at most one a day for each account and what.
+ */
 bool reporter_post_warning(struct reporter *r, const char *account,
     const char *what, const char *text);
 /* The verification mail of an address identity. */

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+#include "reporting/reporter.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "registry/identity.h"
+#include "reporting/feedback.h"
+#include "reporting/notices.h"
+#include "reporting/verification.h"
+
+enum {
+	WHAT_SIZE = 64,
+	WARNING_MAX = 2048,
+	SHUT_GRACE_MS = 10000 /* for receipts that are still to come */
+};
+
+struct reporter {
+	struct loop	    *loop;
+	struct feedback	    *feedback;
+	struct notices	    *notices;
+	struct verification *verification;
+	int		     verifier_fd; /* until reporter_begin() */
+	bool		     stopping;
+	struct timer	     grace;
+	loop_fn		    *on_idle;
+	void		    *on_idle_arg;
+};
+
+/* What another thread asks for. */
+struct errand {
+	enum errand_kind {
+		ERRAND_CHECK,
+		ERRAND_WARNING,
+		ERRAND_VERIFICATION
+	} kind;
+	char account[ACCOUNT_ID_SIZE];
+	char what[WHAT_SIZE];
+	char address[IDENTITY_NAME_SIZE];
+	char text[WARNING_MAX]; /* or the token */
+};
+
+static void reporter_on_grace(void *reporter, void *unused);
+
+/* -- life ------------------------------------------------------------------ */
+
+static void
+reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
+{
+	struct feedback_setup	  f = { .loop = s->loop, .spool = s->spool,
+		    .book = s->book, .conf = s->conf,
+		    .send_mail = s->send_mail,
+		    .send_mail_arg = s->send_mail_arg };
+	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
+		       .conf = s->conf, .send_mail = s->send_mail,
+		       .send_mail_arg = s->send_mail_arg };
+	struct verification_setup v = { .loop = s->loop, .book = s->book,
+		.conf = s->conf, .make_key = s->make_key,
+		.make_key_arg = s->make_key_arg };
+
+	r->feedback = feedback_new(&f);
+	r->notices = notices_new(&n);
+	v.notices = r->notices;
+	r->verification = verification_new(&v);
+}
+
+struct reporter *
+reporter_new(const struct reporter_setup *s, struct err *e)
+{
+	struct reporter *r;
+
+	if (s->send_mail == NULL || s->make_key == NULL) {
+		err_set(e, "reporting is not wired");
+		return NULL;
+	}
+	r = mem_alloc(sizeof(*r));
+	r->loop = s->loop;
+	r->verifier_fd = s->verifier_fd;
+	timer_init(&r->grace, s->loop, reporter_on_grace, r);
+	reporter_open_parts(r, s);
+	return r;
+}
+
+void
+reporter_free(struct reporter *r)
+{
+	if (r == NULL)
+		return;
+	timer_clear(&r->grace);
+	if (r->verifier_fd >= 0)
+		close(r->verifier_fd);
+	verification_free(r->verification);
+	feedback_free(r->feedback);
+	notices_free(r->notices);
+	mem_free(r);
+}
+
+void
+reporter_begin(struct reporter *r)
+{
+	int fd = r->verifier_fd;
+
+	r->verifier_fd = -1;
+	feedback_wake(r->feedback);
+	if (fd >= 0)
+		verification_attach(r->verification, fd);
+	else
+		verification_look(r->verification);
+}
+
+void
+reporter_reload(struct reporter *r, struct conf *conf)
+{
+	loop_must_own(r->loop);
+	feedback_reload(r->feedback, conf);
+	notices_reload(r->notices, conf);
+	verification_reload(r->verification, conf);
+}
+
+void
+reporter_verifier(struct reporter *r, int fd)
+{
+	verification_attach(r->verification, fd);
+}
+
+void
+reporter_on_events(void *reporter, void *unused)
+{
+	(void)unused;
+	feedback_wake(((struct reporter *)reporter)->feedback);
+}
+
+/* -- errands of other threads ---------------------------------------------- */
+
+static void
+reporter_on_errand(void *reporter, void *errand)
+{
+	struct reporter *r = reporter;
+	struct errand	*x = errand;
+
+	switch (x->kind) {
+	case ERRAND_CHECK:
+		verification_look(r->verification);
+		break;
+	case ERRAND_WARNING:
+		notices_warn(r->notices, x->account, x->what, x->text);
+		break;
+	case ERRAND_VERIFICATION:
+		notices_verification(r->notices, x->account, x->address,
+		    x->text);
+		break;
+	}
+	mem_wipe(x->text, sizeof(x->text));
+	mem_free(x);
+}
+
+static struct errand *
+errand_new(enum errand_kind kind, const char *account)
+{
+	struct errand *x = mem_alloc(sizeof(*x));
+
+	x->kind = kind;
+	bytes_text(bytes_of(account), x->account, sizeof(x->account));
+	return x;
+}
+
+static bool
+reporter_post(struct reporter *r, struct errand *x)
+{
+	if (loop_post(r->loop, reporter_on_errand, r, x))
+		return true;
+	mem_free(x);
+	return false;
+}
+
+bool
+reporter_post_check(struct reporter *r)
+{
+	return reporter_post(r, errand_new(ERRAND_CHECK, ""));
+}
+
+bool
+reporter_post_warning(struct reporter *r, const char *account,
+    const char *what, const char *text)
+{
+	struct errand *x = errand_new(ERRAND_WARNING, account);
+
+	bytes_text(bytes_of(what), x->what, sizeof(x->what));
+	bytes_text(bytes_of(text), x->text, sizeof(x->text));
+	return reporter_post(r, x);
+}
+
+bool
+reporter_post_verification(struct reporter *r, const char *account,
+    const char *address, const char *token)
+{
+	struct errand *x = errand_new(ERRAND_VERIFICATION, account);
+
+	bytes_text(bytes_of(address), x->address, sizeof(x->address));
+	bytes_text(bytes_of(token), x->text, sizeof(x->text));
+	return reporter_post(r, x);
+}
+
+/* -- the end: events, then checks, then the mail about them ----------------- */
+
+static void
+reporter_end(struct reporter *r)
+{
+	loop_fn *on_idle = r->on_idle;
+
+	timer_clear(&r->grace);
+	r->on_idle = NULL;
+	if (on_idle != NULL)
+		on_idle(r->on_idle_arg, NULL);
+}
+
+static void
+reporter_on_grace(void *reporter, void *unused)
+{
+	(void)unused;
+	log_warn("reporting-cut", "reason=\"receipts did not come\"");
+	reporter_end(reporter);
+}
+
+static void
+reporter_on_notices_idle(void *reporter, void *unused)
+{
+	(void)unused;
+	reporter_end(reporter);
+}
+
+static void
+reporter_on_checks_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	notices_stop(r->notices, reporter_on_notices_idle, r);
+}
+
+static void
+reporter_on_feedback_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	verification_stop(r->verification, reporter_on_checks_idle, r);
+}
+
+void
+reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg)
+{
+	loop_must_own(r->loop);
+	if (r->stopping)
+		return;
+	r->stopping = true;
+	r->on_idle = on_idle;
+	r->on_idle_arg = arg;
+	timer_set(&r->grace, SHUT_GRACE_MS);
+	feedback_stop(r->feedback, reporter_on_feedback_idle, r);
+}
