@@ -38,6 +38,8 @@ master_find_users(struct master *m, struct err *e)
 	    process_user_find(c->server.user, c->server.group,
 		&m->users[CHILD_RELAY], e) != 0)
 		return err_wrap(e, "started as root");
+	if (m->users[CHILD_RELAY].uid == 0)
+		log_warn("running-as-root", "server.user=%s", c->server.user);
 	return 0;
 }
 
@@ -350,7 +352,8 @@ master_send_files(struct master *m, struct child *c)
 	    m->options->conf_path != NULL ? m->options->conf_path : "");
 	if (m->options->accept_region_change)
 		master_send_option(c, "accept-region-change", "yes");
-	if (m->root) {
+	/* server.user root: no change, said at the start */
+	if (m->root && m->users[c->name].uid != 0) {
 		snprintf(text, sizeof(text), "%u:%u",
 		    (unsigned)m->users[c->name].uid,
 		    (unsigned)m->users[c->name].gid);
