@@ -90,6 +90,15 @@ void desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg);
 size_t desk_session_count(const struct desk *d);
 
 /*
+ * Key of a client address in the blocks of the tally (tally_fail(),
+ * tally_each_block()): "block/192.0.2.1", "block/2001:db8:0:1::/64".
+ */
+struct sockaddr;
+enum { DESK_BLOCK_KEY_SIZE = 64 };
+char *desk_block_key(const struct sockaddr *client,
+    char out[DESK_BLOCK_KEY_SIZE]);
+
+/*
  * Mail made by posthorn: DSNs, verification mail, notices.  The desk closes,
  * signs and submits it as class system, without session, quota or policy.
  * done(arg, result) comes on asker.  false = the desk's feed is full.

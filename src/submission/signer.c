@@ -56,7 +56,7 @@ static DKIM_CBSTAT signer_on_key_lookup(DKIM *d, DKIM_SIGINFO *sig,
     unsigned char *buf, size_t size);
 static void signing_on_answer(void *arg, const struct keys_answer *a);
 
-/* -- the library ------------------------------------------------------------ */
+/* -- the library ---------------------------------------------------------- */
 
 /* There is no key: the handle is there for its hashes. */
 static DKIM_CBSTAT
@@ -161,7 +161,7 @@ signer_take_hash(DKIM *d, bool of_body, unsigned char digest[SIGNER_DIGEST],
 	return 0;
 }
 
-/* -- body hash ------------------------------------------------------------- */
+/* -- body hash ------------------------------------------------------------ */
 
 struct signer_hash *
 signer_hash_new(struct signer *s, const struct conf *c, struct err *e)
@@ -215,7 +215,7 @@ signer_hash_free(struct signer_hash *h)
 	mem_free(h);
 }
 
-/* -- which fields are signed ------------------------------------------------ */
+/* -- which fields are signed ---------------------------------------------- */
 
 /* A name of dkim.headers and how often it stands in h=. */
 struct signed_name {
@@ -355,7 +355,7 @@ signer_named(const struct signed_names *names, size_t i)
 	    v->fed;
 }
 
-/* -- the field -------------------------------------------------------------- */
+/* -- the field ------------------------------------------------------------ */
 
 struct folder {
 	struct buf *out;
@@ -519,7 +519,7 @@ signer_finish(struct buf *field, const void *signature, size_t n)
 	return buf_add_text(field, "\r\n");
 }
 
-/* -- all signatures of a message --------------------------------------------- */
+/* -- all signatures of a message ------------------------------------------ */
 
 static bool
 signer_has_operator(const struct conf *c)

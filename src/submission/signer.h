@@ -44,7 +44,7 @@ enum { SIGNER_DIGEST = 32, SIGNER_REASON_MAX = 160 };
 struct signer *signer_new(struct keys_client *keys, struct err *e);
 void signer_free(struct signer *s); /* cancels what is out; NULL is allowed */
 
-/* -- body hash ------------------------------------------------------------- */
+/* -- body hash ------------------------------------------------------------ */
 /* Clean content: CR LF only, with a final one. */
 struct signer_hash *signer_hash_new(struct signer *s, const struct conf *c,
     struct err *e);
@@ -53,7 +53,7 @@ int signer_hash_end(struct signer_hash *h, unsigned char digest[SIGNER_DIGEST],
     struct err *e);
 void signer_hash_free(struct signer_hash *h); /* NULL is allowed */
 
-/* -- one signature --------------------------------------------------------- */
+/* -- one signature -------------------------------------------------------- */
 struct signer_field {
 	const struct conf   *conf;
 	const char	    *domain, *selector;
@@ -70,7 +70,7 @@ int signer_digest(struct signer *s, const struct signer_field *f,
 /* Completes the field: the folded value of b= and CR LF. */
 bool signer_finish(struct buf *field, const void *signature, size_t n);
 
-/* -- all signatures of a message -------------------------------------------- */
+/* -- all signatures of a message ------------------------------------------ */
 struct sign_request {
 	const struct conf   *conf;
 	struct wall	     when;

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * admission.h - may this one send this, to these, now: verdicts from the
+ * books (smtp-interface 8, steps 5 and 7 to 10; identities 6).
+ *
+ * Use:    inside one read transaction:
+ *         if (admission_ask(&question, &verdict, &e) < 0) 451;
+ *         if (verdict.reply.code != 0) refuse with it;
+ *         admission_apply(&verdict, message) writes what was decided.
+ * Owner:  plain data; what a verdict points to lives in the arena of the
+ *         question.
+ * Thread: that of the transaction.  Nothing is changed by asking.
+ * Fails:  -1 and *e when the book cannot be read.
+ */
+#ifndef SUBMISSION_ADMISSION_H
+#define SUBMISSION_ADMISSION_H
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "mail/header.h"
+#include "mail/message.h"
+#include "mail/smtp.h"
+#include "registry/conf.h"
+#include "registry/credential.h"
+#include "registry/identity.h"
+#include "registry/quota.h"
+
+struct admission_question {
+	struct db_txn	    *txn;
+	const struct conf   *conf;
+	const struct message *message; /* sender and envelopes */
+	const struct header *header;   /* as it was handed in */
+	const struct account *account; /* who sends, and pays */
+	const struct credential *credential; /* NULL: the principal root */
+	struct wall	     now;
+	struct arena	    *arena;
+};
+
+/* A role of the four addresses that are checked. */
+enum admission_part { PART_SOURCE, PART_FROM, PART_RETURN_PATH };
+enum { ADMISSION_PARTS = PART_RETURN_PATH + 1 };
+struct admission_role {
+	enum admission_part part;
+	struct bytes	    address; /* normal form */
+	struct bytes	    identity; /* that lets it send; "" = none */
+};
+
+struct admission {
+	struct reply	reply; /* code 0: admitted */
+	struct admission_role *roles;
+	size_t		role_count;
+	struct bytes	from; /* first From mailbox, normal form */
+	struct bytes	forward; /* feedback address; "" = null sender */
+	struct bytes	config_set; /* named for the message; "" = none */
+	struct identity identity;   /* whose settings hold */
+	enum signing_result signing;
+	struct dkim_key key; /* of SIGNING_KEY */
+};
+
+int admission_ask(const struct admission_question *q, struct admission *out,
+    struct err *e);
+/* Identity, forward address and the rest; false = over the budget. */
+bool admission_apply(const struct admission_question *q,
+    const struct admission *a, struct message *m);
+/* Tags of X-SES-MESSAGE-TAGS (configuration-sets 3.2); number of dropped
+ * pieces in *dropped. */
+bool admission_read_tags(const struct header *h, struct message *m,
+    struct arena *a, unsigned *dropped);
+
+/* simulator.md 1: goes nowhere. */
+bool admission_is_simulator(const struct conf *c, struct bytes domain);
+/* What binds the account and, unless NULL, the credential. */
+void admission_limits(const struct account *a, const struct credential *c,
+    struct quota_limits *out);
+/* "arn:aws:iam::ACCOUNT:user/NAME"; credential NULL: ":root" */
+enum { ADMISSION_ARN_MAX = 400 };
+char *admission_user_arn(const struct account *a, const struct credential *c,
+    char out[ADMISSION_ARN_MAX]);
+char *admission_identity_arn(const char *region, const char *account,
+    struct bytes name, char out[ADMISSION_ARN_MAX]);
+
+#endif

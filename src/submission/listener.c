@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: ISC */
+#include "submission/listener.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/stream.h"
+#include "submission/desk_private.h"
+#include "submission/session.h"
+
+enum {
+	REFUSAL_MS = 5000, /* to take its refusal */
+	RATE_WINDOW_MS = 60 * 1000
+};
+
+struct listener {
+	struct listener	       *next;
+	struct desk	       *desk;
+	size_t			index; /* in conf->listeners */
+	struct stream_listener *socket;
+};
+
+static void listener_on_accept(void *arg, int fd, const struct sockaddr *peer,
+    socklen_t len);
+
+static void
+listener_ignore(void *arg)
+{
+	(void)arg;
+}
+
+static void
+listener_ignore_end(void *arg, enum stream_end why)
+{
+	(void)arg;
+	(void)why;
+}
+
+/* A client that is sent away: nobody listens to it. */
+static const struct stream_events refusal_events = {
+	.on_ready = listener_ignore,
+	.on_input = listener_ignore,
+	.on_end = listener_ignore_end
+};
+
+int
+listener_open(struct desk *d, size_t index, int fd, struct err *e)
+{
+	struct listener *l;
+
+	if (index >= d->rules->conf->listener_count)
+		return err_set(e, "there is no such listener");
+	l = mem_alloc(sizeof(*l));
+	l->desk = d;
+	l->index = index;
+	l->socket = stream_listen(d->setup.loop, fd, listener_on_accept, l, e);
+	if (l->socket == NULL) {
+		mem_free(l);
+		return -1;
+	}
+	l->next = d->listeners;
+	d->listeners = l;
+	return 0;
+}
+
+void
+listener_close_all(struct desk *d)
+{
+	struct listener *l;
+
+	while ((l = d->listeners) != NULL) {
+		d->listeners = l->next;
+		stream_listener_close(l->socket);
+		mem_free(l);
+	}
+}
+
+/* -- addresses ------------------------------------------------------------ */
+
+/* Limits count an IPv4 address, and of IPv6 the network a client has. */
+static void
+listener_ip_key(const struct sockaddr *sa, char out[SESSION_IP_KEY_SIZE])
+{
+	struct in6_addr a;
+	char		text[INET6_ADDRSTRLEN] = "";
+
+	if (sa->sa_family == AF_INET6) {
+		a = ((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+		if (IN6_IS_ADDR_V4MAPPED(&a)) {
+			inet_ntop(AF_INET, a.s6_addr + 12, text, sizeof(text));
+			snprintf(out, SESSION_IP_KEY_SIZE, "%s", text);
+			return;
+		}
+		memset(a.s6_addr + 8, 0, 8);
+		inet_ntop(AF_INET6, &a, text, sizeof(text));
+		snprintf(out, SESSION_IP_KEY_SIZE, "%s/64", text);
+	} else if (sa->sa_family == AF_INET) {
+		inet_ntop(AF_INET,
+		    &((const struct sockaddr_in *)(const void *)sa)->sin_addr,
+		    text, sizeof(text));
+		snprintf(out, SESSION_IP_KEY_SIZE, "%s", text);
+	} else {
+		snprintf(out, SESSION_IP_KEY_SIZE, "unix");
+	}
+}
+
+char *
+desk_block_key(const struct sockaddr *client, char out[DESK_BLOCK_KEY_SIZE])
+{
+	char ip[SESSION_IP_KEY_SIZE];
+
+	listener_ip_key(client, ip);
+	snprintf(out, DESK_BLOCK_KEY_SIZE, "block/%.57s", ip);
+	return out;
+}
+
+/* -- counts --------------------------------------------------------------- */
+
+static struct bytes
+listener_key(char out[DESK_KEY_MAX], const char *kind, const char *what)
+{
+	int n = snprintf(out, DESK_KEY_MAX, "%s/%s", kind, what);
+
+	return (struct bytes){ out,
+		n < DESK_KEY_MAX ? (size_t)n : DESK_KEY_MAX - 1 };
+}
+
+static const struct conf_listener *
+listener_conf(const struct desk *d, size_t index)
+{
+	return &d->rules->conf->listeners[index];
+}
+
+static size_t
+listener_meter(size_t index)
+{
+	return index < DESK_LISTENERS_MAX ? index : DESK_LISTENERS_MAX - 1;
+}
+
+void
+listener_promote(const struct session_place *p)
+{
+	char key[DESK_KEY_MAX];
+
+	if (!p->is_trusted)
+		tally_add(p->desk->setup.tally,
+		    listener_key(key, "preauth", p->ip_key), -1);
+}
+
+void
+listener_forget(const struct session_place *p, bool is_preauth)
+{
+	struct desk  *d = p->desk;
+	struct tally *t = d->setup.tally;
+	char	      key[DESK_KEY_MAX];
+
+	tally_add(t, BYTES("smtp"), -1);
+	tally_add(t, listener_key(key, "smtp",
+	    listener_conf(d, p->listener)->name), -1);
+	meter_sub(&d->setup.meters->connections[listener_meter(p->listener)],
+	    1);
+	if (p->is_trusted)
+		return;
+	tally_add(t, listener_key(key, "ip", p->ip_key), -1);
+	if (is_preauth)
+		listener_promote(p);
+}
+
+/* All counts, or none; false = which limit stands in the way. */
+static const char *
+listener_count(const struct session_place *p)
+{
+	struct desk	  *d = p->desk;
+	const struct conf *c = d->rules->conf;
+	struct tally	  *t = d->setup.tally;
+	struct bytes	   all = BYTES("smtp"), own, ip;
+	char		   k1[DESK_KEY_MAX], k2[DESK_KEY_MAX];
+	char		   k3[DESK_KEY_MAX];
+
+	own = listener_key(k1, "smtp", listener_conf(d, p->listener)->name);
+	if (!tally_add_below(t, all, 1, c->smtp.max_connections))
+		return "all";
+	if (!tally_add_below(t, own, 1,
+		listener_conf(d, p->listener)->max_connections)) {
+		tally_add(t, all, -1);
+		return "listener";
+	}
+	if (p->is_trusted)
+		return NULL;
+	ip = listener_key(k2, "ip", p->ip_key);
+	if (tally_add_below(t, ip, 1, c->smtp.max_connections_per_ip)) {
+		if (tally_add_below(t, listener_key(k3, "preauth", p->ip_key),
+			1, c->smtp.max_preauth_per_ip))
+			return NULL;
+		tally_add(t, ip, -1);
+	}
+	tally_add(t, own, -1);
+	tally_add(t, all, -1);
+	return "address";
+}
+
+/* -- accept --------------------------------------------------------------- */
+
+/* Clear ports say why; wrapper ports close without a handshake. */
+static void
+listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
+    const char *line, const char *why)
+{
+	struct stream *s;
+	char	       ip[SESSION_IP_KEY_SIZE];
+
+	listener_ip_key(peer, ip);
+	log_info("connection-refused", "ip=%s listener=%s limit=%s", ip,
+	    listener_conf(l->desk, l->index)->name, why);
+	if (listener_conf(l->desk, l->index)->tls == CONF_TLS_WRAPPER) {
+		close(fd);
+		return;
+	}
+	s = stream_accept(l->desk->setup.loop, fd, &refusal_events, NULL);
+	stream_write(s, bytes_of(line));
+	stream_finish(s, REFUSAL_MS);
+}
+
+/* Filters and limits; NULL = may enter, else the line to say. */
+static const char *
+listener_judge(struct listener *l, struct session_place *p,
+    const struct sockaddr *peer, const char **why)
+{
+	struct desk		   *d = l->desk;
+	const struct conf_listener *c = listener_conf(d, l->index);
+	struct mono		    now = loop_now(d->setup.loop);
+	char			    key[DESK_KEY_MAX];
+	static const char full[] =
+	    "421 Too many concurrent SMTP connections\r\n";
+
+	*why = "filter";
+	if (!p->is_unix && (conf_cidrs_contain(&c->deny, peer) ||
+	    (c->allow.n > 0 && !conf_cidrs_contain(&c->allow, peer))))
+		return "554 5.7.1 Access denied\r\n";
+	if (!p->is_trusted) {
+		*why = "blocked";
+		if (tally_is_blocked(d->setup.tally,
+			bytes_of(desk_block_key(peer, key)), now))
+			return "421 Too many authentication failures\r\n";
+		*why = "rate";
+		if (tally_window_add(d->setup.tally,
+			listener_key(key, "rate", p->ip_key), 1, now,
+			RATE_WINDOW_MS) >
+		    d->rules->conf->smtp.max_connect_rate_per_ip)
+			return full;
+	}
+	*why = listener_count(p);
+	return *why == NULL ? NULL : full;
+}
+
+static void
+listener_on_accept(void *arg, int fd, const struct sockaddr *peer,
+    socklen_t len)
+{
+	struct listener	    *l = arg;
+	struct desk	    *d = l->desk;
+	struct session_place p = { .desk = d, .listener = l->index };
+	struct sockaddr_storage from;
+	const char	    *line, *why;
+
+	memset(&from, 0, sizeof(from));
+	memcpy(&from, peer, len < sizeof(from) ? len : sizeof(from));
+	peer = (const struct sockaddr *)&from;
+	p.is_unix = peer->sa_family != AF_INET && peer->sa_family != AF_INET6;
+	p.is_trusted = p.is_unix || conf_cidrs_contain(
+	    &d->rules->conf->smtp.trusted_networks, peer);
+	listener_ip_key(peer, p.ip_key);
+	line = listener_judge(l, &p, peer, &why);
+	if (line != NULL) {
+		listener_refuse(l, fd, peer, line, why);
+		return;
+	}
+	meter_add(&d->setup.meters->connections[listener_meter(l->index)], 1);
+	meter_add(&d->setup.meters->connections_total[listener_meter(
+	    l->index)], 1);
+	session_begin(&p, fd);
+}

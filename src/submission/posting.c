@@ -1,0 +1,685 @@
+/* SPDX-License-Identifier: ISC */
+#include "submission/posting.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/quota.h"
+#include "submission/admission.h"
+#include "submission/desk_private.h"
+#include "submission/receive.h"
+
+enum {
+	SYSTEM_LIFETIME_MS = 24 * 60 * 60 * 1000,
+	HEAD_ROOM = 64 * 1024, /* for what is added to the header section */
+	FEEDBACK_ID_MAX = 200
+};
+
+struct posting {
+	struct posting	    *next, **link;
+	struct desk	    *desk;
+	struct desk_rules   *rules;
+	struct posting_setup setup; /* its texts are copied below */
+	struct receive	    *receive;
+	struct message	    *message;
+	char		     account[ACCOUNT_ID_SIZE];
+	char		     credential[CREDENTIAL_NAME_SIZE];
+	char		     key_id[CREDENTIAL_KEY_SIZE];
+	int64_t		     began_us, sign_began_us;
+
+	/* from the books, for the steps after them */
+	struct account_overrides of_account, of_credential;
+	bool	      has_key; /* an identity's key signs */
+	char	      sign_domain[256], sign_selector[SELECTOR_SIZE];
+	struct buf    sealed;
+
+	struct buf	    head; /* final header block */
+	struct signing	   *signing;
+	bool		    has_tokens; /* of the sending rate */
+	bool		    is_lent;	/* to the writer */
+	struct quota_charge charge;
+	struct submission   submission;
+};
+
+static void posting_on_room(void *arg);
+static void posting_on_signed(void *arg, const struct sign_answer *a);
+static void posting_on_receipt(void *ctx, void *load);
+static void posting_check(struct posting *p);
+static void posting_check_notice(struct posting *p);
+static void posting_close(struct posting *p);
+static void posting_set_key(struct posting *p, const struct dkim_key *k);
+
+/* -- life ----------------------------------------------------------------- */
+
+struct posting *
+posting_new(const struct posting_setup *s)
+{
+	struct posting *p = mem_alloc(sizeof(*p));
+	struct desk    *d = s->desk;
+
+	p->desk = d;
+	p->rules = desk_rules_ref(s->rules);
+	p->setup = *s;
+	p->receive = s->receive;
+	p->message = s->message;
+	bytes_text(bytes_of(s->account), p->account, sizeof(p->account));
+	bytes_text(bytes_of(s->credential), p->credential,
+	    sizeof(p->credential));
+	bytes_text(bytes_of(s->key_id), p->key_id, sizeof(p->key_id));
+	p->began_us = clock_mono_us();
+	buf_init(&p->head, p->rules->conf->message.max_header_size_bytes +
+	    HEAD_ROOM);
+	buf_init(&p->sealed, sizeof(((struct dkim_key *)NULL)->sealed));
+	if (s->key != NULL)
+		posting_set_key(p, s->key);
+	p->next = d->postings;
+	p->link = &d->postings;
+	if (p->next != NULL)
+		p->next->link = &p->next;
+	d->postings = p;
+	d->posting_count++;
+	return p;
+}
+
+static void
+posting_free(struct posting *p)
+{
+	struct desk *d = p->desk;
+
+	*p->link = p->next;
+	if (p->next != NULL)
+		p->next->link = p->link;
+	d->posting_count--;
+	signing_cancel(p->signing);
+	receive_free(p->receive);
+	message_free(p->message);
+	buf_wipe(&p->head);
+	buf_wipe(&p->sealed);
+	desk_rules_unref(p->rules);
+	mem_free(p);
+	desk_look_idle(d);
+}
+
+void
+posting_free_all(struct desk *d)
+{
+	struct posting *p, *next;
+
+	for (p = d->postings; p != NULL; p = next) {
+		next = p->next;
+		if (!p->is_lent)
+			posting_free(p);
+	}
+}
+
+void
+posting_abandon(struct posting *p)
+{
+	if (p != NULL)
+		p->setup.on_reply = NULL;
+}
+
+/* Content that is being laid down has to lie first. */
+void
+posting_begin(struct posting *p)
+{
+	receive_hand_over(p->receive, posting_on_room, p);
+	if (!receive_is_settled(p->receive))
+		return;
+	if (p->setup.kind == POSTING_NOTICE)
+		posting_check_notice(p);
+	else
+		posting_check(p);
+}
+
+static void
+posting_on_room(void *arg)
+{
+	posting_begin(arg);
+}
+
+/* -- the end -------------------------------------------------------------- */
+
+static const char *
+posting_user(const struct posting *p)
+{
+	switch (p->setup.kind) {
+	case POSTING_MAIL:
+		return p->credential;
+	case POSTING_ROOT:
+		return "root";
+	case POSTING_NOTICE:
+		break;
+	}
+	return "-";
+}
+
+/* Tells the asker, if it is still there, and frees all. */
+static void
+posting_end(struct posting *p, const struct reply *re, const struct msgid *id)
+{
+	char quoted[LOG_QUOTE_SIZE];
+
+	if (id == NULL)
+		log_info("refused", "sid=%.*s account=%s user=%s code=%u "
+		    "reply=%s", (int)p->message->sid.n, p->message->sid.p,
+		    p->account, posting_user(p), re->code,
+		    log_quote(bytes_of(re->text), quoted));
+	else if (p->setup.on_reply == NULL)
+		log_info("client-gone", "sid=%.*s after=commit",
+		    (int)p->message->sid.n, p->message->sid.p);
+	if (p->setup.on_reply != NULL)
+		p->setup.on_reply(p->setup.arg, re, id);
+	posting_free(p);
+}
+
+static void
+posting_refuse(struct posting *p, const struct reply *re)
+{
+	struct desk_meters *m = p->desk->setup.meters;
+
+	if (p->has_tokens)
+		quota_rate_give(p->desk->setup.tally, &p->charge.limits,
+		    p->message->envelope_count);
+	if (p->setup.kind != POSTING_NOTICE)
+		meter_add(re->code == 454 ? &m->throttled : &m->refused, 1);
+	posting_end(p, re, NULL);
+}
+
+/* Trouble of ours: one line for the operator, 451 for the client. */
+static void
+posting_fail(struct posting *p, const struct err *e)
+{
+	struct reply re;
+
+	log_error("submission-failed", "sid=%.*s account=%s reason=\"%s\"",
+	    (int)p->message->sid.n, p->message->sid.p, p->account, e->text);
+	reply_set(&re, 451, "4.3.0", "Temporary service failure");
+	posting_refuse(p, &re);
+}
+
+static void
+posting_fail_text(struct posting *p, const char *text)
+{
+	struct err e;
+
+	err_set(&e, "%s", text);
+	posting_fail(p, &e);
+}
+
+/* -- steps 1 to 11: is it admitted? --------------------------------------- */
+
+enum posting_standing
+posting_check_standing(struct desk *d, struct db_txn *t, const char *account,
+    const char *credential, const char *key_id)
+{
+	struct err e;
+	int	   rc;
+
+	rc = account_get(t, account, d->account, &e);
+	if (rc > 0 && credential != NULL)
+		rc = credential_get(t, account, credential, d->credential, &e);
+	if (rc < 0) {
+		log_error("book-failed", "reason=\"%s\"", e.text);
+		return STANDING_UNKNOWN;
+	}
+	if (rc == 0 || d->account->closed.ms != 0)
+		return STANDING_REVOKED;
+	if (credential != NULL &&
+	    !credential_is_valid(d->credential,
+		key_id[0] == '\0' ? NULL : key_id, loop_wall(d->setup.loop)))
+		return STANDING_REVOKED;
+	return STANDING_OK;
+}
+
+static bool
+posting_refuse_quota(struct desk *d, const struct quota_limits *q,
+    const struct quota_finding *f, const struct message *m, struct reply *re)
+{
+	struct desk_meters *meters = d->setup.meters;
+
+	log_info("quota-refused", "sid=%.*s account=%s user=%s limit=%s "
+	    "max=%g sent=%g rcpts=%u", (int)m->sid.n, m->sid.p, q->account,
+	    q->credential, quota_limit_to_text(f->limit), f->max, f->sent,
+	    m->envelope_count);
+	if (f->limit == QUOTA_ACCOUNT_24H || f->limit == QUOTA_CREDENTIAL_24H)
+		meter_add(&meters->throttled_daily, 1);
+	else
+		meter_add(&meters->throttled_rate, 1);
+	return reply_refuse(re, 454, "4.7.0", "%s",
+	    quota_limit_to_reply(f->limit));
+}
+
+bool
+posting_check_quota(struct desk *d, const struct quota_limits *q,
+    const struct message *m, struct reply *re)
+{
+	struct quota_ask ask = { .spool = d->setup.spool,
+		.tally = d->setup.tally,
+		.countable = m->envelope_count - message_simulator_count(m),
+		.now = loop_wall(d->setup.loop),
+		.mono = loop_now(d->setup.loop) };
+	struct quota_finding f;
+	struct err	     e;
+
+	if (quota_look_ahead(q, &ask, &f, &e) < 0) {
+		log_error("quota-failed", "reason=\"%s\"", e.text);
+		return reply_refuse(re, 451, "4.3.0",
+		    "Temporary service failure");
+	}
+	return f.limit == QUOTA_PASS || posting_refuse_quota(d, q, &f, m, re);
+}
+
+static void
+posting_set_key(struct posting *p, const struct dkim_key *k)
+{
+	p->has_key = true;
+	snprintf(p->sign_domain, sizeof(p->sign_domain), "%s", k->domain);
+	snprintf(p->sign_selector, sizeof(p->sign_selector), "%s",
+	    k->selector);
+	buf_add(&p->sealed, k->sealed, k->sealed_n);
+}
+
+static void
+posting_choose_key(struct posting *p, const struct admission *a)
+{
+	struct desk_meters *m = p->desk->setup.meters;
+
+	switch (a->signing) {
+	case SIGNING_KEY:
+		posting_set_key(p, &a->key);
+		break;
+	case SIGNING_DISABLED:
+		meter_add(&m->dkim_disabled, 1);
+		break;
+	case SIGNING_NO_IDENTITY:
+		meter_add(&m->dkim_no_identity, 1);
+		break;
+	case SIGNING_NOT_VERIFIED:
+		meter_add(&m->dkim_not_verified, 1);
+		break;
+	}
+}
+
+/* A client signature with the same d= and s= stands for ours (dkim 6.3). */
+static void
+posting_drop_same_key(struct posting *p)
+{
+	const struct header *h = receive_header(p->receive);
+	struct field	    *f = header_find(h, "DKIM-Signature");
+	struct bytes	     d, s;
+
+	for (; p->has_key && f != NULL; f = header_next(h, f, "DKIM-Signature"))
+		if (header_tag(f->value, "d", &d) &&
+		    header_tag(f->value, "s", &s) &&
+		    bytes_eq_nocase(d, bytes_of(p->sign_domain)) &&
+		    bytes_eq_nocase(s, bytes_of(p->sign_selector))) {
+			p->has_key = false;
+			meter_add(&p->desk->setup.meters->dkim_client, 1);
+		}
+}
+
+/* Steps 5 and 7 to 10, in the transaction of step 2.  0, or -1 and *e. */
+static int
+posting_ask(struct posting *p, struct db_txn *t, struct reply *re,
+    struct err *e)
+{
+	const struct credential *c = p->setup.kind == POSTING_ROOT ? NULL :
+	    p->desk->credential;
+	struct admission_question q = { .txn = t, .conf = p->rules->conf,
+		.message = p->message, .header = receive_header(p->receive),
+		.account = p->desk->account, .credential = c,
+		.now = loop_wall(p->desk->setup.loop),
+		.arena = receive_arena(p->receive) };
+	struct admission *a = mem_alloc(sizeof(*a));
+	unsigned	  dropped = 0;
+	int		  rc;
+
+	rc = admission_ask(&q, a, e);
+	if (rc == 0 && a->reply.code != 0) {
+		*re = a->reply;
+	} else if (rc == 0 && (!admission_apply(&q, a, p->message) ||
+	    !admission_read_tags(q.header, p->message, q.arena, &dropped))) {
+		rc = err_set(e, "a message needs more memory than it may have");
+	} else if (rc == 0) {
+		posting_choose_key(p, a);
+		posting_drop_same_key(p);
+		admission_limits(p->desk->account, c, &p->charge.limits);
+		p->of_account = p->desk->account->overrides;
+		if (c != NULL)
+			p->of_credential = c->overrides;
+	}
+	if (dropped > 0)
+		log_info("tags-dropped", "sid=%.*s account=%s count=%u",
+		    (int)p->message->sid.n, p->message->sid.p, p->account,
+		    dropped);
+	mem_free(a);
+	return rc;
+}
+
+/* Steps 2 to 10: one read transaction.  re->code 0 = passed. */
+static int
+posting_check_books(struct posting *p, struct reply *re, struct err *e)
+{
+	struct db_txn	     *t = book_read(p->desk->setup.book, e);
+	enum posting_standing standing;
+	int		      rc = 0;
+
+	if (t == NULL)
+		return -1;
+	standing = posting_check_standing(p->desk, t, p->account,
+	    p->setup.kind == POSTING_ROOT ? NULL : p->credential, p->key_id);
+	if (standing == STANDING_UNKNOWN)
+		rc = err_set(e, "the book cannot be read");
+	else if (standing == STANDING_REVOKED)
+		reply_set(re, 421, "4.7.0", "Credentials revoked");
+	else if (receive_check_header(p->receive, re)) {
+		if (!receive_snapshot(p->receive))
+			rc = err_set(e, "no room for the header snapshot");
+		else
+			rc = posting_ask(p, t, re, e);
+	}
+	book_end(t);
+	return rc;
+}
+
+/* Step 13: the day is looked at, the rate is tested and taken. */
+static bool
+posting_take_quota(struct posting *p, struct reply *re)
+{
+	struct quota_limits *q = &p->charge.limits;
+	struct quota_finding f = { QUOTA_PASS, 0, 0 };
+
+	if (!posting_check_quota(p->desk, q, p->message, re))
+		return false;
+	f.limit = quota_rate_take(p->desk->setup.tally, q,
+	    p->message->envelope_count, loop_now(p->desk->setup.loop));
+	if (f.limit != QUOTA_PASS) {
+		f.max = f.limit == QUOTA_ACCOUNT_RATE ?
+		    q->account_values.rate : q->credential_values.rate;
+		return posting_refuse_quota(p->desk, q, &f, p->message, re);
+	}
+	p->has_tokens = true;
+	return true;
+}
+
+static void
+posting_check(struct posting *p)
+{
+	struct reply re = { .code = 0 };
+	struct err   e;
+
+	if (!receive_check_content(p->receive, &re)) {
+		posting_refuse(p, &re);
+		return;
+	}
+	if (posting_check_books(p, &re, &e) < 0) {
+		posting_fail(p, &e);
+		return;
+	}
+	if (re.code == 0 && receive_check_parts(p->receive, &re) &&
+	    posting_take_quota(p, &re))
+		posting_close(p);
+	else
+		posting_refuse(p, &re);
+}
+
+/* Our own mail: only what could not be closed is refused. */
+static void
+posting_check_notice(struct posting *p)
+{
+	struct reply re;
+
+	if (receive_check_header(p->receive, &re))
+		posting_close(p);
+	else
+		posting_refuse(p, &re);
+}
+
+/* -- step 14: id, header, signature --------------------------------------- */
+
+/* HMAC-SHA256 (RFC 2104) for a key of 32 octets. */
+static void
+posting_hmac(const unsigned char key[32], struct bytes data,
+    unsigned char out[32])
+{
+	enum { BLOCK = 64, DATA_MAX = 400 };
+	unsigned char inner[BLOCK + DATA_MAX], outer[BLOCK + 32];
+	size_t	      i;
+
+	must(data.n <= DATA_MAX);
+	for (i = 0; i < BLOCK; i++) {
+		inner[i] = (unsigned char)((i < 32 ? key[i] : 0) ^ 0x36);
+		outer[i] = (unsigned char)((i < 32 ? key[i] : 0) ^ 0x5c);
+	}
+	memcpy(inner + BLOCK, data.p, data.n);
+	credential_sha256(inner, BLOCK + data.n, outer + BLOCK);
+	credential_sha256(outer, BLOCK + 32, out);
+}
+
+/* delivery 9: stable for account and identity, tells neither. */
+static void
+posting_feedback_id(const struct posting *p, char out[FEEDBACK_ID_MAX])
+{
+	const struct conf *c = p->rules->conf;
+	char		   data[400], token[45];
+	unsigned char	   mac[32];
+	int		   n;
+
+	n = snprintf(data, sizeof(data), "%s%c%.*s", p->account, '\0',
+	    (int)p->message->identity.n, p->message->identity.p);
+	must(n > 0 && (size_t)n < sizeof(data));
+	posting_hmac(p->desk->feedback_key,
+	    (struct bytes){ data, (size_t)n }, mac);
+	base64_encode(mac, sizeof(mac), token);
+	snprintf(out, FEEDBACK_ID_MAX, "1.%s.%s:%s", c->server.region, token,
+	    c->delivery.feedback_sender_id);
+}
+
+static void posting_submit(struct posting *p);
+
+/* The header block of the message: signatures on top of what was closed. */
+static bool
+posting_set_head(struct posting *p, struct bytes fields)
+{
+	char *to = arena_alloc(p->message->arena, fields.n + p->head.n);
+
+	if (to == NULL)
+		return false;
+	if (fields.n > 0)
+		memcpy(to, fields.p, fields.n);
+	memcpy(to + fields.n, p->head.p, p->head.n);
+	p->message->head = (struct bytes){ to, fields.n + p->head.n };
+	return true;
+}
+
+static void
+posting_cannot_sign(struct posting *p, const char *reason)
+{
+	struct reply re;
+
+	meter_add(&p->desk->setup.meters->dkim_error, 1);
+	log_error("dkim:", "cannot sign sid=%.*s account=%s d=%s s=%s "
+	    "reason=\"%s\"", (int)p->message->sid.n, p->message->sid.p,
+	    p->account, p->has_key ? p->sign_domain : "-",
+	    p->has_key ? p->sign_selector : "-", reason);
+	reply_set(&re, 451, "4.3.0", "Temporary service failure");
+	posting_refuse(p, &re);
+}
+
+static void
+posting_sign(struct posting *p)
+{
+	unsigned char	    hash[SIGNER_DIGEST];
+	struct sign_request r = { .conf = p->rules->conf,
+		.when = p->message->accepted, .head = buf_bytes(&p->head),
+		.body_hash = hash,
+		.domain = p->has_key ? p->sign_domain : NULL,
+		.selector = p->sign_selector,
+		.sealed = buf_bytes(&p->sealed) };
+	struct err e;
+
+	if (!signer_has_work(&r)) {
+		if (posting_set_head(p, BYTES("")))
+			posting_submit(p);
+		else
+			posting_fail_text(p, "no room for the header block");
+		return;
+	}
+	p->sign_began_us = clock_mono_us();
+	if (receive_body_hash(p->receive, hash, &e) == 0)
+		p->signing = signer_sign(p->desk->signer, &r,
+		    posting_on_signed, p, &e);
+	if (p->signing == NULL)
+		posting_cannot_sign(p, e.text);
+}
+
+static void
+posting_on_signed(void *arg, const struct sign_answer *a)
+{
+	struct posting	   *p = arg;
+	struct desk_meters *m = p->desk->setup.meters;
+
+	p->signing = NULL;
+	if (!a->ok) {
+		posting_cannot_sign(p, a->reason);
+		return;
+	}
+	meter_add(&m->dkim_ok, a->count);
+	meter_observe(&m->sign_seconds,
+	    (double)(clock_mono_us() - p->sign_began_us) / 1e6);
+	if (posting_set_head(p, a->fields))
+		posting_submit(p);
+	else
+		posting_fail_text(p, "no room for the header block");
+}
+
+/* Time, id and final header block; for notices the first step of all. */
+static void
+posting_close(struct posting *p)
+{
+	const struct conf   *c = p->rules->conf;
+	struct message	    *m = p->message;
+	bool		     is_notice = p->setup.kind == POSTING_NOTICE;
+	char		     feedback[FEEDBACK_ID_MAX] = "";
+	struct receive_close rules = { .conf = c, .with = p->setup.with,
+		.of_account = &p->of_account,
+		.of_credential = &p->of_credential };
+
+	m->accepted = loop_wall(p->desk->setup.loop);
+	msgid_make(m->accepted, &m->id);
+	m->expires.ms = m->accepted.ms + (is_notice ? SYSTEM_LIFETIME_MS :
+	    c->delivery.max_lifetime_ms);
+	if (!is_notice)
+		posting_feedback_id(p, feedback);
+	rules.feedback_id = bytes_of(feedback);
+	if (!receive_close(p->receive, &rules, &p->head)) {
+		posting_fail_text(p, "no room for the header block");
+		return;
+	}
+	posting_sign(p);
+}
+
+/* -- step 15: commit ------------------------------------------------------ */
+
+static void
+posting_submit(struct posting *p)
+{
+	struct submission *s = &p->submission;
+
+	s->from = p->desk->setup.loop;
+	s->on_receipt = posting_on_receipt;
+	s->ctx = p; /* lives until the receipt, whatever happens */
+	s->message = p->message;
+	s->cursor = p->setup.cursor;
+	s->cursor_to = p->setup.cursor_to;
+	if (p->setup.kind != POSTING_NOTICE) {
+		p->charge.now = p->message->accepted;
+		p->charge.countable = p->message->envelope_count -
+		    message_simulator_count(p->message);
+		s->admit = quota_admit;
+		s->undo = quota_undo;
+		s->admit_ctx = &p->charge;
+	}
+	p->is_lent = true;
+	if (!spool_submit(p->desk->setup.spool, s)) {
+		p->is_lent = false;
+		posting_fail_text(p, "the spool's feed is full");
+	}
+}
+
+static void
+posting_warn_quota(struct posting *p)
+{
+	double max = p->charge.limits.account_values.max_24h;
+	char   text[128];
+
+	if (!p->charge.crossed_80 && !p->charge.crossed_100)
+		return;
+	snprintf(text, sizeof(text), "%d %%: %g of %g",
+	    p->charge.crossed_100 ? 100 : 80, p->charge.sent, max);
+	log_warn("quota-warning", "account=%s used=\"%s\"", p->account, text);
+	desk_warn(p->desk, p->account,
+	    p->charge.crossed_100 ? "quota-100" : "quota-80", text);
+}
+
+static void
+posting_accept(struct posting *p)
+{
+	struct desk_meters *meters = p->desk->setup.meters;
+	struct message	   *m = p->message;
+	struct reply	    re;
+	char		    id[MSGID_TEXT + 1], quoted[LOG_QUOTE_SIZE];
+
+	msgid_to_text(&m->id, p->rules->conf->server.id_prefix, 0, id);
+	log_info("accepted", "sid=%.*s mid=%s account=%s user=%s from=%s "
+	    "identity=%.*s rcpts=%u size=%llu signed=%s", (int)m->sid.n,
+	    m->sid.p, id, p->account, posting_user(p),
+	    log_quote(m->sender, quoted), (int)m->identity.n, m->identity.p,
+	    m->envelope_count, (unsigned long long)message_octets(m),
+	    p->has_key ? p->sign_domain : "-");
+	if (p->setup.kind != POSTING_NOTICE) {
+		meter_add(&meters->accepted, 1);
+		meter_add(&meters->recipients, m->envelope_count);
+		meter_add(&meters->submitted_octets, message_octets(m));
+		meter_observe(&meters->accept_seconds,
+		    (double)(clock_mono_us() - p->began_us) / 1e6);
+		posting_warn_quota(p);
+	}
+	reply_set(&re, 250, "2.0.0", "Ok %s", id);
+	posting_end(p, &re, &m->id);
+}
+
+static void
+posting_on_receipt(void *ctx, void *load)
+{
+	struct posting	  *p = ctx;
+	struct submission *s = load;
+	struct reply	   re;
+
+	p->is_lent = false;
+	switch (s->result) {
+	case RECEIPT_OK:
+		receive_release(p->receive);
+		posting_accept(p);
+		return;
+	case RECEIPT_REFUSED:
+		p->charge.finding.limit = (enum quota_limit)s->refused_by;
+		posting_refuse_quota(p->desk, &p->charge.limits,
+		    &p->charge.finding, p->message, &re);
+		break;
+	case RECEIPT_FULL:
+		reply_set(&re, 452, "4.3.1", "Insufficient system storage");
+		break;
+	case RECEIPT_BUSY:
+		meter_add(&p->desk->setup.meters->throttled_overload, 1);
+		reply_set(&re, 454, "4.3.1",
+		    "Throttling failure: System capacity exceeded");
+		break;
+	case RECEIPT_DOWN:
+	default:
+		reply_set(&re, 451, "4.3.0", "Temporary service failure");
+		break;
+	}
+	posting_refuse(p, &re);
+}

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * May this one send this, to these, now: verdicts from a real book.  The
+ * message is given as sender, recipients and header section.
+ */
+#include "book_world.h"
+
+#include "keys_double.h"
+#include "submission/admission.h"
+
+static struct conf *conf;
+static struct account account;
+static struct credential credential;
+
+struct question {
+	const char *sender; /* "" = null */
+	const char *rcpts;  /* separated by blanks */
+	const char *head;
+	bool	    as_root;
+};
+
+/* -- the world ------------------------------------------------------------------ */
+
+static void
+add_identity(struct db_txn *t, const char *owner, const char *name,
+    enum identity_status status)
+{
+	struct identity i;
+	struct err	e;
+
+	identity_init(&i, owner, name, (struct wall){ world_time });
+	i.method = METHOD_OVERRIDE;
+	i.link.status = status;
+	i.link.deadline.ms = world_time + 1000;
+	if (identity_put(t, &i, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static void
+add_account(struct db_txn *t, const char *id, bool production)
+{
+	struct account a;
+	struct err     e;
+
+	memset(&a, 0, sizeof(a));
+	strcpy(a.id, id);
+	snprintf(a.name, sizeof(a.name), "name-%s", id);
+	a.production = production;
+	a.sending_enabled = true;
+	a.max_24h = 200;
+	a.rate = 1;
+	if (account_create(t, &a, &e) < 0)
+		fail_msg("%s", e.text);
+	if (strcmp(id, world_account) == 0)
+		account = a;
+}
+
+/* Production; example.com and two addresses verified, another account. */
+static void
+populate(struct db_txn *t)
+{
+	add_account(t, world_account, true);
+	add_account(t, world_other, true);
+	add_identity(t, world_account, "example.com", IDENTITY_SUCCESS);
+	add_identity(t, world_account, "sender@example.net", IDENTITY_SUCCESS);
+	add_identity(t, world_account, "grace.example",
+	    IDENTITY_TEMPORARY_FAILURE);
+	add_identity(t, world_account, "failed.example", IDENTITY_FAILED);
+	add_identity(t, world_account, "mary@example.com", IDENTITY_PENDING);
+	add_identity(t, world_account, "user@a.b.example.com",
+	    IDENTITY_SUCCESS);
+	add_identity(t, world_account, "b.example.com", IDENTITY_SUCCESS);
+	add_identity(t, world_other, "foreign.example", IDENTITY_SUCCESS);
+	credential_init(&credential);
+	strcpy(credential.account, world_account);
+	strcpy(credential.name, "app1");
+	conf = conf_defaults();
+	conf->simulator.domain = "simulator.relay.example";
+	conf->mail_from.default_domain = "bounces.relay.example";
+}
+
+/* -- asking --------------------------------------------------------------------- */
+
+struct asked {
+	struct admission a;
+	struct message	*message;
+	struct arena	*arena;
+	struct header	 header;
+	struct admission_question q;
+};
+
+static void
+ask_begin(struct asked *k, struct db_txn *t, const struct question *q)
+{
+	struct header_rules rules = { .section_max = 1 << 20 };
+	char		    text[4096], *word, *rest = text;
+	struct envelope	   *env;
+	struct err	    e;
+
+	memset(k, 0, sizeof(*k));
+	k->arena = arena_new(8 << 20);
+	k->message = message_new(1 << 20);
+	assert_true(message_set(k->message, &k->message->sender,
+	    bytes_of(q->sender)));
+	snprintf(text, sizeof(text), "%s",
+	    q->rcpts != NULL ? q->rcpts : "r@sink.example");
+	while ((word = strtok_r(rest, " ", &rest)) != NULL) {
+		env = message_add_envelope(k->message, bytes_of(word));
+		assert_non_null(env);
+		env->simulator = admission_is_simulator(conf, env->domain);
+	}
+	assert_int_equal(header_parse(bytes_of(q->head), &rules, k->arena,
+	    &k->header), HEADER_OK);
+	k->q = (struct admission_question){ .txn = t, .conf = conf,
+		.message = k->message, .header = &k->header,
+		.account = &account,
+		.credential = q->as_root ? NULL : &credential,
+		.now = { world_time }, .arena = k->arena };
+	if (admission_ask(&k->q, &k->a, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static void
+ask_end(struct asked *k)
+{
+	message_free(k->message);
+	arena_free(k->arena);
+}
+
+/* text NULL = admitted */
+static void
+expect(struct db_txn *t, struct question q, const char *text)
+{
+	struct asked k;
+
+	ask_begin(&k, t, &q);
+	if (text == NULL && k.a.reply.code != 0)
+		fail_msg("%s: %s", q.head, k.a.reply.text);
+	if (text != NULL) {
+		assert_int_equal(k.a.reply.code, 554);
+		assert_string_equal(k.a.reply.text, text);
+	}
+	ask_end(&k);
+}
+
+#define NOT_VERIFIED \
+	"Message rejected: Email address is not verified. The following " \
+	"identities failed the check in region US-EAST-1: "
+#define DENIED \
+	"Access denied: User arn:aws:iam::123456789012:user/app1 is not " \
+	"authorized to perform ses:SendRawEmail on resource " \
+	"arn:aws:ses:us-east-1:123456789012:identity/"
+#define Q(s, r, h) ((struct question){ .sender = (s), .rcpts = (r), \
+	.head = (h) })
+
+/* identities-and-policies#1,2,5,6,10,12 */
+static void
+coverage(struct db_txn *t)
+{
+	populate(t);
+	expect(t, Q("user@a.b.example.com", NULL,
+	    "From: user@a.b.example.com\r\n\r\n"), NULL);
+	expect(t, Q("user@example.com", NULL, "From: user@EXAMPLE.com\r\n\r\n"),
+	    NULL);
+	expect(t, Q("user@example.org", NULL, "From: user@example.org\r\n\r\n"),
+	    NOT_VERIFIED "user@example.org");
+	expect(t, Q("sender@example.net", NULL,
+	    "From: sender+myLabel@example.net\r\nSender: "
+	    "sender@EXAMPLE.NET\r\n\r\n"), NULL);
+	expect(t, Q("Sender@example.net", NULL,
+	    "From: sender@example.net\r\n\r\n"),
+	    NOT_VERIFIED "Sender@example.net");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "Reply-To: z@elsewhere.example\r\n\r\n"), NULL);
+	expect(t, Q("", NULL, "From: mailer-daemon@example.com\r\n\r\n"), NULL);
+	expect(t, Q("", NULL, "From: mailer-daemon@x.example\r\n\r\n"),
+	    NOT_VERIFIED "mailer-daemon@x.example");
+	expect(t, Q("mary@example.com", NULL,
+	    "From: mary@example.com\r\n\r\n"), NULL);
+	expect(t, Q("a@grace.example", NULL, "From: a@grace.example\r\n\r\n"),
+	    NULL);
+	expect(t, Q("a@failed.example", NULL,
+	    "From: a@failed.example\r\n\r\n"), NOT_VERIFIED "a@failed.example");
+	conf_unref(conf);
+}
+
+/* identities-and-policies#3,4 */
+static void
+roles(struct db_txn *t)
+{
+	populate(t);
+	expect(t, Q("a@x.example", NULL, "Return-Path: <d@x.example>\r\n"
+	    "Sender: c@x.example\r\nFrom: b@x.example\r\n\r\n"), NOT_VERIFIED
+	    "a@x.example, b@x.example, c@x.example, d@x.example");
+	expect(t, Q("a@x.example", NULL, "From: a@x.example\r\n\r\n"),
+	    NOT_VERIFIED "a@x.example");
+	expect(t, Q("a@x.example", NULL, "From: a@example.com, b@x.example,\r\n"
+	    " A <a@x.example>\r\nReturn-Path: <>\r\n\r\n"),
+	    NOT_VERIFIED "a@x.example, b@x.example");
+	conf_unref(conf);
+}
+
+static void
+address_fields(struct db_txn *t)
+{
+	populate(t);
+	expect(t, Q("a@example.com", NULL, "From: nobody\r\n\r\n"),
+	    "Transaction failed: Invalid header 'From'.");
+	expect(t, Q("a@example.com", NULL,
+	    "From: friends: a@example.com;\r\n\r\n"),
+	    "Transaction failed: Invalid header 'From'.");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "Sender: a@example.com, b@example.com\r\n\r\n"),
+	    "Transaction failed: Invalid header 'Sender'.");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "Return-Path: x\r\n\r\n"),
+	    "Transaction failed: Invalid header 'Return-Path'.");
+	/* identities-and-policies#30, smtp-interface#19: it will be added */
+	expect(t, Q("a@example.com", NULL, "\r\n"), NULL);
+	expect(t, Q("", NULL, "\r\n"),
+	    "Transaction failed: Missing required header 'From'.");
+	conf->message.missing_from = CONF_MISSING_FROM_REJECT;
+	expect(t, Q("a@example.com", NULL, "\r\n"),
+	    "Transaction failed: Missing required header 'From'.");
+	conf_unref(conf);
+}
+
+/* identities-and-policies#8, simulator#7 */
+static void
+sandbox(struct db_txn *t)
+{
+	populate(t);
+	account.production = false;
+	expect(t, Q("a@example.com", "r@sub.example.com "
+	    "bounce+1@simulator.amazonses.com x@simulator.relay.example "
+	    "sender+x@example.net", "From: a@example.com\r\n\r\n"), NULL);
+	expect(t, Q("a@example.com", "r@example.org",
+	    "From: a@example.com\r\n\r\n"), NOT_VERIFIED "r@example.org");
+	expect(t, Q("a@example.com", "ok@example.com r@example.org",
+	    "From: a@example.com\r\n\r\n"), NOT_VERIFIED "r@example.org");
+	conf->simulator.ses_domain = false;
+	expect(t, Q("a@example.com", "bounce@simulator.amazonses.com",
+	    "From: a@example.com\r\n\r\n"),
+	    NOT_VERIFIED "bounce@simulator.amazonses.com");
+	conf_unref(conf);
+}
+
+/* identities-and-policies#7 */
+static void
+truncation(struct db_txn *t)
+{
+	struct asked	k;
+	struct question q = Q("a@example.com", NULL,
+	    "From: a@example.com\r\n\r\n");
+	char	     rcpts[4096] = "", one[80];
+	struct bytes text;
+	int	     i, n, c, all;
+
+	populate(t);
+	account.production = false;
+	for (i = 1; i <= 50; i++) {
+		snprintf(one, sizeof(one), "recipient-number-%02d@"
+		    "long-domain-name.example.org ", i);
+		strcat(rcpts, one);
+	}
+	q.rcpts = rcpts;
+	ask_begin(&k, t, &q);
+	text = bytes_of(k.a.reply.text);
+	assert_in_range(text.n, 512 - 6 - 60, 512 - 6);
+	assert_true(bytes_ends_nocase(text, BYTES(
+	    "@long-domain-name.example.org, ...")));
+	assert_true(bytes_starts(text, BYTES(NOT_VERIFIED
+	    "recipient-number-01@long-domain-name.example.org, "
+	    "recipient-number-02@")));
+	ask_end(&k);
+	/* all that fit exactly: nothing is cut */
+	for (n = 1; n <= 60; n++) {
+		rcpts[0] = '\0';
+		for (c = 'a'; c <= 'd'; c++) {
+			memset(one, c, sizeof(one));
+			sprintf(rcpts + strlen(rcpts), "%.*s@%.58s.example.org ",
+			    n, one, one);
+		}
+		ask_begin(&k, t, &q);
+		assert_true(strlen(k.a.reply.text) <= 506);
+		/* four names of n + 71 and three commas, or three */
+		all = (int)strlen(NOT_VERIFIED) + 4 * (n + 71) + 6;
+		assert_int_equal(strstr(k.a.reply.text, ", ...") == NULL,
+		    all <= 506);
+		ask_end(&k);
+	}
+	conf_unref(conf);
+}
+
+/* -- control headers ----------------------------------------------------------------- */
+
+static void
+configuration_sets(struct db_txn *t)
+{
+	populate(t);
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET:\r\n  Nope  \r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: Nope");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: \r\nX-SES-CONFIGURATION-SET: x\r\n\r\n"),
+	    NULL);
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: a b\xc3\xbc\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: a?b??");
+	/* credentials#20: forced before named, named before given */
+	strcpy(credential.limits.config_set, "mine");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: test\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: test");
+	credential.limits.force_config_set = true;
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: test\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: mine");
+	conf_unref(conf);
+}
+
+/* quotas#21,22,24 */
+static void
+account_switch(struct db_txn *t)
+{
+	populate(t);
+	account.sending_enabled = false;
+	expect(t, Q("a@nowhere.example", NULL,
+	    "From: a@nowhere.example\r\n\r\n"),
+	    "Message rejected: Sending paused for this account.");
+	expect(t, Q("a@example.com", "success@simulator.amazonses.com",
+	    "From: a@example.com\r\n\r\n"), /* simulator#22 */
+	    "Message rejected: Sending paused for this account.");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: Nope\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: Nope");
+	account.sending_enabled = true;
+	account.enforcement = ACCOUNT_SHUTDOWN;
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n\r\n"),
+	    "Message rejected: Sending paused for this account.");
+	conf_unref(conf);
+}
+
+/* identities-and-policies#21,22 and 8.2 */
+static void
+arns(struct db_txn *t)
+{
+	populate(t);
+	expect(t, Q("a@example.com", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws-cn:ses:eu-west-1:123456789012:identity/example.com \r\n"
+	    "From: a@example.com\r\n\r\n"), NULL);
+	expect(t, Q("user@a.b.example.com", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:123456789012:identity/"
+	    "user@a.b.example.com\r\nFrom: user+x@a.b.example.com\r\n\r\n"),
+	    NULL);
+	/* coverage by exactly the identity that is named */
+	expect(t, Q("a@example.com", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:123456789012:identity/b.example.com\r\n"
+	    "X-SES-FROM-ARN: "
+	    "arn:aws:ses:us-east-1:123456789012:identity/example.com\r\n"
+	    "From: a@example.com\r\n\r\n"), NOT_VERIFIED "a@example.com");
+	expect(t, Q("a@foreign.example", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:888888888888:identity/foreign.example\r\n"
+	    "From: a@foreign.example\r\n\r\n"),
+	    NOT_VERIFIED "a@foreign.example");
+	/* the first one counts */
+	expect(t, Q("a@example.com", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:123456789012:identity/example.com\r\n"
+	    "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:888888888888:identity/foreign.example\r\n"
+	    "From: a@example.com\r\n\r\n"), NULL);
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-RETURN-PATH-ARN: example.com\r\n\r\n"),
+	    "Transaction failed: Invalid header 'X-SES-RETURN-PATH-ARN'.");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-SOURCE-ARN: arn:aws:ses:r:12345:identity/x\r\n\r\n"),
+	    "Transaction failed: Invalid header 'X-SES-SOURCE-ARN'.");
+	conf_unref(conf);
+}
+
+/* -- permission --------------------------------------------------------------------------- */
+
+/* credentials#16,17,19 */
+static void
+permission(struct db_txn *t)
+{
+	struct err e;
+
+	populate(t);
+	credential.role = ROLE_READ_ONLY;
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n\r\n"),
+	    DENIED "example.com");
+	expect(t, (struct question){ .sender = "a@example.com",
+	    .head = "From: a@example.com\r\n\r\n", .as_root = true }, NULL);
+	credential.role = ROLE_NONE;
+	assert_int_equal(credential_set_policy(&credential, "p", BYTES(
+	    "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
+	    "\"ses:SendEmail\",\"Resource\":\"*\"}}"), &e), 0);
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n\r\n"),
+	    DENIED "example.com");
+	/* an identity that covers the address is named, not the nearest */
+	assert_int_equal(credential_set_policy(&credential, "p", BYTES(
+	    "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
+	    "\"ses:SendRawEmail\",\"Resource\":"
+	    "\"arn:aws:ses:us-east-1:123456789012:identity/example.com\"}}"),
+	    &e), 0);
+	expect(t, Q("user@a.b.example.com", NULL,
+	    "From: user@a.b.example.com\r\n\r\n"), NULL);
+	expect(t, Q("sender@example.net", NULL,
+	    "From: a@example.com\r\n\r\n"), DENIED "sender@example.net");
+	conf_unref(conf);
+}
+
+static void
+restrictions(struct db_txn *t)
+{
+	populate(t);
+	strcpy(credential.limits.from[0], "*@shop.example.com");
+	credential.limits.from_count = 1;
+	expect(t, Q("bounce@shop.example.com", NULL,
+	    "From: a@Shop.example.com\r\n\r\n"), NULL);
+	expect(t, Q("bounce@shop.example.com", NULL,
+	    "From: a@example.com\r\n\r\n"), DENIED "example.com");
+	credential.limits.from_count = 0;
+	strcpy(credential.limits.rcpt[0], "*@sink.example");
+	credential.limits.rcpt_count = 1;
+	expect(t, Q("a@example.com", "r@sink.example s@SINK.example",
+	    "From: a@example.com\r\n\r\n"), NULL);
+	expect(t, Q("a@example.com", "r@sink.example s@other.example",
+	    "From: a@example.com\r\n\r\n"), DENIED "example.com");
+	conf_unref(conf);
+}
+
+/* -- what is decided ------------------------------------------------------------------------ */
+
+/* identities-and-policies#9 without sets: whose settings hold */
+static void
+settings(struct db_txn *t)
+{
+	static const struct {
+		const char *from, *identity;
+	} cases[] = {
+		{ "user@example.com", "example.com" },
+		{ "user@a.b.example.com", "user@a.b.example.com" },
+		{ "user@b.example.com", "b.example.com" },
+		{ "user+x@a.b.example.com", "user@a.b.example.com" },
+		{ "other@c.b.example.com", "b.example.com" },
+	};
+	struct question q = { .sender = "bounce@example.com" };
+	struct asked	k;
+	char		head[200];
+	size_t		i;
+
+	populate(t);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(head, sizeof(head), "From: X <%s>, a@example.com\r\n"
+		    "\r\n", cases[i].from);
+		q.head = head;
+		ask_begin(&k, t, &q);
+		assert_int_equal(k.a.reply.code, 0);
+		assert_true(admission_apply(&k.q, &k.a, k.message));
+		assert_true(bytes_eq_text(k.message->identity,
+		    cases[i].identity));
+		assert_true(bytes_eq_text(k.message->forward,
+		    "bounce@example.com"));
+		assert_true(bytes_eq_text(k.message->mail_from_domain,
+		    "bounces.relay.example"));
+		ask_end(&k);
+	}
+	/* the feedback address is that of Return-Path when there is one */
+	q.head = "From: a@example.com\r\nReturn-Path: <f@example.com>\r\n\r\n";
+	ask_begin(&k, t, &q);
+	assert_true(admission_apply(&k.q, &k.a, k.message));
+	assert_true(bytes_eq_text(k.message->forward, "f@example.com"));
+	assert_true(bytes_eq_text(k.message->from_domain, "example.com"));
+	ask_end(&k);
+	q = (struct question){ .sender = "",
+		.head = "From: a@example.com\r\n\r\n" };
+	ask_begin(&k, t, &q);
+	assert_true(admission_apply(&k.q, &k.a, k.message));
+	assert_int_equal(k.message->mail_from_domain.n, 0);
+	assert_int_equal(k.message->forward.n, 0);
+	ask_end(&k);
+	conf_unref(conf);
+}
+
+/* configuration-sets 3.2 */
+static void
+test_tags(void **state)
+{
+	static const struct {
+		const char *value, *tags;
+		unsigned    dropped;
+	} cases[] = {
+		{ "campaign=book, genre=sci-fi", "campaign=book;genre=sci-fi;",
+		    0 },
+		{ "campaign=book,\r\n genre=sci-fi,",
+		    "campaign=book;genre=sci-fi;", 0 },
+		{ "a=1, a=2, a=1", "a=1;a=2;", 0 },
+		{ "a=b c, d=e", "d=e;", 1 },
+		{ "a=\"b\", d=e", "d=e;", 1 },
+		{ "a=b; c=d", "", 1 },
+		{ "a=b=c", "", 1 },
+		{ "ses:from-domain=x, k=v", "k=v;", 1 },
+		{ "gr\xc3\xb6\xc3\x9f" "e=1, k=v", "k=v;", 1 },
+		{ "noequals, =v, n=,k = v", "k=v;", 3 },
+		{ "a=1\r\nX-Other: x\r\nx-ses-message-tags: b=2", "a=1;b=2;",
+		    0 },
+	};
+	struct header_rules rules = { .section_max = 1 << 20 };
+	struct header	    h;
+	struct arena	   *a;
+	struct message	   *m;
+	char		    text[300], tags[300];
+	unsigned	    dropped, n;
+	size_t		    i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		a = arena_new(1 << 20);
+		m = message_new(1 << 20);
+		snprintf(text, sizeof(text), "X-SES-MESSAGE-TAGS: %s\r\n\r\n",
+		    cases[i].value);
+		assert_int_equal(header_parse(bytes_of(text), &rules, a, &h),
+		    HEADER_OK);
+		assert_true(admission_read_tags(&h, m, a, &dropped));
+		tags[0] = '\0';
+		for (n = 0; n < m->tag_count; n++)
+			sprintf(tags + strlen(tags), "%.*s=%.*s;",
+			    (int)m->tags[n].name.n, m->tags[n].name.p,
+			    (int)m->tags[n].value.n, m->tags[n].value.p);
+		assert_string_equal(tags, cases[i].tags);
+		assert_int_equal(dropped, cases[i].dropped);
+		message_free(m);
+		arena_free(a);
+	}
+}
+
+static void
+test_tag_names_are_bounded(void **state)
+{
+	struct header_rules rules = { .section_max = 1 << 20 };
+	struct header	    h;
+	struct arena	   *a = arena_new(1 << 20);
+	struct message	   *m = message_new(1 << 20);
+	struct buf	    text;
+	unsigned	    dropped, i;
+
+	(void)state;
+	buf_init(&text, 1 << 16);
+	buf_add_text(&text, "X-SES-MESSAGE-TAGS: ");
+	for (i = 0; i < 60; i++)
+		buf_printf(&text, "n%u=v,", i);
+	buf_add_text(&text, "\r\n\r\n");
+	assert_int_equal(header_parse(buf_bytes(&text), &rules, a, &h),
+	    HEADER_OK);
+	assert_true(admission_read_tags(&h, m, a, &dropped));
+	assert_int_equal(m->tag_count, 50);
+	assert_int_equal(dropped, 10);
+	buf_wipe(&text);
+	message_free(m);
+	arena_free(a);
+}
+
+#define WORLD(f) \
+	static void test_##f(void **state) \
+	{ \
+		(void)state; \
+		world_test(f); \
+	}
+WORLD(coverage)
+WORLD(roles)
+WORLD(address_fields)
+WORLD(sandbox)
+WORLD(truncation)
+WORLD(configuration_sets)
+WORLD(account_switch)
+WORLD(arns)
+WORLD(permission)
+WORLD(restrictions)
+WORLD(settings)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_coverage),
+		cmocka_unit_test(test_roles),
+		cmocka_unit_test(test_address_fields),
+		cmocka_unit_test(test_sandbox),
+		cmocka_unit_test(test_truncation),
+		cmocka_unit_test(test_configuration_sets),
+		cmocka_unit_test(test_account_switch),
+		cmocka_unit_test(test_arns),
+		cmocka_unit_test(test_permission),
+		cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_tag_names_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
