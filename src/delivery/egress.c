@@ -225,8 +225,8 @@ egress_learn(struct egress *eg, const struct outcome *o,
 		    o->delay_type == DELAY_SPAM_DETECTED)));
 
 	if (r->kind == RESULT_REPLY)
-		snprintf(eg->site->last_reply, sizeof(eg->site->last_reply),
-		    "%s", r->text);
+		bytes_text(bytes_of(r->text), eg->site->last_reply,
+		    sizeof(eg->site->last_reply));
 	if (throttled)
 		egress_halve(eg);
 	else if (o->verdict == OUTCOME_LATER)
