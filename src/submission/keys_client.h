@@ -9,11 +9,13 @@
  *         keys_client_replace(k, fd): a new keys process; what was out is
  *         sent once more.
  * Owner:  the wiring; keys_client_free() answers what is out with FAILED.
+ *         fd -1 in new: there is no keys process yet, replace brings it.
  * Thread: the loop's.
  * Fails:  KEYS_FAILED with a reason; KEYS_DOWN when no answer came within 5 s
- *         of the request (451).  To UNKNOWN the sealed key is sent and the
- *         request asked again, inside this module.
- * The protocol is in daemon/keys_proto.h; see architecture.md 2.
+ *         of the request (451), for what makes, reads or writes keys within
+ *         30 s.  To UNKNOWN the sealed key is sent and the request asked
+ *         again, inside this module.
+ * The protocol is in registry/keys_proto.h; see architecture.md 2.
  */
 #ifndef SUBMISSION_KEYS_CLIENT_H
 #define SUBMISSION_KEYS_CLIENT_H
@@ -47,7 +49,11 @@ typedef void keys_fn(void *arg, const struct keys_answer *a);
 struct keys_client *keys_client_new(struct loop *l, int fd, struct err *e);
 void keys_client_replace(struct keys_client *k, int fd);
 void keys_client_free(struct keys_client *k);
+/* Other limits than 5 s and 30 s, for tests. */
+void keys_client_set_limits(struct keys_client *k, int64_t sign_ms,
+    int64_t make_ms);
 
+/* Each returns the ticket of the request, never 0. */
 /* Signs a 32 octet digest (rsa-sha256: PKCS#1 v1.5).  The key is named by
  * domain and selector; sealed is lent until the answer. */
 struct keys_sign {
@@ -73,6 +79,11 @@ uint64_t keys_client_import(struct keys_client *k,
 /* Writes the private key as PEM into fd (a pipe), taken over. */
 uint64_t keys_client_export(struct keys_client *k, const struct keys_sign *r,
     int fd, keys_fn *fn, void *arg);
+/* Does the master key open it?  OK or FAILED; digest is not used. */
+uint64_t keys_client_check(struct keys_client *k, const struct keys_sign *r,
+    keys_fn *fn, void *arg);
+/* Public half and length of the operator's key. */
+uint64_t keys_client_operator(struct keys_client *k, keys_fn *fn, void *arg);
 /* Forgets an answer that nobody waits for any more. */
 void keys_client_cancel(struct keys_client *k, uint64_t ticket);
 
