@@ -150,6 +150,20 @@ notices_send(struct notices *n, struct notices_mail *from)
 	return false;
 }
 
+/* It was not taken: later, unless its time is over. */
+static void
+notices_return(struct notices *n, struct notices_mail *m)
+{
+	struct mono now = loop_now(n->setup.loop);
+
+	if (now.ms - m->begun.ms >= GIVE_UP_MS) {
+		notices_drop(m, "not handed over within 24 h");
+		return;
+	}
+	notices_put(n, m);
+	notices_pause(n);
+}
+
 static void
 notices_look_idle(struct notices *n)
 {
@@ -175,8 +189,7 @@ notices_pump(struct notices *n)
 			n->under_way++;
 			continue;
 		}
-		notices_put(n, m);
-		notices_pause(n);
+		notices_return(n, m);
 		if (n->stopping)
 			break;
 	}
@@ -195,7 +208,6 @@ notices_on_sent(void *ctx, enum receipt_result result)
 {
 	struct notices_mail *m = ctx;
 	struct notices	    *n = m->notices;
-	struct mono	     now = loop_now(n->setup.loop);
 
 	n->under_way--;
 	if (result == RECEIPT_OK) {
@@ -207,11 +219,8 @@ notices_on_sent(void *ctx, enum receipt_result result)
 		notices_drop(m, "it was refused");
 	} else if (n->stopping) {
 		notices_drop(m, "the process ends");
-	} else if (now.ms - m->begun.ms >= GIVE_UP_MS) {
-		notices_drop(m, "not handed over within 24 h");
 	} else {
-		notices_put(n, m);
-		notices_pause(n);
+		notices_return(n, m);
 	}
 	notices_pump(n);
 }

@@ -39,7 +39,7 @@
 static const char rw_account[] = "123456789012";
 static const int64_t minute = 60 * 1000, hour = 3600 * 1000;
 
-enum { RW_MAILS = 64, RW_ORDERS = 32, RW_RECORDS = 64, RW_LOG = 256 * 1024 };
+enum { RW_MAILS = 128, RW_ORDERS = 32, RW_RECORDS = 64, RW_LOG = 256 * 1024 };
 enum rw_crash_at { RW_NO_CRASH, RW_BEFORE_COMMIT, RW_AFTER_COMMIT };
 
 struct rw_mail {
