@@ -48,7 +48,7 @@ struct keys {
 	void *on_control_arg;
 };
 
-/* -- kept keys --------------------------------------------------------------- */
+/* -- kept keys ------------------------------------------------------------ */
 
 static struct kept_key *
 kept_new(struct signing_key *key)
@@ -142,7 +142,7 @@ kept_add(struct keys *k, struct keys_job *j)
 	k->figures.unsealed++;
 }
 
-/* -- answers ------------------------------------------------------------------------ */
+/* -- answers -------------------------------------------------------------- */
 
 static void
 peer_release(struct keys_peer *p)
@@ -270,7 +270,7 @@ job_on_done(void *job, void *unused)
 	peer_release(p);
 }
 
-/* -- requests ------------------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void
 job_hand_over(struct keys_job *j, struct workers *w)
@@ -441,7 +441,7 @@ keys_add_peer(struct keys *k, int fd)
 	return true;
 }
 
-/* -- life ------------------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 int
 keys_set_operator(struct keys *k, int fd, const char *domain,
@@ -555,7 +555,7 @@ keys_figures(const struct keys *k, struct keys_figures *out)
 	out->kept = table_count(k->table);
 }
 
-/* -- the process ---------------------------------------------------------------------------- */
+/* -- the process ---------------------------------------------------------- */
 
 static void
 keys_on_control(void *arg, struct bytes message, int fd)

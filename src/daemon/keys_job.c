@@ -14,7 +14,7 @@ enum {
 	KEYS_PIPE_STEP = 512	  /* a pipe that is ready takes so much */
 };
 
-/* -- descriptors of operators -------------------------------------------------- */
+/* -- descriptors of operators --------------------------------------------- */
 
 static int64_t
 keys_now_ms(void)
@@ -97,7 +97,7 @@ keys_read_key(int fd, unsigned min_bits, unsigned max_bits, struct err *e)
 	return key;
 }
 
-/* -- on the workers -------------------------------------------------------------- */
+/* -- on the workers ------------------------------------------------------- */
 
 static struct bytes
 job_name(const struct keys_job *j)

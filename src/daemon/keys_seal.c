@@ -45,7 +45,7 @@ seal_init(void)
 	must(RAND_bytes(seed, sizeof(seed)) == 1);
 }
 
-/* -- sealing --------------------------------------------------------------- */
+/* -- sealing -------------------------------------------------------------- */
 
 void
 seal_derive(const unsigned char master[SEAL_KEY_SIZE], const char *info,
@@ -117,7 +117,7 @@ seal_open(const unsigned char key[SEAL_KEY_SIZE], struct bytes name,
 	return ok;
 }
 
-/* -- keys ------------------------------------------------------------------ */
+/* -- keys ----------------------------------------------------------------- */
 
 static struct signing_key *
 signing_key_new(EVP_PKEY *pkey)
@@ -213,7 +213,7 @@ signing_key_sign(const struct signing_key *k, const unsigned char digest[32],
 	return -1;
 }
 
-/* -- reading what an operator hands over ------------------------------------- */
+/* -- reading what an operator hands over ---------------------------------- */
 
 /* Nobody can be asked for a passphrase. */
 static int
@@ -313,7 +313,7 @@ signing_key_read(struct bytes text, unsigned min_bits, unsigned max_bits,
 	return NULL;
 }
 
-/* -- PKCS#8 ------------------------------------------------------------------ */
+/* -- PKCS#8 --------------------------------------------------------------- */
 
 /* Octets in der; -1 = no room. */
 static int
@@ -349,7 +349,7 @@ signing_key_to_pem(const struct signing_key *k, struct buf *out,
 	return ok ? 0 : err_set(e, "cannot write the key");
 }
 
-/* -- sealed keys --------------------------------------------------------------- */
+/* -- sealed keys ---------------------------------------------------------- */
 
 static int
 sealer_check_file(int fd, struct err *e)

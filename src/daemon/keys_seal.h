@@ -36,7 +36,7 @@ enum {
 /* Lets OpenSSL read what it reads, before the sandbox; wipes as it frees. */
 void seal_init(void);
 
-/* -- sealing, pure --------------------------------------------------------- */
+/* -- sealing, pure -------------------------------------------------------- */
 void seal_derive(const unsigned char master[SEAL_KEY_SIZE], const char *info,
     unsigned char key[SEAL_KEY_SIZE]);
 /* out has room for plain.n + SEAL_OVERHEAD */
@@ -47,7 +47,7 @@ void seal_close(const unsigned char key[SEAL_KEY_SIZE],
 bool seal_open(const unsigned char key[SEAL_KEY_SIZE], struct bytes name,
     struct bytes sealed, unsigned char *out);
 
-/* -- keys ------------------------------------------------------------------- */
+/* -- keys ----------------------------------------------------------------- */
 struct signing_key;
 struct signing_key *signing_key_make(unsigned bits, struct err *e);
 /* PEM (PKCS#1, PKCS#8) or bare base64 of either; RSA within the limits. */
@@ -67,7 +67,7 @@ int signing_key_sign(const struct signing_key *k,
     const unsigned char digest[32], unsigned char *out, size_t size,
     struct err *e);
 
-/* -- sealed keys -------------------------------------------------------------- */
+/* -- sealed keys ---------------------------------------------------------- */
 struct sealer;
 /* Reads the master key: a file of 32 octets that nobody else may read. */
 struct sealer *sealer_open(int fd, struct err *e); /* fd stays */

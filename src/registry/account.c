@@ -83,7 +83,7 @@ account_resume(struct account *a, bool by_operator, struct wall now,
 	return 0;
 }
 
-/* -- the record ------------------------------------------------------------ */
+/* -- the record ----------------------------------------------------------- */
 
 static void
 account_pack(struct buf *b, const struct account *a)
@@ -177,7 +177,7 @@ account_unpack(struct bytes key, struct bytes value, struct account *a,
 	return 1;
 }
 
-/* -- the register ---------------------------------------------------------- */
+/* -- the register --------------------------------------------------------- */
 
 int
 account_get(struct db_txn *t, const char *id, struct account *out,

@@ -15,7 +15,11 @@
 #include "mail/message.h"
 #include "registry/book.h"
 
-enum account_enforcement { ACCOUNT_HEALTHY, ACCOUNT_PROBATION, ACCOUNT_SHUTDOWN };
+enum account_enforcement {
+	ACCOUNT_HEALTHY,
+	ACCOUNT_PROBATION,
+	ACCOUNT_SHUTDOWN
+};
 /* how Date, Message-ID and Received are treated; DEFAULT = next level */
 enum header_rule { RULE_DEFAULT, RULE_REWRITE, RULE_PRESERVE };
 enum received_rule {

@@ -75,7 +75,7 @@ book_refusal_to_text(const struct err *e)
 	}
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 
 static int
 book_make_feedback_key(struct book *b, struct err *e)
@@ -173,7 +173,7 @@ book_close(struct book *b)
 	mem_free(b);
 }
 
-/* -- reading --------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 struct db_txn *
 book_read(struct book *b, struct err *e)
@@ -209,7 +209,7 @@ book_walk(struct db_txn *t, enum book_table table, struct bytes prefix,
 	return found < 0 ? -1 : 0;
 }
 
-/* -- writing --------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 static void
 book_run_job(struct book *b, struct book_job *j)
@@ -262,7 +262,7 @@ book_write_now(struct book *b, struct book_job *j)
 	return j->failed ? -1 : 0;
 }
 
-/* -- the store as a whole -------------------------------------------------- */
+/* -- the store as a whole ------------------------------------------------- */
 
 int
 book_region(struct db_txn *t, char out[33], struct err *e)

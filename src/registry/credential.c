@@ -23,7 +23,7 @@ enum {
 	KEY_USE_INTERVAL_MS = 60 * 1000
 };
 
-/* -- derivation ------------------------------------------------------------ */
+/* -- derivation ----------------------------------------------------------- */
 
 static void
 hmac_sha256(const void *key, size_t key_n, struct bytes data,
@@ -132,7 +132,7 @@ credential_make_secret(char out[CREDENTIAL_SECRET_SIZE])
 	mem_wipe(raw, sizeof(raw));
 }
 
-/* -- keys ------------------------------------------------------------------ */
+/* -- keys ----------------------------------------------------------------- */
 
 static void
 credential_set_secret(struct credential_key *k, const char *region,
@@ -257,7 +257,7 @@ credential_rotate(struct credential *c, const struct credential_key *fresh,
 	return 0;
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 bool
 credential_key_id_is_valid(const char *id)

@@ -40,7 +40,7 @@ enum credential_role {
 	ROLE_NONE
 };
 
-/* -- derivation (section 3), pure ---------------------------------------- */
+/* -- derivation (section 3), pure ----------------------------------------- */
 /* region: [a-z0-9-]{1,32} */
 bool credential_region_is_valid(struct bytes region);
 void credential_derive(struct bytes secret, struct bytes region,
@@ -56,7 +56,7 @@ void credential_make_secret(char out[CREDENTIAL_SECRET_SIZE]);
 /* For others that store digests of secrets (confirmation tokens). */
 void credential_sha256(const void *p, size_t n, unsigned char out[32]);
 
-/* -- stored objects -------------------------------------------------------- */
+/* -- stored objects ------------------------------------------------------- */
 struct credential_key {
 	char	      id[CREDENTIAL_KEY_SIZE];
 	bool	      active;
@@ -157,7 +157,7 @@ int credential_each(struct db_txn *t, const char *account,
     struct err *e);
 unsigned credential_count(struct db_txn *t, const char *account);
 
-/* -- login (section 5) ------------------------------------------------------ */
+/* -- login (section 5) ---------------------------------------------------- */
 enum login_result {
 	LOGIN_OK,
 	LOGIN_BAD_FORMAT,
@@ -187,7 +187,7 @@ enum login_result credential_check_login(struct db_txn *t,
 bool credential_is_valid(const struct credential *c, const char *key_id,
     struct wall now);
 
-/* -- permission at end of data (sections 9.1, 9.2) --------------------------- */
+/* -- permission at end of data (sections 9.1, 9.2) ------------------------ */
 /* Role and own policies: do they permit ses:SendRawEmail? resource_arn is the
  * identity's. Documents with conditions come with the policy language. */
 bool credential_may_send(const struct credential *c, const char *resource_arn);

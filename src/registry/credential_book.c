@@ -7,7 +7,7 @@
 
 enum { CREDENTIAL_RECORD = 1, CREDENTIAL_RECORD_MAX = 128 * 1024 };
 
-/* -- the record ------------------------------------------------------------ */
+/* -- the record ----------------------------------------------------------- */
 
 static void
 credential_pack_key(struct buf *b, const struct credential_key *k)
@@ -209,7 +209,7 @@ credential_unpack(struct bytes key, struct bytes value, struct credential *c,
 	return 1;
 }
 
-/* -- the register ---------------------------------------------------------- */
+/* -- the register --------------------------------------------------------- */
 
 enum { CREDENTIAL_ROW_KEY_MAX = ACCOUNT_ID_SIZE + CREDENTIAL_NAME_SIZE };
 

@@ -18,7 +18,7 @@ enum {
 	IDENTITY_ROW_MAX = 8 + ACCOUNT_ID_SIZE + IDENTITY_NAME_SIZE
 };
 
-/* -- rows ------------------------------------------------------------------ */
+/* -- rows ----------------------------------------------------------------- */
 
 struct row {
 	char   p[IDENTITY_ROW_MAX + SELECTOR_SIZE];
@@ -78,7 +78,7 @@ row_check(struct row *r, struct wall due, const struct identity *i)
 	return row_bytes(r);
 }
 
-/* -- the record of an identity --------------------------------------------- */
+/* -- the record of an identity -------------------------------------------- */
 
 static void
 pack_state(struct buf *b, const struct identity_check_state *s)
@@ -430,7 +430,7 @@ identity_each_due(struct db_txn *t, struct wall by,
 	return book_walk(t, BOOK_CHECK, BYTES(""), identity_on_due, &w, e);
 }
 
-/* -- keys ------------------------------------------------------------------ */
+/* -- keys ----------------------------------------------------------------- */
 
 static void
 dkim_key_pack(struct buf *b, const struct dkim_key *k)
@@ -660,7 +660,7 @@ dkim_key_active(struct db_txn *t, const struct identity *i,
 	return s.found;
 }
 
-/* -- sets of keys ---------------------------------------------------------- */
+/* -- sets of keys --------------------------------------------------------- */
 
 static bool
 identity_keys_on_key(void *arg, const struct dkim_key *k)

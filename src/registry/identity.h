@@ -36,7 +36,12 @@ enum identity_status {
 	IDENTITY_TEMPORARY_FAILURE,
 	IDENTITY_FAILED
 };
-enum identity_method { METHOD_DKIM, METHOD_TOKEN, METHOD_LINK, METHOD_OVERRIDE };
+enum identity_method {
+	METHOD_DKIM,
+	METHOD_TOKEN,
+	METHOD_LINK,
+	METHOD_OVERRIDE
+};
 enum dkim_switch { DKIM_INHERIT, DKIM_ON, DKIM_OFF };
 enum dkim_role { DKIM_ACTIVE, DKIM_STANDBY, DKIM_RETIRING };
 enum dkim_outcome { /* of the check of one selector, dkim.md 8 */
@@ -120,7 +125,7 @@ struct identity_keys {
 void identity_init(struct identity *i, const char *account, const char *name,
     struct wall now);
 
-/* -- records ---------------------------------------------------------------- */
+/* -- records -------------------------------------------------------------- */
 /* A new one: refuses one that exists, and more than IDENTITIES_MAX. */
 int identity_create(struct db_txn *t, const struct identity *i,
     struct err *e);
@@ -156,7 +161,7 @@ int identity_each_due(struct db_txn *t, struct wall by,
 	const char *name),
     void *arg, struct err *e);
 
-/* -- names ------------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 /* Normal form of what an operator typed; false and *e: why not (at least
  * two labels, no literal, no public suffix, lengths). */
 bool identity_normalize(const char *given, char out[IDENTITY_NAME_SIZE],
@@ -170,7 +175,7 @@ void selector_make(char out[SELECTOR_SIZE]);
 /* "www.example.com: mail is usually sent from example.com"; "" = none */
 const char *identity_name_warning(const char *name, char out[600]);
 
-/* -- decisions ---------------------------------------------------------------- */
+/* -- decisions ------------------------------------------------------------ */
 enum identity_status identity_status(const struct identity *i); /* the best */
 /* Which keys sign: the set in force, the previous one, or none. */
 enum identity_set { SET_NONE, SET_CURRENT, SET_PREVIOUS };
@@ -201,7 +206,7 @@ int identity_explain(struct db_txn *t, const char *account,
 int identity_set_signing(struct db_txn *t, const char *account,
     const char *name, bool on, struct wall now, struct err *e);
 
-/* -- confirmation tokens of addresses ----------------------------------------- */
+/* -- confirmation tokens of addresses ------------------------------------- */
 /* New token for i->link (PENDING, 24 h); the text goes into the mail.
  * Refuses a second one within 60 s (TooManyRequestsException). Writes i. */
 int identity_issue_token(struct db_txn *t, struct identity *i,

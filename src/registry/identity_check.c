@@ -30,7 +30,7 @@ identity_decision_init(struct identity_decision *d)
 	memset(d, 0, sizeof(*d));
 }
 
-/* -- keys ------------------------------------------------------------------ */
+/* -- keys ----------------------------------------------------------------- */
 
 bool
 keyset_is_dropped(const struct identity_keys *ks, const struct dkim_key *k)
@@ -150,7 +150,7 @@ identity_advance(struct identity *i, struct identity_keys *ks,
 	memcpy(d->activated, standby->selector, sizeof(d->activated));
 }
 
-/* -- what is asked --------------------------------------------------------- */
+/* -- what is asked -------------------------------------------------------- */
 
 static bool
 status_is_checked(enum identity_status s)
@@ -199,7 +199,7 @@ identity_check_authoritative(const struct identity *i)
 	    (i->has_previous && i->previous.first_miss.ms != 0);
 }
 
-/* -- one machine ----------------------------------------------------------- */
+/* -- one machine ---------------------------------------------------------- */
 
 bool
 state_is_verified(const struct identity_check_state *s)
@@ -375,7 +375,7 @@ machine_take(struct identity *i, enum identity_machine m, enum finding f,
 	machine_schedule(s, in);
 }
 
-/* -- results of a check ---------------------------------------------------- */
+/* -- results of a check --------------------------------------------------- */
 
 static const struct identity_result *
 result_of(const struct identity_results *r, const char *selector)
@@ -549,7 +549,7 @@ identity_check_apply(struct identity *i, struct identity_keys *ks,
 	identity_hurry_for_standby(i, ks, in);
 }
 
-/* -- time ------------------------------------------------------------------ */
+/* -- time ----------------------------------------------------------------- */
 
 static void
 machine_expire(struct identity *i, enum identity_machine m,
@@ -610,7 +610,7 @@ identity_check_time(struct identity *i, struct identity_keys *ks,
 	identity_plan(i, ks, in, d);
 }
 
-/* -- what comes next -------------------------------------------------------- */
+/* -- what comes next ------------------------------------------------------ */
 
 static void
 plan_make(struct identity_decision *d, const char *selector, unsigned bits)

@@ -50,7 +50,7 @@ struct identity_notice {
 	enum identity_machine machine;
 	enum identity_status  from, to;
 	struct wall	      deadline; /* of TEMPORARY_FAILURE; else 0 */
-	bool		      previous_signs; /* FAILED, but the old set signs */
+	bool		      previous_signs; /* FAILED, the old ones sign */
 	/* of the identity as a whole, before and after */
 	enum identity_status  whole_from, whole_to;
 };
@@ -104,7 +104,7 @@ void identity_check_apply(struct identity *i, struct identity_keys *ks,
 int64_t identity_check_interval(const struct identity_check_state *s,
     const struct identity_check_input *in);
 
-/* -- commands --------------------------------------------------------------- */
+/* -- commands ------------------------------------------------------------- */
 /* identity verify, dkim verify: PENDING again, check at once.  token: the TXT
  * token's machine (makes the token when there is none). */
 int identity_verify(struct identity *i, struct identity_keys *ks, bool token,

@@ -57,7 +57,7 @@ identity_has_no_room(const struct identity_keys *ks, struct err *e)
 	    "one may at %s", wall_iso_seconds(first, time));
 }
 
-/* -- verify ---------------------------------------------------------------- */
+/* -- verify --------------------------------------------------------------- */
 
 static void
 state_again(struct identity_check_state *s, struct wall now)
@@ -94,7 +94,7 @@ identity_verify(struct identity *i, struct identity_keys *ks, bool token,
 	return 0;
 }
 
-/* -- managed and own keys (dkim.md 10.4) ------------------------------------ */
+/* -- managed and own keys (dkim.md 10.4) ---------------------------------- */
 
 unsigned
 identity_managed_count(bool cname)
@@ -278,7 +278,7 @@ identity_use_external(struct identity *i, struct identity_keys *ks,
 	return 0;
 }
 
-/* -- length (10.3) ----------------------------------------------------------- */
+/* -- length (10.3) -------------------------------------------------------- */
 
 static int
 identity_check_length(const struct identity *i, unsigned bits, struct wall now,
@@ -322,7 +322,7 @@ identity_set_length(struct identity *i, struct identity_keys *ks,
 	return 0;
 }
 
-/* -- rotation (10.1, 10.2) ---------------------------------------------------- */
+/* -- rotation (10.1, 10.2) ------------------------------------------------ */
 
 /* The one that is visible the longest; else any. */
 static struct dkim_key *

@@ -143,7 +143,7 @@ identity_init(struct identity *i, const char *account, const char *name,
 	i->forwarding = true;
 }
 
-/* -- words ----------------------------------------------------------------- */
+/* -- words ---------------------------------------------------------------- */
 
 const char *
 identity_status_to_text(enum identity_status s)

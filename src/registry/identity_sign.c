@@ -18,7 +18,7 @@ enum {
 	EXPLAIN_LINE_MAX = 640
 };
 
-/* -- status ---------------------------------------------------------------- */
+/* -- status --------------------------------------------------------------- */
 
 /* identities 4.2: the better of several */
 static int
@@ -90,7 +90,7 @@ identity_signing_set(const struct identity *i)
 	return SET_NONE;
 }
 
-/* -- walking --------------------------------------------------------------- */
+/* -- walking -------------------------------------------------------------- */
 
 /* An address taken apart for look-ups; texts end with NUL. */
 struct sender {
@@ -166,7 +166,7 @@ identity_resolve(struct db_txn *t, const char *account, struct bytes address,
 	return found;
 }
 
-/* -- what signs ------------------------------------------------------------ */
+/* -- what signs ----------------------------------------------------------- */
 
 struct signing_walk {
 	struct db_txn *t;
@@ -368,7 +368,7 @@ identity_explain(struct db_txn *t, const char *account,
 	return 0;
 }
 
-/* -- the switch of signing -------------------------------------------------- */
+/* -- the switch of signing ------------------------------------------------ */
 
 /* The domain identity an address hangs on: 1, 0 (none), -1. */
 static int
@@ -431,7 +431,7 @@ identity_set_signing(struct db_txn *t, const char *account, const char *name,
 	return identity_put(t, &i, e);
 }
 
-/* -- tokens ---------------------------------------------------------------- */
+/* -- tokens --------------------------------------------------------------- */
 
 /* 20 mails an hour for an account (identities 4.3). */
 static int

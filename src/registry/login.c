@@ -33,7 +33,7 @@ login_result_to_text(enum login_result r)
 	return "bad-format";
 }
 
-/* -- login ----------------------------------------------------------------- */
+/* -- login ---------------------------------------------------------------- */
 
 static bool
 login_may_come(const struct credential_restrictions *r, const struct login *l)
@@ -164,7 +164,7 @@ credential_is_valid(const struct credential *c, const char *key_id,
 	return false;
 }
 
-/* -- permission ------------------------------------------------------------ */
+/* -- permission ----------------------------------------------------------- */
 
 static enum policy_effect
 role_judge(enum credential_role r)

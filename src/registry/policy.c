@@ -38,7 +38,7 @@ malformed(struct err *e, const char *where, const char *fmt, ...)
 	    "MalformedPolicyDocument: %s: %s", where, why);
 }
 
-/* -- form ------------------------------------------------------------------ */
+/* -- form ----------------------------------------------------------------- */
 
 static bool
 action_is_valid(const char *a)
@@ -217,7 +217,7 @@ policy_check(struct bytes text, struct err *e)
 	return 0;
 }
 
-/* -- meaning --------------------------------------------------------------- */
+/* -- meaning -------------------------------------------------------------- */
 
 static bool
 action_matches(const char *pattern, const char *action)

@@ -54,7 +54,7 @@ struct keys_client {
 	struct keys_answer  answer; /* one at a time */
 };
 
-/* -- requests ------------------------------------------------------------------ */
+/* -- requests ------------------------------------------------------------- */
 
 static size_t
 client_find_slot(struct keys_client *k)
@@ -237,7 +237,7 @@ client_find(struct keys_client *k, uint64_t ticket)
 	return a != NULL && a->ticket == ticket ? a : NULL;
 }
 
-/* -- replies ------------------------------------------------------------------- */
+/* -- replies -------------------------------------------------------------- */
 
 static size_t
 answer_take(struct bytes from, unsigned char *to, size_t size)
@@ -326,7 +326,7 @@ client_on_deadline(void *arg, void *unused)
 	client_arm(k);
 }
 
-/* -- life ------------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 
 static const struct channel_events client_events = { client_on_message,
 	client_on_close };
@@ -405,7 +405,7 @@ keys_client_free(struct keys_client *k)
 	mem_free(k);
 }
 
-/* -- asking ------------------------------------------------------------------------ */
+/* -- asking --------------------------------------------------------------- */
 
 static void
 asked_name(struct asked *a, const char *domain, const char *selector)

@@ -31,7 +31,11 @@
 struct keys_client;
 
 enum keys_result { KEYS_OK, KEYS_FAILED, KEYS_DOWN };
-enum { KEYS_SIGNATURE_MAX = 512, KEYS_PUBLIC_MAX = 600, KEYS_SEALED_MAX = 2600 };
+enum {
+	KEYS_SIGNATURE_MAX = 512,
+	KEYS_PUBLIC_MAX = 600,
+	KEYS_SEALED_MAX = 2600
+};
 
 struct keys_answer {
 	enum keys_result result;

@@ -172,7 +172,7 @@ test_region_and_feedback_key(void **state)
 	world_close(&w);
 }
 
-/* -- the writer's thread ----------------------------------------------------- */
+/* -- the writer's thread -------------------------------------------------- */
 
 struct counted {
 	struct book_job job;

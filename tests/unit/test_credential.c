@@ -5,7 +5,8 @@
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 #define PASSWORD "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9"
-#define DIGEST "c888ef9b7f02e7348de013ce620f42abf200f127498355d20f5096bf5c0ea26e"
+#define DIGEST                                                               \
+	"c888ef9b7f02e7348de013ce620f42abf200f127498355d20f5096bf5c0ea26e"
 #define DAY_MS ((int64_t)86400000)
 
 static const struct wall now = { 1714564800000 };
@@ -351,7 +352,7 @@ test_policies(void **state)
 	assert_int_equal(c.policy_count, 9);
 }
 
-/* -- the register ------------------------------------------------------------- */
+/* -- the register --------------------------------------------------------- */
 
 static struct credential
 credential_sample(const char *name, const char *key)

@@ -72,7 +72,7 @@ put_key(struct db_txn *t, const char *name, const char *selector,
 		fail_msg("%s", e.text);
 }
 
-/* -- names -------------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static void
 test_normal_form(void **state)
@@ -198,7 +198,7 @@ test_selectors(void **state)
 	assert_string_equal(identity_name_warning("example.com", out), "");
 }
 
-/* -- records ------------------------------------------------------------------- */
+/* -- records -------------------------------------------------------------- */
 
 static void
 fill_state(struct identity_check_state *s, int64_t n)
@@ -489,7 +489,7 @@ test_damaged(void **state)
 	world_test(body_damaged);
 }
 
-/* -- coverage ------------------------------------------------------------------- */
+/* -- coverage ------------------------------------------------------------- */
 
 static void
 expect_resolve(struct db_txn *t, const char *from, const char *want)
@@ -609,7 +609,7 @@ test_status(void **state)
 	    "OPERATOR_ZONE");
 }
 
-/* -- what signs -------------------------------------------------------------------- */
+/* -- what signs ----------------------------------------------------------- */
 
 static void
 expect_signs(struct db_txn *t, const char *from, enum signing_result result,
@@ -865,7 +865,7 @@ test_switch(void **state)
 	world_test(body_switch);
 }
 
-/* -- tokens --------------------------------------------------------------------------- */
+/* -- tokens --------------------------------------------------------------- */
 
 static void
 put_account(struct db_txn *t)

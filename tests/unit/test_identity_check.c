@@ -191,7 +191,7 @@ signs(void)
 	return "";
 }
 
-/* -- intervals (dkim 9) ---------------------------------------------------------- */
+/* -- intervals (dkim 9) --------------------------------------------------- */
 
 static void
 test_intervals(void **state)
@@ -231,7 +231,7 @@ test_intervals(void **state)
 	}
 }
 
-/* -- the machine ------------------------------------------------------------------- */
+/* -- the machine ---------------------------------------------------------- */
 
 /* dkim#9; the standby is only a warning */
 static void
@@ -439,7 +439,7 @@ test_revoked_key_signs_no_more(void **state)
 	assert_string_equal(signs(), "one");
 }
 
-/* -- token and link ------------------------------------------------------------------ */
+/* -- token and link ------------------------------------------------------- */
 
 /* identities-and-policies 4.2; #15 is the verifier's MATCH */
 static void
@@ -530,7 +530,7 @@ test_override(void **state)
 	assert_true(identity_may_send(&s.i, s.in.now));
 }
 
-/* -- rotation ------------------------------------------------------------------------- */
+/* -- rotation ------------------------------------------------------------- */
 
 /* dkim#13 */
 static void
@@ -663,7 +663,7 @@ test_new_standby(void **state)
 	assert_string_equal(s.d.make[0].selector, "two");
 }
 
-/* -- CNAME slots ------------------------------------------------------------------------ */
+/* -- CNAME slots ---------------------------------------------------------- */
 
 static void
 test_slots(void **state)
@@ -721,7 +721,7 @@ test_operator_zone(void **state)
 	assert_true(s.d.confirm);
 }
 
-/* -- length (dkim#15, 10.3) ---------------------------------------------------------------- */
+/* -- length (dkim#15, 10.3) ----------------------------------------------- */
 
 static int
 set_length(unsigned bits)
@@ -818,7 +818,7 @@ test_length_of_slots(void **state)
 	assert_int_equal(s.d.make[0].bits, 1024);
 }
 
-/* -- managed and own keys (10.4) --------------------------------------------------------------- */
+/* -- managed and own keys (10.4) ------------------------------------------ */
 
 static void
 set_key(const char *selector)

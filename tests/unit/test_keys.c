@@ -74,7 +74,7 @@ key_file(EVP_PKEY *k, bool traditional)
 	return fd;
 }
 
-/* -- the world: one keys process on a thread, its clients on this one ---------- */
+/* -- the world: one keys process on a thread, its clients on this one ----- */
 
 struct world {
 	struct loop	   *keys_loop, *loop;
@@ -163,7 +163,7 @@ wait_for(struct world *w, unsigned n)
 	return &w->last;
 }
 
-/* -- keys of the tests ----------------------------------------------------------- */
+/* -- keys of the tests ---------------------------------------------------- */
 
 struct made {
 	char	      domain[64], selector[32];
@@ -251,7 +251,7 @@ figures_at_end(struct world *w)
 	return f;
 }
 
-/* -- signing ---------------------------------------------------------------------- */
+/* -- signing -------------------------------------------------------------- */
 
 static void
 test_sign(void **state)
@@ -434,7 +434,7 @@ test_table_is_bounded(void **state)
 	sealer_free(s);
 }
 
-/* -- import, export, check ----------------------------------------------------------- */
+/* -- import, export, check ------------------------------------------------ */
 
 static const struct keys_answer *
 import(struct world *w, int fd, unsigned min_bits, unsigned max_bits)
@@ -579,7 +579,7 @@ test_check(void **state)
 	world_close(&w);
 }
 
-/* -- without a master key; the operator's key ------------------------------------------ */
+/* -- without a master key; the operator's key ----------------------------- */
 
 /* credentials#25 */
 static void
@@ -654,7 +654,7 @@ test_operator_key(void **state)
 	EVP_PKEY_free(small);
 }
 
-/* -- trouble --------------------------------------------------------------------------- */
+/* -- trouble -------------------------------------------------------------- */
 
 /* Takes the place of a keys process that has just died. */
 static void
@@ -894,7 +894,7 @@ test_nonsense(void **state)
 	world_close(&w);
 }
 
-/* -- the process ------------------------------------------------------------------------ */
+/* -- the process ---------------------------------------------------------- */
 
 static pid_t
 start(struct keys_setup *s, int *control)

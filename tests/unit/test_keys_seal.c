@@ -21,7 +21,7 @@
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 #define REFUSED "private key must be PKCS#1 or PKCS#8, RSA, 1024 to 2048 bits"
 
-/* -- sealing --------------------------------------------------------------------- */
+/* -- sealing -------------------------------------------------------------- */
 
 /* credentials 6: vector of a sealed secret */
 static void
@@ -78,7 +78,7 @@ test_what_is_changed_does_not_open(void **state)
 	assert_memory_equal(plain, "plain", 5);
 }
 
-/* -- reading (dkim#16) -------------------------------------------------------------- */
+/* -- reading (dkim#16) ---------------------------------------------------- */
 
 static struct bytes
 bio_text(BIO *b)
@@ -140,7 +140,8 @@ static void
 test_forms(void **state)
 {
 	EVP_PKEY      *k = EVP_RSA_gen(2048);
-	BIO	      *one = BIO_new(BIO_s_mem()), *eight = BIO_new(BIO_s_mem());
+	BIO	      *one = BIO_new(BIO_s_mem());
+	BIO	      *eight = BIO_new(BIO_s_mem());
 	unsigned char *want = NULL;
 	char	       text[8192], raw[4096] = { 0 };
 	size_t	       raw_n;
@@ -244,7 +245,7 @@ test_refused(void **state)
 	BIO_free(b);
 }
 
-/* -- signing --------------------------------------------------------------------------- */
+/* -- signing -------------------------------------------------------------- */
 
 static void
 check_signature(const unsigned char *der, size_t n,
@@ -295,7 +296,7 @@ test_make_and_sign(void **state)
 	assert_null(signing_key_make(8192, &e));
 }
 
-/* -- the master key ----------------------------------------------------------------------- */
+/* -- the master key ------------------------------------------------------- */
 
 static int
 master_file(mode_t mode, size_t n)
