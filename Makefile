@@ -89,8 +89,14 @@ UNIT_BIN = $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
 $(O)/tests/test_%: tests/unit/test_%.c $(LINK_LIBS) | config.mk
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
-	    $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(LINK_LIBS) \
-	    -Wl,--end-group $(LIBS_ALL) $(CMOCKA_LIBS)
+	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) -Wl,--start-group \
+	    $(LINK_LIBS) -Wl,--end-group $(LIBS_ALL) $(CMOCKA_LIBS)
+# Tests of a program link its parts, all but main.
+SENDMAIL_PARTS = $(filter-out $(O)/tools/sendmail.o, \
+	$(SENDMAIL_SRC:src/%.c=$(O)/%.o))
+$(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
+	TOOL_PARTS = $(SENDMAIL_PARTS)
+$(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
 unit-binaries: $(UNIT_BIN)
 check-unit: $(UNIT_BIN)
 	tests/run-unit $(UNIT_BIN)
@@ -101,19 +107,29 @@ FUZZ_REPLAY = $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%-replay)
 $(O)/fuzz/%-replay: tests/fuzz/%.c tests/fuzz/replay_main.c $(LINK_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
-	    $(LDFLAGS_ALL) -o $@ $< tests/fuzz/replay_main.c \
+	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) tests/fuzz/replay_main.c \
 	    -Wl,--start-group $(LINK_LIBS) -Wl,--end-group $(LIBS_ALL)
 check-fuzz: $(FUZZ_REPLAY)
 	tests/fuzz/run-corpus $(FUZZ_REPLAY)
 # Sources are compiled again with coverage; needs clang.
-FUZZ_LAYERS = base net mail store registry submission delivery
-FUZZ_LIB_SRC = $(foreach l,$(FUZZ_LAYERS),$(call src_of,$(l)))
+FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined -pthread
+FUZZ_LAYERS = base net mail store registry submission delivery reporting daemon
+FUZZ_PARTS = $(filter-out $(O)/fuzz/obj/daemon/posthornd.o \
+	$(O)/fuzz/obj/tools/sendmail.o, \
+	$(patsubst src/%.c,$(O)/fuzz/obj/%.o,$(SENDMAIL_SRC) \
+	$(foreach l,$(FUZZ_LAYERS),$(call src_of,$(l)))))
+FUZZ_LIB = $(O)/fuzz/libfuzzed.a
 fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
-$(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB_SRC)
+$(O)/fuzz/obj/%.o: src/%.c | config.mk
 	@mkdir -p $(@D)
-	clang $(CPPFLAGS_ALL) -Itests/lib -std=c11 -g -O1 \
-	    -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_LIB_SRC) \
-	    $(LIBS_ALL) -pthread
+	clang $(CPPFLAGS_ALL) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+$(FUZZ_LIB): $(FUZZ_PARTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
+	clang $(CPPFLAGS_ALL) -Itests/lib $(FUZZ_FLAGS) -fsanitize=fuzzer \
+	    -MMD -MP -MF $@.d -o $@ $< $(FUZZ_LIB) $(LIBS_ALL)
 
 include tests/rules.mk
 
