@@ -3,7 +3,8 @@
  *	       wake()            window read: no more
  *	IDLE ----------> READING -------------------> IDLE (lazy move later)
  *	READING --- show() TAKEN ---> TAKEN --- settle() ---> READING, PAUSED
- *	READING --- show() AGAIN, store trouble ---> PAUSED --- timer ---> READING
+ *	READING --- show() AGAIN, store trouble ---> PAUSED
+ *	PAUSED --- timer ---> READING
  *	IDLE, READING --- lazy move due ---> MOVING --- receipt ---> READING
  *
  * publisher_read(): one window; publisher_settle(); publisher_move();
@@ -33,8 +34,8 @@ struct publisher {
 	enum publisher_state   state;
 	uint64_t	       at, saved;
 	uint64_t	       taken; /* BUSY: this one */
-	bool		       loaded;	/* at was read from the store */
-	struct timer	       timer;	/* the only one: means what state says */
+	bool		       loaded; /* at was read from the store */
+	struct timer	       timer; /* the only one, by state */
 	int64_t		       pause_ms; /* the last one, 0 = none */
 	struct change	       change;	 /* of MOVING */
 	bool		       stopping;

@@ -44,7 +44,7 @@ struct errand {
 
 static void reporter_on_grace(void *reporter, void *unused);
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life -------------------------------------------------------------- */
 
 static void
 reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
@@ -132,7 +132,7 @@ reporter_on_events(void *reporter, void *unused)
 	feedback_wake(((struct reporter *)reporter)->feedback);
 }
 
-/* -- errands of other threads ---------------------------------------------- */
+/* -- errands of other threads ------------------------------------------ */
 
 static void
 reporter_on_errand(void *reporter, void *errand)
@@ -203,7 +203,7 @@ reporter_post_verification(struct reporter *r, const char *account,
 	return reporter_post(r, x);
 }
 
-/* -- the end: events, then checks, then the mail about them ----------------- */
+/* -- the end: events, then checks, then the mail about them ------------ */
 
 static void
 reporter_end(struct reporter *r)

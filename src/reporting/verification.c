@@ -21,6 +21,7 @@ enum {
 	LOOK_AGAIN_MS = 1000,
 	ASKS_MAX = IDENTITY_KEYS_MAX + 1, /* the token */
 	TICKET_SHIFT = 8,
+	HINT_SIZE = sizeof(((struct identity_result *)NULL)->hint),
 	DETAIL_MAX = 900
 };
 
@@ -31,7 +32,7 @@ struct ask {
 	struct wall	 created; /* of the key: a slot may get another */
 	bool		 answered;
 	enum dkim_outcome outcome;
-	char		 hint[sizeof(((struct identity_result *)NULL)->hint)];
+	char		 hint[HINT_SIZE];
 };
 
 struct check {
@@ -65,7 +66,7 @@ struct verification {
 	unsigned		  check_count;
 	uint64_t		  numbers;
 	struct timer		  look;
-	struct identity		  identity; /* scratch of check_begin() */
+	struct identity		  identity; /* scratch, and keys */
 	struct identity_keys	  keys;
 	bool			  stopping;
 	loop_fn			 *on_idle;

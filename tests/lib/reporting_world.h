@@ -88,7 +88,7 @@ struct rw {
 	struct buf	  log;
 };
 
-/* -- mail ------------------------------------------------------------------- */
+/* -- mail -------------------------------------------------------------- */
 
 struct rw_sending {
 	struct submission s;
@@ -211,7 +211,7 @@ rw_make_key(void *arg, const char *account, const char *domain,
 	return true;
 }
 
-/* -- the verifier -------------------------------------------------------------- */
+/* -- the verifier ------------------------------------------------------ */
 
 static inline void
 rw_answer(struct rw *w, const struct verify_job *j)
@@ -292,7 +292,7 @@ rw_record(struct rw *w, const char *selector, enum dkim_outcome o)
 	w->records[i].outcome = o;
 }
 
-/* -- life ------------------------------------------------------------------------ */
+/* -- life -------------------------------------------------------------- */
 
 static inline void
 rw_on_log(void *arg, const char *line)
@@ -484,7 +484,7 @@ rw_close(struct rw *w)
 	    0);
 }
 
-/* -- the book -------------------------------------------------------------------- */
+/* -- the book ---------------------------------------------------------- */
 
 struct rw_job {
 	struct book_job job;
@@ -543,7 +543,7 @@ rw_put_account(struct db_txn *t, void *contacts)
 	mem_free(a);
 }
 
-/* -- messages and events --------------------------------------------------------- */
+/* -- messages and events ----------------------------------------------- */
 
 struct rw_spec {
 	const char *header;	/* as handed in */

@@ -78,7 +78,7 @@ third_part(const struct rw_mail *m)
 	return out;
 }
 
-/* -- the form (5.4) ------------------------------------------------------------- */
+/* -- the form (5.4) ---------------------------------------------------- */
 
 /* bounces-and-feedback#1 (its mail), #7: the whole mail, octet by octet */
 static void
@@ -260,7 +260,7 @@ a_local_failure_names_no_server(void **state)
 	assert_false(has(&w->mails[0], "Last-Attempt-Date:"));
 }
 
-/* -- the third part --------------------------------------------------------------- */
+/* -- the third part ---------------------------------------------------- */
 
 static void
 while_queued_the_head_is_shown_as_sent(void **state)
@@ -477,7 +477,7 @@ the_rules_of_the_credential_hold(void **state)
 	    "Message-ID: <order-17@app.example.com>\r\nDate: Wed, 01 May"));
 }
 
-/* -- who is told ------------------------------------------------------------------- */
+/* -- who is told ------------------------------------------------------- */
 
 /* bounces-and-feedback#6: to the forward address; never to Reply-To */
 static void
@@ -574,7 +574,7 @@ other_events_make_no_mail(void **state)
 	assert_int_equal(w->handed_in, 0);
 }
 
-/* -- once -------------------------------------------------------------------------- */
+/* -- once -------------------------------------------------------------- */
 
 static void
 bounce_both(struct rw *w, struct msgid ids[2])

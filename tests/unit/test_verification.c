@@ -34,7 +34,7 @@ unmake(void **state)
 	return 0;
 }
 
-/* -- identities ------------------------------------------------------------------- */
+/* -- identities -------------------------------------------------------- */
 
 struct plan {
 	const char *name;
@@ -243,7 +243,7 @@ begin_verified(struct rw *w, const struct plan *p)
 	assert_int_equal(w->mail_count, 1);
 }
 
-/* -- the first verification ---------------------------------------------------------- */
+/* -- the first verification -------------------------------------------- */
 
 static void
 a_job_names_all_that_is_needed(void **state)
@@ -375,7 +375,7 @@ a_token_identities_15(void **state)
 	    "example.com: SUCCESS\r\n"));
 }
 
-/* -- loss ------------------------------------------------------------------------------ */
+/* -- loss -------------------------------------------------------------- */
 
 /* identities#12, dkim#11: misses, grace, the end, a new beginning */
 static void
@@ -480,7 +480,7 @@ no_answer_is_no_loss_identities_13_dkim_12(void **state)
 	    IDENTITY_TEMPORARY_FAILURE);
 }
 
-/* -- addresses ------------------------------------------------------------------------- */
+/* -- addresses --------------------------------------------------------- */
 
 struct link {
 	char	 token[IDENTITY_TOKEN_SIZE];
@@ -553,7 +553,7 @@ an_address_is_confirmed_identities_14(void **state)
 	assert_int_equal(w->jobs, 0); /* never checked again */
 }
 
-/* -- keys -------------------------------------------------------------------------------- */
+/* -- keys -------------------------------------------------------------- */
 
 /* dkim#13 on this level: a new standby is wanted, the old key goes in 14 d */
 static void
@@ -619,7 +619,7 @@ slots_dkim_23(void **state)
 	assert_string_equal(w->orders[0].selector, "s1-example");
 }
 
-/* -- the verifier is slow, dead, lying, not there ------------------------------------------ */
+/* -- the verifier is slow, dead, lying, not there ---------------------- */
 
 static void
 without_a_verifier_time_passes(void **state)
