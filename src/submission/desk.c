@@ -183,7 +183,7 @@ desk_look_idle(struct desk *d)
 	loop_fn *fn = d->on_idle;
 
 	if (!d->is_shutting || fn == NULL || d->session_count > 0 ||
-	    d->posting_count > 0)
+	    d->posting_count > 0 || d->stage_count > 0)
 		return;
 	d->on_idle = NULL;
 	timer_clear(&d->grace);

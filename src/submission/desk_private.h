@@ -62,6 +62,7 @@ struct desk {
 	/* late receipts find their asker here, by ticket, or nobody */
 	uint64_t      last_ticket;
 	struct table *stages; /* struct receive */
+	size_t	      stage_count; /* receipts to come, wanted or not */
 
 	/* read anew inside each callback that needs them; too big for a
 	 * session or a stack that is deep already */

@@ -208,6 +208,7 @@ receive_submit_stage(struct receive *r)
 		timer_set(&r->retry, STAGE_RETRY_MS);
 		return;
 	}
+	r->setup.desk->stage_count++;
 	r->stage_waiting = NULL;
 	r->stage_ticket = st->ticket;
 	if (!desk_ticket_put(r->setup.desk->stages, st->ticket, r))
@@ -286,6 +287,8 @@ receive_on_receipt(void *desk, void *stage)
 	else if (st->content != 0)
 		spool_discard(d->setup.spool, st->content);
 	mem_free(st);
+	d->stage_count--;
+	desk_look_idle(d);
 }
 
 static void

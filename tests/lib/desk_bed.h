@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -378,11 +379,29 @@ bed_open(struct bed *b, const char *more)
 }
 
 static inline void
+bed_on_idle(void *bed, void *unused)
+{
+	struct bed *b = bed;
+
+	(void)unused;
+	loop_stop(b->loop);
+}
+
+static inline void
+bed_on_shut(void *bed, void *unused)
+{
+	struct bed *b = bed;
+
+	(void)unused;
+	desk_shut(b->desk, 0, bed_on_idle, b);
+}
+
+static inline void
 bed_close(struct bed *b)
 {
 	size_t i;
 
-	loop_stop(b->loop);
+	assert_true(loop_post(b->loop, bed_on_shut, b, NULL));
 	loop_join(b->loop);
 	desk_free(b->desk);
 	loop_free(b->loop);
@@ -430,6 +449,7 @@ client_open(struct bed *b, const char *listener)
 	struct client *c = calloc(1, sizeof(*c));
 	size_t	       i = bed_listener(b, listener);
 	struct timeval t = { BED_WAIT_MS / 1000, 0 };
+	int	       one = 1;
 	socklen_t      len = b->addresses[i].ss_family == AF_UNIX ?
 	    sizeof(struct sockaddr_un) : sizeof(struct sockaddr_in);
 
@@ -437,6 +457,7 @@ client_open(struct bed *b, const char *listener)
 	assert_true(c->fd >= 0);
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	assert_int_equal(connect(c->fd,
 	    (struct sockaddr *)&b->addresses[i], len), 0);
 	return c;
