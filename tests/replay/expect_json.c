@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+#include "expect_json.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+enum { EVENTS_MAX = 1000000, TAGS_MAX = 128 };
+
+/* -- events ------------------------------------------------------------------- */
+
+struct event_search {
+	struct play    *play;
+	enum event_type type;
+	uint64_t	sequence;
+	struct buf	json;
+	bool		found;
+};
+
+static void
+event_mail_from_row(const struct mail_row *r, struct arena *a,
+    struct event_mail *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->accepted = r->accepted;
+	out->source = r->sender;
+	out->account = bytes_of(r->account);
+	out->destinations = r->recipients;
+	out->destination_count = r->recipient_count;
+	out->snapshot = r->snapshot;
+	out->tags = r->tags;
+	out->tag_count = r->tag_count;
+	out->source_ip = r->client_ip;
+	out->caller = r->credential;
+	out->access_key_id = r->access_key;
+	out->region = BYTES("us-east-1");
+	out->message_id = arena_bytes(a, BYTES(""));
+}
+
+static bool
+event_on_row(void *search, uint64_t sequence, const struct event *ev)
+{
+	struct event_search *s = search;
+	struct event_mail    m;
+	struct mail_row	     row;
+	struct arena	    *a;
+	struct err	     e;
+	char		     id[MSGID_TEXT + 1];
+
+	s->sequence = sequence;
+	if (ev->type != s->type)
+		return true;
+	a = arena_new(4 << 20);
+	memset(&row, 0, sizeof(row));
+	if (spool_read_mail(s->play->world->relay->spool, &ev->message, a,
+		&row, &e) < 0)
+		play_fail(s->play, "mail row: %s", e.text);
+	event_mail_from_row(&row, a, &m);
+	msgid_to_text(&ev->message, "0100", 0, id);
+	m.message_id = bytes_of(id);
+	buf_init(&s->json, 1 << 22);
+	must(event_write_json(ev, &m, &s->json));
+	buf_add_char(&s->json, '\0');
+	arena_free(a);
+	s->found = true;
+	return false;
+}
+
+char *
+event_next_json(struct play *p, enum event_type t, uint64_t *seen)
+{
+	struct event_search s = { .play = p, .type = t };
+	struct err	    e;
+
+	if (p->world->relay == NULL)
+		play_fail(p, "the relay does not run");
+	if (spool_scan_events(p->world->relay->spool, *seen, EVENTS_MAX,
+		event_on_row, &s, &e) < 0)
+		play_fail(p, "events: %s", e.text);
+	if (!s.found)
+		return NULL;
+	*seen = s.sequence;
+	return s.json.p;
+}
+
+/* -- members ------------------------------------------------------------------- */
+
+/* a.0.b; a name in the path may hold no dot but "\." */
+static const json_t *
+json_find(const json_t *v, const char *path)
+{
+	char   part[200];
+	size_t n;
+
+	while (v != NULL && *path != '\0') {
+		for (n = 0; *path != '\0' && *path != '.' &&
+		     n + 1 < sizeof(part); path++) {
+			if (*path == '\\' && path[1] != '\0')
+				path++;
+			part[n++] = *path;
+		}
+		part[n] = '\0';
+		if (*path == '.')
+			path++;
+		if (json_is_array(v))
+			v = json_array_get(v, (size_t)atoi(part));
+		else
+			v = json_object_get(v, part);
+	}
+	return v;
+}
+
+static char *
+json_to_text(const json_t *v)
+{
+	char *dump, *copy;
+
+	if (v == NULL)
+		return mem_dup("absent");
+	if (json_is_string(v))
+		return mem_dup(json_string_value(v));
+	dump = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	copy = mem_dup(dump);
+	free(dump);
+	return copy;
+}
+
+void
+json_expect(struct play *p, const char *json, const char *word)
+{
+	const char  *eq = strchr(word, '=');
+	json_t	    *root;
+	json_error_t e;
+	char	    *path, *got;
+
+	if (eq == NULL)
+		play_fail(p, "PATH=VALUE: %s", word);
+	root = json_loads(json, JSON_DECODE_ANY, &e);
+	if (root == NULL)
+		play_fail(p, "not JSON: %s: %s", e.text, json);
+	path = mem_dup_bytes((struct bytes){ word, (size_t)(eq - word) });
+	got = json_to_text(json_find(root, path));
+	if (!text_matches(eq + 1, got))
+		play_fail(p, "%s is %s, expected: %s in %s", path, got,
+		    eq + 1, json);
+	mem_free(path);
+	mem_free(got);
+	json_decref(root);
+}
