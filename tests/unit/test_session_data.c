@@ -589,7 +589,20 @@ test_daily_quota(void **state)
 	client_close(c);
 }
 
-/* quotas#5: two sessions, one place */
+static void
+limit_both(struct db_txn *t)
+{
+	struct account a;
+	struct err     e;
+
+	assert_int_equal(account_get(t, world_account, &a, &e), 1);
+	a.max_24h = 10;
+	a.rate = 0.001;
+	a.burst = 11;
+	assert_true(account_put(t, &a, &e) >= 0);
+}
+
+/* quotas#5: two sessions, one place; who loses gets its tokens back */
 static void
 test_race_for_the_last_place(void **state)
 {
@@ -598,7 +611,7 @@ test_race_for_the_last_place(void **state)
 
 	(void)state;
 	bed_open(&bed, "");
-	bed_change(&bed, limit_day);
+	bed_change(&bed, limit_both);
 	c[0] = client_in(&bed);
 	post_to(c[0], TO("1@x.example", "2@x.example", "3@x.example",
 	    "4@x.example", "5@x.example", "6@x.example", "7@x.example",
@@ -621,6 +634,12 @@ test_race_for_the_last_place(void **state)
 	}
 	assert_int_equal(won, 1);
 	assert_int_equal(sent(), 10);
+	c[0] = client_in(&bed);
+	post_to(c[0], TO("success@simulator.amazonses.com"), "250 Ok 0100*");
+	envelope(c[0]);
+	say(c[0], "DATA", "454 Throttling failure: Daily message quota "
+	    "exceeded");
+	client_close(c[0]);
 }
 
 /* quotas#9,10 */
