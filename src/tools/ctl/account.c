@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: ISC */
+/* Accounts, credentials, quotas. */
+#include <string.h>
+
+#include "tools/ctl/ctl.h"
+
+#define ACCOUNT_OPTIONS \
+	"name:text production:flag sandbox:flag mail-type:text website:text " \
+	"use-case:text contact:many language:text suppress-reasons:words " \
+	"auto-warmup:text date:text message-id:text received:text " \
+	"attachments:words"
+#define CREDENTIAL_OPTIONS \
+	"role:text policy:many allow-cidr:many listener:many min-tls:text " \
+	"from:many rcpt:many max-recipients:int max-size:size max-24h:amount " \
+	"rate:amount max-sessions:int expires:expires date:text " \
+	"message-id:text received:text description:text"
+
+static void
+account_show_id(struct ctl *c, json_t *result)
+{
+	(void)c;
+	printf("%s\n", json_string_value(json_object_get(result,
+	    "AccountId")));
+}
+
+/* account show ID is --account ID. */
+static int
+account_prepare(struct ctl *c)
+{
+	const char *id = ctl_arg(c, "id");
+
+	if (id != NULL)
+		c->account = id;
+	return 0;
+}
+
+/* One JSON line, as its readers expect it (quotas.md 8). */
+static void
+quota_print(struct ctl *c, json_t *result)
+{
+	json_t *o = json_object();
+	static const char *const names[] = { "Max24HourSend",
+		"SentLast24Hours", "MaxSendRate" };
+	size_t i;
+
+	(void)c;
+	for (i = 0; i < 3; i++)
+		json_object_set(o, names[i],
+		    json_object_get(result, names[i]));
+	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	putchar('\n');
+	json_decref(o);
+}
+
+static const char *
+account_text(json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s != NULL ? s : "-";
+}
+
+static void
+credential_print_secret(struct ctl *c, json_t *r)
+{
+	if (json_object_get(r, "SmtpPassword") == NULL)
+		return;
+	if (c->form == CTL_CSV) {
+		printf("User name,SMTP user name,SMTP password\n%s,%s,%s\n",
+		    account_text(r, "UserName"),
+		    account_text(r, "AccessKeyId"),
+		    account_text(r, "SmtpPassword"));
+		return;
+	}
+	printf("user            %s\n", account_text(r, "UserName"));
+	printf("access key id   %s\n", account_text(r, "AccessKeyId"));
+	printf("smtp password   %s\n", account_text(r, "SmtpPassword"));
+	printf("region          %s\n", account_text(r, "Region"));
+	printf("This password is not shown again.\n");
+}
+
+/* One line for each key. */
+static void
+credential_print_list(struct ctl *c, json_t *result)
+{
+	json_t *rows = json_array(), *credential, *keys, *key, *row;
+	size_t	i, k;
+
+	json_array_foreach(json_object_get(result, "Credentials"), i,
+	    credential) {
+		keys = json_object_get(credential, "Keys");
+		json_array_foreach(keys, k, key) {
+			row = json_deep_copy(key);
+			json_object_set(row, "UserName",
+			    json_object_get(credential, "UserName"));
+			if (strcmp(account_text(credential, "Status"),
+				"DISABLED") == 0)
+				json_object_set_new(row, "Status",
+				    json_string("DISABLED"));
+			json_array_append_new(rows, row);
+		}
+		if (json_array_size(keys) == 0)
+			json_array_append(rows, credential);
+	}
+	ctl_print_table(c, rows, "user=UserName access-key-id=AccessKeyId "
+	    "status=Status created=Created expires=ExpiresAt "
+	    "last-used=LastUsed.Time last-ip=LastUsed.Ip");
+	json_decref(rows);
+}
+
+/* The secret or password comes on standard input, never as an argument. */
+static int
+credential_prepare_import(struct ctl *c)
+{
+	bool	    password = ctl_arg_true(c, "smtp-password-stdin");
+	bool	    secret = ctl_arg_true(c, "secret-stdin");
+	char	    line[512];
+
+	if (password == secret) {
+		fprintf(stderr, "error: give --smtp-password-stdin or "
+		    "--secret-stdin\n");
+		return CTL_USAGE;
+	}
+	if (fgets(line, sizeof(line), stdin) == NULL) {
+		fprintf(stderr, "error: nothing on standard input\n");
+		return CTL_REFUSED;
+	}
+	line[strcspn(line, "\r\n")] = '\0';
+	json_object_del(c->args, "smtp-password-stdin");
+	json_object_del(c->args, "secret-stdin");
+	json_object_set_new(c->args, password ? "smtp-password" : "secret",
+	    json_string(line));
+	mem_wipe(line, sizeof(line));
+	return 0;
+}
+
+/* --policy [NAME=]FILE: the document itself is sent. */
+static int
+credential_prepare_policy(struct ctl *c)
+{
+	json_t	   *list = json_object_get(c->args, "policy"), *v, *out;
+	const char *text, *equals;
+	struct buf  document, item;
+	size_t	    i;
+	FILE	   *f;
+	char	    part[512];
+	size_t	    n;
+
+	if (list == NULL)
+		return 0;
+	out = json_array();
+	json_array_foreach(list, i, v) {
+		text = json_string_value(v);
+		equals = strchr(text, '=');
+		buf_init(&document, 65536);
+		buf_init(&item, 131072);
+		buf_printf(&item, "%.*s=",
+		    equals != NULL ? (int)(equals - text) : 6,
+		    equals != NULL ? text : "inline");
+		f = fopen(equals != NULL ? equals + 1 : text, "re");
+		if (f == NULL) {
+			ctl_say_error(c, "BadRequestException",
+			    "%s cannot be read",
+			    equals != NULL ? equals + 1 : text);
+			json_decref(out);
+			return CTL_REFUSED;
+		}
+		while ((n = fread(part, 1, sizeof(part), f)) > 0)
+			buf_add(&item, part, n);
+		fclose(f);
+		json_array_append_new(out,
+		    json_stringn_nocheck(item.p, item.n));
+		buf_wipe(&document);
+		buf_wipe(&item);
+	}
+	json_object_set_new(c->args, "policy", out);
+	return 0;
+}
+
+const struct ctl_command ctl_account_commands[] = {
+	{ .verb = "account create", .arguments = "name",
+	    .options = "id:text production:flag contact:many max-24h:amount "
+		       "rate:amount",
+	    .show = account_show_id },
+	{ .verb = "account list", .options = "limit:int next-token:text",
+	    .list = "Accounts",
+	    .columns = "id=AccountId name=AccountName status=Status "
+		       "production=ProductionAccessEnabled "
+		       "sending=SendingEnabled max-24h=Max24HourSend "
+		       "sent-24h=SentLast24Hours rate=MaxSendRate" },
+	{ .verb = "account show", .arguments = "id?", .usage = "[ID]",
+	    .prepare = account_prepare },
+	{ .verb = "account set", .arguments = "id?", .usage = "[ID]",
+	    .prepare = account_prepare,
+	    .options = ACCOUNT_OPTIONS },
+	{ .verb = "account pause", .arguments = "id?", .usage = "[ID]",
+	    .prepare = account_prepare,
+	    .options = "reason:text enforce:flag" },
+	{ .verb = "account resume", .arguments = "id?", .usage = "[ID]",
+	    .prepare = account_prepare,
+	    .options = "reason:text" },
+	{ .verb = "account delete", .arguments = "id", .usage = "ID",
+	    .prepare = account_prepare, .confirm = "id" },
+	{ .verb = "account undelete", .arguments = "id", .usage = "ID",
+	    .prepare = account_prepare },
+	{ .verb = "credential create", .arguments = "name?",
+	    .usage = "[USER]", .options = CREDENTIAL_OPTIONS,
+	    .prepare = credential_prepare_policy,
+	    .show = credential_print_secret },
+	{ .verb = "credential import", .arguments = "name", .usage = "USER",
+	    .options = "access-key-id:text smtp-password-stdin:flag "
+		       "secret-stdin:flag",
+	    .prepare = credential_prepare_import,
+	    .show = credential_print_secret },
+	{ .verb = "credential list",
+	    .options = "limit:int next-token:text",
+	    .show = credential_print_list },
+	{ .verb = "credential show", .arguments = "name",
+	    .usage = "USER|KEY" },
+	{ .verb = "credential set", .arguments = "name", .usage = "USER|KEY",
+	    .options = CREDENTIAL_OPTIONS,
+	    .prepare = credential_prepare_policy },
+	{ .verb = "credential enable", .arguments = "name",
+	    .usage = "USER|KEY" },
+	{ .verb = "credential disable", .arguments = "name",
+	    .usage = "USER|KEY", .options = "hold-queue:flag" },
+	{ .verb = "credential delete", .arguments = "name",
+	    .usage = "USER|KEY", .confirm = "name" },
+	{ .verb = "credential rotate", .arguments = "name", .usage = "USER",
+	    .options = "keep:duration", .show = credential_print_secret },
+	{ .verb = "quota show", .show = quota_print },
+	{ .verb = "quota set",
+	    .options = "max-24h:amount rate:amount burst:amount" },
+	{ .verb = NULL }
+};

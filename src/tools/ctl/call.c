@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* One request on the control socket, and its answers. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tools/ctl/ctl.h"
+
+enum { ANSWER_MAX = 512 * 1024 * 1024 };
+
+static int
+call_connect(struct ctl *c)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int		   fd;
+
+	if (strlen(c->socket_path) >= sizeof(to.sun_path)) {
+		errno = ENAMETOOLONG;
+		fd = -1;
+	} else {
+		strcpy(to.sun_path, c->socket_path);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 &&
+		    connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	if (fd < 0)
+		ctl_say_error(c, "ServiceUnavailableException",
+		    "cannot connect to %s: %s", c->socket_path,
+		    strerror(errno));
+	return fd;
+}
+
+/* The first octets carry the descriptors. */
+static bool
+call_send(struct ctl *c, int fd, const char *text, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char	       space[CMSG_SPACE(CTL_FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec	iov = { (char *)(uintptr_t)text, n };
+	struct msghdr	h = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *m;
+	ssize_t		k;
+
+	if (c->fd_count > 0) {
+		memset(&control, 0, sizeof(control));
+		h.msg_control = control.space;
+		h.msg_controllen = CMSG_SPACE(c->fd_count * sizeof(int));
+		m = CMSG_FIRSTHDR(&h);
+		m->cmsg_level = SOL_SOCKET;
+		m->cmsg_type = SCM_RIGHTS;
+		m->cmsg_len = CMSG_LEN(c->fd_count * sizeof(int));
+		memcpy(CMSG_DATA(m), c->fds, c->fd_count * sizeof(int));
+	}
+	k = sendmsg(fd, &h, MSG_NOSIGNAL);
+	while (k >= 0 && (size_t)k < n) {
+		text += k;
+		n -= (size_t)k;
+		k = send(fd, text, n, MSG_NOSIGNAL);
+	}
+	return k >= 0;
+}
+
+static char *
+call_request(struct ctl *c, const char *verb)
+{
+	json_t *r = json_object();
+	char   *text;
+
+	json_object_set_new(r, "verb", json_string(verb));
+	json_object_set_new(r, "account",
+	    c->account != NULL ? json_string(c->account) : json_null());
+	json_object_set(r, "args", c->args);
+	json_object_set_new(r, "dry_run", json_boolean(c->dry_run));
+	text = json_dumps(r, JSON_COMPACT);
+	json_decref(r);
+	return text;
+}
+
+static int
+call_error(struct ctl *c, json_t *answer, json_t *error)
+{
+	json_t *status = json_object_get(answer, "status");
+
+	ctl_say_error(c, json_string_value(json_object_get(error, "Code")),
+	    "%s", json_string_value(json_object_get(error, "Message")));
+	return json_is_integer(status) ? (int)json_integer_value(status)
+				       : CTL_REFUSED;
+}
+
+/* true = this was the last one */
+static bool
+call_take(struct ctl *c, json_t *answer, ctl_line_fn *on_line,
+    json_t **result)
+{
+	json_t *v, *item;
+	size_t	i;
+
+	v = json_object_get(answer, "line");
+	if (v != NULL) {
+		if (on_line != NULL)
+			on_line(c, v);
+		return false;
+	}
+	json_array_foreach(json_object_get(answer, "warnings"), i, item)
+		fprintf(stderr, "warning: %s\n", json_string_value(item));
+	json_array_foreach(json_object_get(answer, "errors"), i, item)
+		ctl_say_error(c,
+		    json_string_value(json_object_get(item, "Code")), "%s",
+		    json_is_string(item) ? json_string_value(item)
+			: json_string_value(json_object_get(item, "Message")));
+	json_array_foreach(json_object_get(answer, "would"), i, item)
+		printf("would %s\n", json_string_value(item));
+	v = json_object_get(answer, "error");
+	if (v != NULL) {
+		c->status = call_error(c, answer, v);
+		return true;
+	}
+	*result = json_incref(json_object_get(answer, "result"));
+	v = json_object_get(answer, "status");
+	c->status = json_is_integer(v) ? (int)json_integer_value(v) : CTL_DONE;
+	return true;
+}
+
+/* Whole lines of what has come; true = the last answer was among them. */
+static bool
+call_lines(struct ctl *c, struct buf *in, ctl_line_fn *on_line,
+    json_t **result)
+{
+	json_t *answer;
+	char   *eol;
+	size_t	used = 0;
+	bool	last = false;
+
+	while (!last && used < in->n &&
+	    (eol = memchr(in->p + used, '\n', in->n - used)) != NULL) {
+		answer = json_loadb(in->p + used,
+		    (size_t)(eol - in->p) - used,
+		    JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL);
+		used = (size_t)(eol - in->p) + 1;
+		if (answer != NULL)
+			last = call_take(c, answer, on_line, result);
+		json_decref(answer);
+	}
+	buf_drop(in, used);
+	return last;
+}
+
+static void
+call_receive(struct ctl *c, int fd, ctl_line_fn *on_line, json_t **result)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	struct buf    in;
+	char	     *room;
+	ssize_t	      n;
+	bool	      last = false, follows = ctl_arg_true(c, "follow");
+	int	      ready = 1;
+
+	buf_init(&in, ANSWER_MAX);
+	while (!last) {
+		ready = poll(&p, 1, follows ? -1 : (int)c->timeout_ms);
+		room = ready == 1 ? buf_room(&in, 65536) : NULL;
+		n = room == NULL ? -1 : recv(fd, room, 65536, 0);
+		if (n <= 0)
+			break;
+		buf_commit(&in, (size_t)n);
+		last = call_lines(c, &in, on_line, result);
+	}
+	if (!last) {
+		ctl_say_error(c, "ServiceUnavailableException", "%s",
+		    ready == 0 ? "posthornd did not answer in time"
+			       : "posthornd closed the connection");
+		c->status = CTL_UNREACHABLE;
+	}
+	mem_wipe(in.p, in.cap);
+	buf_wipe(&in);
+}
+
+int
+ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
+    json_t **result)
+{
+	char *text;
+	int   fd;
+	bool  sent;
+
+	*result = NULL;
+	fd = call_connect(c);
+	if (fd < 0)
+		return c->status = CTL_UNREACHABLE;
+	text = call_request(c, verb);
+	sent = text != NULL && call_send(c, fd, text, strlen(text)) &&
+	    send(fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	if (text != NULL)
+		mem_wipe(text, strlen(text));
+	free(text);
+	if (sent) {
+		call_receive(c, fd, on_line, result);
+	} else {
+		ctl_say_error(c, "ServiceUnavailableException",
+		    "the request could not be sent");
+		c->status = CTL_UNREACHABLE;
+	}
+	close(fd);
+	return c->status;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ctl.h - posthornctl inside: the table of commands, one call to the daemon,
+ * its output.
+ *
+ * Use:    a row of a table says the verb, its arguments in a small language
+ *         and how the answer is shown; what does not fit has a function.
+ * Words:  arguments: "name" needed, "name?" may be left out, "name..." one or
+ *         more, "name...?" any number.
+ *         options: "name:kind ..." with the kinds flag, text, words (a set:
+ *         comma lists and repetition, empty = empty set), many (repetition),
+ *         int, amount (or "unlimited"), size, duration, time, expires (time
+ *         or "never"), file (a descriptor that travels along), input (the
+ *         text of a file, "-" = standard input).
+ *         columns: "heading=Member heading=Member.Inner ...".
+ * Owner:  struct ctl lives in main(); JSON values belong to it.
+ * Thread: one.
+ * Fails:  exit statuses of admin-cli.md 2; errors on standard error.
+ */
+#ifndef TOOLS_CTL_H
+#define TOOLS_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+enum {
+	CTL_DONE = 0,
+	CTL_REFUSED = 1,
+	CTL_USAGE = 2,
+	CTL_UNREACHABLE = 3,
+	CTL_PARTLY = 4,
+	CTL_FDS_MAX = 4
+};
+enum ctl_form { CTL_TEXT, CTL_JSON, CTL_CSV };
+
+struct ctl;
+struct ctl_command {
+	const char *verb; /* "identity add"; one or two words */
+	const char *arguments;
+	const char *options;
+	const char *list;    /* member of the answer that is a table */
+	const char *columns; /* NULL: shown as name and value */
+	/* In place of the table; NULL = by list and columns. */
+	void (*show)(struct ctl *c, json_t *result);
+	/* Works without the daemon; its value is the exit status. */
+	int (*local)(struct ctl *c);
+	/* Looks at the arguments before they are sent; 0 or a status. */
+	int (*prepare)(struct ctl *c);
+	const char *confirm; /* argument to be typed again; NULL = none */
+	const char *usage;   /* arguments as the help shows them */
+};
+
+struct ctl {
+	const char *program;
+	const struct ctl_command *command;
+	const char *socket_path, *conf_path, *account;
+	enum ctl_form form;
+	bool	    no_header, local_time, yes, dry_run;
+	int	    verbosity;
+	int64_t	    timeout_ms;
+	json_t	   *args;
+	int	    fds[CTL_FDS_MAX];
+	unsigned    fd_count;
+	int	    status;
+};
+
+extern const struct ctl_command ctl_account_commands[];
+extern const struct ctl_command ctl_identity_commands[];
+extern const struct ctl_command ctl_queue_commands[];
+extern const struct ctl_command ctl_system_commands[];
+extern const struct ctl_command ctl_offline_commands[];
+
+/* args.c: false = usage error, said. */
+bool ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used);
+int ctl_add_fd(struct ctl *c, int fd); /* index, or -1 */
+const char *ctl_arg(const struct ctl *c, const char *name); /* or NULL */
+bool ctl_arg_true(const struct ctl *c, const char *name);
+
+/* value.c: what operators type */
+bool ctl_parse_duration(const char *s, int64_t *ms);
+bool ctl_parse_size(const char *s, uint64_t *octets);
+/* ISO 8601, date, seconds, "-15m", "now" */
+bool ctl_parse_time(const char *s, struct wall now, struct wall *out);
+bool ctl_parse_amount(const char *s, double *out);
+
+/* call.c: sends the command; each {"line":...} goes to on_line.  Gives the
+ * exit status; *result is the answer's, to be released, or NULL. */
+typedef void ctl_line_fn(struct ctl *c, json_t *line);
+int ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
+    json_t **result);
+
+/* output.c */
+void ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void ctl_print_json(json_t *v);
+void ctl_print_table(struct ctl *c, json_t *rows, const char *columns);
+void ctl_print_values(struct ctl *c, json_t *object);
+/* A value as text: "-" for null, lists joined by commas. */
+void ctl_value_text(struct ctl *c, json_t *v, struct buf *out);
+void ctl_show(struct ctl *c, json_t *result);
+/* "12 kB", "1d 02:10", "07:12:44" */
+void ctl_octets_text(uint64_t n, char out[32]);
+void ctl_span_text(int64_t seconds, char out[32]);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: ISC */
+/* Identities and their DKIM keys. */
+#include <string.h>
+#include <time.h>
+
+#include "tools/ctl/ctl.h"
+
+enum { STRING_MAX_ = 255, WAIT_STEP_MS = 500 };
+
+static const char *
+identity_text(json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s != NULL ? s : "-";
+}
+
+/* -- DNS records (dkim.md 7.4) ------------------------------------------------- */
+
+/* Strings of at most 255 octets inside one TXT record. */
+static void
+records_print_value(json_t *r)
+{
+	const char *v = identity_text(r, "Value");
+	size_t	    n = strlen(v), k;
+
+	if (strcmp(identity_text(r, "Type"), "TXT") != 0) {
+		printf("%s.\n", v);
+		return;
+	}
+	do {
+		k = n > STRING_MAX_ ? STRING_MAX_ : n;
+		printf("\"%.*s\"%s", (int)k, v, n > k ? " " : "\n");
+		v += k;
+		n -= k;
+	} while (n > 0);
+}
+
+static void
+records_print_zone(json_t *rows, bool nsupdate)
+{
+	json_t *r;
+	size_t	i;
+
+	json_array_foreach(rows, i, r) {
+		printf("%s%s. 1800 %s%s ", nsupdate ? "update add " : "",
+		    identity_text(r, "Name"), nsupdate ? "" : "IN ",
+		    identity_text(r, "Type"));
+		records_print_value(r);
+	}
+	if (nsupdate)
+		puts("send");
+}
+
+static void
+records_print_csv(json_t *rows)
+{
+	json_t *r;
+	size_t	i;
+
+	puts("Type,Name,Value");
+	json_array_foreach(rows, i, r)
+		printf("%s,%s,\"%s\"\n", identity_text(r, "Type"),
+		    identity_text(r, "Name"), identity_text(r, "Value"));
+}
+
+static void
+records_print(struct ctl *c, json_t *result)
+{
+	json_t	   *rows = json_object_get(result, "Records");
+	const char *format = ctl_arg(c, "format");
+
+	if (rows == NULL)
+		return;
+	if (c->form == CTL_CSV ||
+	    (format != NULL && strcmp(format, "csv") == 0))
+		records_print_csv(rows);
+	else if (format != NULL && strcmp(format, "json") == 0)
+		ctl_print_json(result);
+	else if (format != NULL && (strcmp(format, "zone") == 0 ||
+		     strcmp(format, "nsupdate") == 0))
+		records_print_zone(rows, strcmp(format, "nsupdate") == 0);
+	else
+		ctl_print_table(c, rows, "type=Type name=Name value=Value "
+		    "status=Status");
+}
+
+static void
+zone_print(struct ctl *c, json_t *result)
+{
+	records_print_zone(json_object_get(result, "Records") != NULL
+		? json_object_get(result, "Records")
+		: json_object_get(result, "Zone"),
+	    ctl_arg_true(c, "nsupdate"));
+}
+
+static void
+identity_print_added(struct ctl *c, json_t *result)
+{
+	const char *to = json_string_value(json_object_get(result,
+	    "VerificationMailSentTo"));
+
+	if (to != NULL)
+		printf("verification mail sent to %s\n", to);
+	else
+		records_print(c, result);
+}
+
+static void
+identity_print_token(struct ctl *c, json_t *result)
+{
+	const char *token = json_string_value(json_object_get(result,
+	    "VerificationToken"));
+
+	(void)c;
+	if (token != NULL)
+		puts(token);
+}
+
+static void
+identity_print_shown(struct ctl *c, json_t *result)
+{
+	const char *by = json_string_value(json_object_get(result,
+	    "CoveredBy"));
+
+	if (by != NULL && json_object_get(result, "VerificationStatus") == NULL)
+		printf("not verified itself; may send as part of %s\n", by);
+	else
+		ctl_print_values(c, result);
+}
+
+static void
+identity_print_lines(struct ctl *c, json_t *result)
+{
+	json_t *v;
+	size_t	i;
+
+	(void)c;
+	json_array_foreach(json_object_get(result, "Lines"), i, v)
+		puts(json_string_value(v));
+}
+
+/* -- identity wait: asks until it is decided --------------------------------------- */
+
+static int
+identity_wait_once(struct ctl *c)
+{
+	json_t	   *result = NULL;
+	const char *status;
+	int	    r = ctl_call(c, "identity show", NULL, &result);
+
+	if (r != CTL_DONE) {
+		json_decref(result);
+		return r;
+	}
+	status = identity_text(result, "VerificationStatus");
+	r = strcmp(status, "SUCCESS") == 0  ? CTL_DONE
+	    : strcmp(status, "FAILED") == 0 ? CTL_REFUSED
+					    : -1;
+	if (r == CTL_REFUSED)
+		fprintf(stderr, "error: verification failed\n");
+	json_decref(result);
+	return r;
+}
+
+static int
+identity_wait(struct ctl *c)
+{
+	struct timespec pause = { 0, WAIT_STEP_MS * 1000000 };
+	int64_t		limit = 3600000;
+	struct mono	begun = clock_mono();
+	int		r;
+
+	if (json_object_get(c->args, "timeout") != NULL)
+		limit = json_integer_value(json_object_get(c->args,
+		    "timeout"));
+	json_object_del(c->args, "timeout");
+	while ((r = identity_wait_once(c)) == -1) {
+		if (clock_mono().ms - begun.ms >= limit) {
+			fprintf(stderr,
+			    "error: Verification timeout exceeded\n");
+			return CTL_UNREACHABLE;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return r;
+}
+
+/* The private key comes through a pipe that the keys process writes to. */
+static int
+dkim_prepare_export(struct ctl *c)
+{
+	int index = ctl_add_fd(c, 1);
+
+	if (!ctl_arg_true(c, "private")) {
+		fprintf(stderr, "error: dkim export needs --private\n");
+		return CTL_USAGE;
+	}
+	json_object_set_new(c->args, "key-file", json_integer(index));
+	return 0;
+}
+
+static void
+dkim_print_nothing(struct ctl *c, json_t *result)
+{
+	(void)c;
+	(void)result;
+}
+
+const struct ctl_command ctl_identity_commands[] = {
+	{ .verb = "identity add", .arguments = "name",
+	    .options = "dkim:text bits:int selector:text key-file:file "
+		       "verified:flag",
+	    .show = identity_print_added },
+	{ .verb = "identity list",
+	    .options = "type:text status:text limit:int next-token:text",
+	    .list = "EmailIdentities",
+	    .columns = "identity=IdentityName type=IdentityType "
+		       "status=VerificationStatus dkim=DkimStatus" },
+	{ .verb = "identity show", .arguments = "name",
+	    .show = identity_print_shown },
+	{ .verb = "identity dns-records", .arguments = "name",
+	    .options = "format:text", .show = records_print },
+	{ .verb = "identity verify", .arguments = "name",
+	    .options = "token:flag", .show = identity_print_token },
+	{ .verb = "identity wait", .arguments = "name",
+	    .options = "timeout:duration", .local = identity_wait },
+	{ .verb = "identity resend", .arguments = "name",
+	    .usage = "ADDRESS", .show = identity_print_added },
+	{ .verb = "identity confirm", .arguments = "token",
+	    .show = dkim_print_nothing },
+	{ .verb = "identity delete", .arguments = "name...",
+	    .options = "force:flag", .confirm = "name" },
+	{ .verb = "dkim show", .arguments = "name" },
+	{ .verb = "dkim explain", .arguments = "name", .usage = "ADDRESS",
+	    .show = identity_print_lines },
+	{ .verb = "dkim enable", .arguments = "name" },
+	{ .verb = "dkim disable", .arguments = "name" },
+	{ .verb = "dkim verify", .arguments = "name" },
+	{ .verb = "dkim managed", .arguments = "name",
+	    .options = "bits:int", .show = records_print },
+	{ .verb = "dkim set-key", .arguments = "name",
+	    .options = "selector:text key-file:file",
+	    .show = records_print },
+	{ .verb = "dkim new-key", .arguments = "name",
+	    .show = records_print },
+	{ .verb = "dkim rotate", .arguments = "name",
+	    .options = "force:flag", .show = records_print },
+	{ .verb = "dkim zone",
+	    .options = "nsupdate:flag changed-since:time",
+	    .show = zone_print },
+	{ .verb = "dkim export", .arguments = "name",
+	    .options = "private:flag", .prepare = dkim_prepare_export,
+	    .show = dkim_print_nothing },
+	{ .verb = NULL }
+};

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+/* What works without the daemon: configuration, derive, help for both. */
+#include <string.h>
+#include <unistd.h>
+
+#include "registry/conf.h"
+#include "registry/credential.h"
+#include "tools/ctl/ctl.h"
+#include "tools/ctl/offline.h"
+
+enum { SHOW_MAX = 4 * 1024 * 1024 };
+
+/* -- configuration -------------------------------------------------------------- */
+
+static int
+config_check(struct ctl *c)
+{
+	const char	  *path = ctl_arg(c, "file");
+	struct conf_errors errors;
+	struct conf	  *conf;
+	size_t		   i;
+
+	if (path == NULL)
+		path = c->conf_path;
+	conf_errors_init(&errors);
+	conf = conf_load(path, NULL, &errors);
+	for (i = 0; i < errors.n; i++)
+		if (errors.v[i].is_warning)
+			fprintf(stderr, "warning: %s\n", errors.v[i].text);
+		else
+			puts(errors.v[i].text);
+	if (conf != NULL)
+		printf("%s: ok\n", path);
+	conf_errors_wipe(&errors);
+	conf_unref(conf);
+	return conf != NULL ? CTL_DONE : CTL_REFUSED;
+}
+
+struct conf *
+offline_conf(struct ctl *c, bool quiet)
+{
+	struct conf_errors errors;
+	struct conf	  *conf;
+	size_t		   i;
+
+	conf_errors_init(&errors);
+	conf = conf_load(c->conf_path, NULL, &errors);
+	for (i = 0; conf == NULL && !quiet && i < errors.n; i++)
+		if (!errors.v[i].is_warning)
+			ctl_say_error(c, "BadRequestException", "%s",
+			    errors.v[i].text);
+	conf_errors_wipe(&errors);
+	return conf;
+}
+
+static int
+config_show(struct ctl *c)
+{
+	enum conf_show_mode mode = CONF_SHOW_ALL;
+	struct conf	   *conf = offline_conf(c, false);
+	struct buf	    out;
+	int		    status = CTL_DONE;
+
+	if (conf == NULL)
+		return CTL_REFUSED;
+	if (ctl_arg_true(c, "defaults"))
+		mode = CONF_SHOW_DEFAULTS;
+	else if (ctl_arg_true(c, "changed"))
+		mode = CONF_SHOW_CHANGED;
+	buf_init(&out, SHOW_MAX);
+	if (conf_show(conf, ctl_arg(c, "section"), mode, &out)) {
+		fwrite(out.p, 1, out.n, stdout);
+	} else {
+		ctl_say_error(c, "NotFoundException", "no such section: %s",
+		    ctl_arg(c, "section"));
+		status = CTL_REFUSED;
+	}
+	buf_wipe(&out);
+	conf_unref(conf);
+	return status;
+}
+
+/* -- credential derive ------------------------------------------------------------ */
+
+/* 0, or a status; warns when the region is not the configured one. */
+static int
+derive_check_region(struct ctl *c, const char *region)
+{
+	struct conf *conf = offline_conf(c, true);
+	bool	     strict = ctl_arg_true(c, "strict");
+	int	     status = 0;
+
+	if (conf == NULL)
+		return 0; /* nothing to compare with */
+	if (strcmp(conf->server.region, region) != 0) {
+		fprintf(stderr, "%s: The %s Region doesn't have an SMTP "
+		    "endpoint.\n", strict ? "error" : "warning", region);
+		status = strict ? CTL_REFUSED : 0;
+	}
+	conf_unref(conf);
+	return status;
+}
+
+static int
+credential_derive_run(struct ctl *c)
+{
+	const char *secret = ctl_arg(c, "secret");
+	const char *region = ctl_arg(c, "region");
+	char	    line[512], password[CREDENTIAL_PASSWORD_SIZE];
+	int	    status;
+
+	if (!credential_region_is_valid(bytes_of(region))) {
+		ctl_say_error(c, "BadRequestException",
+		    "not a region name: %s", region);
+		return CTL_REFUSED;
+	}
+	if (strcmp(secret, "-") == 0) {
+		if (fgets(line, sizeof(line), stdin) == NULL)
+			return CTL_REFUSED;
+		line[strcspn(line, "\r\n")] = '\0';
+		secret = line;
+	} else if (isatty(2)) {
+		fprintf(stderr, "warning: the secret stands in the list of "
+		    "processes and in your history; give - instead\n");
+	}
+	status = derive_check_region(c, region);
+	if (status != 0)
+		return status;
+	credential_derive(bytes_of(secret), bytes_of(region), password);
+	puts(password);
+	mem_wipe(password, sizeof(password));
+	mem_wipe(line, sizeof(line));
+	return CTL_DONE;
+}
+
+const struct ctl_command ctl_offline_commands[] = {
+	{ .verb = "init",
+	    .options = "hostname:text domain:text region:text "
+		       "postmaster:text account-name:text",
+	    .local = offline_init },
+	{ .verb = "config check", .arguments = "file?", .usage = "[FILE]",
+	    .local = config_check },
+	{ .verb = "config show", .arguments = "section?",
+	    .usage = "[SECTION]", .options = "defaults:flag changed:flag",
+	    .local = config_show },
+	{ .verb = "credential derive", .arguments = "secret region",
+	    .usage = "SECRET REGION", .options = "strict:flag",
+	    .local = credential_derive_run },
+	{ .verb = "store check", .local = offline_store_check },
+	{ .verb = "store compact", .local = offline_store_compact },
+	{ .verb = "store restore", .arguments = "dir", .usage = "DIR",
+	    .local = offline_store_restore, .confirm = "dir" },
+	{ .verb = NULL }
+};

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/ctl/ctl.h"
+
+enum { COLUMNS_MAX = 16, HEADING_MAX = 40, MEMBER_MAX = 120 };
+
+void
+ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
+{
+	json_t *e;
+	char	text[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (c->form != CTL_JSON) {
+		fprintf(stderr, "error: %s\n", text);
+		return;
+	}
+	e = json_pack("{s:{s:s, s:s}}", "Error", "Code",
+	    code != NULL ? code : "InternalServiceErrorException", "Message",
+	    text);
+	json_dumpf(e, stderr, JSON_INDENT(4));
+	fputc('\n', stderr);
+	json_decref(e);
+}
+
+void
+ctl_print_json(json_t *v)
+{
+	json_dumpf(v, stdout, JSON_INDENT(4) | JSON_ENCODE_ANY |
+	    JSON_REAL_PRECISION(15));
+	putchar('\n');
+}
+
+/* 2024-05-01T12:00:00.000Z, shown in seconds; with --local in local time */
+static bool
+output_time(struct ctl *c, const char *s, struct buf *out)
+{
+	struct wall w;
+	struct tm   tm;
+	char	    text[CLOCK_TEXT_MAX];
+	time_t	    t;
+
+	if (strlen(s) < 20 || s[4] != '-' || s[10] != 'T' ||
+	    !ctl_parse_time(s, (struct wall){ 0 }, &w))
+		return false;
+	if (!c->local_time) {
+		buf_add_text(out, wall_iso_seconds(w, text));
+		return true;
+	}
+	t = (time_t)(w.ms / 1000);
+	localtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	buf_add_text(out, text);
+	return true;
+}
+
+void
+ctl_value_text(struct ctl *c, json_t *v, struct buf *out)
+{
+	json_t *item;
+	size_t	i;
+	double	d;
+
+	if (v == NULL || json_is_null(v))
+		buf_add_text(out, "-");
+	else if (json_is_boolean(v))
+		buf_add_text(out, json_is_true(v) ? "yes" : "no");
+	else if (json_is_integer(v))
+		buf_printf(out, "%lld", (long long)json_integer_value(v));
+	else if (json_is_real(v)) {
+		d = json_real_value(v);
+		if (d == -1)
+			buf_add_text(out, "unlimited");
+		else
+			buf_printf(out, "%.15g", d);
+	} else if (json_is_string(v)) {
+		if (!output_time(c, json_string_value(v), out))
+			buf_add_text(out, json_string_value(v));
+	} else if (json_is_array(v)) {
+		if (json_array_size(v) == 0)
+			buf_add_text(out, "-");
+		json_array_foreach(v, i, item) {
+			if (i > 0)
+				buf_add_char(out, ',');
+			ctl_value_text(c, item, out);
+		}
+	} else {
+		buf_add_text(out, "...");
+	}
+}
+
+/* -- tables ------------------------------------------------------------------ */
+
+struct column {
+	char   heading[HEADING_MAX], member[MEMBER_MAX];
+	size_t width;
+	bool   right;
+};
+
+static size_t
+output_columns(const char *text, struct column v[COLUMNS_MAX])
+{
+	size_t	    n = 0, k;
+	const char *equals;
+
+	while (*text != '\0' && n < COLUMNS_MAX) {
+		k = strcspn(text, " ");
+		equals = memchr(text, '=', k);
+		memset(&v[n], 0, sizeof(v[n]));
+		bytes_text((struct bytes){ text, (size_t)(equals - text) },
+		    v[n].heading, HEADING_MAX);
+		bytes_text((struct bytes){ equals + 1,
+		    k - (size_t)(equals + 1 - text) }, v[n].member,
+		    MEMBER_MAX);
+		n++;
+		text += k + strspn(text + k, " ");
+	}
+	return n;
+}
+
+/* "LastUsed.Ip" of a row */
+static json_t *
+output_member(json_t *row, const char *path)
+{
+	char	    name[MEMBER_MAX];
+	const char *dot;
+
+	for (; (dot = strchr(path, '.')) != NULL; path = dot + 1) {
+		bytes_text((struct bytes){ path, (size_t)(dot - path) }, name,
+		    sizeof(name));
+		row = json_object_get(row, name);
+	}
+	return json_object_get(row, path);
+}
+
+static void
+output_csv_cell(const char *text, size_t n)
+{
+	size_t i;
+	bool   quoted = n > 0 && (memchr(text, ',', n) != NULL ||
+		memchr(text, '"', n) != NULL || memchr(text, '\n', n) != NULL);
+
+	if (!quoted) {
+		fwrite(text, 1, n, stdout);
+		return;
+	}
+	putchar('"');
+	for (i = 0; i < n; i++) {
+		if (text[i] == '"')
+			putchar('"');
+		putchar(text[i]);
+	}
+	putchar('"');
+}
+
+static size_t
+output_letters(struct bytes s)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+static void
+output_cell(struct ctl *c, const struct column *col, struct bytes text,
+    bool first, bool last)
+{
+	size_t letters = output_letters(text), pad;
+
+	if (c->form == CTL_CSV) {
+		if (!first)
+			putchar(',');
+		output_csv_cell(text.p, text.n);
+		return;
+	}
+	pad = col->width > letters ? col->width - letters : 0;
+	if (!first)
+		fputs("  ", stdout);
+	if (col->right)
+		printf("%*s", (int)pad, "");
+	fwrite(text.p, 1, text.n, stdout);
+	if (!col->right && !last)
+		printf("%*s", (int)pad, "");
+}
+
+void
+ctl_print_table(struct ctl *c, json_t *rows, const char *columns)
+{
+	struct column col[COLUMNS_MAX];
+	struct buf    cell;
+	json_t	     *row, *v;
+	size_t	      n = output_columns(columns, col), i, k, w;
+
+	buf_init(&cell, 1 << 20);
+	for (k = 0; k < n; k++) {
+		col[k].width = strlen(col[k].heading);
+		col[k].right = json_array_size(rows) > 0;
+		json_array_foreach(rows, i, row) {
+			v = output_member(row, col[k].member);
+			if (!json_is_number(v) && !json_is_null(v))
+				col[k].right = false;
+			buf_clear(&cell);
+			ctl_value_text(c, v, &cell);
+			w = output_letters(buf_bytes(&cell));
+			if (w > col[k].width)
+				col[k].width = w;
+		}
+	}
+	if (!c->no_header) {
+		for (k = 0; k < n; k++)
+			output_cell(c, &col[k], bytes_of(col[k].heading),
+			    k == 0, k + 1 == n);
+		putchar('\n');
+	}
+	json_array_foreach(rows, i, row) {
+		for (k = 0; k < n; k++) {
+			buf_clear(&cell);
+			ctl_value_text(c, output_member(row, col[k].member),
+			    &cell);
+			output_cell(c, &col[k], buf_bytes(&cell), k == 0,
+			    k + 1 == n);
+		}
+		putchar('\n');
+	}
+	buf_wipe(&cell);
+}
+
+/* -- names and values ----------------------------------------------------------- */
+
+static size_t
+output_widest(json_t *o, size_t prefix)
+{
+	const char *name;
+	json_t	   *v;
+	size_t	    w, widest = 0;
+
+	json_object_foreach(o, name, v) {
+		w = prefix + strlen(name);
+		if (json_is_object(v))
+			w = output_widest(v, w + 1);
+		if (w > widest)
+			widest = w;
+	}
+	return widest;
+}
+
+static void
+output_values(struct ctl *c, json_t *o, const char *prefix, size_t width)
+{
+	const char *name;
+	struct buf  cell;
+	char	    full[300];
+	json_t	   *v, *item;
+	size_t	    i;
+
+	json_object_foreach(o, name, v) {
+		snprintf(full, sizeof(full), "%s%s", prefix, name);
+		if (json_is_object(v)) {
+			snprintf(full, sizeof(full), "%s%s.", prefix, name);
+			output_values(c, v, full, width);
+			continue;
+		}
+		if (json_is_array(v) && json_array_size(v) > 0 &&
+		    json_is_object(json_array_get(v, 0))) {
+			json_array_foreach(v, i, item) {
+				snprintf(full, sizeof(full), "%s%s[%zu].",
+				    prefix, name, i);
+				output_values(c, item, full, width);
+			}
+			continue;
+		}
+		buf_init(&cell, 1 << 20);
+		ctl_value_text(c, v, &cell);
+		printf("%-*s  %.*s\n", (int)width, full, (int)cell.n, cell.p);
+		buf_wipe(&cell);
+	}
+}
+
+void
+ctl_print_values(struct ctl *c, json_t *object)
+{
+	output_values(c, object, "", output_widest(object, 0));
+}
+
+void
+ctl_show(struct ctl *c, json_t *result)
+{
+	json_t *rows;
+
+	if (c->form == CTL_JSON) {
+		ctl_print_json(result);
+		return;
+	}
+	if (c->command->show != NULL) {
+		c->command->show(c, result);
+		return;
+	}
+	rows = c->command->list != NULL
+	    ? json_object_get(result, c->command->list) : NULL;
+	if (rows != NULL && c->command->columns != NULL)
+		ctl_print_table(c, rows, c->command->columns);
+	else
+		ctl_print_values(c, result);
+}
+
+void
+ctl_octets_text(uint64_t n, char out[32])
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+	double			 v = (double)n;
+	size_t			 i = 0;
+
+	while (v >= 1000 && i < 4) {
+		v /= 1000;
+		i++;
+	}
+	snprintf(out, 32, i == 0 || v >= 10 ? "%.0f %s" : "%.1f %s", v,
+	    units[i]);
+}
+
+void
+ctl_span_text(int64_t s, char out[32])
+{
+	if (s >= 86400)
+		snprintf(out, 32, "%lldd %02lld:%02lld",
+		    (long long)(s / 86400), (long long)(s % 86400 / 3600),
+		    (long long)(s % 3600 / 60));
+	else
+		snprintf(out, 32, "%02lld:%02lld:%02lld",
+		    (long long)(s / 3600), (long long)(s % 3600 / 60),
+		    (long long)(s % 60));
+}
