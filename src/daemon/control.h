@@ -6,11 +6,16 @@
  * Wire:   a Unix stream socket.  A request is one JSON object on one line:
  *         {"verb":"identity add","account":"123456789012" or null,
  *         "args":{...},"dry_run":false}, at most 1 MiB, with at most four
- *         descriptors passed along (key files).  Answers are JSON objects, a
- *         line each: {"result":{...},"warnings":[...]} or
- *         {"error":{"Code":"...","Message":"..."},"status":1}; a stream
- *         (event tail) sends {"line":{...}} any number of times before.  The
- *         verbs and their arguments are those of posthornctl(8).
+ *         descriptors passed along (key files, content; an argument holds
+ *         the number of its descriptor, from 0).  Answers are JSON objects,
+ *         a line each: {"result":{...},"status":0,"warnings":[...],
+ *         "would":[...]} or {"error":{"Code":"...","Message":"..."},
+ *         "status":1}; either may have "errors":[{"Code","Message"}...] of
+ *         single items or lines of a file; a stream (event tail, queue list)
+ *         sends {"line":...} any number of times before.  The verbs and
+ *         their arguments are those of posthornctl(8): options by their long
+ *         names, places by the names in the usage line; times are
+ *         milliseconds since 1970, sizes octets.
  * Rights: by the peer's uid and groups (admin-cli.md 1): operator, read-only,
  *         send; everybody else is told "permission denied".
  * Use:    c = control_new(relay, fd, &e); control_on_reload() when the master
@@ -36,5 +41,7 @@ void control_free(struct control *c);
 /* text: errors and notes, one a line, the last one "ok" or "error". */
 void control_on_reload(struct control *c, uint32_t request,
     struct bytes text);
+/* New events are in the spool (event tail --follow); a loop_fn. */
+void control_on_events(void *control, void *unused);
 
 #endif

@@ -254,6 +254,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	    r->carrier);
 	spool_on_events(r->spool, r->reporting, reporter_on_events,
 	    r->reporter);
+	spool_on_events(r->spool, r->main, control_on_events, r->control);
 	spool_on_down(r->spool, r->main, relay_on_down, r);
 	carrier_begin(r->carrier);
 	reporter_begin(r->reporter);
@@ -606,7 +607,6 @@ relay_free(struct relay *r)
 	if (r->reload != NULL)
 		child_files_wipe(r->reload);
 	mem_free(r->reload);
-	control_free(r->control);
 	metrics_free(r->metrics);
 	for (i = 0; i < r->desk_count; i++)
 		relay_join(r->desks[i].loop);
@@ -625,6 +625,8 @@ relay_free(struct relay *r)
 	carrier_free(r->carrier);
 	resolver_free(r->resolver);
 	reporter_free(r->reporter);
+	/* its requests may have been lent to any of those above */
+	control_free(r->control);
 	spool_close(r->spool);
 	book_close(r->book);
 	for (i = 0; i < r->desk_count; i++)

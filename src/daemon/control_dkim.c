@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: ISC */
+/* DKIM: who signs, with which key (dkim.md 10 to 13). */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control_identity.h"
+
+/* -- show, explain, zone ---------------------------------------------------------- */
+
+static json_t *
+dkim_key_json(const struct dkim_key *k)
+{
+	return json_pack("{s:s, s:s, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:o}",
+	    "Selector", k->selector, "Role", dkim_role_to_text(k->role),
+	    "Bits", (int)k->bits, "Previous", k->previous, "LastOutcome",
+	    dkim_outcome_to_text(k->last_outcome), "Hint",
+	    json_of_text(k->hint), "Created", json_of_wall(k->created),
+	    "LastChecked", json_of_wall(k->last_check), "LastSeen",
+	    json_of_wall(k->last_seen), "RetireAt",
+	    json_of_wall(k->retire_at));
+}
+
+static int
+dkim_show_read(struct request *q, struct db_txn *t)
+{
+	struct identity_work *w = q->state;
+	json_t		     *keys = json_array();
+	size_t		      n;
+
+	if (identity_work_load(q, t) != 0)
+		return -1;
+	request_set(q, "Identity", json_string(w->name));
+	if (w->i.is_address) {
+		request_set(q, "SigningEnabled",
+		    json_boolean(w->i.signing != DKIM_OFF));
+		json_decref(keys);
+		return 0;
+	}
+	json_object_update_new(q->result,
+	    identity_dkim_json(q, &w->i, &w->ks));
+	for (n = 0; n < w->ks.n; n++)
+		json_array_append_new(keys, dkim_key_json(&w->ks.v[n]));
+	request_set(q, "Keys", keys);
+	for (n = 0; w->i.has_previous && n < w->ks.n; n++)
+		if (w->ks.v[n].previous && w->ks.v[n].role == DKIM_ACTIVE)
+			request_set(q, "SigningMeanwhile", json_pack(
+			    "{s:s, s:s}", "Selector", w->ks.v[n].selector,
+			    "Status", identity_status_to_text(
+				w->i.previous.status)));
+	return 0;
+}
+
+static void
+dkim_show(struct request *q)
+{
+	if (identity_work_new(q) == NULL)
+		request_end(q);
+	else
+		request_read(q, dkim_show_read);
+}
+
+static void
+dkim_on_explained(void *arg, const char *line)
+{
+	json_array_append_new(arg, json_of_bytes(bytes_of(line)));
+}
+
+static int
+dkim_explain_read(struct request *q, struct db_txn *t)
+{
+	const char *name = arg_text(q, "name");
+	json_t	   *lines = json_array();
+
+	request_set(q, "Lines", lines);
+	if (name == NULL || strchr(name, '@') == NULL)
+		return request_misuse(q, "an address is wanted");
+	return identity_explain(t, q->account.id, bytes_of(name),
+	    dkim_on_explained, lines, &q->err);
+}
+
+static void
+dkim_explain(struct request *q)
+{
+	request_read(q, dkim_explain_read);
+}
+
+struct dkim_zone {
+	struct request *q;
+	struct db_txn  *t;
+	json_t	       *rows;
+	struct wall	since;
+	struct identity i; /* the last one asked */
+	bool		cname;
+};
+
+static bool
+dkim_on_zone(void *arg, const struct dkim_key *k)
+{
+	struct dkim_zone *z = arg;
+	struct err	  e;
+	char		  name[512];
+
+	if (strcmp(z->i.account, k->account) != 0 ||
+	    strcmp(z->i.name, k->domain) != 0)
+		z->cname = identity_get(z->t, k->account, k->domain, &z->i,
+			       &e) == 1 && z->i.cname;
+	if (!z->cname || k->external || k->created.ms < z->since.ms)
+		return true;
+	snprintf(name, sizeof(name), "%s.%s", k->selector,
+	    z->q->conf->dkim.cname_base);
+	json_array_append_new(z->rows, json_pack("{s:s, s:s, s:o, s:s, s:o}",
+	    "Type", "TXT", "Name", name, "Value", dkim_record_json(k),
+	    "Identity", k->domain, "Changed", json_of_wall(k->created)));
+	return true;
+}
+
+static int
+dkim_zone_read(struct request *q, struct db_txn *t)
+{
+	struct dkim_zone *z;
+	int		  rc = 0;
+
+	if (q->conf->dkim.cname_base == NULL)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "dkim.cname_base is not set");
+	z = mem_alloc(sizeof(*z));
+	z->q = q;
+	z->t = t;
+	z->rows = json_array();
+	request_set(q, "Zone", json_string(q->conf->dkim.cname_base));
+	request_set(q, "Records", z->rows);
+	if (arg_time(q, "changed-since", &z->since) < 0)
+		rc = -1;
+	if (rc == 0)
+		rc = dkim_key_each(t, NULL, NULL, dkim_on_zone, z, &q->err);
+	mem_free(z);
+	return rc < 0 ? -1 : 0;
+}
+
+static void
+dkim_zone(struct request *q)
+{
+	request_read(q, dkim_zone_read);
+}
+
+/* -- the switch, checks ------------------------------------------------------------------ */
+
+static int
+dkim_switch_write(struct request *q, struct db_txn *t)
+{
+	struct identity_work *w = q->state;
+	bool on = strcmp(q->command->verb, "dkim enable") == 0;
+
+	request_would(q, "switch signing %s for %s", on ? "on" : "off",
+	    w->name);
+	return identity_set_signing(t, q->account.id, w->name, on, q->now,
+	    &q->err);
+}
+
+static void
+dkim_switch(struct request *q)
+{
+	if (identity_work_new(q) == NULL)
+		request_end(q);
+	else
+		request_write(q, dkim_switch_write, NULL);
+}
+
+static int
+dkim_verify_write(struct request *q, struct db_txn *t)
+{
+	struct identity_work	   *w = q->state;
+	struct identity_check_input in;
+
+	identity_input(q, &in);
+	if (identity_work_load(q, t) != 0 ||
+	    identity_verify(&w->i, &w->ks, false, &in, &q->err) != 0)
+		return -1;
+	request_would(q, "check the DKIM records of %s", w->name);
+	return identity_work_store(q, t);
+}
+
+static void
+dkim_verify(struct request *q)
+{
+	if (identity_work_new(q) == NULL)
+		request_end(q);
+	else
+		request_write(q, dkim_verify_write, identity_work_finish);
+}
+
+/* -- changes of keys --------------------------------------------------------------------------- */
+
+/* Those that need no key before they are decided. */
+static int
+dkim_decide(struct request *q, struct identity_work *w,
+    const struct identity_check_input *in)
+{
+	const char *verb = q->command->verb;
+
+	if (strcmp(verb, "dkim rotate") == 0)
+		return identity_rotate(&w->i, &w->ks, arg_is_true(q, "force"),
+		    in, &w->d, &q->err);
+	if (strcmp(verb, "dkim new-key") == 0)
+		return identity_new_standby(&w->i, &w->ks, in, &w->d,
+		    &q->err);
+	return identity_set_length(&w->i, &w->ks, w->bits, in, &w->d,
+	    &q->err);
+}
+
+static int
+dkim_decide_write(struct request *q, struct db_txn *t)
+{
+	struct identity_work	   *w = q->state;
+	struct identity_check_input in;
+
+	identity_input(q, &in);
+	if (identity_work_load(q, t) != 0 || dkim_decide(q, w, &in) != 0)
+		return -1;
+	request_would(q, "%s %s", q->command->verb, w->name);
+	return identity_work_store(q, t);
+}
+
+static void
+dkim_rotate(struct request *q)
+{
+	struct identity_work *w = identity_work_new(q);
+
+	if (w == NULL) {
+		request_end(q);
+		return;
+	}
+	w->show = true;
+	request_write(q, dkim_decide_write, identity_work_finish);
+}
+
+static int
+dkim_managed_write(struct request *q, struct db_txn *t)
+{
+	struct identity_work	   *w = q->state;
+	struct identity_check_input in;
+
+	identity_input(q, &in);
+	if (identity_work_load(q, t) != 0 ||
+	    identity_use_managed(&w->i, &w->ks, &w->fresh, &in, &q->err) != 0)
+		return -1;
+	request_would(q, "use managed keys for %s", w->name);
+	return identity_work_store(q, t);
+}
+
+static void
+dkim_managed_last(struct request *q)
+{
+	request_write(q, dkim_managed_write, identity_work_finish);
+}
+
+/* An identity that has managed keys gets another length; one with an own key
+ * gets managed ones, or those back that still sign. */
+static void
+dkim_managed(struct request *q)
+{
+	struct identity_work *w = identity_work_new(q);
+	unsigned	      bits;
+	int		      given;
+
+	if (w == NULL || request_look(q, identity_work_load) != 0 ||
+	    (given = arg_bits(q, &bits)) < 0) {
+		request_end(q);
+		return;
+	}
+	w->show = true;
+	w->bits = bits;
+	if (!w->i.is_address && !w->i.external && w->ks.n > 0 && given == 1)
+		request_write(q, dkim_decide_write, identity_work_finish);
+	else if (w->i.is_address || identity_can_return(&w->i, false) ||
+	    (!w->i.external && w->ks.n > 0))
+		dkim_managed_last(q); /* refuses, or needs no key */
+	else if (q->dry_run) {
+		request_would(q, "use managed keys for %s", w->name);
+		request_end(q);
+	} else
+		identity_make_fresh(q, identity_managed_count(
+		    q->conf->dkim.cname_base != NULL), bits,
+		    dkim_managed_last);
+}
+
+static int
+dkim_own_write(struct request *q, struct db_txn *t)
+{
+	struct identity_work	   *w = q->state;
+	struct identity_check_input in;
+
+	identity_input(q, &in);
+	if (identity_work_load(q, t) != 0 ||
+	    identity_use_external(&w->i, &w->ks, &w->fresh.v[0], &in,
+		&q->err) != 0)
+		return -1;
+	request_would(q, "sign for %s with selector %s", w->name,
+	    w->fresh.v[0].selector);
+	return identity_work_store(q, t);
+}
+
+static void
+dkim_own_last(struct request *q)
+{
+	request_write(q, dkim_own_write, identity_work_finish);
+}
+
+static void
+dkim_set_key(struct request *q)
+{
+	struct identity_work *w = identity_work_new(q);
+
+	if (w == NULL || request_look(q, identity_work_load) != 0) {
+		request_end(q);
+		return;
+	}
+	if (w->i.is_address) {
+		request_end_refused(q, BOOK_BAD_REQUEST, "%s is an address; "
+		    "its domain has the DKIM keys", w->name);
+		return;
+	}
+	w->show = true;
+	identity_import_fresh(q, dkim_own_last);
+}
+
+/* -- export ------------------------------------------------------------------------------------- */
+
+static int
+dkim_export_read(struct request *q, struct db_txn *t)
+{
+	struct identity_work *w = q->state;
+	int		      found;
+
+	if (identity_work_load(q, t) != 0)
+		return -1;
+	found = dkim_key_active(t, &w->i, SET_CURRENT, &w->fresh.v[0],
+	    &q->err);
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND, "%s has no DKIM key",
+		    w->name);
+	return found < 0 ? -1 : 0;
+}
+
+static void
+dkim_on_exported(void *request, const struct keys_answer *a)
+{
+	struct request	     *q = request;
+	struct identity_work *w = q->state;
+
+	if (a->result != KEYS_OK) {
+		request_end_refused(q, BOOK_BAD_REQUEST, "%s", a->reason);
+		return;
+	}
+	request_set(q, "Selector", json_string(w->fresh.v[0].selector));
+	request_end(q);
+}
+
+/* The key goes from the keys process into the caller's pipe. */
+static void
+dkim_export(struct request *q)
+{
+	struct identity_work *w = identity_work_new(q);
+	const struct dkim_key *k;
+	struct keys_sign       s;
+	int64_t		       index = -1;
+	int		       fd;
+
+	if (w == NULL || request_look(q, dkim_export_read) != 0) {
+		request_end(q);
+		return;
+	}
+	if (q->dry_run || !arg_is_true(q, "private") ||
+	    arg_int(q, "key-file", 0, CONTROL_FDS_MAX - 1, &index) < 0 ||
+	    (fd = request_take_fd(q, index)) < 0) {
+		if (!q->dry_run)
+			(void)request_misuse(q, "--private is needed");
+		request_end(q);
+		return;
+	}
+	k = &w->fresh.v[0];
+	memset(&s, 0, sizeof(s));
+	s.domain = k->domain;
+	s.selector = k->selector;
+	s.sealed = (struct bytes){ (const char *)k->sealed, k->sealed_n };
+	if (q->relay->keys == NULL || keys_client_export(q->relay->keys, &s,
+		fd, dkim_on_exported, q) == 0)
+		request_end_refused(q, BOOK_BAD_REQUEST,
+		    "the keys process is not running");
+}
+
+const struct command control_dkim_commands[] = {
+	{ "dkim show", NEED_READ, SCOPE_ACCOUNT, NULL, NULL, dkim_show },
+	{ "dkim explain", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    dkim_explain },
+	{ "dkim zone", NEED_OPERATOR, SCOPE_NONE, NULL, NULL, dkim_zone },
+	{ "dkim enable", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutEmailIdentityDkimAttributes", "emailIdentity", dkim_switch },
+	{ "dkim disable", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutEmailIdentityDkimAttributes", "emailIdentity", dkim_switch },
+	{ "dkim verify", NEED_FULL, SCOPE_ACCOUNT, "DkimVerify",
+	    "emailIdentity", dkim_verify },
+	{ "dkim managed", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutEmailIdentityDkimSigningAttributes", "emailIdentity",
+	    dkim_managed },
+	{ "dkim set-key", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutEmailIdentityDkimSigningAttributes", "emailIdentity",
+	    dkim_set_key },
+	{ "dkim new-key", NEED_FULL, SCOPE_ACCOUNT, "DkimNewKey",
+	    "emailIdentity", dkim_rotate },
+	{ "dkim rotate", NEED_FULL, SCOPE_ACCOUNT, "DkimRotate",
+	    "emailIdentity", dkim_rotate },
+	{ "dkim export", NEED_OPERATOR, SCOPE_ACCOUNT, "DkimExport",
+	    "emailIdentity", dkim_export },
+	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
+};

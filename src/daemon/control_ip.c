@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: ISC */
+/* Own addresses that mail leaves from (delivery.md 11). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/control_private.h"
+#include "mail/address.h"
+#include "registry/source.h"
+
+enum { SPF_LINE_MAX = 450, IP_LIST_MAX = 4096 };
+
+static void
+ip_changed(struct request *q)
+{
+	(void)carrier_post_wake(q->relay->carrier);
+	request_end(q);
+}
+
+static int
+ip_name(struct request *q, char out[64], int *family)
+{
+	const char *name = arg_text(q, "name");
+
+	if (name == NULL || !source_address_normal(name, out, family))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "not an IP address: %s", name != NULL ? name : "");
+	return 0;
+}
+
+static json_t *
+ip_json(const struct request *q, const struct source *s)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}",
+	    "Ip", s->address, "EhloName",
+	    s->ehlo[0] != '\0' ? s->ehlo : q->conf->server.name, "Kind",
+	    s->dedicated ? "dedicated" : "shared", "PoolName",
+	    s->dedicated ? "ses-default-dedicated-pool" : "ses-shared-pool",
+	    "Status", s->enabled ? "enabled" : "disabled", "WarmupStatus",
+	    "Complete", "Account", json_of_text(s->account), "BlockedBy",
+	    json_of_text(s->blocked_by), "Created", json_of_wall(s->created));
+}
+
+struct ip_list {
+	struct request *q;
+	json_t	       *rows;
+};
+
+static bool
+ip_on_list(void *arg, const struct source *s)
+{
+	struct ip_list *l = arg;
+
+	json_array_append_new(l->rows, ip_json(l->q, s));
+	return json_array_size(l->rows) < IP_LIST_MAX;
+}
+
+static int
+ip_list_read(struct request *q, struct db_txn *t)
+{
+	struct ip_list l = { q, json_array() };
+
+	request_set(q, "DedicatedIps", l.rows);
+	return source_each(t, ip_on_list, &l, &q->err);
+}
+
+static void
+ip_list(struct request *q)
+{
+	request_read(q, ip_list_read);
+}
+
+static int
+ip_find(struct request *q, struct db_txn *t, struct source *s)
+{
+	char address[64];
+	int  family, found;
+
+	if (ip_name(q, address, &family) != 0)
+		return -1;
+	found = source_get(t, address, s, &q->err);
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "no such source address: %s", address);
+	return found < 0 ? -1 : 0;
+}
+
+static int
+ip_show_read(struct request *q, struct db_txn *t)
+{
+	struct source s;
+
+	if (ip_find(q, t, &s) != 0)
+		return -1;
+	json_object_update_new(q->result, ip_json(q, &s));
+	return 0;
+}
+
+static void
+ip_show(struct request *q)
+{
+	request_read(q, ip_show_read);
+}
+
+/* Can mail leave from it?  Only an address of this host can be bound. */
+static bool
+ip_is_ours(const char *address, int family)
+{
+	struct sockaddr_in  in;
+	struct sockaddr_in6 in6;
+	int		    fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int		    rc;
+
+	if (fd < 0)
+		return false;
+	memset(&in, 0, sizeof(in));
+	memset(&in6, 0, sizeof(in6));
+	in.sin_family = AF_INET;
+	in6.sin6_family = AF_INET6;
+	if (family == AF_INET) {
+		inet_pton(AF_INET, address, &in.sin_addr);
+		rc = bind(fd, (struct sockaddr *)&in, sizeof(in));
+	} else {
+		inet_pton(AF_INET6, address, &in6.sin6_addr);
+		rc = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
+	}
+	close(fd);
+	return rc == 0;
+}
+
+static int
+ip_take_account(struct request *q, struct db_txn *t, struct source *s)
+{
+	const char    *name = arg_text(q, "account");
+	struct account a;
+	int	       found;
+
+	if (name == NULL)
+		return 0;
+	found = account_find(t, name, &a, &q->err);
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "no such account: %s", name);
+	if (found < 0)
+		return -1;
+	memcpy(s->account, a.id, sizeof(s->account));
+	return 0;
+}
+
+static int
+ip_add_write(struct request *q, struct db_txn *t)
+{
+	static const char *const kinds[] = { "shared", "dedicated", NULL };
+	struct source s;
+	int	      kind = 0, found;
+
+	memset(&s, 0, sizeof(s));
+	if (ip_name(q, s.address, &s.family) != 0)
+		return -1;
+	found = source_get(t, s.address, &s, &q->err);
+	if (found == 1)
+		return request_refuse(q, BOOK_EXISTS, "%s exists already",
+		    s.address);
+	if (found < 0)
+		return -1;
+	memset(&s, 0, sizeof(s));
+	(void)ip_name(q, s.address, &s.family);
+	if (!ip_is_ours(s.address, s.family))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "%s is no address of this host", s.address);
+	if (arg_copy(q, "ehlo", s.ehlo, sizeof(s.ehlo)) < 0 ||
+	    arg_word(q, "kind", kinds, &kind) < 0 ||
+	    ip_take_account(q, t, &s) != 0)
+		return -1;
+	if (s.ehlo[0] != '\0' && !domain_is_valid(bytes_of(s.ehlo), 0))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "not a host name: %s", s.ehlo);
+	s.dedicated = kind == 1;
+	s.enabled = true;
+	s.created = q->now;
+	request_would(q, "add source address %s", s.address);
+	return source_put(t, &s, &q->err);
+}
+
+static void
+ip_add(struct request *q)
+{
+	request_write(q, ip_add_write, ip_changed);
+}
+
+static int
+ip_switch_write(struct request *q, struct db_txn *t)
+{
+	struct source s;
+	bool	      on = strcmp(q->command->verb, "ip enable") == 0;
+
+	if (ip_find(q, t, &s) != 0)
+		return -1;
+	s.enabled = on;
+	request_would(q, "%s source address %s", on ? "enable" : "disable",
+	    s.address);
+	return source_put(t, &s, &q->err);
+}
+
+static void
+ip_switch(struct request *q)
+{
+	request_write(q, ip_switch_write, ip_changed);
+}
+
+static int
+ip_remove_write(struct request *q, struct db_txn *t)
+{
+	struct source s;
+
+	if (ip_find(q, t, &s) != 0)
+		return -1;
+	request_would(q, "remove source address %s", s.address);
+	return source_delete(t, s.address, &q->err) < 0 ? -1 : 0;
+}
+
+static void
+ip_remove(struct request *q)
+{
+	request_write(q, ip_remove_write, ip_changed);
+}
+
+/* -- spf print ------------------------------------------------------------------------ */
+
+struct spf {
+	json_t *terms;
+};
+
+static bool
+spf_on_source(void *arg, const struct source *s)
+{
+	struct spf *spf = arg;
+	char	    term[80];
+
+	snprintf(term, sizeof(term), "%s:%s",
+	    s->family == AF_INET ? "ip4" : "ip6", s->address);
+	json_array_append_new(spf->terms, json_string(term));
+	return json_array_size(spf->terms) < IP_LIST_MAX;
+}
+
+/* One record, or several that the first one includes. */
+static json_t *
+spf_records(const char *name, json_t *terms)
+{
+	json_t	  *rows = json_array(), *v;
+	struct buf line, first;
+	char	   part[600];
+	size_t	   i;
+	unsigned   parts = 0;
+
+	buf_init(&line, 65536);
+	buf_init(&first, 65536);
+	buf_add_text(&line, "v=spf1");
+	json_array_foreach(terms, i, v) {
+		if (line.n + json_string_length(v) + 6 > SPF_LINE_MAX) {
+			snprintf(part, sizeof(part), "_spf%u.%s", ++parts,
+			    name);
+			buf_printf(&first, " include:%s", part);
+			buf_add_text(&line, " -all");
+			json_array_append_new(rows, json_pack(
+			    "{s:s, s:s, s:o}", "Type", "TXT", "Name", part,
+			    "Value", json_of_bytes(buf_bytes(&line))));
+			buf_clear(&line);
+			buf_add_text(&line, "v=spf1");
+		}
+		buf_printf(&line, " %s", json_string_value(v));
+	}
+	/* what is left stands in the first record itself */
+	buf_drop(&line, strlen("v=spf1"));
+	buf_printf(&first, "%.*s -all", (int)line.n, line.p);
+	buf_clear(&line);
+	buf_printf(&line, "v=spf1%.*s", (int)first.n, first.p);
+	json_array_insert_new(rows, 0, json_pack("{s:s, s:s, s:o}", "Type",
+	    "TXT", "Name", name, "Value", json_of_bytes(buf_bytes(&line))));
+	buf_wipe(&line);
+	buf_wipe(&first);
+	return rows;
+}
+
+static int
+spf_print_read(struct request *q, struct db_txn *t)
+{
+	struct spf  spf = { json_array() };
+	char	    term[300], usual[300];
+	const char *name = q->conf->mail_from.spf_include;
+	int	    rc = source_each(t, spf_on_source, &spf, &q->err);
+
+	/* without one the system chooses among the addresses of this host */
+	if (json_array_size(spf.terms) == 0) {
+		snprintf(term, sizeof(term), "a:%s", q->conf->server.name);
+		json_array_append_new(spf.terms, json_string(term));
+	}
+	if (name == NULL) {
+		snprintf(usual, sizeof(usual), "spf.%s",
+		    q->conf->server.domain);
+		name = usual;
+	}
+	request_set(q, "Records", spf_records(name, spf.terms));
+	json_decref(spf.terms);
+	return rc;
+}
+
+static void
+spf_print(struct request *q)
+{
+	request_read(q, spf_print_read);
+}
+
+const struct command control_ip_commands[] = {
+	{ "ip add", NEED_OPERATOR, SCOPE_NONE, "IpAdd", "ip", ip_add },
+	{ "ip list", NEED_OPERATOR, SCOPE_NONE, NULL, NULL, ip_list },
+	{ "ip show", NEED_OPERATOR, SCOPE_NONE, NULL, NULL, ip_show },
+	{ "ip enable", NEED_OPERATOR, SCOPE_NONE, "IpEnable", "ip",
+	    ip_switch },
+	{ "ip disable", NEED_OPERATOR, SCOPE_NONE, "IpDisable", "ip",
+	    ip_switch },
+	{ "ip remove", NEED_OPERATOR, SCOPE_NONE, "IpRemove", "ip",
+	    ip_remove },
+	{ "spf print", NEED_READ, SCOPE_ANY, NULL, NULL, spf_print },
+	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
+};

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/* send: a message handed in from the command line, as root of an account. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/heap.h"
+#include "daemon/control_private.h"
+#include "mail/address.h"
+
+enum { SEND_RECIPIENTS_MAX = 20, SEND_PIECE = 65536 };
+
+struct sending {
+	struct request	     *q;
+	struct desk_injection in;
+	int		      fd;
+};
+
+static void
+sending_wipe(void *sending)
+{
+	struct sending *s = sending;
+
+	if (s->fd >= 0)
+		close(s->fd);
+	buf_wipe(&s->in.text);
+	mem_free(s->in.to);
+}
+
+static void
+sending_done(void *injection, void *unused)
+{
+	struct sending *s = heap_entry(injection, struct sending, in);
+	struct request *q = s->q;
+	struct bytes	text = bytes_trim(bytes_of(s->in.reply));
+	size_t		n = text.n;
+
+	(void)unused;
+	while (n > 0 && text.p[n - 1] != ' ')
+		n--;
+	if (s->in.code >= 200 && s->in.code < 300) {
+		request_set(q, "MessageId",
+		    json_of_bytes(bytes_from(text, n)));
+		request_end(q);
+		return;
+	}
+	q->error_code = s->in.code >= 500 ? "MessageRejected"
+					  : "TooManyRequestsException";
+	if (text.n >= 4 && bytes_starts(text, bytes_of("5")))
+		text = bytes_from(text, 4);
+	request_end_refused(q, BOOK_BAD_REQUEST, "%.*s", (int)text.n, text.p);
+}
+
+/* On a worker: the content out of the caller's file. */
+static int
+sending_read(struct request *q)
+{
+	struct sending *s = q->state;
+	char	       *room;
+	off_t		at = 0;
+	ssize_t		n = 0;
+
+	buf_init(&s->in.text, q->conf->message.max_size_bytes + SEND_PIECE);
+	while ((room = buf_room(&s->in.text, SEND_PIECE)) != NULL &&
+	    (n = pread(s->fd, room, SEND_PIECE, at)) > 0) {
+		buf_commit(&s->in.text, (size_t)n);
+		at += n;
+	}
+	if (n < 0)
+		return err_sys(&q->err, "read the message");
+	if (room == NULL ||
+	    s->in.text.n > q->conf->message.max_size_bytes) {
+		q->error_code = "MessageRejected";
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "Message is too long.");
+	}
+	return 0;
+}
+
+static void
+sending_post(struct request *q)
+{
+	struct sending *s = q->state;
+	struct relay   *r = q->relay;
+	unsigned i = atomic_fetch_add(&r->next_notice, 1) % r->desk_count;
+
+	if (q->dry_run) {
+		request_would(q, "send a message of %zu octets to %u "
+		    "recipients", s->in.text.n, s->in.to_count);
+		request_end(q);
+		return;
+	}
+	if (!desk_inject(r->desks[i].desk, &s->in))
+		request_end_refused(q, BOOK_TOO_MANY,
+		    "posthornd is too busy");
+}
+
+static int
+sending_take_to(struct request *q, struct sending *s)
+{
+	json_t *list = arg_list(q, "to"), *v;
+	size_t	i;
+
+	if (json_array_size(list) == 0)
+		return request_misuse(q, "no recipients");
+	if (json_array_size(list) > SEND_RECIPIENTS_MAX)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "at most %d recipients", SEND_RECIPIENTS_MAX);
+	s->in.to = mem_alloc(json_array_size(list) * sizeof(s->in.to[0]));
+	json_array_foreach(list, i, v) {
+		if (json_string_length(v) >= sizeof(s->in.to[0]))
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "address too long");
+		strcpy(s->in.to[s->in.to_count++], json_string_value(v));
+	}
+	return 0;
+}
+
+static int
+sending_take_file(struct request *q, struct sending *s)
+{
+	struct stat st;
+	int64_t	    index = -1;
+
+	if (arg_int(q, "message", 0, CONTROL_FDS_MAX - 1, &index) < 0)
+		return -1;
+	s->fd = request_take_fd(q, index);
+	/* never a pipe: a worker must not wait for it */
+	if (s->fd < 0 || fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return request_misuse(q, "no message");
+	return 0;
+}
+
+static void
+send_run(struct request *q)
+{
+	struct sending *s = request_state(q, sizeof(*s), sending_wipe);
+
+	s->q = q;
+	s->fd = -1;
+	s->in.asker = q->relay->main;
+	s->in.done = sending_done;
+	memcpy(s->in.account, q->account.id, sizeof(s->in.account));
+	if (!arg_has(q, "from"))
+		(void)request_misuse(q, "--from is needed");
+	else if (arg_copy(q, "from", s->in.from, sizeof(s->in.from)) == 1 &&
+	    sending_take_to(q, s) == 0 && sending_take_file(q, s) == 0) {
+		request_work(q, sending_read, sending_post);
+		return;
+	}
+	request_end(q);
+}
+
+const struct command control_send_commands[] = {
+	{ "send", NEED_SEND, SCOPE_ACCOUNT, NULL, NULL, send_run },
+	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
+};

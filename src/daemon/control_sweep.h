@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control_sweep.h - many rows of the queue, looked at or changed in windows.
+ *
+ *	worker: collects a window of rows that fit the filter
+ *	main:   shows it, or hands it to the spool as a change
+ *	receipt on main: the next window, until the table ends
+ *
+ * Use:    s = sweep_new(control, &filter); set kind, held_by, done; then
+ *         sweep_start(s).
+ * Owner:  the sweep belongs to its request (sweep_free() as state_free), or
+ *         to the control when q is NULL; it frees itself then.
+ * Thread: main; collecting on a worker.
+ * Fails:  s->err has a text when done() runs.
+ */
+#ifndef DAEMON_CONTROL_SWEEP_H
+#define DAEMON_CONTROL_SWEEP_H
+
+#include "daemon/control_private.h"
+
+enum queue_state {
+	QUEUE_ANY,
+	QUEUE_READY,
+	QUEUE_ACTIVE,
+	QUEUE_DEFERRED,
+	QUEUE_HELD,
+	QUEUE_SCHEDULED
+};
+const char *queue_state_to_text(enum queue_state s);
+
+/* Texts lie in the filter's owner; empty = all. */
+struct queue_filter {
+	char	     account[ACCOUNT_ID_SIZE];
+	enum queue_state state;
+	struct bytes to, from; /* an address, or a domain */
+	struct bytes credential;
+	struct bytes rcpt; /* one address, exactly */
+	struct wall  older_than; /* 0 = any age */
+	/* attempts under way, from the carrier; sorted by nothing */
+	const struct due_key *active;
+	size_t		      active_count;
+	bool		      is_due; /* retry: what waits, not what is held */
+};
+struct sweep_row {
+	struct recipient_row r; /* texts in the window's arena */
+	bool		     active, system;
+	char		     account[ACCOUNT_ID_SIZE];
+};
+enum { SWEEP_ROWS = 256 };
+
+struct sweep {
+	struct job     work; /* first */
+	struct change  change;
+	struct sweep  *next, *prev;
+	struct control *control;
+	struct conf   *conf;
+	struct request *q; /* NULL: of no request */
+	struct queue_filter filter;
+
+	/* what to walk: the messages named, or the whole queue, or what is
+	 * held */
+	struct msgid *ids;
+	size_t	      id_count, id_at;
+	uint64_t     *id_found; /* rows of each */
+	bool	      held;	/* the table of holds; filter: account only */
+	uint8_t	      held_by;	/* held: by this cause */
+
+	/* what to do with a window; NULL = the change of kind */
+	void (*show)(struct sweep *s);
+	enum change_kind kind;
+	const char *reason; /* CHANGE_DONE with a Bounce event; NULL = none */
+	void (*done)(struct sweep *s);
+
+	/* of show(): a list with its pages */
+	uint64_t	 limit, shown; /* limit 0 = all */
+	bool		 paused;
+	struct sweep_row last;
+	struct due_key	*active_keys; /* of the filter, freed with it */
+
+	/* the window */
+	struct arena	*arena;
+	struct sweep_row row[SWEEP_ROWS];
+	struct change_item item[SWEEP_ROWS];
+	size_t		 row_count;
+	struct due_key	 at; /* the last row looked at */
+	bool		 begun, ended, stop;
+	struct timer	 again;
+	uint64_t	 seen, changed;
+	struct err	 err;
+};
+struct sweep *sweep_new(struct control *k, struct request *q);
+void sweep_start(struct sweep *s);
+/* show() has done its work: the next window. */
+void sweep_next(struct sweep *s);
+void sweep_free(void *sweep);
+
+/* Rows that the pause of an account holds go on; account NULL: of all that
+ * may send. */
+void control_release_account(struct control *k, const char *account);
+
+#endif

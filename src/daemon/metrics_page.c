@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: ISC */
+#include "daemon/metrics_page.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "daemon/relay.h"
+#include "registry/quota.h"
+
+/* -- the text form ---------------------------------------------------------------- */
+
+static const char *const kind_names[] = { "counter", "gauge", "histogram" };
+
+void
+metrics_family(struct metrics_page *p, const char *name,
+    enum metrics_kind kind, const char *help)
+{
+	static const char total[] = "_total";
+	struct bytes	  shown = bytes_of(name);
+
+	/* OpenMetrics names a counter without its ending */
+	if (p->open && kind == METRICS_COUNTER &&
+	    bytes_ends_nocase(shown, BYTES(total)))
+		shown = bytes_head(shown, shown.n - (sizeof(total) - 1));
+	p->name = name;
+	buf_printf(p->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)shown.n,
+	    shown.p, help, (int)shown.n, shown.p, kind_names[kind]);
+}
+
+static void
+metrics_label(struct buf *b, const char *name, const char *value)
+{
+	buf_printf(b, "%s=\"", name);
+	for (; *value != '\0'; value++) {
+		if (*value == '\n') {
+			buf_add_text(b, "\\n");
+			continue;
+		}
+		if (*value == '"' || *value == '\\')
+			buf_add_char(b, '\\');
+		buf_add_char(b, *value);
+	}
+	buf_add_char(b, '"');
+}
+
+static void
+metrics_number(struct buf *b, double v)
+{
+	if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v)
+		buf_printf(b, "%lld\n", (long long)v);
+	else
+		buf_printf(b, "%.9g\n", v);
+}
+
+void
+metrics_value(struct metrics_page *p, const char *const *labels, double v)
+{
+	size_t i;
+
+	buf_add_text(p->out, p->name);
+	for (i = 0; labels != NULL && labels[i] != NULL; i += 2) {
+		buf_add_char(p->out, i == 0 ? '{' : ',');
+		metrics_label(p->out, labels[i], labels[i + 1]);
+	}
+	if (labels != NULL && labels[0] != NULL)
+		buf_add_char(p->out, '}');
+	buf_add_char(p->out, ' ');
+	metrics_number(p->out, v);
+}
+
+void
+metrics_histogram(struct metrics_page *p, const struct meter_histogram *h)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < h->bound_count; i++) {
+		sum += meter_get(&h->bucket[i]);
+		buf_printf(p->out, "%s_bucket{le=\"%g\"} %llu\n", p->name,
+		    h->bounds[i], (unsigned long long)sum);
+	}
+	sum += meter_get(&h->bucket[h->bound_count]);
+	buf_printf(p->out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n"
+	    "%s_count %llu\n", p->name, (unsigned long long)sum, p->name,
+	    (double)meter_get(&h->sum_micro) / 1e6, p->name,
+	    (unsigned long long)sum);
+}
+
+/* A counter with one label; a series begins with its first event. */
+static void
+metrics_count(struct metrics_page *p, const char *label, const char *value,
+    const struct meter *m)
+{
+	const char *labels[] = { label, value, NULL };
+
+	if (meter_get(m) > 0)
+		metrics_value(p, labels, (double)meter_get(m));
+}
+
+static void
+metrics_gauge(struct metrics_page *p, const char *name, const char *help,
+    double v)
+{
+	metrics_family(p, name, METRICS_GAUGE, help);
+	metrics_value(p, NULL, v);
+}
+
+/* -- submission --------------------------------------------------------------------- */
+
+static void
+metrics_listeners(struct metrics_page *p, struct relay *r)
+{
+	const char *labels[] = { "listener", NULL, "result", "ok", NULL };
+	const char *gauge[] = { "listener", NULL, NULL };
+	size_t	    i;
+
+	metrics_family(p, "posthorn_smtp_connections", METRICS_GAUGE,
+	    "SMTP connections open now");
+	for (i = 0; i < r->conf->listener_count && i < DESK_LISTENERS_MAX;
+	     i++) {
+		gauge[1] = r->conf->listeners[i].name;
+		if (meter_get(&r->desk_meters.connections_total[i]) > 0)
+			metrics_value(p, gauge, (double)meter_get(
+			    &r->desk_meters.connections[i]));
+	}
+	metrics_family(p, "posthorn_smtp_connections_total", METRICS_COUNTER,
+	    "SMTP connections accepted");
+	for (i = 0; i < r->conf->listener_count && i < DESK_LISTENERS_MAX;
+	     i++) {
+		labels[1] = r->conf->listeners[i].name;
+		if (meter_get(&r->desk_meters.connections_total[i]) > 0)
+			metrics_value(p, labels, (double)meter_get(
+			    &r->desk_meters.connections_total[i]));
+	}
+}
+
+static void
+metrics_logins(struct metrics_page *p, struct relay *r)
+{
+	const struct desk_meters *m = &r->desk_meters;
+	const char *labels[] = { "result", "invalid", "reason", NULL, NULL };
+	unsigned    i;
+
+	metrics_family(p, "posthorn_smtp_auth_total", METRICS_COUNTER,
+	    "SMTP logins by result");
+	metrics_count(p, "result", "ok", &m->auth_ok);
+	for (i = 0; i <= LOGIN_STORE_ERROR && i < DESK_AUTH_REASONS; i++) {
+		labels[1] = i == LOGIN_STORE_ERROR ? "tempfail" : "invalid";
+		labels[3] = login_result_to_text((enum login_result)i);
+		if (meter_get(&m->auth_failed[i]) > 0)
+			metrics_value(p, labels,
+			    (double)meter_get(&m->auth_failed[i]));
+	}
+	metrics_gauge(p, "posthorn_smtp_blocked_addresses",
+	    "Addresses blocked for wrong passwords",
+	    (double)tally_blocked_count(r->tally, loop_now(r->main)));
+}
+
+static void
+metrics_submission(struct metrics_page *p, struct relay *r)
+{
+	const struct desk_meters *m = &r->desk_meters;
+
+	metrics_listeners(p, r);
+	metrics_logins(p, r);
+	metrics_family(p, "posthorn_submissions_total", METRICS_COUNTER,
+	    "Messages handed in, by result");
+	metrics_count(p, "result", "accepted", &m->accepted);
+	metrics_count(p, "result", "refused", &m->refused);
+	metrics_count(p, "result", "throttled", &m->throttled);
+	metrics_family(p, "posthorn_submitted_bytes_total", METRICS_COUNTER,
+	    "Octets of accepted messages");
+	metrics_value(p, NULL, (double)meter_get(&m->submitted_octets));
+	metrics_family(p, "posthorn_throttled_total", METRICS_COUNTER,
+	    "Refusals for a limit, by limit");
+	metrics_count(p, "limit", "rate", &m->throttled_rate);
+	metrics_count(p, "limit", "daily", &m->throttled_daily);
+	metrics_count(p, "limit", "overload", &m->throttled_overload);
+}
+
+static void
+metrics_signatures(struct metrics_page *p, const struct desk_meters *m)
+{
+	static const char *const names[] = { "ok", "error",
+		"unsigned-disabled", "unsigned-no-identity",
+		"unsigned-not-verified", "unsigned-client-same-selector" };
+	const struct meter *const meters[] = { &m->dkim_ok, &m->dkim_error,
+		&m->dkim_disabled, &m->dkim_no_identity,
+		&m->dkim_not_verified, &m->dkim_client };
+	const char *labels[] = { "algorithm", "", "result", NULL, NULL };
+	size_t	    i;
+
+	metrics_family(p, "posthorn_dkim_signatures_total", METRICS_COUNTER,
+	    "DKIM signatures by result");
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		labels[1] = i < 2 ? "rsa-sha256" : "";
+		labels[3] = names[i];
+		if (meter_get(meters[i]) > 0)
+			metrics_value(p, labels,
+			    (double)meter_get(meters[i]));
+	}
+	metrics_family(p, "posthorn_dkim_sign_seconds", METRICS_HISTOGRAM,
+	    "Time to a DKIM signature");
+	metrics_histogram(p, &m->sign_seconds);
+}
+
+/* -- queue and delivery ---------------------------------------------------------------- */
+
+static bool
+metrics_on_oldest(void *arg, const struct recipient_row *row)
+{
+	*(struct wall *)arg = msgid_time(&row->id);
+	return false;
+}
+
+static void
+metrics_queue(struct metrics_page *p, struct relay *r)
+{
+	struct spool_figures f;
+	struct wall	     oldest = { 0 };
+	struct err	     e;
+	uint64_t	     active = meter_get(&r->carrier_meters.in_flight);
+	uint64_t	     waiting;
+	const char	    *labels[] = { "state", "ready", NULL };
+
+	if (spool_figures(r->spool, &f, &e) != 0)
+		return;
+	waiting = f.held + f.deferred + active;
+	metrics_family(p, "posthorn_queue_recipients", METRICS_GAUGE,
+	    "Recipients in the queue by state");
+	metrics_value(p, labels, f.recipients > waiting ?
+		(double)(f.recipients - waiting) : 0);
+	labels[1] = "active";
+	metrics_value(p, labels, (double)active);
+	labels[1] = "deferred";
+	metrics_value(p, labels, (double)f.deferred);
+	labels[1] = "held";
+	metrics_value(p, labels, (double)f.held);
+	metrics_gauge(p, "posthorn_queue_messages", "Messages in the queue",
+	    (double)f.messages);
+	metrics_gauge(p, "posthorn_queue_bytes",
+	    "Octets of messages in the queue", (double)f.bytes);
+	spool_scan_recipients(r->spool, NULL, 0, 1, metrics_on_oldest,
+	    &oldest, &e);
+	metrics_gauge(p, "posthorn_queue_oldest_seconds",
+	    "Age of the oldest message in the queue", oldest.ms == 0 ? 0 :
+	    (double)(loop_wall(r->main).ms - oldest.ms) / 1000.0);
+}
+
+static void
+metrics_bounces(struct metrics_page *p, const struct carrier_meters *m)
+{
+	const char *labels[] = { "bounce_type", NULL, "bounce_subtype", NULL,
+		NULL };
+	unsigned    i, j;
+
+	metrics_family(p, "posthorn_bounces_total", METRICS_COUNTER,
+	    "Bounces by type and sub-type");
+	for (i = 0; i < BOUNCE_TYPES; i++)
+		for (j = 0; j < BOUNCE_SUBTYPES; j++) {
+			if (meter_get(&m->bounces[i][j]) == 0)
+				continue;
+			labels[1] = bounce_type_to_text((enum bounce_type)i);
+			labels[3] = bounce_subtype_to_text(
+			    (enum bounce_subtype)j);
+			metrics_value(p, labels,
+			    (double)meter_get(&m->bounces[i][j]));
+		}
+	metrics_family(p, "posthorn_delays_total", METRICS_COUNTER,
+	    "Delays by type");
+	for (i = 0; i < DELAY_TYPES; i++)
+		metrics_count(p, "delay_type",
+		    delay_type_to_text((enum delay_type)i), &m->delays[i]);
+}
+
+static void
+metrics_delivery(struct metrics_page *p, struct relay *r)
+{
+	static const char *const versions[] = { "none", "TLSv1.2", "TLSv1.3" };
+	const struct carrier_meters *m = &r->carrier_meters;
+	unsigned		     i;
+
+	metrics_family(p, "posthorn_delivery_attempts_total", METRICS_COUNTER,
+	    "Delivery attempts by result");
+	metrics_count(p, "result", "delivered", &m->delivered);
+	metrics_count(p, "result", "deferred", &m->deferred);
+	metrics_count(p, "result", "failed", &m->failed);
+	metrics_family(p, "posthorn_delivery_seconds", METRICS_HISTOGRAM,
+	    "Time from acceptance to delivery");
+	metrics_histogram(p, &m->delivery_seconds);
+	metrics_gauge(p, "posthorn_outbound_connections",
+	    "Connections to receivers open now",
+	    (double)meter_get(&m->connections));
+	metrics_family(p, "posthorn_outbound_connections_total",
+	    METRICS_COUNTER, "Connections to receivers by result");
+	metrics_count(p, "result", "ok", &m->connections_ok);
+	metrics_count(p, "result", "failed", &m->connections_failed);
+	metrics_family(p, "posthorn_outbound_tls_total", METRICS_COUNTER,
+	    "Protection of connections to receivers");
+	for (i = 0; i < 3; i++)
+		metrics_count(p, "version", versions[i], &m->tls[i]);
+	metrics_bounces(p, m);
+}
+
+/* Runs on the delivery loop: its resolver's figures for others to read. */
+static void
+metrics_take_dns(void *relay, void *unused)
+{
+	struct relay		*r = relay;
+	struct resolver_figures f;
+	unsigned		i, j;
+
+	(void)unused;
+	resolver_figures(r->resolver, &f);
+	for (i = 0; i < RELAY_DNS_TYPES; i++)
+		for (j = 0; j < RELAY_DNS_RESULTS; j++)
+			meter_set(&r->dns_asked[i][j], f.asked[i][j]);
+}
+
+/* The figures as of the last page: the loop that owns them is not awaited. */
+static void
+metrics_dns(struct metrics_page *p, struct relay *r)
+{
+	static const char *const types[RELAY_DNS_TYPES] = { "MX", "A", "AAAA",
+		"TXT", "PTR", "CNAME", "NS" };
+	const char *labels[] = { "type", NULL, "result", NULL, NULL };
+	unsigned    i, j;
+
+	metrics_family(p, "posthorn_dns_queries_total", METRICS_COUNTER,
+	    "DNS questions of deliveries by result");
+	for (i = 0; i < RELAY_DNS_TYPES; i++)
+		for (j = 0; j < RELAY_DNS_RESULTS; j++) {
+			if (meter_get(&r->dns_asked[i][j]) == 0)
+				continue;
+			labels[1] = types[i];
+			labels[3] = dns_status_to_text((enum dns_status)j);
+			metrics_value(p, labels,
+			    (double)meter_get(&r->dns_asked[i][j]));
+		}
+	(void)loop_post(r->delivery, metrics_take_dns, r, NULL);
+}
+
+/* -- accounts ------------------------------------------------------------------------------ */
+
+enum { METRICS_ACCOUNTS_MAX = 1000, STATUSES = IDENTITY_FAILED + 1 };
+struct metrics_account {
+	struct account a;
+	double	       sent;
+	unsigned       identities[STATUSES];
+};
+struct metrics_accounts {
+	struct metrics_account *v;
+	size_t			n, cap;
+};
+
+static bool
+metrics_on_account(void *arg, const struct account *a)
+{
+	struct metrics_accounts *l = arg;
+
+	if (a->closed.ms != 0)
+		return true;
+	if (l->n == l->cap) {
+		l->cap = l->cap * 2 + 4;
+		l->v = mem_realloc(l->v, l->cap * sizeof(*l->v));
+	}
+	memset(&l->v[l->n], 0, sizeof(l->v[0]));
+	l->v[l->n++].a = *a;
+	return l->n < METRICS_ACCOUNTS_MAX;
+}
+
+static bool
+metrics_on_identity(void *arg, const struct identity *i)
+{
+	struct metrics_account *a = arg;
+
+	a->identities[identity_status(i)]++;
+	return true;
+}
+
+static void
+metrics_account_gauge(struct metrics_page *p, const struct metrics_accounts *l,
+    const char *name, const char *help,
+    double (*value)(const struct metrics_account *a))
+{
+	const char *labels[] = { "account", NULL, NULL };
+	size_t	    i;
+
+	metrics_family(p, name, METRICS_GAUGE, help);
+	for (i = 0; i < l->n; i++) {
+		labels[1] = l->v[i].a.id;
+		metrics_value(p, labels, value(&l->v[i]));
+	}
+}
+
+static double
+metrics_max(const struct metrics_account *a)
+{
+	return a->a.max_24h;
+}
+
+static double
+metrics_sent(const struct metrics_account *a)
+{
+	return a->sent;
+}
+
+static double
+metrics_rate(const struct metrics_account *a)
+{
+	return a->a.rate;
+}
+
+static void
+metrics_account_rows(struct metrics_page *p, const struct metrics_accounts *l)
+{
+	const char *sending[] = { "account", NULL, "configuration_set", "",
+		NULL };
+	const char *status[] = { "account", NULL, "status", NULL, NULL };
+	size_t	    i;
+	unsigned    s;
+
+	metrics_account_gauge(p, l, "posthorn_quota_max_24h",
+	    "Recipients allowed in 24 hours; -1 = unlimited", metrics_max);
+	metrics_account_gauge(p, l, "posthorn_quota_sent_24h",
+	    "Recipients of the last 24 hours", metrics_sent);
+	metrics_account_gauge(p, l, "posthorn_quota_max_rate",
+	    "Recipients allowed a second; -1 = unlimited", metrics_rate);
+	metrics_family(p, "posthorn_sending_enabled", METRICS_GAUGE,
+	    "1 = the account may send");
+	for (i = 0; i < l->n; i++) {
+		sending[1] = l->v[i].a.id;
+		metrics_value(p, sending, account_may_send(&l->v[i].a));
+	}
+	metrics_family(p, "posthorn_identities", METRICS_GAUGE,
+	    "Identities by status");
+	for (i = 0; i < l->n; i++)
+		for (s = 0; s < STATUSES; s++) {
+			status[1] = l->v[i].a.id;
+			status[3] = identity_status_to_text(
+			    (enum identity_status)s);
+			if (l->v[i].identities[s] > 0)
+				metrics_value(p, status,
+				    l->v[i].identities[s]);
+		}
+}
+
+static void
+metrics_accounts(struct metrics_page *p, struct relay *r)
+{
+	struct metrics_accounts l = { 0 };
+	struct db_txn	       *t;
+	struct err		e;
+	size_t			i;
+
+	t = book_read(r->book, &e);
+	if (t == NULL)
+		return;
+	if (account_each(t, metrics_on_account, &l, &e) == 0)
+		for (i = 0; i < l.n; i++)
+			identity_each(t, l.v[i].a.id, metrics_on_identity,
+			    &l.v[i], &e);
+	book_end(t);
+	for (i = 0; i < l.n; i++)
+		if (quota_sent_24h(r->spool, l.v[i].a.id, loop_wall(r->main),
+			&l.v[i].sent, &e) != 0)
+			l.v[i].sent = 0;
+	metrics_account_rows(p, &l);
+	mem_free(l.v);
+}
+
+/* -- stores --------------------------------------------------------------------------------- */
+
+static void
+metrics_stores(struct metrics_page *p, struct relay *r)
+{
+	const struct spool_meters *m = spool_meters(r->spool);
+	const char	    *labels[] = { "store", "state", NULL };
+	struct spool_figures spool;
+	struct db_figures    book;
+	struct err	     e;
+
+	if (spool_figures(r->spool, &spool, &e) != 0 ||
+	    book_figures(r->book, &book, &e) != 0)
+		return;
+	metrics_family(p, "posthorn_store_used_bytes", METRICS_GAUGE,
+	    "Octets of a store in use");
+	metrics_value(p, labels, (double)book.used_bytes);
+	labels[1] = "spool";
+	metrics_value(p, labels, (double)spool.used_bytes);
+	metrics_family(p, "posthorn_store_map_bytes", METRICS_GAUGE,
+	    "Octets a store may have");
+	metrics_value(p, labels, (double)spool.map_bytes);
+	labels[1] = "state";
+	metrics_value(p, labels, (double)book.map_bytes);
+	metrics_family(p, "posthorn_store_commit_seconds", METRICS_HISTOGRAM,
+	    "Time of a commit of the spool");
+	metrics_histogram(p, &m->commit_seconds);
+	metrics_family(p, "posthorn_store_commit_items", METRICS_HISTOGRAM,
+	    "Entries of the spool committed together");
+	metrics_histogram(p, &m->commit_items);
+}
+
+void
+metrics_page_write(struct relay *r, bool open, struct buf *out)
+{
+	struct metrics_page p = { out, open, NULL };
+	const char *version[] = { "version", PACKAGE_VERSION, NULL };
+
+	metrics_family(&p, "posthorn_build_info", METRICS_GAUGE,
+	    "Version of posthorn");
+	metrics_value(&p, version, 1);
+	metrics_gauge(&p, "posthorn_start_time_seconds",
+	    "Start of the relay process", (double)r->started.ms / 1000.0);
+	metrics_submission(&p, r);
+	metrics_queue(&p, r);
+	metrics_delivery(&p, r);
+	metrics_dns(&p, r);
+	metrics_signatures(&p, &r->desk_meters);
+	metrics_accounts(&p, r);
+	metrics_stores(&p, r);
+	if (open)
+		buf_add_text(out, "# EOF\n");
+}
