@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC */
+/* Stores without the daemon: init, check, compact, restore. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/process.h"
+#include "registry/account.h"
+#include "registry/book.h"
+#include "registry/conf.h"
+#include "registry/credential.h"
+#include "registry/identity.h"
+#include "store/spool.h"
+#include "tools/ctl/offline.h"
+
+enum { PATH_SIZE = 1200, MASTER_KEY_OCTETS = 32 };
+
+/* -- the lock, and both stores --------------------------------------------------- */
+
+struct stores {
+	struct conf  *conf;
+	struct book  *book;
+	struct spool *spool;
+	int	      lock;
+};
+
+static void
+stores_close(struct stores *s)
+{
+	if (s->spool != NULL)
+		spool_close(s->spool);
+	if (s->book != NULL)
+		book_close(s->book);
+	if (s->lock >= 0)
+		close(s->lock);
+	conf_unref(s->conf);
+}
+
+static bool
+stores_lock(struct ctl *c, struct stores *s)
+{
+	char path[PATH_SIZE];
+
+	memset(s, 0, sizeof(*s));
+	s->lock = -1;
+	s->conf = offline_conf(c, false);
+	if (s->conf == NULL)
+		return false;
+	snprintf(path, sizeof(path), "%s/lock", s->conf->store.dir);
+	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0) {
+		ctl_say_error(c, "NotFoundException", "open %s: %s", path,
+		    strerror(errno));
+		stores_close(s);
+		return false;
+	}
+	if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+		ctl_say_error(c, "ConflictException", "posthornd is running");
+		stores_close(s);
+		return false;
+	}
+	return true;
+}
+
+static bool
+stores_open(struct ctl *c, struct stores *s)
+{
+	struct spool_setup setup;
+	struct err	   e;
+
+	memset(&setup, 0, sizeof(setup));
+	setup.dir = s->conf->store.dir;
+	setup.map_bytes = s->conf->store.map_size_bytes;
+	setup.messages_max = s->conf->queue.max_messages;
+	setup.index_keep_ms = (int64_t)s->conf->feedback.index_days * 86400000;
+	setup.tail_keep_ms = s->conf->events.tail_keep_ms;
+	s->book = book_open(s->conf->store.dir,
+	    s->conf->store.map_size_bytes / 16, &e);
+	if (s->book != NULL)
+		s->spool = spool_open(&setup, &e);
+	if (s->spool == NULL)
+		ctl_say_error(c, "InternalServiceErrorException", "%s",
+		    e.text);
+	return s->spool != NULL;
+}
+
+/* -- store check --------------------------------------------------------------------- */
+
+struct check {
+	struct ctl   *c;
+	struct spool *spool;
+	unsigned long envelopes, accounts, credentials, identities, damaged;
+	struct msgid  last;
+	unsigned      last_n;
+};
+
+static bool
+check_on_account(void *arg, const struct account *a)
+{
+	(void)a;
+	((struct check *)arg)->accounts++;
+	return true;
+}
+
+static bool
+check_on_credential(void *arg, const struct credential *k)
+{
+	(void)k;
+	((struct check *)arg)->credentials++;
+	return true;
+}
+
+static bool
+check_on_identity(void *arg, const struct identity *i)
+{
+	(void)i;
+	((struct check *)arg)->identities++;
+	return true;
+}
+
+/* Every waiting envelope has its message, and all of its content. */
+static bool
+check_on_recipient(void *arg, const struct recipient_row *r)
+{
+	struct check	  *k = arg;
+	struct arena	  *arena = arena_new(65536);
+	struct message_row m;
+	struct err	   e;
+	char		   octet;
+
+	k->envelopes++;
+	k->last = r->id;
+	k->last_n = r->n + 1;
+	if (spool_read_message(k->spool, &r->id, arena, &m, &e) != 1 ||
+	    spool_read_content(k->spool, &m,
+		m.head_octets + m.body_octets - 1, &octet, 1, &e) != 1)
+		k->damaged++;
+	arena_free(arena);
+	return true;
+}
+
+static int
+check_queue(struct check *k, struct err *e)
+{
+	int n;
+
+	do {
+		n = spool_scan_recipients(k->spool, &k->last, k->last_n, 1000,
+		    check_on_recipient, k, e);
+	} while (n >= 1000);
+	return n < 0 ? -1 : 0;
+}
+
+int
+offline_store_check(struct ctl *c)
+{
+	struct stores  s;
+	struct check   k;
+	struct db_txn *t = NULL;
+	struct err     e;
+	int	       status = CTL_REFUSED;
+
+	if (!stores_lock(c, &s))
+		return CTL_REFUSED;
+	memset(&k, 0, sizeof(k));
+	k.c = c;
+	if (!stores_open(c, &s))
+		goto out;
+	k.spool = s.spool;
+	t = book_read(s.book, &e);
+	if (t == NULL ||
+	    account_each(t, check_on_account, &k, &e) < 0 ||
+	    credential_each(t, NULL, check_on_credential, &k, &e) < 0 ||
+	    identity_each(t, NULL, check_on_identity, &k, &e) < 0 ||
+	    check_queue(&k, &e) != 0) {
+		ctl_say_error(c, "InternalServiceErrorException", "%s",
+		    e.text);
+	} else {
+		printf("accounts %lu, credentials %lu, identities %lu, "
+		    "waiting recipients %lu, damaged %lu\n", k.accounts,
+		    k.credentials, k.identities, k.envelopes, k.damaged);
+		status = k.damaged == 0 ? CTL_DONE : CTL_REFUSED;
+	}
+	book_end(t);
+out:
+	stores_close(&s);
+	return status;
+}
+
+/* -- store compact, store restore ---------------------------------------------------- */
+
+static bool
+store_move(struct ctl *c, const char *from, const char *to)
+{
+	if (rename(from, to) == 0)
+		return true;
+	ctl_say_error(c, "InternalServiceErrorException", "rename %s: %s",
+	    from, strerror(errno));
+	return false;
+}
+
+/* dir/NAME/data.mdb takes the place of the one in store.dir. */
+static bool
+store_replace(struct ctl *c, const struct stores *s, const char *dir,
+    const char *name)
+{
+	char from[PATH_SIZE], to[PATH_SIZE], lock[PATH_SIZE];
+
+	snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, name);
+	snprintf(to, sizeof(to), "%s/%s/data.mdb", s->conf->store.dir, name);
+	snprintf(lock, sizeof(lock), "%s/%s/lock.mdb", s->conf->store.dir,
+	    name);
+	if (!store_move(c, from, to))
+		return false;
+	unlink(lock);
+	return true;
+}
+
+int
+offline_store_compact(struct ctl *c)
+{
+	static const char *const names[] = { "state", "spool" };
+	struct stores s;
+	struct err    e;
+	char	      dir[PATH_SIZE], path[2][PATH_SIZE + 16];
+	int	      i, status = CTL_REFUSED;
+
+	if (!stores_lock(c, &s))
+		return CTL_REFUSED;
+	snprintf(dir, sizeof(dir), "%s/compact", s.conf->store.dir);
+	for (i = 0; i < 2; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%s", dir, names[i]);
+	if (!stores_open(c, &s))
+		goto out;
+	if ((mkdir(dir, 0700) != 0 && errno != EEXIST) ||
+	    book_backup(s.book, path[0], &e) != 0 ||
+	    spool_backup(s.spool, path[1], &e) != 0) {
+		ctl_say_error(c, "InternalServiceErrorException",
+		    "%s cannot be written", dir);
+		goto out;
+	}
+	spool_close(s.spool);
+	book_close(s.book);
+	s.spool = NULL;
+	s.book = NULL;
+	if (store_replace(c, &s, dir, names[0]) &&
+	    store_replace(c, &s, dir, names[1]))
+		status = CTL_DONE;
+	for (i = 0; i < 2; i++)
+		rmdir(path[i]);
+	rmdir(dir);
+out:
+	stores_close(&s);
+	return status;
+}
+
+static bool
+store_copy_file(struct ctl *c, const char *from, const char *to)
+{
+	char	buf[65536];
+	int	in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
+	ssize_t n = -1;
+
+	if (in >= 0)
+		out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	while (out >= 0 && (n = read(in, buf, sizeof(buf))) > 0)
+		if (write(out, buf, (size_t)n) != n) {
+			n = -1;
+			break;
+		}
+	if (n == 0 && fsync(out) != 0)
+		n = -1;
+	if (n != 0)
+		ctl_say_error(c, "InternalServiceErrorException",
+		    "copy %s: %s", from, strerror(errno));
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	return n == 0;
+}
+
+/* The backup is copied beside the store, then takes its place. */
+int
+offline_store_restore(struct ctl *c)
+{
+	static const char *const names[] = { "state", "spool" };
+	struct stores s;
+	char	      from[PATH_SIZE], part[PATH_SIZE], to[PATH_SIZE];
+	char	      folder[PATH_SIZE];
+	const char   *dir = ctl_arg(c, "dir");
+	int	      i, status = CTL_REFUSED;
+
+	if (!c->yes) {
+		fprintf(stderr, "error: this replaces the stores; give "
+		    "--yes\n");
+		return CTL_USAGE;
+	}
+	if (!stores_lock(c, &s))
+		return CTL_REFUSED;
+	for (i = 0; i < 2; i++) {
+		snprintf(folder, sizeof(folder), "%s/%s", s.conf->store.dir,
+		    names[i]);
+		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, names[i]);
+		snprintf(part, sizeof(part), "%s/%s/restore.part",
+		    s.conf->store.dir, names[i]);
+		if ((mkdir(folder, 0700) != 0 && errno != EEXIST) ||
+		    !store_copy_file(c, from, part))
+			goto out;
+	}
+	for (i = 0; i < 2; i++) {
+		snprintf(part, sizeof(part), "%s/%s/restore.part",
+		    s.conf->store.dir, names[i]);
+		snprintf(to, sizeof(to), "%s/%s/data.mdb", s.conf->store.dir,
+		    names[i]);
+		if (!store_move(c, part, to))
+			goto out;
+		snprintf(to, sizeof(to), "%s/%s/lock.mdb", s.conf->store.dir,
+		    names[i]);
+		unlink(to);
+	}
+	status = CTL_DONE;
+out:
+	stores_close(&s);
+	return status;
+}
