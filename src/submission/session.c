@@ -451,6 +451,9 @@ session_shut(struct session *s)
 void
 session_cut(struct session *s)
 {
+	/* a message that is being laid down gets its true answer first */
+	if (s->state == SESSION_SETTLE)
+		return;
 	if (s->state == SESSION_DATA || s->state == SESSION_CHUNK)
 		session_close(s, "shutdown");
 	else

@@ -258,11 +258,15 @@ session_check_mail(const struct session *s, const struct command *cmd,
 static struct bytes
 session_sender(const struct session *s, const struct command *cmd, char *text)
 {
+	struct bytes normal;
+
 	if (cmd->null)
 		return BYTES("");
 	if (s->local_sender != NULL && bytes_eq_nocase(cmd->address.domain,
-		bytes_of(session_conf(s)->server.name)))
-		return bytes_of(s->local_sender);
+		bytes_of(session_conf(s)->server.name)) &&
+	    address_normal_text(bytes_of(s->local_sender),
+		session_path_flags(s), text, &normal))
+		return normal;
 	return address_normal(&cmd->address, text);
 }
 
