@@ -20,7 +20,7 @@ enum {
 
 static void caller_on_ready(void *caller, int fd, int what);
 
-/* -- life of a caller -------------------------------------------------------------- */
+/* -- life of a caller ------------------------------------------------------ */
 
 static void
 caller_free(void *caller)
@@ -68,7 +68,7 @@ caller_on_deadline(void *caller, void *unused)
 	caller_close(caller);
 }
 
-/* -- sending ----------------------------------------------------------------------------- */
+/* -- sending --------------------------------------------------------------- */
 
 static void
 caller_watch(struct caller *c)
@@ -133,7 +133,7 @@ caller_finish(struct caller *c)
 		caller_flush(c);
 }
 
-/* -- reading ------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------- */
 
 /* Descriptors of a message; those beyond the limit are closed. */
 static void
@@ -188,7 +188,8 @@ caller_read(struct caller *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	/* while a request runs there is nothing more to say */
-	if (n <= 0 || c->request != NULL || !buf_add(&c->in, piece, (size_t)n)) {
+	if (n <= 0 || c->request != NULL ||
+	    !buf_add(&c->in, piece, (size_t)n)) {
 		mem_wipe(piece, sizeof(piece));
 		caller_close(c);
 		return;
@@ -213,7 +214,7 @@ caller_on_ready(void *caller, int fd, int what)
 		caller_read(c);
 }
 
-/* -- accepting -------------------------------------------------------------------------------- */
+/* -- accepting ------------------------------------------------------------- */
 
 static bool
 caller_look(int fd, struct control_peer *p)

@@ -3,7 +3,7 @@
  * control_private.h - what the files of the control socket share.
  *
  *	control.c		callers: sockets, lines, descriptors
- *	control_request.c	one command: rights, account, steps, answer, audit
+ *	control_request.c	one command: account, steps, answer, audit
  *	control_args.c		who may what; the arguments of a command
  *	control_json.c		values as JSON
  *	control_NOUN.c		the commands
@@ -44,7 +44,7 @@ enum {
 	CONTROL_STATUS_USAGE = 2
 };
 
-/* -- rights (admin-cli.md 1) ---------------------------------------------------- */
+/* -- rights (admin-cli.md 1) ----------------------------------------------- */
 enum control_role { CONTROL_NOBODY, CONTROL_SEND, CONTROL_READ, CONTROL_FULL };
 struct control_right {
 	enum control_role role;
@@ -78,13 +78,13 @@ struct command {
 	const char	  *verb; /* "identity add" */
 	enum command_right need;
 	enum command_scope scope;
-	const char	  *event;  /* of the audit log; NULL = changes nothing */
+	const char	  *event;  /* in the audit log; NULL = changes nothing */
 	const char	  *object; /* member of "name" in the audit log */
 	void (*run)(struct request *q);
 };
 bool control_may(const struct control_right *r, const struct command *c);
 
-/* -- callers ---------------------------------------------------------------------- */
+/* -- callers --------------------------------------------------------------- */
 struct caller {
 	struct caller *next, *prev;
 	struct control *control;
@@ -103,7 +103,7 @@ struct caller {
 void caller_send(struct caller *c, struct bytes text);
 void caller_finish(struct caller *c); /* closes when all is sent */
 
-/* -- requests ------------------------------------------------------------------------ */
+/* -- requests -------------------------------------------------------------- */
 typedef void request_fn(struct request *q);
 typedef int request_txn_fn(struct request *q, struct db_txn *t);
 
@@ -209,7 +209,7 @@ int request_take_fd(struct request *q, json_int_t index);
 void *request_state(struct request *q, size_t size,
     void (*state_free)(void *state));
 
-/* -- arguments: 1 = given, 0 = not, -1 = refused (q->err) --------------------------- */
+/* -- arguments: 1 = given, 0 = not, -1 = refused (q->err) ------------------ */
 bool arg_has(const struct request *q, const char *name);
 bool arg_is_true(const struct request *q, const char *name);
 const char *arg_text(const struct request *q, const char *name); /* or NULL */
@@ -231,7 +231,7 @@ int args_check(struct request *q);
 /* The arguments as the audit log shows them. */
 json_t *args_for_audit(const struct request *q);
 
-/* -- values ---------------------------------------------------------------------------- */
+/* -- values ---------------------------------------------------------------- */
 json_t *json_of_bytes(struct bytes b); /* what is not UTF-8 becomes ? */
 json_t *json_of_text(const char *s);   /* "" gives null */
 json_t *json_of_wall(struct wall w);   /* 0 gives null */
@@ -251,7 +251,7 @@ bool page_wants(struct page *p, const char *key);
 bool page_is_full(struct page *p);
 void page_close(struct request *q, struct page *p, const char *name);
 
-/* -- what several nouns need ---------------------------------------------------------------- */
+/* -- what several nouns need ----------------------------------------------- */
 /* control_account.c */
 json_t *json_of_overrides(const struct account_overrides *o);
 int arg_overrides(struct request *q, struct account_overrides *o);

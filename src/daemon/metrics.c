@@ -23,7 +23,7 @@ struct metrics {
 	struct evhttp *http;
 };
 
-/* -- the page of posthornctl metrics ------------------------------------------ */
+/* -- the page of posthornctl metrics --------------------------------------- */
 
 void
 metrics_write(struct relay *r, struct buf *out)
@@ -31,7 +31,7 @@ metrics_write(struct relay *r, struct buf *out)
 	metrics_page_write(r, false, out);
 }
 
-/* -- HTTP ---------------------------------------------------------------------- */
+/* -- HTTP ------------------------------------------------------------------ */
 
 static bool
 metrics_is_allowed(struct metrics *m, struct evhttp_request *q)

@@ -8,7 +8,7 @@
 #include "daemon/relay.h"
 #include "registry/quota.h"
 
-/* -- the text form ---------------------------------------------------------------- */
+/* -- the text form --------------------------------------------------------- */
 
 static const char *const kind_names[] = { "counter", "gauge", "histogram" };
 
@@ -106,7 +106,7 @@ metrics_gauge(struct metrics_page *p, const char *name, const char *help,
 	metrics_value(p, NULL, v);
 }
 
-/* -- submission --------------------------------------------------------------------- */
+/* -- submission ------------------------------------------------------------ */
 
 static void
 metrics_listeners(struct metrics_page *p, struct relay *r)
@@ -205,7 +205,7 @@ metrics_signatures(struct metrics_page *p, const struct desk_meters *m)
 	metrics_histogram(p, &m->sign_seconds);
 }
 
-/* -- queue and delivery ---------------------------------------------------------------- */
+/* -- queue and delivery ---------------------------------------------------- */
 
 static bool
 metrics_on_oldest(void *arg, const struct recipient_row *row)
@@ -341,7 +341,7 @@ metrics_dns(struct metrics_page *p, struct relay *r)
 	(void)loop_post(r->delivery, metrics_take_dns, r, NULL);
 }
 
-/* -- accounts ------------------------------------------------------------------------------ */
+/* -- accounts -------------------------------------------------------------- */
 
 enum { METRICS_ACCOUNTS_MAX = 1000, STATUSES = IDENTITY_FAILED + 1 };
 struct metrics_account {
@@ -470,7 +470,7 @@ metrics_accounts(struct metrics_page *p, struct relay *r)
 	mem_free(l.v);
 }
 
-/* -- stores --------------------------------------------------------------------------------- */
+/* -- stores ---------------------------------------------------------------- */
 
 static void
 metrics_stores(struct metrics_page *p, struct relay *r)

@@ -19,7 +19,7 @@ struct relay;
 
 void metrics_page_write(struct relay *r, bool open, struct buf *out);
 
-/* -- the text form, for the page and its test --------------------------------- */
+/* -- the text form, for the page and its test ------------------------------ */
 struct metrics_page {
 	struct buf *out;
 	bool	    open;	/* OpenMetrics */
