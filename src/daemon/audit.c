@@ -65,7 +65,7 @@ audit_listen(struct audit *a, void (*fn)(void *arg, struct bytes line),
 	a->arg = arg;
 }
 
-/* -- writing ----------------------------------------------------------------- */
+/* -- writing --------------------------------------------------------------- */
 
 /* A random UUID, version 4. */
 static void
@@ -170,7 +170,7 @@ audit_write(struct audit *a, const struct audit_record *r)
 	buf_wipe(&b);
 }
 
-/* -- reading ----------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------- */
 
 bool
 audit_member(struct bytes line, const char *name, struct bytes *value)

@@ -9,7 +9,7 @@
 #include "mail/mime.h"
 #include "registry/quota.h"
 
-/* -- as JSON -------------------------------------------------------------------- */
+/* -- as JSON --------------------------------------------------------------- */
 
 static double
 account_sent(struct request *q, const struct account *a)
@@ -180,7 +180,7 @@ account_list(struct request *q)
 	request_read(q, account_list_read);
 }
 
-/* -- create and set ---------------------------------------------------------------- */
+/* -- create and set -------------------------------------------------------- */
 
 static int
 arg_contacts(struct request *q, struct account *a)
@@ -369,7 +369,7 @@ account_create_run(struct request *q)
 	request_write(q, account_create_write, NULL);
 }
 
-/* -- the switch ------------------------------------------------------------------------ */
+/* -- the switch ------------------------------------------------------------ */
 
 static void
 account_after_switch(struct request *q)
@@ -458,7 +458,7 @@ account_resume_run(struct request *q)
 	request_write(q, account_resume_write, account_after_resume);
 }
 
-/* -- closing ----------------------------------------------------------------------------- */
+/* -- closing --------------------------------------------------------------- */
 
 static void
 account_after_close(struct request *q)
@@ -492,7 +492,7 @@ account_close(struct request *q)
 	request_write(q, account_close_write, account_after_close);
 }
 
-/* -- quota ---------------------------------------------------------------------------------- */
+/* -- quota ----------------------------------------------------------------- */
 
 struct quota_rows {
 	struct request *q;

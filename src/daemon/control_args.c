@@ -11,7 +11,7 @@ enum {
 	ARG_ITEMS_MAX = 100000
 };
 
-/* -- rights ---------------------------------------------------------------------- */
+/* -- rights ---------------------------------------------------------------- */
 
 static bool
 principal_is(const struct conf_principal *p, const struct control_peer *who)
@@ -91,7 +91,7 @@ control_may(const struct control_right *r, const struct command *c)
 	return false;
 }
 
-/* -- arguments ------------------------------------------------------------------------ */
+/* -- arguments ------------------------------------------------------------- */
 
 /* Texts that may have several lines. */
 static bool
@@ -277,7 +277,7 @@ arg_list(const struct request *q, const char *name)
 	return json_is_array(v) ? v : NULL;
 }
 
-/* -- the audit log ------------------------------------------------------------------------- */
+/* -- the audit log --------------------------------------------------------- */
 
 /* "max-24h" as "max24h", "key-file" as "keyFile". */
 static void

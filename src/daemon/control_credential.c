@@ -7,7 +7,7 @@
 #include "daemon/control_sweep.h"
 #include "registry/policy.h"
 
-/* -- as JSON -------------------------------------------------------------------- */
+/* -- as JSON --------------------------------------------------------------- */
 
 static json_t *
 key_json(const struct credential_key *k, struct wall now)
@@ -113,7 +113,7 @@ credential_show_set(struct request *q, const struct credential *c)
 	request_set(q, "Keys", keys);
 }
 
-/* -- finding ------------------------------------------------------------------------ */
+/* -- finding --------------------------------------------------------------- */
 
 /* *key: CREDENTIAL_KEYS_MAX = the name is that of the user. 0 / -1 */
 static int
@@ -138,7 +138,7 @@ credential_find(struct request *q, struct db_txn *t, struct credential *c,
 	return found < 0 ? -1 : 0;
 }
 
-/* -- arguments ------------------------------------------------------------------------- */
+/* -- arguments ------------------------------------------------------------- */
 
 static int
 arg_texts(struct request *q, const char *name, char *first, size_t size,
@@ -289,7 +289,7 @@ credential_take_options(struct request *q, struct credential *c)
 	return 0;
 }
 
-/* -- create, import, rotate ------------------------------------------------------------- */
+/* -- create, import, rotate ------------------------------------------------ */
 
 static void
 credential_show_secret(struct request *q, const struct credential *c,
@@ -438,7 +438,7 @@ credential_rotate_run(struct request *q)
 	request_write(q, credential_rotate_write, NULL);
 }
 
-/* -- list, show, set ------------------------------------------------------------------------- */
+/* -- list, show, set ------------------------------------------------------- */
 
 struct credential_list {
 	struct request *q;
@@ -547,7 +547,7 @@ credential_set(struct request *q)
 	request_write(q, credential_set_write, NULL);
 }
 
-/* -- enable, disable, delete ------------------------------------------------------------------ */
+/* -- enable, disable, delete ----------------------------------------------- */
 
 static int
 credential_switch_write(struct request *q, struct db_txn *t)

@@ -5,7 +5,7 @@
 
 #include "daemon/control_identity.h"
 
-/* -- show, explain, zone ---------------------------------------------------------- */
+/* -- show, explain, zone --------------------------------------------------- */
 
 static json_t *
 dkim_key_json(const struct dkim_key *k)
@@ -143,7 +143,7 @@ dkim_zone(struct request *q)
 	request_read(q, dkim_zone_read);
 }
 
-/* -- the switch, checks ------------------------------------------------------------------ */
+/* -- the switch, checks ---------------------------------------------------- */
 
 static int
 dkim_switch_write(struct request *q, struct db_txn *t)
@@ -189,7 +189,7 @@ dkim_verify(struct request *q)
 		request_write(q, dkim_verify_write, identity_work_finish);
 }
 
-/* -- changes of keys --------------------------------------------------------------------------- */
+/* -- changes of keys ------------------------------------------------------- */
 
 /* Those that need no key before they are decided. */
 static int
@@ -324,7 +324,7 @@ dkim_set_key(struct request *q)
 	identity_import_fresh(q, dkim_own_last);
 }
 
-/* -- export ------------------------------------------------------------------------------------- */
+/* -- export ---------------------------------------------------------------- */
 
 static int
 dkim_export_read(struct request *q, struct db_txn *t)

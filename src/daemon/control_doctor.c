@@ -43,7 +43,7 @@ doctor_add(struct request *q, const char *id, enum finding f,
 	    json_of_bytes(bytes_of(text))));
 }
 
-/* -- certificates and listeners ------------------------------------------------------ */
+/* -- certificates and listeners -------------------------------------------- */
 
 static void
 doctor_certificate(struct request *q, size_t i)
@@ -93,7 +93,7 @@ doctor_listeners(struct request *q)
 	    "%u listeners take mail in", open);
 }
 
-/* -- stores, contact, clock -------------------------------------------------------------- */
+/* -- stores, contact, clock ------------------------------------------------ */
 
 static void
 doctor_disk(struct request *q)
@@ -152,7 +152,7 @@ doctor_clock(struct request *q)
 		    (double)t.maxerror / 1e6);
 }
 
-/* -- name servers ------------------------------------------------------------------------------ */
+/* -- name servers ---------------------------------------------------------- */
 
 static void
 doctor_finish(struct request *q)

@@ -12,7 +12,7 @@ enum {
 	RECORD_MAX = 512 * 1024
 };
 
-/* -- a message as events show it --------------------------------------------------- */
+/* -- a message as events show it ------------------------------------------- */
 
 bool
 event_find_mail(struct relay *r, const struct conf *c, const struct msgid *id,
@@ -46,7 +46,7 @@ event_find_mail(struct relay *r, const struct conf *c, const struct msgid *id,
 	return out->message_id.p != NULL && out->account.p != NULL;
 }
 
-/* -- event tail ------------------------------------------------------------------------ */
+/* -- event tail ------------------------------------------------------------ */
 
 struct tail {
 	struct request *q;

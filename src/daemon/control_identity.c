@@ -7,7 +7,7 @@
 
 enum { NAMES_MAX = 1000, MAIL_ARENA = 1024 * 1024 };
 
-/* -- list and show --------------------------------------------------------------- */
+/* -- list and show --------------------------------------------------------- */
 
 static const char *const type_words[] = { "email", "domain", NULL };
 
@@ -198,7 +198,7 @@ identity_records(struct request *q)
 		request_read(q, identity_records_read);
 }
 
-/* -- verification ------------------------------------------------------------------- */
+/* -- verification ---------------------------------------------------------- */
 
 static void
 identity_after_verify(struct request *q)
@@ -307,7 +307,7 @@ identity_confirm_run(struct request *q)
 	request_write(q, identity_confirm_write, identity_after_verify);
 }
 
-/* -- delete ---------------------------------------------------------------------------- */
+/* -- delete ---------------------------------------------------------------- */
 
 struct identity_removal {
 	size_t n;
@@ -429,7 +429,7 @@ identity_delete_run(struct request *q)
 		request_work(q, identity_look_for_mail, identity_delete_now);
 }
 
-/* -- add --------------------------------------------------------------------------------- */
+/* -- add ------------------------------------------------------------------- */
 
 static const char *const dkim_words[] = { "managed", "none", NULL };
 

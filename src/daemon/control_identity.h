@@ -43,7 +43,7 @@ void identity_import_fresh(struct request *q, request_fn *next);
 /* --bits: 1, 0, -1; *bits has the default */
 int arg_bits(struct request *q, unsigned *bits);
 
-/* -- as JSON ------------------------------------------------------------------- */
+/* -- as JSON --------------------------------------------------------------- */
 json_t *identity_records_json(const struct request *q,
     const struct identity *i, const struct identity_keys *ks);
 json_t *identity_dkim_json(const struct request *q, const struct identity *i,

@@ -228,7 +228,7 @@ ip_remove(struct request *q)
 	request_write(q, ip_remove_write, ip_changed);
 }
 
-/* -- spf print ------------------------------------------------------------------------ */
+/* -- spf print ------------------------------------------------------------- */
 
 struct spf {
 	json_t *terms;

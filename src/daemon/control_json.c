@@ -44,7 +44,7 @@ json_of_amount(double v)
 	return json_real(v < 0 ? -1.0 : v);
 }
 
-/* -- pages of lists -------------------------------------------------------------- */
+/* -- pages of lists -------------------------------------------------------- */
 
 int
 page_open(struct request *q, struct page *p)

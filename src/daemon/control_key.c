@@ -9,7 +9,7 @@
 static void identity_make_one(struct request *q);
 static void identity_make_next(struct request *q);
 
-/* -- the work -------------------------------------------------------------------- */
+/* -- the work -------------------------------------------------------------- */
 
 static void
 identity_work_wipe(void *work)
@@ -92,7 +92,7 @@ arg_bits(struct request *q, unsigned *bits)
 	return rc;
 }
 
-/* -- keys that the command begins with ----------------------------------------------- */
+/* -- keys that the command begins with ------------------------------------- */
 
 static void
 identity_end_keyless(struct request *q, const char *reason)
@@ -224,7 +224,7 @@ identity_import_fresh(struct request *q, request_fn *next)
 		identity_end_keyless(q, "the keys process is not running");
 }
 
-/* -- keys that a command asks for: a new standby ----------------------------------------- */
+/* -- keys that a command asks for: a new standby --------------------------- */
 
 static void
 identity_finish_answer(struct request *q)
@@ -303,7 +303,7 @@ identity_work_finish(struct request *q)
 	identity_make_next(q);
 }
 
-/* -- as JSON ------------------------------------------------------------------------------- */
+/* -- as JSON --------------------------------------------------------------- */
 
 json_t *
 dkim_record_json(const struct dkim_key *k)

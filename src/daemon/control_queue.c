@@ -14,7 +14,7 @@ enum {
 	EVENTS_SHOWN = 1000
 };
 
-/* -- what is under way ------------------------------------------------------------- */
+/* -- what is under way ----------------------------------------------------- */
 
 struct look_order {
 	struct carrier_query query;
@@ -61,7 +61,7 @@ queue_take_active(struct sweep *s, struct carrier_query *c)
 	c->active_keys = NULL;
 }
 
-/* -- arguments ------------------------------------------------------------------------ */
+/* -- arguments ------------------------------------------------------------- */
 
 int
 queue_take_filter(struct request *q, struct queue_filter *f)
@@ -95,7 +95,7 @@ queue_take_id(struct request *q, const char *text, struct msgid *id)
 	return 0;
 }
 
-/* -- rows --------------------------------------------------------------------------------- */
+/* -- rows ------------------------------------------------------------------ */
 
 static json_t *
 held_by_json(uint8_t held_by)
@@ -143,7 +143,7 @@ queue_row_json(const struct request *q, const struct sweep_row *w)
 	    w->account);
 }
 
-/* -- list ------------------------------------------------------------------------------------- */
+/* -- list ------------------------------------------------------------------ */
 
 static void
 list_gone(struct request *q)
@@ -268,7 +268,7 @@ queue_list(struct request *q)
 	queue_look(q, list_start);
 }
 
-/* -- show ------------------------------------------------------------------------------------------ */
+/* -- show ------------------------------------------------------------------ */
 
 struct queue_show {
 	struct request	*q;

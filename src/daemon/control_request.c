@@ -25,7 +25,7 @@ static const struct command *const command_lists[] = {
 	control_doctor_commands,
 };
 
-/* -- life --------------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------ */
 
 static struct request *
 request_new(struct caller *c)
@@ -132,7 +132,7 @@ request_take_fd(struct request *q, json_int_t index)
 	return fd;
 }
 
-/* -- what is said ------------------------------------------------------------------- */
+/* -- what is said ---------------------------------------------------------- */
 
 static int
 request_refuse_va(struct request *q, enum book_refusal code, const char *fmt,
@@ -248,7 +248,7 @@ request_set(struct request *q, const char *name, json_t *value)
 	json_object_set_new(q->result, name, value);
 }
 
-/* -- the end --------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------- */
 
 static const char *
 request_code(const struct request *q)
@@ -349,7 +349,7 @@ request_end_failed(struct request *q)
 	request_end(q);
 }
 
-/* -- steps --------------------------------------------------------------------------------- */
+/* -- steps ----------------------------------------------------------------- */
 
 int
 request_look(struct request *q, request_txn_fn *fn)
@@ -457,7 +457,7 @@ request_work(struct request *q, int (*fn)(struct request *q),
 		request_end_refused(q, BOOK_TOO_MANY, "too much to do");
 }
 
-/* -- streams ----------------------------------------------------------------------------------- */
+/* -- streams --------------------------------------------------------------- */
 
 bool
 request_has_room(const struct request *q)
@@ -478,7 +478,7 @@ request_line(struct request *q, struct bytes json)
 	return request_has_room(q);
 }
 
-/* -- beginning ----------------------------------------------------------------------------------- */
+/* -- beginning ------------------------------------------------------------- */
 
 static const struct command *
 command_find(const char *verb)

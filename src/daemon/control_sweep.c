@@ -26,7 +26,7 @@ queue_state_to_text(enum queue_state s)
 	return state_texts[s];
 }
 
-/* -- life ------------------------------------------------------------------------ */
+/* -- life ------------------------------------------------------------------ */
 
 static void
 sweep_on_again(void *sweep, void *unused)
@@ -79,7 +79,7 @@ sweep_free(void *sweep)
 	mem_free(s);
 }
 
-/* -- collecting, on a worker --------------------------------------------------------- */
+/* -- collecting, on a worker ----------------------------------------------- */
 
 struct collect {
 	struct sweep *s;
@@ -317,7 +317,7 @@ sweep_collect(struct job *j)
 	arena_free(c.mail_arena);
 }
 
-/* -- changing --------------------------------------------------------------------------- */
+/* -- changing -------------------------------------------------------------- */
 
 static const struct event *
 sweep_bounce(struct sweep *s, const struct sweep_row *w)
@@ -394,7 +394,7 @@ sweep_change(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- the windows -------------------------------------------------------------------------- */
+/* -- the windows ----------------------------------------------------------- */
 
 static void
 sweep_end(struct sweep *s)
@@ -452,7 +452,7 @@ sweep_start(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- holds of accounts ---------------------------------------------------------------------- */
+/* -- holds of accounts ----------------------------------------------------- */
 
 /* Each row's account is asked: only those that may send go on. */
 static void

@@ -14,7 +14,7 @@
 
 enum { METRICS_TEXT_MAX = 16 * 1024 * 1024, BLOCKS_SHOWN = 1000 };
 
-/* -- status ------------------------------------------------------------------------ */
+/* -- status ---------------------------------------------------------------- */
 
 static json_t *
 status_listeners(struct relay *r)
@@ -142,7 +142,7 @@ version_run(struct request *q)
 	request_end(q);
 }
 
-/* -- smtp-settings --------------------------------------------------------------------- */
+/* -- smtp-settings --------------------------------------------------------- */
 
 static int
 settings_port(const struct conf_addr *a)
@@ -194,7 +194,7 @@ settings_run(struct request *q)
 	request_end(q);
 }
 
-/* -- reload, stop ------------------------------------------------------------------------ */
+/* -- reload, stop ---------------------------------------------------------- */
 
 static void
 reload_run(struct request *q)
@@ -269,7 +269,7 @@ stop_run(struct request *q)
 		(void)relay_ask_stop(r, now);
 }
 
-/* -- stores --------------------------------------------------------------------------------- */
+/* -- stores ---------------------------------------------------------------- */
 
 static void
 store_stat(struct request *q)
@@ -324,7 +324,7 @@ store_backup(struct request *q)
 		request_work(q, store_backup_work, request_end);
 }
 
-/* -- blocks of addresses ------------------------------------------------------------------------ */
+/* -- blocks of addresses --------------------------------------------------- */
 
 struct blocks {
 	struct request *q;
@@ -384,7 +384,7 @@ auth_unblock(struct request *q)
 	request_end(q);
 }
 
-/* -- metrics ---------------------------------------------------------------------------------------- */
+/* -- metrics --------------------------------------------------------------- */
 
 /* Lines of families whose name has the pattern in it. */
 static void

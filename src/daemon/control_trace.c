@@ -21,7 +21,7 @@ struct trace {
 	unsigned	events;
 };
 
-/* -- which message ----------------------------------------------------------------- */
+/* -- which message --------------------------------------------------------- */
 
 static struct bytes
 trace_bare(struct bytes s)
@@ -72,7 +72,7 @@ trace_on_candidate(void *arg, uint64_t sequence, const struct event *ev)
 	return t->count < TRACE_MATCHES;
 }
 
-/* -- what became of it ------------------------------------------------------------------ */
+/* -- what became of it ----------------------------------------------------- */
 
 static json_t *
 trace_recipient(struct trace *t, struct bytes address)
