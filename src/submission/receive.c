@@ -50,8 +50,10 @@ static void
 receive_count_memory(struct receive *r)
 {
 	int64_t now = (int64_t)(message_memory(r->setup.message) +
-	    r->stage_octets) / MEMORY_STEP * MEMORY_STEP;
+	    r->stage_octets + r->head.cap +
+	    (r->arena != NULL ? arena_used(r->arena) : 0));
 
+	now = now / MEMORY_STEP * MEMORY_STEP;
 	if (now != r->counted) {
 		desk_memory_add(r->setup.desk, now - r->counted);
 		r->counted = now;
@@ -136,6 +138,7 @@ receive_take_header(struct receive *r)
 	}
 	mime_outer(r->mime, receive_value(r, "Content-Type"),
 	    receive_value(r, "Content-Disposition"));
+	receive_count_memory(r);
 }
 
 static void receive_add_body(struct receive *r, struct bytes piece);

@@ -11,6 +11,7 @@
 #define SUBMISSION_RECEIVE_PRIVATE_H
 
 #include "base/thread.h"
+#include "store/spool.h"
 #include "submission/receive.h"
 #include "submission/signer.h"
 

@@ -242,6 +242,8 @@ session_reply(struct session *s, const struct reply *re)
 	if (s->state == SESSION_CLOSED)
 		return;
 	buf_clear(line);
+	log_debug("server", "sid=%s reply=\"%u %s\"", s->sid, re->code,
+	    re->text);
 	if (reply_write(re, session_conf(s)->smtp.enhanced_status_codes,
 		line))
 		session_write(s, buf_bytes(line));
@@ -581,6 +583,16 @@ session_take_command(struct session *s, struct bytes line)
 	session_obey(s, &cmd);
 }
 
+static void
+session_show_line(const struct session *s, struct bytes line, bool is_auth)
+{
+	char quoted[LOG_QUOTE_SIZE];
+
+	if (log_wants(LOG_DEBUG_))
+		log_line(LOG_DEBUG_, "client", "sid=%s line=%s", s->sid,
+		    is_auth ? "[hidden]" : log_quote(line, quoted));
+}
+
 /*
  * A line is used up before its effect: what acts on it may close the stream
  * or begin TLS.  So it is copied; lines are short.
@@ -594,6 +606,7 @@ session_take_line(struct session *s, struct bytes line, size_t used)
 	size_t n = line.n;
 
 	must(n <= sizeof(text));
+	session_show_line(s, line, is_auth);
 	memcpy(text, line.p, n);
 	if (is_auth)
 		mem_wipe((void *)(uintptr_t)line.p, n);

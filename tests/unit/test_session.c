@@ -3,6 +3,8 @@
  * One conversation: greeting, TLS, EHLO, verbs and their places, login,
  * limits and time-outs, over real sockets.  Content: test_session_data.c.
  */
+#include <fcntl.h>
+
 #include "desk_bed.h"
 
 static struct bed bed;
@@ -671,6 +673,29 @@ test_wrong_password(void **state)
 	client_close(c);
 }
 
+/* credentials 6: AUTH lines are hidden in the conversation, too. */
+static void
+test_debug_log_hides_logins(void **state)
+{
+	struct client *c;
+
+	(void)state;
+	bed_open(&bed, "");
+	log_open_fd(open("/dev/null", O_WRONLY), LOG_DEBUG_, LOG_TEXT);
+	c = client_ready("plain");
+	say(c, "AUTH LOGIN", "334 VXNlcm5hbWU6");
+	say(c, "QUtJQUlPU0ZPRE5ON0VYQU1QTEU=", "334 UGFzc3dvcmQ6");
+	say(c, "*", "501 Authentication cancelled");
+	say(c, BED_AUTH, "235 Authentication successful");
+	say(c, "MAIL FROM:<a@example.com>", "250 Ok");
+	client_close(c);
+	bed_await_log(&bed, "MAIL FROM:<a@example.com>");
+	assert_true(bed_has_logged(&bed, "line=[hidden]"));
+	assert_false(bed_has_logged(&bed, "AEFLSUFJ"));
+	assert_false(bed_has_logged(&bed, "QUtJQUlP"));
+	log_close();
+}
+
 /* What comes behind a wrong password waits, and then has its answer. */
 static void
 test_input_waits_for_the_delay(void **state)
@@ -1224,6 +1249,7 @@ main(void)
 		T(test_pipelining),
 		T(test_login_forms),
 		T(test_wrong_password),
+		T(test_debug_log_hides_logins),
 		T(test_input_waits_for_the_delay),
 		T(test_blocked_address),
 		T(test_closed_account),
