@@ -157,8 +157,8 @@ sendmail_link_read(struct sendmail_link *l, char *out, size_t size,
 void
 sendmail_link_finish(struct sendmail_link *l)
 {
-	if (l->tls != NULL)
-		sendmail_tls_finish(l->tls);
+	/* no close_notify: a server that has said goodbye would not read it,
+	 * and its system would answer with a reset */
 	shutdown(l->fd, SHUT_WR);
 }
 

@@ -126,12 +126,6 @@ sendmail_tls_read(struct sendmail_tls *t, char *out, size_t size,
 	return tls_fail(t, "read", rc, e);
 }
 
-void
-sendmail_tls_finish(struct sendmail_tls *t)
-{
-	SSL_shutdown(t->ssl);
-}
-
 size_t
 sendmail_tls_pending(struct sendmail_tls *t)
 {

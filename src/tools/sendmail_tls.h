@@ -20,7 +20,6 @@ struct sendmail_tls *sendmail_tls_open(int fd, const char *host,
 int sendmail_tls_write(struct sendmail_tls *t, struct bytes s, struct err *e);
 int sendmail_tls_read(struct sendmail_tls *t, char *out, size_t size,
     struct err *e);
-void sendmail_tls_finish(struct sendmail_tls *t); /* close_notify */
 size_t sendmail_tls_pending(struct sendmail_tls *t);
 void sendmail_tls_close(struct sendmail_tls *t); /* NULL is allowed */
 
