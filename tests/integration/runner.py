@@ -13,7 +13,7 @@ LIMIT_S = 600
 
 def run(name):
     try:
-        r = subprocess.run([sys.executable, "-m", "unittest", "-v", name], cwd=HERE, timeout=LIMIT_S,
+        r = subprocess.run([sys.executable, "-W", "ignore", "-m", "unittest", "-v", name], cwd=HERE, timeout=LIMIT_S,
                            capture_output=True, text=True)
         text, status = r.stderr + r.stdout, r.returncode
     except subprocess.TimeoutExpired as e:
