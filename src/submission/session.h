@@ -168,7 +168,7 @@ void session_begin_auth(struct session *s, const struct command *cmd);
 void session_take_auth_line(struct session *s, struct bytes line);
 void session_on_auth_delay(struct session *s);
 bool session_log_in(struct session *s, const struct credential *c,
-    const struct account *a, const char *key_id);
+    const char *key_id);
 void session_log_out(struct session *s);
 
 /* session_data.c */

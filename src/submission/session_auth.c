@@ -279,11 +279,10 @@ session_remember(struct session *s, const struct credential *c,
 
 bool
 session_log_in(struct session *s, const struct credential *c,
-    const struct account *a, const char *key_id)
+    const char *key_id)
 {
 	unsigned max = session_conf(s)->smtp.max_connections_per_credential;
 
-	(void)a;
 	if (c->limits.max_sessions != 0 && c->limits.max_sessions < max)
 		max = c->limits.max_sessions;
 	snprintf(s->login_key, sizeof(s->login_key), "login/%s/%s",
@@ -377,7 +376,7 @@ session_judge_login(struct session *s, struct session_login *in,
 		return;
 	}
 	mem_wipe(s->auth_user, sizeof(s->auth_user));
-	if (!session_log_in(s, c, d->account, c->keys[key].id))
+	if (!session_log_in(s, c, c->keys[key].id))
 		return;
 	s->auth_failures = 0;
 	meter_add(&d->setup.meters->auth_ok, 1);

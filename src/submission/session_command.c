@@ -81,7 +81,7 @@ session_log_in_local(struct session *s)
 		return false;
 	}
 	s->local_sender = local->sender;
-	return session_log_in(s, s->desk->credential, s->desk->account, "");
+	return session_log_in(s, s->desk->credential, "");
 }
 
 static uint64_t
