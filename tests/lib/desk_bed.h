@@ -65,7 +65,7 @@ struct bed {
 
 static struct test_cert bed_cert;
 
-/* -- the book ----------------------------------------------------------------- */
+/* -- the book ------------------------------------------------------------- */
 
 static void (*bed_body)(struct db_txn *t);
 
@@ -166,7 +166,7 @@ bed_populate(struct db_txn *t)
 	assert_true(book_set_region(t, "us-east-1", &e) >= 0);
 }
 
-/* -- life ---------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 static inline void
 bed_on_log(void *arg, const char *line)
@@ -425,7 +425,7 @@ bed_close(struct bed *b)
 	pthread_mutex_destroy(&b->lock);
 }
 
-/* -- a client -------------------------------------------------------------------- */
+/* -- a client ------------------------------------------------------------- */
 
 struct client {
 	int	 fd;

@@ -19,7 +19,7 @@ struct question {
 	bool	    as_root;
 };
 
-/* -- the world ------------------------------------------------------------------ */
+/* -- the world ------------------------------------------------------------ */
 
 static void
 add_identity(struct db_txn *t, const char *owner, const char *name,
@@ -79,7 +79,7 @@ populate(struct db_txn *t)
 	conf->mail_from.default_domain = "bounces.relay.example";
 }
 
-/* -- asking --------------------------------------------------------------------- */
+/* -- asking --------------------------------------------------------------- */
 
 struct asked {
 	struct admission a;
@@ -292,7 +292,7 @@ truncation(struct db_txn *t)
 	conf_unref(conf);
 }
 
-/* -- control headers ----------------------------------------------------------------- */
+/* -- control headers ------------------------------------------------------ */
 
 static void
 configuration_sets(struct db_txn *t)
@@ -378,7 +378,7 @@ arns(struct db_txn *t)
 	conf_unref(conf);
 }
 
-/* -- permission --------------------------------------------------------------------------- */
+/* -- permission ----------------------------------------------------------- */
 
 /* credentials#16,17,19 */
 static void
@@ -431,7 +431,7 @@ restrictions(struct db_txn *t)
 	conf_unref(conf);
 }
 
-/* -- what is decided ------------------------------------------------------------------------ */
+/* -- what is decided ------------------------------------------------------ */
 
 /* identities-and-policies#9 without sets: whose settings hold */
 static void

@@ -161,7 +161,7 @@ expect_refusal(struct bench *b, unsigned code, const char *text)
 #define END "\r\n.\r\n"
 #define ID "0100018f34069e00-7cb9f704-7531-4e53-89a1-5fa9744f5eb6-000000"
 
-/* -- framing ------------------------------------------------------------------ */
+/* -- framing -------------------------------------------------------------- */
 
 /* smtp-interface#12 */
 static void
@@ -300,7 +300,7 @@ test_chunks(void **state)
 	expect_refusal(b, 554, "Transaction failed: Message is empty.");
 }
 
-/* -- header section: form --------------------------------------------------------- */
+/* -- header section: form ------------------------------------------------- */
 
 static void
 test_header_refusals(void **state)
@@ -382,7 +382,7 @@ test_lenient_header(void **state)
 	}
 }
 
-/* -- header section: rewriting -------------------------------------------------------- */
+/* -- header section: rewriting -------------------------------------------- */
 
 static void
 expect_head(struct bench *b, const char *text)
@@ -535,7 +535,7 @@ test_received_forms(void **state)
 	    " by mail.relay.example with local\r\n");
 }
 
-/* -- parts ------------------------------------------------------------------------------- */
+/* -- parts ---------------------------------------------------------------- */
 
 /* smtp-interface#20 */
 static void

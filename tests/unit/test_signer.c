@@ -25,7 +25,7 @@
 
 enum { ASKED_MAX = 8 };
 
-/* -- a keys client that answers when the test says so ----------------------- */
+/* -- a keys client that answers when the test says so --------------------- */
 
 struct asked {
 	keys_fn	     *fn;
@@ -112,7 +112,7 @@ key_record(void)
 	return text;
 }
 
-/* -- the library's verify mode as oracle ------------------------------------- */
+/* -- the library's verify mode as oracle ---------------------------------- */
 
 static DKIM_CBSTAT
 on_lookup(DKIM *d, DKIM_SIGINFO *sig, unsigned char *out, size_t size)
@@ -167,7 +167,7 @@ verifies(struct bytes message, int *count)
 	return ok;
 }
 
-/* -- set-up ------------------------------------------------------------------ */
+/* -- set-up --------------------------------------------------------------- */
 
 struct bench {
 	struct conf	  *conf;
@@ -312,7 +312,7 @@ count_name(const char *list, const char *name)
 	}
 }
 
-/* -- body hashes --------------------------------------------------------------- */
+/* -- body hashes ---------------------------------------------------------- */
 
 /* A plain canonicaliser, RFC 6376 3.4.3 and 3.4.4. */
 static void
@@ -407,7 +407,7 @@ test_body_hash_against_plain_canonicaliser(void **state)
 	buf_wipe(&canonical);
 }
 
-/* -- fields -------------------------------------------------------------------- */
+/* -- fields --------------------------------------------------------------- */
 
 #define HEAD_1 "Received: by mail.relay.example with ESMTPSA\r\n id x;\r\n" \
 	       " Wed, 01 May 2024 12:00:00 +0000\r\n" \
@@ -616,7 +616,7 @@ test_odd_field_is_left_out(void **state)
 	assert_int_equal(count_name(tag_of(b, "h"), "to"), 2);
 }
 
-/* -- failures -------------------------------------------------------------------- */
+/* -- failures ------------------------------------------------------------- */
 
 static void
 test_answer_of_failure(void **state)
