@@ -703,3 +703,9 @@ loop_on_signal(struct loop *l, int signo, loop_fn *fn, void *arg,
 	l->signals = s;
 	return 0;
 }
+
+const char *
+loop_library(void)
+{
+	return event_get_version();
+}

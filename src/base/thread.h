@@ -45,6 +45,7 @@ void loop_join(struct loop *l);
 /* must(): the caller is this loop's thread (or the loop is not running). */
 void loop_must_own(const struct loop *l);
 const char *loop_name(const struct loop *l);
+const char *loop_library(void); /* version of libevent */
 /* Time as read at the start of this pass. */
 struct mono loop_now(const struct loop *l);
 struct wall loop_wall(const struct loop *l);

@@ -726,3 +726,9 @@ resolver_figures(const struct resolver *r, struct resolver_figures *out)
 	*out = r->figures;
 	out->cache_entries = dns_cache_count(r->cache);
 }
+
+const char *
+resolver_library(void)
+{
+	return ares_version(NULL);
+}

@@ -86,6 +86,7 @@ struct resolver_setup {
 struct resolver *resolver_new(struct loop *l, const struct resolver_setup *s,
     struct err *e);
 void resolver_free(struct resolver *r); /* open questions are dropped */
+const char *resolver_library(void); /* version of c-ares */
 
 typedef void resolver_fn(void *arg, const struct dns_answer *a);
 uint64_t resolver_ask(struct resolver *r, enum resolver_type type,

@@ -531,3 +531,9 @@ tls_server_context(struct tls_server *t, struct mono now)
 	tls_server_rotate(t, now);
 	return t->sites[0];
 }
+
+const char *
+tls_library(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION_STRING);
+}

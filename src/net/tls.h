@@ -54,4 +54,6 @@ struct tls_client *tls_client_new(const char *ca_path, struct err *e);
 struct tls_client *tls_client_ref(struct tls_client *t);
 void tls_client_unref(struct tls_client *t);
 
+const char *tls_library(void); /* version of OpenSSL */
+
 #endif

@@ -676,3 +676,12 @@ db_get_be32(const void *p)
 	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 |
 	    (uint32_t)b[2] << 8 | b[3];
 }
+
+const char *
+db_library(void)
+{
+	const char *text = mdb_version(NULL, NULL, NULL);
+	const char *blank = strchr(text, ' '); /* "LMDB 0.9.24: (date)" */
+
+	return blank != NULL ? blank + 1 : text;
+}

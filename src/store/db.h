@@ -45,6 +45,7 @@ struct db_setup {
 };
 struct db *db_open(const struct db_setup *s, struct err *e);
 void db_close(struct db *d); /* NULL is allowed */
+const char *db_library(void); /* version of LMDB */
 
 struct db_txn *db_read(struct db *d, struct err *e);
 struct db_txn *db_write(struct db *d, struct err *e);

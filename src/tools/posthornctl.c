@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "config.h"
+#include "registry/conf.h"
 #include "tools/ctl/ctl.h"
 
 static const struct ctl_command *const ctl_tables[] = { ctl_offline_commands,
@@ -27,22 +26,33 @@ ctl_usage(FILE *to)
 /* -- help ------------------------------------------------------------------------ */
 
 static void
-ctl_help_one(const struct ctl_command *k)
+ctl_help_one(FILE *to, const struct ctl_command *k)
 {
 	const char *p = k->options == NULL ? "" : k->options;
 	size_t	    name, n;
 
-	printf("posthornctl %s%s%s", k->verb,
+	fprintf(to, "posthornctl %s%s%s", k->verb,
 	    k->usage != NULL || k->arguments != NULL ? " " : "",
 	    k->usage != NULL ? k->usage
 		: k->arguments != NULL ? k->arguments : "");
 	for (; *p != '\0'; p += n + strspn(p + n, " ")) {
 		n = strcspn(p, " ");
 		name = strcspn(p, ":");
-		printf(" [--%.*s%s]", (int)name, p,
+		fprintf(to, " [--%.*s%s]", (int)name, p,
 		    strncmp(p + name, ":flag", 5) == 0 ? "" : " ...");
 	}
-	putchar('\n');
+	fputc('\n', to);
+}
+
+/* For the manual and its check: every setting of posthorn.conf. */
+static void
+ctl_help_setting(void *arg, const struct conf_setting *s)
+{
+	(void)arg;
+	if (!s->is_later)
+		printf("%s  %s  %s  %s%s\n", s->name, s->type,
+		    s->default_text, s->help,
+		    s->needs_restart ? " (restart)" : "");
 }
 
 static int
@@ -53,6 +63,10 @@ ctl_help(int argc, char **argv)
 	size_t			  t, n;
 	bool			  any = false;
 
+	if (argc == 1 && strcmp(argv[0], "settings") == 0) {
+		conf_known_settings(ctl_help_setting, NULL);
+		return CTL_DONE;
+	}
 	if (argc > 0)
 		snprintf(prefix, sizeof(prefix), "%s%s%s", argv[0],
 		    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
@@ -62,9 +76,13 @@ ctl_help(int argc, char **argv)
 			if (strncmp(k->verb, prefix, n) == 0 &&
 			    (n == 0 || k->verb[n] == '\0' ||
 				k->verb[n] == ' ')) {
-				ctl_help_one(k);
+				ctl_help_one(stdout, k);
 				any = true;
 			}
+	if (!any) {
+		fprintf(stderr, "error: unknown command: %s\n", prefix);
+		ctl_usage(stderr);
+	}
 	return any ? CTL_DONE : CTL_USAGE;
 }
 
@@ -112,6 +130,10 @@ ctl_take_flag(struct ctl *c, const char *a)
 		c->verbosity--;
 	else if (strcmp(a, "-v") == 0)
 		c->verbosity++;
+	else if (strcmp(a, "-h") == 0 || strcmp(a, "--help") == 0)
+		c->help = true;
+	else if (strcmp(a, "--version") == 0)
+		c->version = true;
 	else
 		return false;
 	return true;
@@ -137,13 +159,14 @@ ctl_take_globals(struct ctl *c, int argc, char **argv)
 			&c->conf_path) ||
 		    ctl_take_value(argc, argv, &i, "--account", "-a",
 			&c->account) ||
-		    (c->command == NULL && n == 0 &&
-			ctl_take_value(argc, argv, &i, "--timeout", NULL,
-			    &timeout)))
+		    ctl_take_value(argc, argv, &i, "--timeout", NULL,
+			&timeout))
 			continue;
 		argv[n++] = argv[i];
 	}
-	if (timeout != NULL && !ctl_parse_duration(timeout, &c->timeout_ms)) {
+	c->has_timeout = timeout != NULL;
+	if (timeout != NULL && (!ctl_parse_duration(timeout, &c->timeout_ms) ||
+	    c->timeout_ms > INT32_MAX)) {
 		fprintf(stderr, "error: --timeout: %s is no duration\n",
 		    timeout);
 		exit(CTL_USAGE);
@@ -176,31 +199,31 @@ ctl_find(int argc, char **argv, int *used)
 }
 
 /* What cannot be made again is confirmed: typed, or by --yes. */
-static bool
+static int
 ctl_confirm(struct ctl *c)
 {
 	json_t	   *v = json_object_get(c->args, c->command->confirm);
 	const char *name = json_string_value(v);
 	char	    line[400];
 
-	if (c->yes || c->dry_run) {
-		json_object_set_new(c->args, "yes", json_true());
-		return true;
-	}
-	if (name == NULL && json_is_array(v))
+	if (c->yes || c->dry_run)
+		return CTL_DONE;
+	if (json_is_array(v))
 		name = json_string_value(json_array_get(v, 0));
 	if (name == NULL)
 		name = c->account != NULL ? c->account : "yes";
 	if (!isatty(0)) {
 		fprintf(stderr, "error: this cannot be undone; give --yes\n");
-		return false;
+		return CTL_USAGE;
 	}
 	fprintf(stderr, "Type %s to confirm: ", name);
 	if (fgets(line, sizeof(line), stdin) == NULL)
-		return false;
+		line[0] = '\0';
 	line[strcspn(line, "\r\n")] = '\0';
-	json_object_set_new(c->args, "yes", json_true());
-	return strcmp(line, name) == 0;
+	if (strcmp(line, name) == 0)
+		return CTL_DONE;
+	fprintf(stderr, "error: not confirmed\n");
+	return CTL_REFUSED;
 }
 
 static int
@@ -209,13 +232,13 @@ ctl_run(struct ctl *c)
 	json_t *result = NULL;
 	int	status;
 
-	if (c->command->local != NULL)
-		return c->command->local(c);
 	if (c->command->prepare != NULL &&
 	    (status = c->command->prepare(c)) != 0)
 		return status;
-	if (c->command->confirm != NULL && !ctl_confirm(c))
-		return CTL_USAGE;
+	if (c->command->confirm != NULL && (status = ctl_confirm(c)) != 0)
+		return status;
+	if (c->command->local != NULL)
+		return c->command->local(c);
 	status = ctl_call(c, c->command->verb, NULL, &result);
 	if (result != NULL)
 		ctl_show(c, result);
@@ -235,20 +258,21 @@ main(int argc, char **argv)
 	c.account = getenv("POSTHORN_ACCOUNT");
 	argc = ctl_take_globals(&c, argc - 1, argv + 1);
 	argv++;
+	if (argc > 0 && strcmp(argv[0], "help") == 0) {
+		c.help = true;
+		argc--;
+		argv++;
+	}
+	if (c.version)
+		return ctl_version(&c);
+	if (c.help) {
+		if (argc == 0)
+			ctl_usage(stdout);
+		return ctl_help(argc > 2 ? 2 : argc, argv);
+	}
 	if (argc == 0) {
 		ctl_usage(stderr);
 		return CTL_USAGE;
-	}
-	if (strcmp(argv[0], "--version") == 0 ||
-	    strcmp(argv[0], "version") == 0) {
-		printf("posthorn %s\n", PACKAGE_VERSION);
-		return CTL_DONE;
-	}
-	if (strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "--help") == 0 ||
-	    strcmp(argv[0], "help") == 0) {
-		if (argc == 1)
-			ctl_usage(stdout);
-		return ctl_help(argc - 1, argv + 1);
 	}
 	c.command = ctl_find(argc, argv, &used);
 	if (c.command == NULL) {
@@ -259,7 +283,7 @@ main(int argc, char **argv)
 	}
 	c.args = json_object();
 	if (!ctl_read_arguments(&c, argc, argv, &used)) {
-		ctl_help_one(c.command);
+		ctl_help_one(stderr, c.command);
 		json_decref(c.args);
 		return CTL_USAGE;
 	}

@@ -34,6 +34,15 @@ account_prepare(struct ctl *c)
 	return 0;
 }
 
+/* With --json -v the limits of credentials, too. */
+static int
+quota_prepare(struct ctl *c)
+{
+	if (c->verbosity > 0)
+		json_object_set_new(c->args, "all", json_true());
+	return 0;
+}
+
 /* One JSON line, as its readers expect it (quotas.md 8). */
 static void
 quota_print(struct ctl *c, json_t *result)
@@ -221,14 +230,16 @@ const struct ctl_command ctl_account_commands[] = {
 	    .options = CREDENTIAL_OPTIONS,
 	    .prepare = credential_prepare_policy },
 	{ .verb = "credential enable", .arguments = "name",
-	    .usage = "USER|KEY" },
+	    .usage = "USER|KEY", .show = ctl_print_nothing },
 	{ .verb = "credential disable", .arguments = "name",
-	    .usage = "USER|KEY", .options = "hold-queue:flag" },
+	    .usage = "USER|KEY", .options = "hold-queue:flag",
+	    .show = ctl_print_nothing },
 	{ .verb = "credential delete", .arguments = "name",
-	    .usage = "USER|KEY", .confirm = "name" },
+	    .usage = "USER|KEY", .show = ctl_print_nothing },
 	{ .verb = "credential rotate", .arguments = "name", .usage = "USER",
 	    .options = "keep:duration", .show = credential_print_secret },
-	{ .verb = "quota show", .show = quota_print },
+	{ .verb = "quota show", .prepare = quota_prepare,
+	    .show = quota_print },
 	{ .verb = "quota set",
 	    .options = "max-24h:amount rate:amount burst:amount" },
 	{ .verb = NULL }

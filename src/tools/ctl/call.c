@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -11,6 +12,40 @@
 #include "tools/ctl/ctl.h"
 
 enum { ANSWER_MAX = 512 * 1024 * 1024 };
+
+/* -- what travels along -------------------------------------------------------- */
+
+bool
+ctl_copy_fd(int from, int to)
+{
+	char	piece[65536];
+	ssize_t n, k, done;
+
+	while ((n = read(from, piece, sizeof(piece))) > 0)
+		for (done = 0; done < n; done += k) {
+			k = write(to, piece + done, (size_t)(n - done));
+			if (k <= 0)
+				return false;
+		}
+	return n == 0;
+}
+
+int
+ctl_add_memory(struct ctl *c, const char *argument, int *fd)
+{
+	int index;
+
+	*fd = memfd_create(argument, MFD_CLOEXEC);
+	index = *fd < 0 ? -1 : ctl_add_fd(c, *fd);
+	if (index < 0)
+		ctl_say_error(c, "InternalServiceErrorException", "%s: %s",
+		    argument, strerror(errno));
+	else
+		json_object_set_new(c->args, argument, json_integer(index));
+	return index;
+}
+
+/* -- the connection ------------------------------------------------------------- */
 
 static int
 call_connect(struct ctl *c)
@@ -111,7 +146,9 @@ call_take(struct ctl *c, json_t *answer, ctl_line_fn *on_line,
 		return false;
 	}
 	json_array_foreach(json_object_get(answer, "warnings"), i, item)
-		fprintf(stderr, "warning: %s\n", json_string_value(item));
+		if (c->verbosity >= 0)
+			fprintf(stderr, "warning: %s\n",
+			    json_string_value(item));
 	json_array_foreach(json_object_get(answer, "errors"), i, item)
 		ctl_say_error(c,
 		    json_string_value(json_object_get(item, "Code")), "%s",
@@ -211,4 +248,26 @@ ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
 	}
 	close(fd);
 	return c->status;
+}
+
+/* -- lists that come line by line ------------------------------------------------- */
+
+static void
+call_on_row(struct ctl *c, json_t *line)
+{
+	json_array_append(c->rows, line);
+}
+
+int
+ctl_call_list(struct ctl *c, const char *name, json_t **result)
+{
+	int status;
+
+	c->rows = json_array();
+	status = ctl_call(c, c->command->verb, call_on_row, result);
+	if (*result != NULL)
+		json_object_set(*result, name, c->rows);
+	json_decref(c->rows);
+	c->rows = NULL;
+	return status;
 }

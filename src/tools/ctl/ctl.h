@@ -48,7 +48,8 @@ struct ctl_command {
 	const char *columns; /* NULL: shown as name and value */
 	/* In place of the table; NULL = by list and columns. */
 	void (*show)(struct ctl *c, json_t *result);
-	/* Works without the daemon; its value is the exit status. */
+	/* In place of one call and its display: works without the daemon, or
+	 * makes its calls itself; its value is the exit status. */
 	int (*local)(struct ctl *c);
 	/* Looks at the arguments before they are sent; 0 or a status. */
 	int (*prepare)(struct ctl *c);
@@ -61,10 +62,12 @@ struct ctl {
 	const struct ctl_command *command;
 	const char *socket_path, *conf_path, *account;
 	enum ctl_form form;
-	bool	    no_header, local_time, yes, dry_run;
+	bool	    no_header, local_time, yes, dry_run, help, version;
 	int	    verbosity;
 	int64_t	    timeout_ms;
+	bool	    has_timeout; /* --timeout was given */
 	json_t	   *args;
+	json_t	   *rows; /* of a list that is coming in */
 	int	    fds[CTL_FDS_MAX];
 	unsigned    fd_count;
 	int	    status;
@@ -75,6 +78,8 @@ extern const struct ctl_command ctl_identity_commands[];
 extern const struct ctl_command ctl_queue_commands[];
 extern const struct ctl_command ctl_system_commands[];
 extern const struct ctl_command ctl_offline_commands[];
+
+int ctl_version(struct ctl *c); /* system.c */
 
 /* args.c: false = usage error, said. */
 bool ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used);
@@ -95,12 +100,20 @@ typedef void ctl_line_fn(struct ctl *c, json_t *line);
 int ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
     json_t **result);
 
+/* Lines of a list that comes as a stream, as one answer: result.NAME. */
+int ctl_call_list(struct ctl *c, const char *name, json_t **result);
+/* A file of memory for content: its index in args, -1 = said. */
+int ctl_add_memory(struct ctl *c, const char *argument, int *fd);
+bool ctl_copy_fd(int from, int to); /* all that is left of it */
+
 /* output.c */
 void ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void ctl_print_json(json_t *v);
 void ctl_print_table(struct ctl *c, json_t *rows, const char *columns);
 void ctl_print_values(struct ctl *c, json_t *object);
+/* Most commands that change print nothing when they succeed. */
+void ctl_print_nothing(struct ctl *c, json_t *result);
 /* A value as text: "-" for null, lists joined by commas. */
 void ctl_value_text(struct ctl *c, json_t *v, struct buf *out);
 void ctl_show(struct ctl *c, json_t *result);

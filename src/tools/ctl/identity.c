@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Identities and their DKIM keys. */
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tools/ctl/ctl.h"
 
@@ -123,7 +125,7 @@ identity_print_shown(struct ctl *c, json_t *result)
 	const char *by = json_string_value(json_object_get(result,
 	    "CoveredBy"));
 
-	if (by != NULL && json_object_get(result, "VerificationStatus") == NULL)
+	if (by != NULL)
 		printf("not verified itself; may send as part of %s\n", by);
 	else
 		ctl_print_values(c, result);
@@ -167,14 +169,11 @@ static int
 identity_wait(struct ctl *c)
 {
 	struct timespec pause = { 0, WAIT_STEP_MS * 1000000 };
-	int64_t		limit = 3600000;
+	int64_t		limit = c->has_timeout ? c->timeout_ms : 3600000;
 	struct mono	begun = clock_mono();
 	int		r;
 
-	if (json_object_get(c->args, "timeout") != NULL)
-		limit = json_integer_value(json_object_get(c->args,
-		    "timeout"));
-	json_object_del(c->args, "timeout");
+	c->timeout_ms = 30000;
 	while ((r = identity_wait_once(c)) == -1) {
 		if (clock_mono().ms - begun.ms >= limit) {
 			fprintf(stderr,
@@ -188,27 +187,68 @@ identity_wait(struct ctl *c)
 
 /* The private key comes through a pipe that the keys process writes to. */
 static int
-dkim_prepare_export(struct ctl *c)
+dkim_export(struct ctl *c)
 {
-	int index = ctl_add_fd(c, 1);
+	json_t *result = NULL;
+	char	pem[16384];
+	ssize_t n = 0;
+	int	pipes[2], status;
 
 	if (!ctl_arg_true(c, "private")) {
 		fprintf(stderr, "error: dkim export needs --private\n");
 		return CTL_USAGE;
 	}
-	json_object_set_new(c->args, "key-file", json_integer(index));
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		return CTL_REFUSED;
+	json_object_set_new(c->args, "key-file",
+	    json_integer(ctl_add_fd(c, pipes[1])));
+	status = ctl_call(c, c->command->verb, NULL, &result);
+	close(pipes[1]);
+	if (status == CTL_DONE && !c->dry_run)
+		n = read(pipes[0], pem, sizeof(pem) - 1);
+	close(pipes[0]);
+	pem[n > 0 ? n : 0] = '\0';
+	if (n > 0 && c->form == CTL_JSON) {
+		json_object_set_new(result, "PrivateKey", json_string(pem));
+		ctl_print_json(result);
+	} else
+		fputs(pem, stdout);
+	mem_wipe(pem, sizeof(pem));
+	json_decref(result);
+	return status;
+}
+
+/* Only what has keys cannot be made again. */
+static int
+identity_prepare_delete(struct ctl *c)
+{
+	json_t *v;
+	size_t	i;
+	bool	keys = false;
+
+	json_array_foreach(json_object_get(c->args, "name"), i, v)
+		keys |= strchr(json_string_value(v), '@') == NULL;
+	c->yes |= !keys;
 	return 0;
 }
 
 static void
-dkim_print_nothing(struct ctl *c, json_t *result)
+dkim_print_shown(struct ctl *c, json_t *result)
 {
-	(void)c;
-	(void)result;
+	json_t *meanwhile = json_incref(json_object_get(result,
+	    "SigningMeanwhile"));
+
+	json_object_del(result, "SigningMeanwhile");
+	ctl_print_values(c, result);
+	if (meanwhile != NULL)
+		printf("signing meanwhile with selector %s (%s)\n",
+		    identity_text(meanwhile, "Selector"),
+		    identity_text(meanwhile, "Status"));
+	json_decref(meanwhile);
 }
 
 const struct ctl_command ctl_identity_commands[] = {
-	{ .verb = "identity add", .arguments = "name",
+	{ .verb = "identity add", .arguments = "name", .usage = "NAME",
 	    .options = "dkim:text bits:int selector:text key-file:file "
 		       "verified:flag",
 	    .show = identity_print_added },
@@ -216,41 +256,48 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .options = "type:text status:text limit:int next-token:text",
 	    .list = "EmailIdentities",
 	    .columns = "identity=IdentityName type=IdentityType "
-		       "status=VerificationStatus dkim=DkimStatus" },
-	{ .verb = "identity show", .arguments = "name",
+		       "status=VerificationStatus dkim=DkimStatus "
+		       "mail-from=MailFromDomain "
+		       "config-set=ConfigurationSetName" },
+	{ .verb = "identity show", .arguments = "name", .usage = "NAME",
 	    .show = identity_print_shown },
-	{ .verb = "identity dns-records", .arguments = "name",
+	{ .verb = "identity dns-records", .arguments = "name", .usage = "NAME",
 	    .options = "format:text", .show = records_print },
-	{ .verb = "identity verify", .arguments = "name",
+	{ .verb = "identity verify", .arguments = "name", .usage = "NAME",
 	    .options = "token:flag", .show = identity_print_token },
 	{ .verb = "identity wait", .arguments = "name",
-	    .options = "timeout:duration", .local = identity_wait },
+	    .usage = "NAME [--timeout 60m]", .local = identity_wait },
 	{ .verb = "identity resend", .arguments = "name",
 	    .usage = "ADDRESS", .show = identity_print_added },
-	{ .verb = "identity confirm", .arguments = "token",
-	    .show = dkim_print_nothing },
+	{ .verb = "identity confirm", .arguments = "token", .usage = "TOKEN",
+	    .show = ctl_print_nothing },
 	{ .verb = "identity delete", .arguments = "name...",
-	    .options = "force:flag", .confirm = "name" },
-	{ .verb = "dkim show", .arguments = "name" },
+	    .usage = "NAME...", .options = "force:flag",
+	    .prepare = identity_prepare_delete, .confirm = "name",
+	    .show = ctl_print_nothing },
+	{ .verb = "dkim show", .arguments = "name", .usage = "NAME",
+	    .show = dkim_print_shown },
 	{ .verb = "dkim explain", .arguments = "name", .usage = "ADDRESS",
 	    .show = identity_print_lines },
-	{ .verb = "dkim enable", .arguments = "name" },
-	{ .verb = "dkim disable", .arguments = "name" },
-	{ .verb = "dkim verify", .arguments = "name" },
-	{ .verb = "dkim managed", .arguments = "name",
+	{ .verb = "dkim enable", .arguments = "name", .usage = "NAME",
+	    .show = ctl_print_nothing },
+	{ .verb = "dkim disable", .arguments = "name", .usage = "NAME",
+	    .show = ctl_print_nothing },
+	{ .verb = "dkim verify", .arguments = "name", .usage = "NAME",
+	    .show = ctl_print_nothing },
+	{ .verb = "dkim managed", .arguments = "name", .usage = "NAME",
 	    .options = "bits:int", .show = records_print },
-	{ .verb = "dkim set-key", .arguments = "name",
+	{ .verb = "dkim set-key", .arguments = "name", .usage = "NAME",
 	    .options = "selector:text key-file:file",
 	    .show = records_print },
-	{ .verb = "dkim new-key", .arguments = "name",
+	{ .verb = "dkim new-key", .arguments = "name", .usage = "NAME",
 	    .show = records_print },
-	{ .verb = "dkim rotate", .arguments = "name",
+	{ .verb = "dkim rotate", .arguments = "name", .usage = "NAME",
 	    .options = "force:flag", .show = records_print },
 	{ .verb = "dkim zone",
 	    .options = "nsupdate:flag changed-since:time",
 	    .show = zone_print },
-	{ .verb = "dkim export", .arguments = "name",
-	    .options = "private:flag", .prepare = dkim_prepare_export,
-	    .show = dkim_print_nothing },
+	{ .verb = "dkim export", .arguments = "name", .usage = "NAME",
+	    .options = "private:flag", .local = dkim_export },
 	{ .verb = NULL }
 };

@@ -292,6 +292,13 @@ ctl_print_values(struct ctl *c, json_t *object)
 }
 
 void
+ctl_print_nothing(struct ctl *c, json_t *result)
+{
+	(void)c;
+	(void)result;
+}
+
+void
 ctl_show(struct ctl *c, json_t *result)
 {
 	json_t *rows;

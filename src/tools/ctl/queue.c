@@ -2,10 +2,11 @@
 /* The queue, events, traces, source addresses, and posthornctl send. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tools/ctl/ctl.h"
+
+enum { SHOWN_MAX = 256 * 1024 * 1024 };
 
 static long long
 queue_number(json_t *o, const char *name)
@@ -18,7 +19,7 @@ queue_text(json_t *o, const char *name)
 {
 	const char *s = json_string_value(json_object_get(o, name));
 
-	return s != NULL ? s : "-";
+	return s != NULL && *s != '\0' ? s : "-";
 }
 
 /* -- queue summary (statistics.md 7) ------------------------------------------- */
@@ -26,13 +27,22 @@ queue_text(json_t *o, const char *name)
 static void
 summary_row(json_t *r)
 {
-	char   octets[32], span[32] = "-";
-	json_t *oldest = json_object_get(r, "OldestSeconds");
+	char	    octets[32], span[32] = "-", name[64];
+	json_t	   *oldest = json_object_get(r, "OldestSeconds");
+	const char *by = json_string_value(json_object_get(r, "HeldBy"));
+	size_t	    i;
+
+	snprintf(name, sizeof(name), "%s%s%s%s", queue_text(r, "State"),
+	    by != NULL ? ": " : "", by != NULL ? by : "",
+	    by != NULL && strcmp(by, "operator") != 0 ? " paused" : "");
+	for (i = 0; name[i] != '\0'; i++)
+		if (name[i] >= 'A' && name[i] <= 'Z')
+			name[i] = (char)(name[i] - 'A' + 'a');
 
 	ctl_octets_text((uint64_t)queue_number(r, "Bytes"), octets);
 	if (json_is_integer(oldest))
 		ctl_span_text(json_integer_value(oldest), span);
-	printf("%-21s %10lld %9lld %9s   %s\n", queue_text(r, "State"),
+	printf("%-21s %10lld %9lld %9s   %s\n", name,
 	    queue_number(r, "Recipients"), queue_number(r, "Messages"),
 	    octets, span);
 }
@@ -74,6 +84,8 @@ queue_print_summary(struct ctl *c, json_t *r)
 	    "bytes", "oldest");
 	json_array_foreach(json_object_get(r, "States"), i, v)
 		summary_row(v);
+	if (a == NULL)
+		return;
 	if (json_is_integer(next))
 		ctl_span_text(json_integer_value(next), span);
 	printf("\nnext retry in %s    attempts last 5 min %lld (delivered "
@@ -100,31 +112,90 @@ queue_print_list(struct ctl *c, json_t *result)
 	    "last-reply=LastReply");
 }
 
-/* Parts that are text as they are stand behind the rest. */
-static void
-queue_print_shown(struct ctl *c, json_t *result)
+/* The queue may be long: it comes line by line. */
+static int
+queue_list(struct ctl *c)
 {
-	static const char *const texts[] = { "Headers", "Body" };
-	json_t			*kept[2];
-	size_t			 i;
+	json_t *result = NULL;
+	int	status = ctl_call_list(c, "Jobs", &result);
 
-	for (i = 0; i < 2; i++) {
-		kept[i] = json_incref(json_object_get(result, texts[i]));
-		json_object_del(result, texts[i]);
-	}
-	ctl_print_values(c, result);
-	for (i = 0; i < 2; i++) {
-		if (json_is_string(kept[i]))
-			printf("\n%s", json_string_value(kept[i]));
-		json_decref(kept[i]);
-	}
+	if (result != NULL)
+		ctl_show(c, result);
+	json_decref(result);
+	return status;
 }
 
-static void
-queue_print_nothing(struct ctl *c, json_t *result)
+/* -- content --------------------------------------------------------------------- */
+
+static bool
+queue_read_all(int fd, struct buf *out)
 {
-	(void)c;
-	(void)result;
+	char   *room;
+	ssize_t n = 0;
+
+	lseek(fd, 0, SEEK_SET);
+	while ((room = buf_room(out, 65536)) != NULL &&
+	    (n = read(fd, room, 65536)) > 0)
+		buf_commit(out, (size_t)n);
+	return room != NULL && n == 0;
+}
+
+/* What is not UTF-8 is shown as far as it is ASCII. */
+static json_t *
+queue_json_text(struct buf *b)
+{
+	json_t *v = json_stringn(b->p != NULL ? b->p : "", b->n);
+	size_t	i;
+
+	if (v != NULL)
+		return v;
+	for (i = 0; i < b->n; i++)
+		if ((unsigned char)b->p[i] > 126)
+			b->p[i] = '?';
+	return json_stringn(b->p, b->n);
+}
+
+/* -- queue show -------------------------------------------------------------------- */
+
+/* The content comes in files of memory: it may be anything. */
+static int
+queue_show(struct ctl *c)
+{
+	static const char *const parts[] = { "headers", "body" };
+	static const char *const members[] = { "Headers", "Body" };
+	json_t *result = NULL;
+	struct buf text;
+	int	fds[2] = { -1, -1 }, i, status;
+
+	for (i = 0; i < 2; i++)
+		if (ctl_arg_true(c, parts[i]) &&
+		    ctl_add_memory(c, parts[i], &fds[i]) < 0)
+			return CTL_REFUSED;
+	status = ctl_call(c, c->command->verb, NULL, &result);
+	if (result == NULL)
+		return status;
+	for (i = 0; i < 2; i++) {
+		if (fds[i] < 0 || c->form != CTL_JSON)
+			continue;
+		buf_init(&text, SHOWN_MAX);
+		if (queue_read_all(fds[i], &text))
+			json_object_set_new(result, members[i],
+			    queue_json_text(&text));
+		buf_wipe(&text);
+	}
+	ctl_show(c, result);
+	fflush(stdout);
+	for (i = 0; i < 2; i++) {
+		if (fds[i] < 0 || c->form == CTL_JSON)
+			continue;
+		if (i == 0 || fds[0] < 0)
+			putchar('\n');
+		fflush(stdout);
+		lseek(fds[i], 0, SEEK_SET);
+		(void)ctl_copy_fd(fds[i], 1);
+	}
+	json_decref(result);
+	return status;
 }
 
 /* -- event tail ------------------------------------------------------------------ */
@@ -151,6 +222,80 @@ event_stream(struct ctl *c)
 
 	json_decref(result);
 	return status;
+}
+
+/* -- trace show (statistics.md 6.1) -------------------------------------------------- */
+
+static void
+trace_print_recipient(json_t *r)
+{
+	json_t	   *v, *w = json_object_get(r, "Waiting");
+	const char *isp = json_string_value(json_object_get(r, "Isp"));
+	size_t	    i;
+
+	printf("%s%s%s%s\n", queue_text(r, "Destination"),
+	    isp != NULL ? "  (" : "", isp != NULL ? isp : "",
+	    isp != NULL ? ")" : "");
+	if (w != NULL)
+		printf("  waiting: %s, attempts %lld, next %s\n",
+		    queue_text(w, "State"), queue_number(w, "Attempts"),
+		    queue_text(w, "NextAttempt"));
+	json_array_foreach(json_object_get(r, "Events"), i, v) {
+		printf("  %s  %-15s", queue_text(v, "Timestamp"),
+		    queue_text(v, "Type"));
+		if (json_object_get(v, "RemoteIp") != NULL)
+			printf(" %s", queue_text(v, "RemoteIp"));
+		if (json_object_get(v, "OutgoingIp") != NULL)
+			printf(" from %s", queue_text(v, "OutgoingIp"));
+		if (json_object_get(v, "Tls") != NULL)
+			printf("  %s", queue_text(v, "Tls"));
+		if (json_object_get(v, "Reply") != NULL)
+			printf("  %s", queue_text(v, "Reply"));
+		putchar('\n');
+	}
+}
+
+static void
+trace_print_tags(json_t *tags)
+{
+	json_t *v;
+	size_t	i;
+	bool	any = false;
+
+	json_array_foreach(tags, i, v) {
+		if (strncmp(queue_text(v, "Name"), "ses:", 4) == 0)
+			continue;
+		printf("%s%s=%s", any ? "," : "", queue_text(v, "Name"),
+		    queue_text(v, "Value"));
+		any = true;
+	}
+	puts(any ? "" : "-");
+}
+
+static void
+trace_print(struct ctl *c, json_t *result)
+{
+	json_t *m, *v;
+	size_t	i, k;
+
+	(void)c;
+	json_array_foreach(json_object_get(result, "Messages"), i, m) {
+		printf("%smessage   %s\nclient id %s\naccepted  %s from %s "
+		    "(%s, %s)\nfrom      %s   subject %s   size %lld\n"
+		    "set       %s   identity %s   tags ", i > 0 ? "\n" : "",
+		    queue_text(m, "MessageId"),
+		    queue_text(m, "ClientMessageId"),
+		    queue_text(m, "Accepted"), queue_text(m, "ClientIp"),
+		    queue_text(m, "Credential"),
+		    queue_text(m, "TlsVersion"),
+		    queue_text(m, "FromEmailAddress"),
+		    queue_text(m, "Subject"), queue_number(m, "Size"),
+		    queue_text(m, "ConfigurationSetName"),
+		    queue_text(m, "Identity"));
+		trace_print_tags(json_object_get(m, "EmailTags"));
+		json_array_foreach(json_object_get(m, "Insights"), k, v)
+			trace_print_recipient(v);
+	}
 }
 
 /* -- posthornctl send ---------------------------------------------------------------- */
@@ -194,6 +339,20 @@ send_compose(struct ctl *c, FILE *f)
 	}
 }
 
+/* Standard input may be a pipe: the daemon gets a file. */
+static bool
+send_take_raw(struct ctl *c, json_t *raw)
+{
+	int from = c->fds[json_integer_value(raw)], to;
+
+	if (ctl_add_memory(c, "message", &to) < 0)
+		return false;
+	if (ctl_copy_fd(from, to))
+		return true;
+	ctl_say_error(c, "BadRequestException", "the message cannot be read");
+	return false;
+}
+
 static int
 send_prepare(struct ctl *c)
 {
@@ -211,17 +370,15 @@ send_prepare(struct ctl *c)
 		return CTL_USAGE;
 	}
 	if (raw == NULL) {
-		fd = memfd_create("message", MFD_CLOEXEC);
-		f = fd < 0 ? NULL : fdopen(dup(fd), "w");
+		if (ctl_add_memory(c, "message", &fd) < 0)
+			return CTL_REFUSED;
+		f = fdopen(dup(fd), "w");
 		if (f == NULL)
 			return CTL_REFUSED;
 		send_compose(c, f);
 		fclose(f);
-		lseek(fd, 0, SEEK_SET);
-		raw = json_integer(ctl_add_fd(c, fd));
-		json_object_set_new(c->args, "message", raw);
-	} else {
-		json_object_set(c->args, "message", raw);
+	} else if (!send_take_raw(c, raw)) {
+		return CTL_REFUSED;
 	}
 	list = json_object_get(c->args, "to");
 	for (k = 0; k < 2; k++)
@@ -239,46 +396,51 @@ send_print(struct ctl *c, json_t *result)
 	puts(queue_text(result, "MessageId"));
 }
 
-#define QUEUE_CHOICE \
-	"to:words from:text credential:text all:flag rcpt:text"
+#define QUEUE_CHOICE "to:text from:text credential:text"
 const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "queue summary", .show = queue_print_summary },
 	{ .verb = "queue list",
-	    .options = "state:text from:text to:text config-set:text "
-		       "credential:text older-than:duration limit:int "
-		       "next-token:text",
-	    .show = queue_print_list },
-	{ .verb = "queue show", .arguments = "id",
-	    .options = "headers:flag body:flag",
-	    .show = queue_print_shown },
+	    .options = "state:text from:text to:text credential:text "
+		       "older-than:duration limit:int next-token:text",
+	    .local = queue_list, .show = queue_print_list },
+	{ .verb = "queue show", .arguments = "id", .usage = "ID",
+	    .options = "headers:flag body:flag", .local = queue_show },
 	{ .verb = "queue retry", .arguments = "id...?",
-	    .options = QUEUE_CHOICE, .show = queue_print_nothing },
+	    .usage = "[ID...]",
+	    .options = "to:text all:flag", .show = ctl_print_nothing },
 	{ .verb = "queue hold", .arguments = "id...?",
-	    .options = QUEUE_CHOICE, .show = queue_print_nothing },
+	    .usage = "[ID...]",
+	    .options = QUEUE_CHOICE, .show = ctl_print_nothing },
 	{ .verb = "queue release", .arguments = "id...?",
-	    .options = QUEUE_CHOICE, .show = queue_print_nothing },
+	    .usage = "[ID...]",
+	    .options = QUEUE_CHOICE, .show = ctl_print_nothing },
 	{ .verb = "queue bounce", .arguments = "id...",
-	    .options = "rcpt:text reason:text", .show = queue_print_nothing },
+	    .usage = "ID...",
+	    .options = "rcpt:text reason:text", .show = ctl_print_nothing },
 	{ .verb = "queue delete", .arguments = "id...",
+	    .usage = "ID...",
 	    .options = "rcpt:text", .confirm = "id",
-	    .show = queue_print_nothing },
+	    .show = ctl_print_nothing },
 	{ .verb = "event tail",
-	    .options = "types:words config-set:text to:text message-id:text "
+	    .options = "types:words to:text message-id:text "
 		       "since:time follow:flag text:flag",
 	    .local = event_stream },
-	{ .verb = "trace show", .arguments = "id" },
+	{ .verb = "trace show", .arguments = "id", .usage = "ID",
+	    .show = trace_print },
 	{ .verb = "ip list", .list = "DedicatedIps",
 	    .columns = "address=Ip ehlo=EhloName kind=Kind pool=PoolName "
 		       "status=Status warm-up=WarmupStatus "
 		       "blocklists=BlockedBy" },
 	{ .verb = "ip add", .arguments = "name", .usage = "ADDRESS",
 	    .options = "ehlo:text kind:text account:text",
-	    .show = queue_print_nothing },
+	    .show = ctl_print_nothing },
 	{ .verb = "ip show", .arguments = "name", .usage = "ADDRESS" },
-	{ .verb = "ip enable", .arguments = "name", .usage = "ADDRESS" },
-	{ .verb = "ip disable", .arguments = "name", .usage = "ADDRESS" },
+	{ .verb = "ip enable", .arguments = "name", .usage = "ADDRESS",
+	    .show = ctl_print_nothing },
+	{ .verb = "ip disable", .arguments = "name", .usage = "ADDRESS",
+	    .show = ctl_print_nothing },
 	{ .verb = "ip remove", .arguments = "name", .usage = "ADDRESS",
-	    .confirm = "name" },
+	    .show = ctl_print_nothing },
 	{ .verb = "send",
 	    .options = "from:text to:words cc:words bcc:words subject:text "
 		       "text:input header:many raw:file",

@@ -2,32 +2,183 @@
 /* The installation: status, reload, stop, figures, audit, blocks. */
 #include <string.h>
 
+#include "base/thread.h"
+#include "config.h"
+#include "net/resolver.h"
+#include "net/tls.h"
+#include "store/db.h"
 #include "tools/ctl/ctl.h"
+#include "tools/ctl/doctor.h"
 
-/* Nothing on success, as for all commands that change. */
-static void
-system_print_nothing(struct ctl *c, json_t *result)
+static const char *
+system_text(json_t *o, const char *name)
 {
-	(void)c;
-	(void)result;
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s != NULL ? s : "-";
 }
 
-/* A member that is a text with lines of its own. */
-static void
-system_print_text(struct ctl *c, json_t *result)
+static long long
+system_number(json_t *o, const char *name)
 {
-	const char *name;
-	json_t	   *v, *item;
-	size_t	    i;
+	return (long long)json_integer_value(json_object_get(o, name));
+}
+
+/* -- status ---------------------------------------------------------------------- */
+
+static void
+status_print_stores(struct ctl *c, json_t *stores)
+{
+	static const char *const sizes[] = { "UsedBytes", "MapBytes",
+		"FreePageBytes", "DiskFreeBytes" };
+	char	text[32];
+	json_t *v;
+	size_t	i, k;
+
+	json_array_foreach(stores, i, v)
+		for (k = 0; k < 4; k++) {
+			ctl_octets_text((uint64_t)system_number(v, sizes[k]),
+			    text);
+			json_object_set_new(v, sizes[k], json_string(text));
+		}
+	ctl_print_table(c, stores, "store=Store used=UsedBytes map=MapBytes "
+	    "free-pages=FreePageBytes disk-free=DiskFreeBytes");
+}
+
+static void
+status_print(struct ctl *c, json_t *r)
+{
+	json_t *queue = json_object_get(r, "Queue");
+	char	span[32], octets[32];
+
+	ctl_span_text(system_number(r, "UptimeSeconds"), span);
+	ctl_octets_text((uint64_t)system_number(queue, "Bytes"), octets);
+	printf("posthorn %s on %s, region %s, up %s\n"
+	    "accounts  %lld\n"
+	    "queue     %lld messages, %lld recipients (%lld active, %lld "
+	    "deferred, %lld held), %s\n"
+	    "outbox    %lld events\n\n",
+	    system_text(r, "Version"), system_text(r, "ServerName"),
+	    system_text(r, "Region"), span, system_number(r, "Accounts"),
+	    system_number(queue, "Messages"),
+	    system_number(queue, "Recipients"),
+	    system_number(queue, "Active"), system_number(queue, "Deferred"),
+	    system_number(queue, "Held"), octets,
+	    system_number(r, "OutboxEvents"));
+	ctl_print_table(c, json_object_get(r, "Listeners"),
+	    "listener=Listener addresses=Addresses connections=Connections "
+	    "accepted=Accepted");
+	putchar('\n');
+	status_print_stores(c, json_object_get(r, "Stores"));
+}
+
+static void
+stat_print(struct ctl *c, json_t *r)
+{
+	json_t *stores = json_incref(json_object_get(r, "Stores"));
+
+	json_object_del(r, "Stores");
+	ctl_print_values(c, r);
+	putchar('\n');
+	status_print_stores(c, stores);
+	json_decref(stores);
+}
+
+/* -- texts ------------------------------------------------------------------------- */
+
+static void
+reload_print(struct ctl *c, json_t *r)
+{
+	json_t *v;
+	size_t	i;
 
 	(void)c;
-	json_object_foreach(result, name, v) {
-		if (json_is_string(v))
-			fputs(json_string_value(v), stdout);
-		json_array_foreach(v, i, item)
-			puts(json_string_value(item));
+	json_array_foreach(json_object_get(r, "Notes"), i, v)
+		puts(json_string_value(v));
+}
+
+static void
+metrics_print(struct ctl *c, json_t *r)
+{
+	(void)c;
+	fputs(system_text(r, "Text"), stdout);
+}
+
+static void
+spf_print(struct ctl *c, json_t *r)
+{
+	json_t *v;
+	size_t	i;
+
+	(void)c;
+	json_array_foreach(json_object_get(r, "Records"), i, v)
+		printf("%s. 1800 IN TXT \"%s\"\n", system_text(v, "Name"),
+		    system_text(v, "Value"));
+}
+
+/* statistics.md 4.4 */
+static void
+settings_print(struct ctl *c, json_t *r)
+{
+	static const char *const names[][2] = {
+		{ "STARTTLS ports", "StarttlsPorts" },
+		{ "TLS wrapper ports", "TlsWrapperPorts" } };
+	json_t *v;
+	size_t	i, k;
+
+	(void)c;
+	printf("SMTP endpoint      %s\n", system_text(r, "SmtpEndpoint"));
+	for (k = 0; k < 2; k++) {
+		printf("%-19s", names[k][0]);
+		json_array_foreach(json_object_get(r, names[k][1]), i, v)
+			printf("%s%lld", i > 0 ? ", " : "",
+			    (long long)json_integer_value(v));
+		puts(json_array_size(json_object_get(r, names[k][1])) == 0
+			? "-" : "");
 	}
+	printf("TLS                required, %s or newer\n"
+	    "region             %s\n"
+	    "credentials        posthornctl credential create USER\n",
+	    system_text(r, "MinTlsVersion"), system_text(r, "Region"));
 }
+
+int
+ctl_version(struct ctl *c)
+{
+	const struct {
+		const char *name, *version;
+	} libraries[] = { { "libevent", loop_library() },
+		{ "OpenSSL", tls_library() }, { "c-ares", resolver_library() },
+		{ "LMDB", db_library() },
+		{ "jansson", jansson_version_str() } };
+	json_t *o;
+	size_t	i;
+
+	if (c->form == CTL_JSON) {
+		o = json_pack("{s:s}", "Version", PACKAGE_VERSION);
+		for (i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+			json_object_set_new(o, libraries[i].name,
+			    json_string(libraries[i].version));
+		ctl_print_json(o);
+		json_decref(o);
+		return CTL_DONE;
+	}
+	printf("posthorn %s\n", PACKAGE_VERSION);
+	for (i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+		printf("%s %s\n", libraries[i].name, libraries[i].version);
+	return CTL_DONE;
+}
+
+/* A backup takes as long as it takes. */
+static int
+backup_prepare(struct ctl *c)
+{
+	if (!c->has_timeout)
+		c->timeout_ms = -1;
+	return 0;
+}
+
+/* -- the audit log --------------------------------------------------------------------- */
 
 static void
 system_on_line(struct ctl *c, json_t *line)
@@ -41,41 +192,40 @@ system_on_line(struct ctl *c, json_t *line)
 static int
 system_stream(struct ctl *c)
 {
-	json_t *result = NULL, *rows, *v;
-	size_t	i;
+	json_t *result = NULL;
 	int	status;
 
 	if (strcmp(c->command->verb, "audit tail") == 0)
 		json_object_set_new(c->args, "follow", json_true());
 	status = ctl_call(c, c->command->verb, system_on_line, &result);
-	rows = json_object_get(result, "Records");
-	json_array_foreach(rows, i, v)
-		system_on_line(c, v);
 	json_decref(result);
 	return status;
 }
 
 const struct ctl_command ctl_system_commands[] = {
-	{ .verb = "status" },
-	{ .verb = "reload", .show = system_print_nothing },
-	{ .verb = "stop", .options = "now:flag",
-	    .show = system_print_nothing },
-	{ .verb = "metrics", .arguments = "pattern?",
-	    .show = system_print_text },
-	{ .verb = "smtp-settings" },
-	{ .verb = "store stat" },
+	{ .verb = "status", .show = status_print },
+	{ .verb = "version", .local = ctl_version },
+	{ .verb = "doctor", .options = "no-probe:flag",
+	    .local = doctor_run },
+	{ .verb = "reload", .show = reload_print },
+	{ .verb = "stop", .options = "now:flag", .show = ctl_print_nothing },
+	{ .verb = "metrics", .arguments = "pattern?", .usage = "[PATTERN]",
+	    .show = metrics_print },
+	{ .verb = "smtp-settings", .show = settings_print },
+	{ .verb = "store stat", .show = stat_print },
 	{ .verb = "store backup", .arguments = "dir", .usage = "DIR",
-	    .show = system_print_nothing },
-	{ .verb = "spf print", .show = system_print_text },
+	    .prepare = backup_prepare, .show = ctl_print_nothing },
+	{ .verb = "spf print", .show = spf_print },
 	{ .verb = "auth blocks", .list = "Blocks",
 	    .columns = "address=Address failures=Failures "
 		       "blocked-until=BlockedUntil" },
 	{ .verb = "auth unblock", .arguments = "address", .usage = "ADDRESS",
-	    .show = system_print_nothing },
+	    .show = ctl_print_nothing },
 	{ .verb = "audit list",
 	    .options = "since:time actor:text event:text limit:int",
 	    .local = system_stream },
-	{ .verb = "audit tail", .options = "actor:text event:text",
+	{ .verb = "audit tail",
+	    .options = "since:time actor:text event:text",
 	    .local = system_stream },
 	{ .verb = NULL }
 };
