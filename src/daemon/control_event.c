@@ -14,6 +14,38 @@ enum {
 
 /* -- a message as events show it ------------------------------------------- */
 
+/* What holds for the message as a whole (events.md 3), then its own tags. */
+static bool
+event_fill_tags(struct arena *a, const struct mail_row *row,
+    struct event_mail *out)
+{
+	const struct message_tag automatic[] = {
+		{ BYTES("ses:configuration-set"), row->config_set },
+		{ BYTES("ses:source-ip"), row->client_ip },
+		{ BYTES("ses:from-domain"), row->from_domain },
+		{ BYTES("ses:caller-identity"), row->credential },
+		{ BYTES("ses:source-tls-version"), row->tls_version },
+		{ BYTES("ses:operation"),
+		    bytes_eq_text(row->listener, "control") ?
+			BYTES("SendRawEmail") : BYTES("SendSmtpEmail") },
+	};
+	enum { AUTOMATIC = sizeof(automatic) / sizeof(automatic[0]) };
+	struct message_tag *tags = arena_alloc(a,
+	    (AUTOMATIC + row->tag_count) * sizeof(*tags));
+	size_t i, n = 0;
+
+	if (tags == NULL)
+		return false;
+	for (i = 0; i < AUTOMATIC; i++)
+		if (automatic[i].value.n > 0)
+			tags[n++] = automatic[i];
+	for (i = 0; i < row->tag_count; i++)
+		tags[n++] = row->tags[i];
+	out->tags = tags;
+	out->tag_count = n;
+	return true;
+}
+
 bool
 event_find_mail(struct relay *r, const struct conf *c, const struct msgid *id,
     struct arena *a, struct event_mail *out, struct mail_row *row)
@@ -37,8 +69,8 @@ event_find_mail(struct relay *r, const struct conf *c, const struct msgid *id,
 	out->destinations = row->recipients;
 	out->destination_count = row->recipient_count;
 	out->snapshot = row->snapshot;
-	out->tags = row->tags;
-	out->tag_count = row->tag_count;
+	if (!event_fill_tags(a, row, out))
+		return false;
 	out->source_ip = row->client_ip;
 	out->caller = row->credential;
 	out->region = bytes_of(c->server.region);

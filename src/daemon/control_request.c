@@ -257,6 +257,38 @@ request_code(const struct request *q)
 				     : book_refusal_to_text(&q->err);
 }
 
+struct only {
+	struct account *out;
+	unsigned	open, all;
+};
+
+static bool
+request_on_account(void *arg, const struct account *a)
+{
+	struct only *o = arg;
+
+	o->all++;
+	if (a->closed.ms != 0 && o->all > 1)
+		return true;
+	if (a->closed.ms == 0)
+		o->open++;
+	if (o->open <= 1)
+		*o->out = *a;
+	return o->open <= 1;
+}
+
+/* A command over all accounts of an installation that has one concerns it. */
+static int
+request_audit_account(struct request *q, struct db_txn *t)
+{
+	struct only o = { &q->account, 0, 0 };
+
+	if (account_each(t, request_on_account, &o, &q->item_err) == 0 &&
+	    o.open == 1)
+		q->has_account = true;
+	return 0;
+}
+
 static void
 request_audit(struct request *q)
 {
@@ -266,6 +298,9 @@ request_audit(struct request *q)
 
 	if (q->command == NULL || q->command->event == NULL || q->dry_run)
 		return;
+	if (q->command->scope == SCOPE_OPTIONAL && !q->has_account &&
+	    q->right.account[0] == '\0')
+		(void)request_look(q, request_audit_account);
 	parameters = args_for_audit(q);
 	text = json_dumps(parameters, CONTROL_JSON_FLAGS);
 	json_decref(parameters);
@@ -491,26 +526,6 @@ command_find(const char *verb)
 			if (strcmp(c->verb, verb) == 0)
 				return c;
 	return NULL;
-}
-
-struct only {
-	struct account *out;
-	unsigned	open, all;
-};
-
-static bool
-request_on_account(void *arg, const struct account *a)
-{
-	struct only *o = arg;
-
-	o->all++;
-	if (a->closed.ms != 0 && o->all > 1)
-		return true;
-	if (a->closed.ms == 0)
-		o->open++;
-	if (o->open <= 1)
-		*o->out = *a;
-	return o->open <= 1;
 }
 
 /* Without a name: the only account there is. */

@@ -81,7 +81,9 @@ ctl_value_text(struct ctl *c, json_t *v, struct buf *out)
 		else
 			buf_printf(out, "%.15g", d);
 	} else if (json_is_string(v)) {
-		if (!output_time(c, json_string_value(v), out))
+		if (json_string_length(v) == 0)
+			buf_add_char(out, '-');
+		else if (!output_time(c, json_string_value(v), out))
 			buf_add_text(out, json_string_value(v));
 	} else if (json_is_array(v)) {
 		if (json_array_size(v) == 0)
@@ -247,6 +249,8 @@ output_widest(json_t *o, size_t prefix)
 		w = prefix + strlen(name);
 		if (json_is_object(v))
 			w = output_widest(v, w + 1);
+		else if (json_is_object(json_array_get(v, 0)))
+			w = output_widest(json_array_get(v, 0), w + 4);
 		if (w > widest)
 			widest = w;
 	}
