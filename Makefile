@@ -18,7 +18,7 @@ O ?= build
 .SUFFIXES:
 .PHONY: all check check-long check-unit check-replay check-conf check-fuzz \
 	check-integration bench fuzz crash layers headers lint docs-check \
-	install uninstall dist clean distclean
+	install install-systemd uninstall dist clean distclean
 
 config.mk:
 	./configure
@@ -152,7 +152,6 @@ docs-check: $(O)/posthornctl
 # -- install ----------------------------------------------------------------
 install: all
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) \
-	    $(DESTDIR)$(sysconfdir)/posthorn \
 	    $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 \
 	    $(DESTDIR)$(mandir)/man7 $(DESTDIR)$(mandir)/man8 \
 	    $(DESTDIR)$(datadir)/posthorn/examples
@@ -161,10 +160,23 @@ install: all
 	install -m 755 $(O)/sendmail $(DESTDIR)$(sbindir)/posthorn-sendmail
 	for f in conf/*.conf; do install -m 644 $$f \
 	    $(DESTDIR)$(datadir)/posthorn/examples/; done
-	[ -e $(DESTDIR)$(sysconfdir)/posthorn/posthorn.conf ] || install -m 644 \
-	    conf/posthorn.conf $(DESTDIR)$(sysconfdir)/posthorn/posthorn.conf
 	for s in 1 5 7 8; do for f in man/*.$$s; do [ ! -e $$f ] || \
 	    install -m 644 $$f $(DESTDIR)$(mandir)/man$$s/; done; done
+# The service: users, folders, unit.  The first configuration is written by
+# "posthornctl init", which leaves one that is there alone.
+unitdir ?= /usr/lib/systemd/system
+sysusersdir ?= /usr/lib/sysusers.d
+tmpfilesdir ?= /usr/lib/tmpfiles.d
+install-systemd:
+	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) \
+	    $(DESTDIR)$(tmpfilesdir)
+	sed -e 's|@sbindir@|$(sbindir)|' -e 's|@bindir@|$(bindir)|' \
+	    contrib/systemd/posthorn.service \
+	    > $(DESTDIR)$(unitdir)/posthorn.service
+	install -m 644 contrib/systemd/posthorn.sysusers \
+	    $(DESTDIR)$(sysusersdir)/posthorn.conf
+	install -m 644 contrib/systemd/posthorn.tmpfiles \
+	    $(DESTDIR)$(tmpfilesdir)/posthorn.conf
 uninstall:
 	rm -f $(DESTDIR)$(sbindir)/posthornd $(DESTDIR)$(bindir)/posthornctl \
 	    $(DESTDIR)$(sbindir)/posthorn-sendmail
