@@ -238,14 +238,15 @@ ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
 	    send(fd, "\n", 1, MSG_NOSIGNAL) == 1;
 	if (text != NULL)
 		mem_wipe(text, strlen(text));
-	free(text);
-	if (sent) {
+	/* whoever has no right is told so before the request is read */
+	if (sent || errno == EPIPE || errno == ECONNRESET) {
 		call_receive(c, fd, on_line, result);
 	} else {
 		ctl_say_error(c, "ServiceUnavailableException",
 		    "the request could not be sent");
 		c->status = CTL_UNREACHABLE;
 	}
+	free(text);
 	close(fd);
 	return c->status;
 }
