@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "daemon/audit.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -315,5 +317,109 @@ audit_read(struct audit *a, struct wall since, size_t max,
 	}
 	buf_wipe(&b);
 	mem_free(w);
+	return rc;
+}
+
+/* -- keeping ------------------------------------------------------------------ */
+
+struct audit_age {
+	const char *before;
+	off_t	    at;	  /* of the line shown next */
+};
+
+/* Lines stand in the order of their times; what cannot be read goes, too. */
+static bool
+audit_age_line(void *arg, struct bytes line)
+{
+	struct audit_age *g = arg;
+	struct bytes	  time;
+
+	if (audit_member(line, "eventTime", &time) &&
+	    bytes_cmp(time, bytes_of(g->before)) >= 0)
+		return false;
+	g->at += (off_t)line.n + 1;
+	return true;
+}
+
+static int
+audit_age(int fd, struct audit_age *g, struct err *e)
+{
+	struct audit_window *w = mem_alloc(sizeof(*w));
+	struct bytes	     line, rest;
+	struct buf	     b;
+	ptrdiff_t	     end;
+	off_t		     at = 0;
+	int		     rc = 0;
+	bool		     more = true;
+
+	w->fd = fd;
+	buf_init(&b, AUDIT_LINE_MAX + AUDIT_WINDOW);
+	while (more && (rc = audit_load(w, at, AUDIT_WINDOW, e)) == 0 &&
+	    w->n > 0) {
+		at += (off_t)w->n;
+		if (!buf_add(&b, w->p, w->n)) {
+			rc = err_set(e, "audit log: a line is too long");
+			break;
+		}
+		rest = buf_bytes(&b);
+		while (more && (end = bytes_find(rest, 0, '\n')) >= 0) {
+			line = bytes_head(rest, (size_t)end);
+			rest = bytes_from(rest, (size_t)end + 1);
+			more = audit_age_line(g, line);
+		}
+		buf_drop(&b, b.n - rest.n);
+	}
+	buf_wipe(&b);
+	mem_free(w);
+	return rc;
+}
+
+/* What is behind at, in a file that takes the place of the old one. */
+static int
+audit_rewrite(int fd, const char *path, off_t at, struct err *e)
+{
+	char	    fresh[1100], piece[8192];
+	struct stat st;
+	ssize_t	    n = 0;
+	int	    out;
+
+	if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >=
+	    sizeof(fresh) || fstat(fd, &st) != 0)
+		return err_set(e, "%s: cannot be rewritten", path);
+	out = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (out < 0)
+		return err_sys(e, "open %s", fresh);
+	if (fchmod(out, st.st_mode & 07777) != 0 ||
+	    fchown(out, st.st_uid, st.st_gid) != 0)
+		n = -1;
+	while (n >= 0 && (n = pread(fd, piece, sizeof(piece), at)) > 0) {
+		at += n;
+		if (write(out, piece, (size_t)n) != n)
+			n = -1;
+	}
+	if (n < 0 || fsync(out) != 0 || rename(fresh, path) != 0) {
+		err_sys(e, "rewrite %s", path);
+		close(out);
+		unlink(fresh);
+		return -1;
+	}
+	close(out);
+	return 0;
+}
+
+int
+audit_trim(const char *path, struct wall before, struct err *e)
+{
+	char		 text[CLOCK_TEXT_MAX];
+	struct audit_age g = { wall_iso_seconds(before, text), 0 };
+	int		 fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int		 rc;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "open %s", path);
+	rc = audit_age(fd, &g, e);
+	if (rc == 0 && g.at > 0)
+		rc = audit_rewrite(fd, path, g.at, e);
+	close(fd);
 	return rc;
 }

@@ -48,6 +48,8 @@ struct audit *audit_reader(const struct audit *a);
  * false ends. */
 int audit_read(struct audit *a, struct wall since, size_t max,
     bool (*fn)(void *arg, struct bytes line), void *arg, struct err *e);
+/* Before it is opened: lines from before a time go.  Without a file: 0. */
+int audit_trim(const char *path, struct wall before, struct err *e);
 /* A member of a line that is a string: "eventName"; false = has none. */
 bool audit_member(struct bytes line, const char *name, struct bytes *value);
 

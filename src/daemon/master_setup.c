@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/audit.h"
 #include "net/stream.h"
 
 static const char *const child_names[CHILDREN] = { "keys", "verifier",
@@ -334,6 +335,17 @@ master_send_append(struct master *m, struct child *c, enum child_kind kind,
 }
 
 static void
+master_trim_audit(struct master *m)
+{
+	struct wall before = { loop_wall(m->loop).ms -
+		m->conf->audit.keep_ms };
+	struct err  e;
+
+	if (audit_trim(m->conf->audit.file, before, &e) != 0)
+		log_warn("audit-untrimmed", "reason=\"%s\"", e.text);
+}
+
+static void
 master_send_option(struct child *c, const char *name, const char *value)
 {
 	char text[1400];
@@ -367,8 +379,12 @@ master_send_files(struct master *m, struct child *c)
 			master_send_option(c, name, text);
 	}
 	master_send_append(m, c, CHILD_LOG, m->conf->log.target);
-	if (c->name == CHILD_RELAY)
+	if (c->name == CHILD_RELAY) {
+		/* nobody writes to it now */
+		if (!c->ready)
+			master_trim_audit(m);
 		master_send_append(m, c, CHILD_AUDIT, m->conf->audit.file);
+	}
 	conf_each_source(m->conf, master_on_source, c);
 	if (c->name != CHILD_VERIFIER)
 		conf_each_file(m->conf, master_on_file, c);

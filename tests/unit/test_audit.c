@@ -197,6 +197,51 @@ test_member(void **state)
 	assert_false(audit_member(BYTES(""), "a", &v));
 }
 
+static void
+test_trim(void **state)
+{
+	char		    path[] = "/tmp/posthorn-audit-XXXXXX";
+	int		    fd = mkstemp(path);
+	struct audit	   *a;
+	struct audit_record r;
+	struct seen	    s = { 0 };
+	struct err	    e;
+	char		    name[32];
+	unsigned	    i;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(audit_trim("/nonexistent/audit", then, &e), 0);
+	fcntl(fd, F_SETFL, O_APPEND);
+	a = audit_open(fd, "us-east-1");
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "Event%u", i);
+		r = record_of(name);
+		r.at.ms += (int64_t)i * 1000;
+		audit_write(a, &r);
+	}
+	audit_close(a);
+	/* all are young enough, then some, then none */
+	assert_int_equal(audit_trim(path, then, &e), 0);
+	for (i = 0; i < 3; i++) {
+		static const int64_t ages[] = { 0, 700, 5000 };
+		static const unsigned left[] = { 1000, 300, 0 };
+
+		assert_int_equal(audit_trim(path,
+				     (struct wall){ then.ms + ages[i] * 1000 },
+				     &e), 0);
+		a = audit_open(open(path, O_RDWR | O_APPEND), "us-east-1");
+		memset(&s, 0, sizeof(s));
+		assert_int_equal(audit_read(a, (struct wall){ 0 }, SIZE_MAX,
+				     on_line, &s, &e), 0);
+		assert_int_equal(s.n, left[i]);
+		if (i == 1)
+			assert_string_equal(s.first, "Event700");
+		audit_close(a);
+	}
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -205,6 +250,7 @@ main(void)
 		cmocka_unit_test(test_failed_and_hostile),
 		cmocka_unit_test(test_write_and_read),
 		cmocka_unit_test(test_member),
+		cmocka_unit_test(test_trim),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
