@@ -389,6 +389,8 @@ account_after_switch(struct request *q)
 		request_warn(q, "the contacts could not be told");
 	if (on)
 		control_release_account(q->control, q->account.id);
+	else
+		control_hold_account(q->control, q->account.id);
 	(void)carrier_post_wake(q->relay->carrier);
 	request_end(q);
 }
@@ -465,6 +467,8 @@ account_after_close(struct request *q)
 {
 	if (account_may_send(&q->account))
 		control_release_account(q->control, q->account.id);
+	else
+		control_hold_account(q->control, q->account.id);
 	(void)carrier_post_wake(q->relay->carrier);
 	request_end(q);
 }

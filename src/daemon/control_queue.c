@@ -29,6 +29,7 @@ queue_on_look(void *query, void *unused)
 
 	(void)unused;
 	o->q->held = NULL;
+	queue_sort_active(o->query.active_keys, o->query.active_count);
 	o->next(o->q, &o->query);
 	mem_free(o->query.active_keys);
 	mem_free(o);
@@ -80,6 +81,8 @@ queue_take_filter(struct request *q, struct queue_filter *f)
 	f->to = bytes_of(arg_text(q, "to"));
 	f->from = bytes_of(arg_text(q, "from"));
 	f->credential = bytes_of(arg_text(q, "credential"));
+	f->config_set = bytes_of(arg_text(q, "config-set"));
+	f->now = q->now;
 	f->rcpt = bytes_of(arg_text(q, "rcpt"));
 	if (age > 0)
 		f->older_than.ms = q->now.ms - age;
@@ -89,9 +92,15 @@ queue_take_filter(struct request *q, struct queue_filter *f)
 int
 queue_take_id(struct request *q, const char *text, struct msgid *id)
 {
-	if (text == NULL || !msgid_from_text(bytes_of(text), id, NULL))
+	unsigned recipient;
+
+	if (text == NULL || !msgid_from_text(bytes_of(text), id, &recipient))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not a message id: %.80s", text != NULL ? text : "");
+	/* of an envelope sender: nobody means the whole message by it */
+	if (recipient != 0)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "%.80s names a recipient, give --rcpt", text);
 	return 0;
 }
 
@@ -111,30 +120,21 @@ held_by_json(uint8_t held_by)
 	return list;
 }
 
-static enum queue_state
-row_state(const struct sweep_row *w)
-{
-	if (w->active)
-		return QUEUE_ACTIVE;
-	if (w->r.state == ENVELOPE_HELD)
-		return QUEUE_HELD;
-	return w->r.state == ENVELOPE_DEFERRED ? QUEUE_DEFERRED : QUEUE_READY;
-}
-
 json_t *
 queue_row_json(const struct request *q, const struct sweep_row *w)
 {
-	char	    id[MSGID_TEXT + 1];
-	const char *state = queue_state_to_text(row_state(w));
+	char		 id[MSGID_TEXT + 1];
+	enum queue_state state = queue_state_of(&w->r, w->active, q->now);
 
 	msgid_to_text(&w->r.id, q->conf->server.id_prefix, 0, id);
 	return json_pack("{s:s, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:o, s:I, "
 	    "s:o, s:s}", "MessageId", id, "RecipientIndex", (int)w->r.n,
-	    "Recipient", json_of_bytes(w->r.address), "State", state,
+	    "Recipient", json_of_bytes(w->r.address), "State",
+	    queue_state_to_text(state),
 	    "HeldBy", held_by_json(w->r.state == ENVELOPE_HELD ?
 		w->r.held_by : 0), "Attempts", (int)w->r.attempts,
-	    "NextAttempt", w->r.state == ENVELOPE_HELD ? json_null() :
-		json_of_wall(w->r.next), "LastAttempt",
+	    "NextAttempt", state == QUEUE_HELD || state == QUEUE_ACTIVE ?
+		json_null() : json_of_wall(w->r.next), "LastAttempt",
 	    json_of_wall(w->r.last_attempt), "ExpiresAt",
 	    json_of_wall(w->r.expires), "AgeSeconds",
 	    (json_int_t)((q->now.ms - msgid_time(&w->r.id).ms) / 1000),
@@ -302,16 +302,13 @@ show_on_row(void *arg, const struct recipient_row *r)
 {
 	struct queue_show *s = arg;
 	struct sweep_row   w;
-	size_t		   i;
 
 	if (msgid_cmp(&r->id, &s->id) != 0)
 		return false;
 	memset(&w, 0, sizeof(w));
 	w.r = *r;
 	memcpy(w.account, s->mail.account, sizeof(w.account));
-	for (i = 0; i < s->active_count; i++)
-		w.active |= s->active[i].n == r->n &&
-		    msgid_cmp(&s->active[i].id, &r->id) == 0;
+	w.active = queue_is_active(s->active, s->active_count, r);
 	json_array_append_new(s->jobs, queue_row_json(s->q, &w));
 	return true;
 }

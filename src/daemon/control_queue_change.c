@@ -2,15 +2,39 @@
 /* The queue, changed: retry, hold, release, bounce, delete. */
 #include <string.h>
 
+#include "base/log.h"
 #include "daemon/control_queue.h"
 
 enum { IDS_MAX = 100000 };
+
+/* Why nothing became of a message that was named; false = something did. */
+static bool
+change_failed(const struct sweep *s, const struct sweep_id *x, struct err *e)
+{
+	const struct request *q = s->q;
+	char		      id[MSGID_TEXT + 1];
+
+	msgid_to_text(&x->id, q->conf->server.id_prefix, 0, id);
+	if (x->found == 0)
+		(void)book_refuse(e, BOOK_NOT_FOUND,
+		    "no such message in the queue: %s", id);
+	else if (x->busy > 0)
+		(void)book_refuse(e, BOOK_BAD_REQUEST,
+		    "an attempt is under way: %s", id);
+	else if (x->fit > 0)
+		return false;
+	else if (s->kind == CHANGE_RETRY)
+		(void)book_refuse(e, BOOK_BAD_REQUEST, "held: %s", id);
+	else
+		(void)book_refuse(e, BOOK_NOT_FOUND,
+		    "no such recipient of %s", id);
+	return true;
+}
 
 static void
 change_done(struct sweep *s)
 {
 	struct request *q = s->q;
-	char		id[MSGID_TEXT + 1];
 	struct err	e;
 	size_t		i;
 
@@ -19,16 +43,13 @@ change_done(struct sweep *s)
 		request_end(q);
 		return;
 	}
-	for (i = 0; i < s->id_count; i++) {
-		if (s->id_found[i] > 0)
-			continue;
-		msgid_to_text(&s->ids[i], q->conf->server.id_prefix, 0, id);
-		(void)book_refuse(&e, BOOK_NOT_FOUND, "no such message: %s",
-		    id);
-		request_item_failed(q, &e);
-	}
+	for (i = 0; i < s->id_count; i++)
+		if (change_failed(s, &s->ids[i], &e))
+			request_item_failed(q, &e);
 	request_settle_items(q, s->id_count);
-	request_set(q, "Jobs", json_integer((json_int_t)s->changed));
+	log_info("queue-changed", "verb=\"%s\" uid=%u recipients=%llu%s",
+	    q->command->verb, (unsigned)q->uid,
+	    (unsigned long long)s->changed, q->dry_run ? " dry-run" : "");
 	request_end(q);
 }
 
@@ -59,10 +80,9 @@ change_take_ids(struct request *q, struct sweep *s)
 	if (json_array_size(ids) > IDS_MAX)
 		return request_misuse(q, "too many ids");
 	s->ids = mem_alloc(json_array_size(ids) * sizeof(*s->ids));
-	s->id_found = mem_alloc(json_array_size(ids) * sizeof(*s->id_found));
 	json_array_foreach(ids, i, v)
 		if (queue_take_id(q, json_string_value(v),
-			&s->ids[s->id_count++]) != 0)
+			&s->ids[s->id_count++].id) != 0)
 			return -1;
 	return 0;
 }
@@ -107,11 +127,9 @@ change_check(struct request *q, const struct sweep *s)
 	return chosen ? 0 : request_misuse(q, "which messages?");
 }
 
-void
-queue_change(struct request *q)
+static void
+change_go(struct request *q, struct sweep *s)
 {
-	struct sweep *s = sweep_new(q->control, q);
-
 	if (queue_take_filter(q, &s->filter) != 0 ||
 	    change_take_ids(q, s) != 0 || change_take_kind(q, s) != 0 ||
 	    change_check(q, s) != 0) {
@@ -124,4 +142,25 @@ queue_change(struct request *q)
 		s->done = change_would;
 	}
 	sweep_start(s);
+}
+
+static void
+change_start(struct request *q, struct carrier_query *c)
+{
+	struct sweep *s = sweep_new(q->control, q);
+
+	queue_take_active(s, c);
+	s->filter.is_resting = true;
+	change_go(q, s);
+}
+
+/* What is under way cannot be ended: the receiver may have it already. */
+void
+queue_change(struct request *q)
+{
+	if (strcmp(q->command->verb, "queue bounce") == 0 ||
+	    strcmp(q->command->verb, "queue delete") == 0)
+		queue_look(q, change_start);
+	else
+		change_go(q, sweep_new(q->control, q));
 }

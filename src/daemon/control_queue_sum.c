@@ -39,16 +39,17 @@ queue_sum_wipe(void *sum)
 static enum sum_line
 sum_line_of(const struct queue_sum *s, const struct recipient_row *r)
 {
-	size_t i;
-
-	for (i = 0; i < s->c.active_count; i++)
-		if (s->c.active_keys[i].n == r->n &&
-		    msgid_cmp(&s->c.active_keys[i].id, &r->id) == 0)
-			return SUM_ACTIVE;
-	if (r->state == ENVELOPE_READY)
+	switch (queue_state_of(r, queue_is_active(s->c.active_keys,
+	    s->c.active_count, r), s->q->now)) {
+	case QUEUE_ACTIVE:
+		return SUM_ACTIVE;
+	case QUEUE_READY:
 		return SUM_READY;
-	if (r->state == ENVELOPE_DEFERRED)
+	case QUEUE_DEFERRED:
 		return SUM_DEFERRED;
+	default:
+		break;
+	}
 	if ((r->held_by & HELD_ACCOUNT) != 0)
 		return SUM_HELD_ACCOUNT;
 	return (r->held_by & HELD_CONFIG_SET) != 0 ? SUM_HELD_SET

@@ -2,6 +2,7 @@
 #include "daemon/control_sweep.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -24,6 +25,44 @@ const char *
 queue_state_to_text(enum queue_state s)
 {
 	return state_texts[s];
+}
+
+enum queue_state
+queue_state_of(const struct recipient_row *r, bool active, struct wall now)
+{
+	if (active)
+		return QUEUE_ACTIVE;
+	if (r->state == ENVELOPE_HELD)
+		return QUEUE_HELD;
+	return r->state == ENVELOPE_DEFERRED && r->next.ms > now.ms ?
+		QUEUE_DEFERRED : QUEUE_READY;
+}
+
+/* -- what is under way -------------------------------------------------------- */
+
+static int
+active_cmp(const void *a, const void *b)
+{
+	const struct due_key *x = a, *y = b;
+	int		      c = msgid_cmp(&x->id, &y->id);
+
+	return c != 0 ? c : (x->n > y->n) - (x->n < y->n);
+}
+
+void
+queue_sort_active(struct due_key *v, size_t n)
+{
+	if (n > 0)
+		qsort(v, n, sizeof(*v), active_cmp);
+}
+
+bool
+queue_is_active(const struct due_key *v, size_t n,
+    const struct recipient_row *r)
+{
+	struct due_key k = { { 0 }, r->id, r->n };
+
+	return n > 0 && bsearch(&k, v, n, sizeof(*v), active_cmp) != NULL;
 }
 
 /* -- life ------------------------------------------------------------------ */
@@ -65,7 +104,6 @@ sweep_free(void *sweep)
 	timer_clear(&s->again);
 	arena_free(s->arena);
 	mem_free(s->ids);
-	mem_free(s->id_found);
 	mem_free(s->active_keys);
 	conf_unref(s->conf);
 	if (s->q != NULL)
@@ -107,44 +145,11 @@ name_fits(struct bytes wanted, struct bytes address)
 }
 
 static bool
-row_is_active(const struct queue_filter *f, const struct recipient_row *r)
-{
-	size_t i;
-
-	for (i = 0; i < f->active_count; i++)
-		if (f->active[i].n == r->n &&
-		    msgid_cmp(&f->active[i].id, &r->id) == 0)
-			return true;
-	return false;
-}
-
-static bool
-state_fits(const struct queue_filter *f, const struct recipient_row *r,
-    bool active)
-{
-	switch (f->state) {
-	case QUEUE_ANY:
-		return true;
-	case QUEUE_ACTIVE:
-		return active;
-	case QUEUE_READY:
-		return !active && r->state == ENVELOPE_READY;
-	case QUEUE_DEFERRED:
-		return !active && r->state == ENVELOPE_DEFERRED;
-	case QUEUE_HELD:
-		return r->state == ENVELOPE_HELD;
-	case QUEUE_SCHEDULED:
-		break;
-	}
-	return false;
-}
-
-static bool
 collect_needs_mail(const struct sweep *s)
 {
 	return s->filter.account[0] != '\0' || s->filter.from.n > 0 ||
-	    s->filter.credential.n > 0 || s->show != NULL ||
-	    s->reason != NULL;
+	    s->filter.credential.n > 0 || s->filter.config_set.n > 0 ||
+	    s->show != NULL || s->reason != NULL;
 }
 
 /* One look for all recipients of a message. */
@@ -161,12 +166,25 @@ collect_mail(struct collect *c, const struct msgid *id)
 	    c->mail_arena, &c->mail, &c->s->err);
 }
 
+/* Does the caller see this message at all? */
+static bool
+collect_is_ours(struct collect *c, const struct recipient_row *r)
+{
+	const char *account = c->s->filter.account;
+
+	if (account[0] == '\0')
+		return true;
+	collect_mail(c, &r->id);
+	return c->mail_found == 1 && strcmp(account, c->mail.account) == 0;
+}
+
 static bool
 collect_fits(struct collect *c, const struct recipient_row *r, bool active)
 {
 	const struct queue_filter *f = &c->s->filter;
 
-	if (!state_fits(f, r, active) ||
+	if ((f->state != QUEUE_ANY &&
+		f->state != queue_state_of(r, active, f->now)) ||
 	    (f->is_due && r->state == ENVELOPE_HELD) ||
 	    (f->older_than.ms != 0 &&
 		msgid_time(&r->id).ms > f->older_than.ms) ||
@@ -176,11 +194,10 @@ collect_fits(struct collect *c, const struct recipient_row *r, bool active)
 	if (!collect_needs_mail(c->s))
 		return true;
 	collect_mail(c, &r->id);
-	if (c->mail_found != 1)
-		return false;
-	return (f->account[0] == '\0' ||
-		   strcmp(f->account, c->mail.account) == 0) &&
+	return c->mail_found == 1 &&
 	    (f->from.n == 0 || name_fits(f->from, c->mail.sender)) &&
+	    (f->config_set.n == 0 ||
+		bytes_eq(f->config_set, c->mail.config_set)) &&
 	    (f->credential.n == 0 ||
 		bytes_eq_nocase(f->credential, c->mail.credential));
 }
@@ -212,34 +229,49 @@ collect_keep(struct collect *c, const struct recipient_row *r, bool active)
 	return true;
 }
 
+/* false = there is no room for it in this window */
+static bool
+collect_row(struct collect *c, const struct recipient_row *r)
+{
+	struct sweep	*s = c->s;
+	struct sweep_id *id = s->ids != NULL ? &s->ids[s->id_at] : NULL;
+	bool active = queue_is_active(s->filter.active,
+	    s->filter.active_count, r);
+	bool fits = collect_is_ours(c, r) && collect_fits(c, r, active);
+	bool busy = fits && active && s->filter.is_resting;
+
+	if (fits && !busy && !collect_keep(c, r, active))
+		return false;
+	if (id != NULL) {
+		id->found += collect_is_ours(c, r);
+		id->fit += fits && !busy;
+		id->busy += busy;
+	}
+	return true;
+}
+
 static bool
 collect_on_row(void *arg, const struct recipient_row *r)
 {
 	struct collect *c = arg;
 	struct sweep   *s = c->s;
-	bool		active;
 
 	if (s->begun && r->n == s->at.n && msgid_cmp(&r->id, &s->at.id) == 0)
 		return true; /* the last one of the window before */
-	if (s->ids != NULL && msgid_cmp(&r->id, &s->ids[s->id_at]) != 0) {
+	if (s->ids != NULL &&
+	    msgid_cmp(&r->id, &s->ids[s->id_at].id) != 0) {
 		c->left_message = true;
 		return false;
 	}
-	if (s->row_count == SWEEP_ROWS || c->looked >= LOOK_AT_ONCE) {
+	if (s->row_count == SWEEP_ROWS || c->looked >= LOOK_AT_ONCE ||
+	    !collect_row(c, r)) {
 		c->full = true;
 		return false;
 	}
 	c->looked++;
-	active = row_is_active(&s->filter, r);
-	if (collect_fits(c, r, active) && !collect_keep(c, r, active)) {
-		c->full = true;
-		return false;
-	}
 	s->at.id = r->id;
 	s->at.n = r->n;
 	s->begun = true;
-	if (s->ids != NULL)
-		s->id_found[s->id_at]++;
 	return s->err.text[0] == '\0';
 }
 
@@ -289,7 +321,7 @@ sweep_walk(struct collect *c)
 			from = &s->at.id;
 			n = s->at.n;
 		} else if (s->ids != NULL)
-			from = &s->ids[s->id_at];
+			from = &s->ids[s->id_at].id;
 		rc = spool_scan_recipients(spool, from, n, LOOK_AT_ONCE + 2,
 		    collect_on_row, c, &s->err);
 	}
@@ -452,28 +484,37 @@ sweep_start(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- holds of accounts ----------------------------------------------------- */
+/* -- holds of accounts ------------------------------------------------------ */
 
-/* Each row's account is asked: only those that may send go on. */
-static void
-release_show(struct sweep *s)
+static void release_start(struct control *k, const char *account);
+
+static bool
+account_may_go_on(struct control *k, const char *id)
 {
-	struct relay  *r = s->control->relay;
 	struct account a;
 	struct db_txn *t;
 	struct err     e;
-	size_t	       i, kept = 0;
+	bool	       may;
 
-	a.id[0] = '\0';
-	t = book_read(r->book, &s->err);
-	for (i = 0; t != NULL && i < s->row_count; i++) {
-		if (strcmp(a.id, s->row[i].account) != 0 &&
-		    account_get(t, s->row[i].account, &a, &e) != 1)
-			a.id[0] = '\0';
-		if (a.id[0] != '\0' && account_may_send(&a))
-			s->row[kept++] = s->row[i];
-	}
+	t = book_read(k->relay->book, &e);
+	may = t != NULL && account_get(t, id, &a, &e) == 1 &&
+	    account_may_send(&a);
 	book_end(t);
+	return may;
+}
+
+/* Mail of posthorn's own goes on, and so does all when the pause is over. */
+static void
+hold_show(struct sweep *s)
+{
+	size_t i, kept = 0;
+
+	if (account_may_go_on(s->control, s->filter.account))
+		s->stop = true;
+	for (i = 0; i < s->row_count && !s->stop; i++)
+		if (!s->row[i].system &&
+		    (s->row[i].r.held_by & HELD_ACCOUNT) == 0)
+			s->row[kept++] = s->row[i];
 	s->row_count = kept;
 	if (kept == 0)
 		sweep_next(s);
@@ -481,8 +522,58 @@ release_show(struct sweep *s)
 		sweep_change(s);
 }
 
+static void
+hold_done(struct sweep *s)
+{
+	struct control *k = s->control;
+	char		account[ACCOUNT_ID_SIZE];
+	bool		release = s->then_release;
+
+	memcpy(account, s->filter.account, sizeof(account));
+	sweep_free(s);
+	if (release)
+		release_start(k, account);
+}
+
 void
-control_release_account(struct control *k, const char *account)
+control_hold_account(struct control *k, const char *account)
+{
+	struct sweep *s = sweep_new(k, NULL);
+
+	s->held_by = HELD_ACCOUNT;
+	s->kind = CHANGE_HOLD;
+	bytes_text(bytes_of(account), s->filter.account,
+	    sizeof(s->filter.account));
+	s->show = hold_show;
+	s->done = hold_done;
+	sweep_start(s);
+}
+
+/* Each row's account is asked: only those that may send go on. */
+static void
+release_show(struct sweep *s)
+{
+	const char *asked = "";
+	size_t	    i, kept = 0;
+	bool	    may = false;
+
+	for (i = 0; i < s->row_count; i++) {
+		if (strcmp(asked, s->row[i].account) != 0)
+			may = account_may_go_on(s->control,
+			    s->row[i].account);
+		asked = s->row[i].account;
+		if (may)
+			s->row[kept++] = s->row[i];
+	}
+	s->row_count = kept;
+	if (kept == 0)
+		sweep_next(s);
+	else
+		sweep_change(s);
+}
+
+static void
+release_start(struct control *k, const char *account)
 {
 	struct sweep *s = sweep_new(k, NULL);
 
@@ -494,4 +585,19 @@ control_release_account(struct control *k, const char *account)
 		    sizeof(s->filter.account));
 	s->show = release_show;
 	sweep_start(s);
+}
+
+/* A hold of it that is still under way ends first, so that none is left. */
+void
+control_release_account(struct control *k, const char *account)
+{
+	struct sweep *s;
+
+	for (s = k->sweeps; s != NULL; s = s->next)
+		if (s->kind == CHANGE_HOLD && account != NULL &&
+		    strcmp(s->filter.account, account) == 0) {
+			s->stop = s->then_release = true;
+			return;
+		}
+	release_start(k, account);
 }

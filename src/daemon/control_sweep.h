@@ -27,19 +27,35 @@ enum queue_state {
 	QUEUE_SCHEDULED
 };
 const char *queue_state_to_text(enum queue_state s);
+/* As delivery.md 2.2 has it: who waits for a time that has come is READY. */
+enum queue_state queue_state_of(const struct recipient_row *r, bool active,
+    struct wall now);
+/* What the carrier has in its hands: sorted once, asked for each row. */
+void queue_sort_active(struct due_key *v, size_t n);
+bool queue_is_active(const struct due_key *v, size_t n,
+    const struct recipient_row *r);
 
 /* Texts lie in the filter's owner; empty = all. */
 struct queue_filter {
 	char	     account[ACCOUNT_ID_SIZE];
 	enum queue_state state;
 	struct bytes to, from; /* an address, or a domain */
-	struct bytes credential;
+	struct bytes credential, config_set;
 	struct bytes rcpt; /* one address, exactly */
 	struct wall  older_than; /* 0 = any age */
-	/* attempts under way, from the carrier; sorted by nothing */
+	/* attempts under way, from the carrier; sorted */
 	const struct due_key *active;
 	size_t		      active_count;
 	bool		      is_due; /* retry: what waits, not what is held */
+	bool		      is_resting; /* nothing that is under way */
+	struct wall	      now;
+};
+/* A message that was named. */
+struct sweep_id {
+	struct msgid id;
+	uint64_t     found; /* rows, of this account */
+	uint64_t     fit;   /* of these, fit the filter */
+	uint64_t     busy;  /* would, but are under way */
 };
 struct sweep_row {
 	struct recipient_row r; /* texts in the window's arena */
@@ -59,9 +75,8 @@ struct sweep {
 
 	/* what to walk: the messages named, or the whole queue, or what is
 	 * held */
-	struct msgid *ids;
+	struct sweep_id *ids;
 	size_t	      id_count, id_at;
-	uint64_t     *id_found; /* rows of each */
 	bool	      held;	/* the table of holds; filter: account only */
 	uint8_t	      held_by;	/* held: by this cause */
 
@@ -84,6 +99,7 @@ struct sweep {
 	size_t		 row_count;
 	struct due_key	 at; /* the last row looked at */
 	bool		 begun, ended, stop;
+	bool		 then_release; /* of a hold: it is over already */
 	struct timer	 again;
 	uint64_t	 seen, changed;
 	struct err	 err;
@@ -94,6 +110,8 @@ void sweep_start(struct sweep *s);
 void sweep_next(struct sweep *s);
 void sweep_free(void *sweep);
 
+/* The account was paused: what it has in the queue is held. */
+void control_hold_account(struct control *k, const char *account);
 /* Rows that the pause of an account holds go on; account NULL: of all that
  * may send. */
 void control_release_account(struct control *k, const char *account);
