@@ -97,6 +97,9 @@ SENDMAIL_PARTS = $(filter-out $(O)/tools/sendmail.o, \
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
 	TOOL_PARTS = $(SENDMAIL_PARTS)
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
+CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(CTL_SRC:src/%.c=$(O)/%.o))
+$(O)/tests/test_ctl: TOOL_PARTS = $(CTL_PARTS)
+$(O)/tests/test_ctl: $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)
 check-unit: $(UNIT_BIN)
 	tests/run-unit $(UNIT_BIN)
