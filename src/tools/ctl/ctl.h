@@ -76,6 +76,7 @@ struct ctl {
 extern const struct ctl_command ctl_account_commands[];
 extern const struct ctl_command ctl_identity_commands[];
 extern const struct ctl_command ctl_queue_commands[];
+extern const struct ctl_command ctl_send_commands[];
 extern const struct ctl_command ctl_system_commands[];
 extern const struct ctl_command ctl_offline_commands[];
 

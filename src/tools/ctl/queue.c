@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* The queue, events, traces, source addresses, and posthornctl send. */
+/* The queue, events, traces, source addresses. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tools/ctl/ctl.h"
 
-enum { SHOWN_MAX = 256 * 1024 * 1024 };
+enum {
+	SHOWN_MAX = 256 * 1024 * 1024,
+	SUMMARY_NAME = 32 /* with the number of recipients */
+};
 
 static long long
 queue_number(json_t *o, const char *name)
@@ -22,27 +25,38 @@ queue_text(json_t *o, const char *name)
 	return s != NULL && *s != '\0' ? s : "-";
 }
 
-/* -- queue summary (statistics.md 7) ------------------------------------------- */
+/* -- queue summary (statistics.md 7) ------------------------------------- */
+
+/* "held: account paused" of HELD and account */
+static void
+summary_name(json_t *r, char out[64])
+{
+	const char *by = json_string_value(json_object_get(r, "HeldBy"));
+	size_t	    i;
+
+	snprintf(out, 64, "%s%s%s%s", queue_text(r, "State"),
+	    by != NULL ? ": " : "", by != NULL ? by : "",
+	    by != NULL && strcmp(by, "operator") != 0 ? " paused" : "");
+	for (i = 0; out[i] != '\0'; i++)
+		if (out[i] >= 'A' && out[i] <= 'Z')
+			out[i] = (char)(out[i] - 'A' + 'a');
+}
 
 static void
 summary_row(json_t *r)
 {
-	char	    octets[32], span[32] = "-", name[64];
-	json_t	   *oldest = json_object_get(r, "OldestSeconds");
-	const char *by = json_string_value(json_object_get(r, "HeldBy"));
-	size_t	    i;
+	char	octets[32] = "0", span[32] = "-", name[64];
+	json_t *oldest = json_object_get(r, "OldestSeconds");
+	int	left;
 
-	snprintf(name, sizeof(name), "%s%s%s%s", queue_text(r, "State"),
-	    by != NULL ? ": " : "", by != NULL ? by : "",
-	    by != NULL && strcmp(by, "operator") != 0 ? " paused" : "");
-	for (i = 0; name[i] != '\0'; i++)
-		if (name[i] >= 'A' && name[i] <= 'Z')
-			name[i] = (char)(name[i] - 'A' + 'a');
-
-	ctl_octets_text((uint64_t)queue_number(r, "Bytes"), octets);
+	summary_name(r, name);
+	if (queue_number(r, "Bytes") > 0)
+		ctl_octets_text((uint64_t)queue_number(r, "Bytes"), octets);
 	if (json_is_integer(oldest))
 		ctl_span_text(json_integer_value(oldest), span);
-	printf("%-21s %10lld %9lld %9s   %s\n", name,
+	/* a long name takes its room from the figure behind it */
+	left = SUMMARY_NAME - (int)strlen(name);
+	printf("%s%*lld%10lld%10s   %s\n", name, left,
 	    queue_number(r, "Recipients"), queue_number(r, "Messages"),
 	    octets, span);
 }
@@ -80,7 +94,7 @@ queue_print_summary(struct ctl *c, json_t *r)
 	char	span[32] = "-";
 	size_t	i;
 
-	printf("%-21s %10s %9s %9s   %s\n", "state", "recipients", "messages",
+	printf("%-22s%10s%10s%10s   %s\n", "state", "recipients", "messages",
 	    "bytes", "oldest");
 	json_array_foreach(json_object_get(r, "States"), i, v)
 		summary_row(v);
@@ -125,7 +139,7 @@ queue_list(struct ctl *c)
 	return status;
 }
 
-/* -- content --------------------------------------------------------------------- */
+/* -- content ------------------------------------------------------------- */
 
 static bool
 queue_read_all(int fd, struct buf *out)
@@ -155,7 +169,7 @@ queue_json_text(struct buf *b)
 	return json_stringn(b->p, b->n);
 }
 
-/* -- queue show -------------------------------------------------------------------- */
+/* -- queue show ---------------------------------------------------------- */
 
 /* The content comes in files of memory: it may be anything. */
 static int
@@ -198,7 +212,7 @@ queue_show(struct ctl *c)
 	return status;
 }
 
-/* -- event tail ------------------------------------------------------------------ */
+/* -- event tail ---------------------------------------------------------- */
 
 static void
 event_on_line(struct ctl *c, json_t *line)
@@ -224,7 +238,7 @@ event_stream(struct ctl *c)
 	return status;
 }
 
-/* -- trace show (statistics.md 6.1) -------------------------------------------------- */
+/* -- trace show (statistics.md 6.1) -------------------------------------- */
 
 static void
 trace_print_recipient(json_t *r)
@@ -298,110 +312,13 @@ trace_print(struct ctl *c, json_t *result)
 	}
 }
 
-/* -- posthornctl send ---------------------------------------------------------------- */
-
-static void
-send_header(FILE *f, const char *name, json_t *list)
-{
-	json_t *v;
-	size_t	i;
-
-	if (json_array_size(list) == 0)
-		return;
-	fprintf(f, "%s: ", name);
-	json_array_foreach(list, i, v)
-		fprintf(f, "%s%s", i > 0 ? ",\r\n " : "",
-		    json_string_value(v));
-	fputs("\r\n", f);
-}
-
-/* A message of the options, as text/plain. */
-static void
-send_compose(struct ctl *c, FILE *f)
-{
-	const char *text = ctl_arg(c, "text"), *p;
-	json_t	   *v;
-	size_t	    i;
-
-	fprintf(f, "From: %s\r\n", ctl_arg(c, "from"));
-	send_header(f, "To", json_object_get(c->args, "to"));
-	send_header(f, "Cc", json_object_get(c->args, "cc"));
-	if (ctl_arg(c, "subject") != NULL)
-		fprintf(f, "Subject: %s\r\n", ctl_arg(c, "subject"));
-	json_array_foreach(json_object_get(c->args, "header"), i, v)
-		fprintf(f, "%s\r\n", json_string_value(v));
-	fputs("MIME-Version: 1.0\r\nContent-Type: text/plain; "
-	    "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", f);
-	for (p = text != NULL ? text : ""; *p != '\0'; p++) {
-		if (*p == '\n' && (p == text || p[-1] != '\r'))
-			fputc('\r', f);
-		fputc(*p, f);
-	}
-}
-
-/* Standard input may be a pipe: the daemon gets a file. */
-static bool
-send_take_raw(struct ctl *c, json_t *raw)
-{
-	int from = c->fds[json_integer_value(raw)], to;
-
-	if (ctl_add_memory(c, "message", &to) < 0)
-		return false;
-	if (ctl_copy_fd(from, to))
-		return true;
-	ctl_say_error(c, "BadRequestException", "the message cannot be read");
-	return false;
-}
-
-static int
-send_prepare(struct ctl *c)
-{
-	static const char *const more[] = { "cc", "bcc" };
-	static const char *const own[] = { "cc", "bcc", "subject", "text",
-		"header", "raw" };
-	json_t *raw = json_object_get(c->args, "raw"), *list, *v;
-	FILE   *f;
-	size_t	i, k;
-	int	fd;
-
-	if (ctl_arg(c, "from") == NULL ||
-	    json_object_get(c->args, "to") == NULL) {
-		fprintf(stderr, "error: --from and --to are needed\n");
-		return CTL_USAGE;
-	}
-	if (raw == NULL) {
-		if (ctl_add_memory(c, "message", &fd) < 0)
-			return CTL_REFUSED;
-		f = fdopen(dup(fd), "w");
-		if (f == NULL)
-			return CTL_REFUSED;
-		send_compose(c, f);
-		fclose(f);
-	} else if (!send_take_raw(c, raw)) {
-		return CTL_REFUSED;
-	}
-	list = json_object_get(c->args, "to");
-	for (k = 0; k < 2; k++)
-		json_array_foreach(json_object_get(c->args, more[k]), i, v)
-			json_array_append(list, v);
-	for (k = 0; k < sizeof(own) / sizeof(own[0]); k++)
-		json_object_del(c->args, own[k]);
-	return 0;
-}
-
-static void
-send_print(struct ctl *c, json_t *result)
-{
-	(void)c;
-	puts(queue_text(result, "MessageId"));
-}
-
 #define QUEUE_CHOICE "to:text from:text credential:text"
 const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "queue summary", .show = queue_print_summary },
 	{ .verb = "queue list",
-	    .options = "state:text from:text to:text credential:text "
-		       "older-than:duration limit:int next-token:text",
+	    .options = "state:text from:text to:text config-set:text "
+		       "credential:text older-than:duration limit:int "
+		       "next-token:text",
 	    .local = queue_list, .show = queue_print_list },
 	{ .verb = "queue show", .arguments = "id", .usage = "ID",
 	    .options = "headers:flag body:flag", .local = queue_show },
@@ -422,7 +339,7 @@ const struct ctl_command ctl_queue_commands[] = {
 	    .options = "rcpt:text", .confirm = "id",
 	    .show = ctl_print_nothing },
 	{ .verb = "event tail",
-	    .options = "types:words to:text message-id:text "
+	    .options = "types:words config-set:text to:text message-id:text "
 		       "since:time follow:flag text:flag",
 	    .local = event_stream },
 	{ .verb = "trace show", .arguments = "id", .usage = "ID",
@@ -430,7 +347,7 @@ const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "ip list", .list = "DedicatedIps",
 	    .columns = "address=Ip ehlo=EhloName kind=Kind pool=PoolName "
 		       "status=Status warm-up=WarmupStatus "
-		       "blocklists=BlockedBy" },
+		       "sent-24h=SentLast24Hours blocklists=BlockedBy" },
 	{ .verb = "ip add", .arguments = "name", .usage = "ADDRESS",
 	    .options = "ehlo:text kind:text account:text",
 	    .show = ctl_print_nothing },
@@ -441,9 +358,5 @@ const struct ctl_command ctl_queue_commands[] = {
 	    .show = ctl_print_nothing },
 	{ .verb = "ip remove", .arguments = "name", .usage = "ADDRESS",
 	    .show = ctl_print_nothing },
-	{ .verb = "send",
-	    .options = "from:text to:words cc:words bcc:words subject:text "
-		       "text:input header:many raw:file",
-	    .prepare = send_prepare, .show = send_print },
 	{ .verb = NULL }
 };
