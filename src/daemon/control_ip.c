@@ -11,7 +11,7 @@
 #include "mail/address.h"
 #include "registry/source.h"
 
-enum { SPF_LINE_MAX = 450, IP_LIST_MAX = 4096 };
+enum { SPF_LINE_MAX = 450, IP_LIST_MAX = 4096, DAY_MS = 86400000 };
 
 static void
 ip_changed(struct request *q)
@@ -44,10 +44,22 @@ ip_json(const struct request *q, const struct source *s)
 	    json_of_text(s->blocked_by), "Created", json_of_wall(s->created));
 }
 
+/* -- list and show --------------------------------------------------------- */
+
 struct ip_list {
 	struct request *q;
-	json_t	       *rows;
+	json_t	       *rows; /* those of the answer */
+	uint64_t       *sent;
 };
+
+static void
+ip_list_wipe(void *list)
+{
+	struct ip_list *l = list;
+
+	json_decref(l->rows);
+	mem_free(l->sent);
+}
 
 static bool
 ip_on_list(void *arg, const struct source *s)
@@ -61,16 +73,72 @@ ip_on_list(void *arg, const struct source *s)
 static int
 ip_list_read(struct request *q, struct db_txn *t)
 {
-	struct ip_list l = { q, json_array() };
+	struct ip_list *l = q->state;
 
-	request_set(q, "DedicatedIps", l.rows);
-	return source_each(t, ip_on_list, &l, &q->err);
+	request_set(q, "DedicatedIps", json_incref(l->rows));
+	return source_each(t, ip_on_list, l, &q->err);
+}
+
+/* What left from each address is known by the events of its deliveries. */
+static bool
+ip_on_event(void *arg, uint64_t sequence, const struct event *ev)
+{
+	struct ip_list *l = arg;
+	json_t	       *v;
+	size_t		i;
+
+	(void)sequence;
+	if (ev->type != EVENT_DELIVERY)
+		return true;
+	json_array_foreach(l->rows, i, v)
+		if (bytes_eq_text(ev->outgoing_ip,
+			json_string_value(json_object_get(v, "Ip")))) {
+			l->sent[i] += ev->recipient_count;
+			break;
+		}
+	return true;
+}
+
+static int
+ip_count_work(struct request *q)
+{
+	struct ip_list *l = q->state;
+	struct spool   *spool = q->relay->spool;
+	uint64_t	first = spool_first_event_since(spool,
+		   (struct wall){ q->now.ms - DAY_MS });
+	json_t	       *v;
+	size_t		i;
+
+	l->sent = mem_alloc((json_array_size(l->rows) + 1) *
+	    sizeof(*l->sent));
+	if (json_array_size(l->rows) > 0 && spool_scan_events(spool,
+		first > 0 ? first - 1 : 0, SIZE_MAX, ip_on_event, l,
+		&q->err) < 0)
+		return -1;
+	json_array_foreach(l->rows, i, v)
+		json_object_set_new(v, "SentLast24Hours",
+		    json_integer((json_int_t)l->sent[i]));
+	return 0;
+}
+
+static struct ip_list *
+ip_list_new(struct request *q)
+{
+	struct ip_list *l = request_state(q, sizeof(*l), ip_list_wipe);
+
+	l->q = q;
+	l->rows = json_array();
+	return l;
 }
 
 static void
 ip_list(struct request *q)
 {
-	request_read(q, ip_list_read);
+	(void)ip_list_new(q);
+	if (request_look(q, ip_list_read) != 0)
+		request_end(q);
+	else
+		request_work(q, ip_count_work, request_end);
 }
 
 static int
@@ -91,19 +159,27 @@ ip_find(struct request *q, struct db_txn *t, struct source *s)
 static int
 ip_show_read(struct request *q, struct db_txn *t)
 {
-	struct source s;
+	struct ip_list *l = q->state;
+	struct source	s;
 
 	if (ip_find(q, t, &s) != 0)
 		return -1;
 	json_object_update_new(q->result, ip_json(q, &s));
+	json_array_append(l->rows, q->result);
 	return 0;
 }
 
 static void
 ip_show(struct request *q)
 {
-	request_read(q, ip_show_read);
+	(void)ip_list_new(q);
+	if (request_look(q, ip_show_read) != 0)
+		request_end(q);
+	else
+		request_work(q, ip_count_work, request_end);
 }
+
+/* -- changes ---------------------------------------------------------------- */
 
 /* Can mail leave from it?  Only an address of this host can be bound. */
 static bool

@@ -29,28 +29,45 @@ sending_wipe(void *sending)
 	mem_free(s->in.to);
 }
 
+/* What the reply of a submission is called elsewhere (http-api.md 2). */
+static const char *
+sending_refusal_code(const struct desk_injection *in)
+{
+	static const struct {
+		const char *part, *code;
+	} codes[] = {
+		{ "Sending paused", "SendingPausedException" },
+		{ "not authorized", "AccessDeniedException" },
+		{ "Configuration set does not exist", "NotFoundException" },
+		{ "sending rate exceeded", "TooManyRequestsException" },
+		{ "quota exceeded", "TooManyRequestsException" },
+		{ "Throttling", "TooManyRequestsException" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (strstr(in->reply, codes[i].part) != NULL)
+			return codes[i].code;
+	return in->code < 500 ? "ServiceUnavailableException"
+			      : "MessageRejected";
+}
+
 static void
 sending_done(void *injection, void *unused)
 {
 	struct sending *s = heap_entry(injection, struct sending, in);
 	struct request *q = s->q;
-	struct bytes	text = bytes_trim(bytes_of(s->in.reply));
-	size_t		n = text.n;
+	const char     *id = strrchr(s->in.reply, ' '); /* "Ok ID" */
 
 	(void)unused;
-	while (n > 0 && text.p[n - 1] != ' ')
-		n--;
 	if (s->in.code >= 200 && s->in.code < 300) {
 		request_set(q, "MessageId",
-		    json_of_bytes(bytes_from(text, n)));
+		    json_of_text(id != NULL ? id + 1 : s->in.reply));
 		request_end(q);
 		return;
 	}
-	q->error_code = s->in.code >= 500 ? "MessageRejected"
-					  : "TooManyRequestsException";
-	if (text.n >= 4 && bytes_starts(text, bytes_of("5")))
-		text = bytes_from(text, 4);
-	request_end_refused(q, BOOK_BAD_REQUEST, "%.*s", (int)text.n, text.p);
+	q->error_code = sending_refusal_code(&s->in);
+	request_end_refused(q, BOOK_BAD_REQUEST, "%s", s->in.reply);
 }
 
 /* On a worker: the content out of the caller's file. */
