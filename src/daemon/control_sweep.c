@@ -38,7 +38,7 @@ queue_state_of(const struct recipient_row *r, bool active, struct wall now)
 		QUEUE_DEFERRED : QUEUE_READY;
 }
 
-/* -- what is under way -------------------------------------------------------- */
+/* -- what is under way --------------------------------------------------- */
 
 static int
 active_cmp(const void *a, const void *b)
@@ -65,7 +65,7 @@ queue_is_active(const struct due_key *v, size_t n,
 	return n > 0 && bsearch(&k, v, n, sizeof(*v), active_cmp) != NULL;
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ---------------------------------------------------------------- */
 
 static void
 sweep_on_again(void *sweep, void *unused)
@@ -117,7 +117,7 @@ sweep_free(void *sweep)
 	mem_free(s);
 }
 
-/* -- collecting, on a worker ----------------------------------------------- */
+/* -- collecting, on a worker --------------------------------------------- */
 
 struct collect {
 	struct sweep *s;
@@ -349,7 +349,7 @@ sweep_collect(struct job *j)
 	arena_free(c.mail_arena);
 }
 
-/* -- changing -------------------------------------------------------------- */
+/* -- changing ------------------------------------------------------------ */
 
 static const struct event *
 sweep_bounce(struct sweep *s, const struct sweep_row *w)
@@ -384,6 +384,25 @@ sweep_bounce(struct sweep *s, const struct sweep_row *w)
 	return ev;
 }
 
+/* The carrier need not wait for what will never come. */
+static void
+sweep_forget(struct sweep *s)
+{
+	struct carrier_gone *g;
+	size_t		     i;
+
+	if (s->kind != CHANGE_DONE && s->kind != CHANGE_HOLD)
+		return;
+	g = mem_alloc(sizeof(*g) + s->change.count * sizeof(g->v[0]));
+	for (i = 0; i < s->change.count; i++)
+		if (s->item[i].found) {
+			g->v[g->count].id = s->item[i].id;
+			g->v[g->count++].n = s->item[i].n;
+		}
+	if (!carrier_post_forget(s->control->relay->carrier, g))
+		mem_free(g);
+}
+
 static void
 sweep_on_receipt(void *sweep, void *change)
 {
@@ -393,9 +412,11 @@ sweep_on_receipt(void *sweep, void *change)
 	(void)change;
 	if (s->change.result != RECEIPT_OK)
 		err_set(&s->err, "the store is down");
-	else
+	else {
 		for (i = 0; i < s->change.count; i++)
 			s->changed += s->item[i].found;
+		sweep_forget(s);
+	}
 	sweep_next(s);
 }
 
@@ -426,7 +447,7 @@ sweep_change(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- the windows ----------------------------------------------------------- */
+/* -- the windows --------------------------------------------------------- */
 
 static void
 sweep_end(struct sweep *s)
@@ -484,7 +505,7 @@ sweep_start(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- holds of accounts ------------------------------------------------------ */
+/* -- holds of accounts --------------------------------------------------- */
 
 static void release_start(struct control *k, const char *account);
 

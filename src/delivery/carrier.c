@@ -386,6 +386,23 @@ carrier_post_wake(struct carrier *c)
 }
 
 static void
+carrier_on_forget(void *carrier, void *gone)
+{
+	struct carrier	    *c = carrier;
+	struct carrier_gone *g = gone;
+
+	if (!c->stopping)
+		scheduler_forget(c, g->v, g->count);
+	mem_free(g);
+}
+
+bool
+carrier_post_forget(struct carrier *c, struct carrier_gone *g)
+{
+	return loop_post(c->loop, carrier_on_forget, c, g);
+}
+
+static void
 carrier_free_value(void *arg, struct bytes key, void *value)
 {
 	(void)arg;

@@ -66,6 +66,16 @@ void carrier_shut(struct carrier *c, loop_fn *on_idle, void *arg);
 /* Any thread: a hold was lifted, a queue command changed rows, an account was
  * paused or resumed, a source address changed: look again. */
 bool carrier_post_wake(struct carrier *c);
+/*
+ * Any thread: these were ended or held by a queue command; what waits of them
+ * is forgotten, so that it is neither shown nor kept.  The carrier frees the
+ * list with mem_free().  false = the feed is full; they go at their time.
+ */
+struct carrier_gone {
+	size_t	       count;
+	struct due_key v[]; /* .due is not looked at */
+};
+bool carrier_post_forget(struct carrier *c, struct carrier_gone *g);
 
 /*
  * For queue summary and queue show: what the carrier knows in memory.

@@ -199,6 +199,8 @@ void scheduler_refill(struct carrier *c);
 void scheduler_rescan(struct carrier *c);
 /* The envelope is final, or gone: forgets it. */
 void scheduler_drop(struct carrier *c, struct due *d);
+/* Those of them that wait were ended or held from outside. */
+void scheduler_forget(struct carrier *c, const struct due_key *v, size_t n);
 /* It waits again, for a later time. */
 void scheduler_again(struct carrier *c, struct due *d, struct wall due);
 struct wall scheduler_next(const struct carrier *c); /* 0 = none */

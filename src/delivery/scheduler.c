@@ -9,7 +9,7 @@
 
 #include "delivery/carrier_private.h"
 
-enum { KEY_SIZE = 26, REFILL_ROWS = 2000 };
+enum { KEY_SIZE = 26, REFILL_ROWS = 2000, ROW_ARENA = 64 * 1024 };
 
 void
 due_list_init(struct due_list *l)
@@ -235,8 +235,8 @@ scheduler_rescan(struct carrier *c)
 	scheduler_refill(c);
 }
 
-void
-scheduler_drop(struct carrier *c, struct due *d)
+static void
+scheduler_remove(struct carrier *c, struct due *d)
 {
 	char raw[KEY_SIZE];
 
@@ -244,8 +244,47 @@ scheduler_drop(struct carrier *c, struct due *d)
 	heap_remove(&c->scheduler.heap, &d->node);
 	route_unref(d->route);
 	mem_free(d);
+}
+
+void
+scheduler_drop(struct carrier *c, struct due *d)
+{
+	scheduler_remove(c, d);
 	if (!c->scheduler.complete)
 		scheduler_refill(c);
+}
+
+/* Asked of the table: a release may have come in between. */
+static bool
+scheduler_is_over(struct carrier *c, const struct due *d)
+{
+	struct arena	    *a = arena_new(ROW_ARENA);
+	struct recipient_row r;
+	struct err	     e;
+	int found = spool_read_recipient(c->set.spool, &d->id, d->n, a, &r,
+	    &e);
+
+	arena_free(a);
+	return found == 0 || (found == 1 && r.state == ENVELOPE_HELD);
+}
+
+void
+scheduler_forget(struct carrier *c, const struct due_key *v, size_t n)
+{
+	struct due *d;
+	char	    raw[KEY_SIZE];
+	size_t	    i;
+
+	for (i = 0; i < n; i++) {
+		d = table_get(c->scheduler.known,
+		    scheduler_key(&v[i].id, v[i].n, raw));
+		if (d != NULL && d->place == DUE_WAITING &&
+		    scheduler_is_over(c, d))
+			scheduler_remove(c, d);
+	}
+	if (!c->scheduler.complete)
+		scheduler_refill(c);
+	scheduler_set_timer(c);
 }
 
 void
