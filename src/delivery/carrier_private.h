@@ -186,6 +186,7 @@ void connection_on_done(void *cn, struct attempt *a);
 /* -- scheduler.c --------------------------------------------------------------- */
 struct scheduler {
 	struct heap	heap;
+	uint32_t	turn; /* of the next one that waits */
 	struct table   *known; /* id and n -> due */
 	struct due_key	horizon; /* the table was read up to here */
 	bool		complete; /* nothing is behind the horizon */

@@ -9,7 +9,7 @@
 
 #include "delivery/carrier_private.h"
 
-enum { KEY_SIZE = 26, REFILL_ROWS = 2000, ROW_ARENA = 64 * 1024 };
+enum { KEY_SIZE = 26, TURN_BITS = 20, REFILL_ROWS = 2000, ROW_ARENA = 64 * 1024 };
 
 void
 due_list_init(struct due_list *l)
@@ -48,18 +48,37 @@ scheduler_key(const struct msgid *id, unsigned n, char out[KEY_SIZE])
 	return (struct bytes){ out, KEY_SIZE };
 }
 
+/* What is due in the same moment stays in the order in which it came. */
+static int64_t
+scheduler_place(struct scheduler *s, struct wall due)
+{
+	int64_t ms = due.ms < 0 ? 0 : due.ms;
+
+	if (ms > INT64_MAX >> TURN_BITS)
+		ms = INT64_MAX >> TURN_BITS;
+	return ms << TURN_BITS | (s->turn++ & ((1 << TURN_BITS) - 1));
+}
+
+static struct due *
+scheduler_first(const struct scheduler *s)
+{
+	struct heap_node *first = heap_first(&s->heap);
+
+	return first != NULL ? heap_entry(first, struct due, node) : NULL;
+}
+
 static void
 scheduler_set_timer(struct carrier *c)
 {
 	struct scheduler *s = &c->scheduler;
-	struct heap_node *first = heap_first(&s->heap);
+	struct due	 *first = scheduler_first(s);
 	int64_t		  wait;
 
 	if (first == NULL) {
 		timer_clear(&s->wake);
 		return;
 	}
-	wait = first->key - loop_wall(c->loop).ms;
+	wait = first->due.ms - loop_wall(c->loop).ms;
 	/* a clock that jumps is noticed within a minute */
 	timer_set(&s->wake, wait < 0 ? 0 : wait > MINUTE_MS ? MINUTE_MS : wait);
 }
@@ -69,14 +88,12 @@ scheduler_on_time(void *carrier, void *unused)
 {
 	struct carrier	 *c = carrier;
 	struct scheduler *s = &c->scheduler;
-	struct heap_node *first;
 	struct due	 *d;
 	int64_t		  now = loop_wall(c->loop).ms;
 
 	(void)unused;
 	while (!c->stopping && c->refused == NULL &&
-	    (first = heap_first(&s->heap)) != NULL && first->key <= now) {
-		d = heap_entry(first, struct due, node);
+	    (d = scheduler_first(s)) != NULL && d->due.ms <= now) {
 		heap_remove(&s->heap, &d->node);
 		d->place = DUE_ROUTING;
 		route_take(c, d);
@@ -130,7 +147,8 @@ scheduler_wait(struct carrier *c, struct due *d, struct wall due)
 {
 	d->due = due;
 	d->place = DUE_WAITING;
-	must(heap_push(&c->scheduler.heap, &d->node, due.ms));
+	must(heap_push(&c->scheduler.heap, &d->node,
+	    scheduler_place(&c->scheduler, due)));
 }
 
 /* false = it was known already */
@@ -148,7 +166,8 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 		/* released or asked for again before its time */
 		if (d->place == DUE_WAITING && a->due.ms < d->due.ms) {
 			d->due = a->due;
-			heap_move(&s->heap, &d->node, a->due.ms);
+			heap_move(&s->heap, &d->node,
+			    scheduler_place(s, a->due));
 		}
 		return false;
 	}
@@ -304,8 +323,7 @@ scheduler_again(struct carrier *c, struct due *d, struct wall due)
 struct wall
 scheduler_next(const struct carrier *c)
 {
-	struct heap_node *first = heap_first(&c->scheduler.heap);
-	struct wall	  w = { first == NULL ? 0 : first->key };
+	struct due *first = scheduler_first(&c->scheduler);
 
-	return w;
+	return first != NULL ? first->due : (struct wall){ 0 };
 }

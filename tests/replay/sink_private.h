@@ -42,7 +42,7 @@ struct sink_talk { /* one connection */
 	struct buf	  in;
 	bool		  tls, gone, deaf, in_data, in_chunk, chunk_is_last;
 	size_t		  chunk_left;
-	bool		  chunk_refused;
+	bool		  has_mail, chunk_refused;
 	char		 *sender, *rcpts;
 	char		 *path; /* of the RCPT to be answered */
 	struct buf	  content;

@@ -83,7 +83,7 @@ talk_forget_mail(struct sink_talk *t)
 	mem_free(t->path);
 	t->sender = t->rcpts = t->path = NULL;
 	buf_clear(&t->content);
-	t->chunk_refused = false;
+	t->has_mail = t->chunk_refused = false;
 }
 
 static void
@@ -178,6 +178,8 @@ talk_keep_rcpt(struct sink_talk *t)
 static void
 talk_answered(struct sink_talk *t, enum sink_stage stage, int code)
 {
+	if (stage == SINK_MAIL)
+		t->has_mail = code / 100 == 2;
 	if (stage == SINK_RCPT && code / 100 == 2)
 		talk_keep_rcpt(t);
 	if (stage == SINK_DATA && code == 354)
@@ -198,6 +200,10 @@ talk_act(struct sink_talk *t, enum sink_stage stage,
 {
 	struct bytes raw;
 
+	if (r == NULL && stage == SINK_RCPT && !t->has_mail) {
+		talk_reply(t, "503 5.5.1 MAIL first");
+		return;
+	}
 	if (r == NULL && (stage == SINK_DATA || stage == SINK_CHUNK ||
 	    stage == SINK_DOT) && t->rcpts == NULL) {
 		talk_reply(t, "554 5.5.1 no valid recipients");
