@@ -296,6 +296,8 @@ transaction_send(struct transport *t)
 			break;
 		}
 	}
+	if (t->answered < t->sent)
+		transport_await(t);
 }
 
 /* -- replies --------------------------------------------------------------------- */

@@ -179,6 +179,22 @@ transport_enter(struct transport *t, enum transport_state s)
 	stream_set_write_timeout(t->stream, BLOCK_MS);
 }
 
+void
+transport_await(struct transport *t)
+{
+	switch (t->commands[t->answered].verb) {
+	case VERB_SENT_DATA:
+		stream_deadline(t->stream, DATA_MS);
+		break;
+	case VERB_SENT_BDAT:
+		stream_deadline(t->stream, DOT_MS);
+		break;
+	default:
+		stream_deadline(t->stream, COMMAND_MS);
+		break;
+	}
+}
+
 bool
 transport_say(struct transport *t, const char *fmt, ...)
 {

@@ -66,6 +66,8 @@ struct transport {
 
 /* transport.c */
 void transport_enter(struct transport *t, enum transport_state s);
+/* In ENVELOPE: each reply has its own time, from the one before it on. */
+void transport_await(struct transport *t);
 /* Ends the connection; an attempt under way gets its results first. */
 void transport_end(struct transport *t, const struct result *r,
     bool handshake);
