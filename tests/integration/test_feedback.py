@@ -3,8 +3,8 @@
 import email
 import email.policy
 import re
-import socket
 import unittest
+from datetime import datetime
 
 from harness.dns import Dns
 from harness.relay import Relay
@@ -75,9 +75,9 @@ class World(unittest.TestCase):
         return [e for e in self.relay.events("--message-id", mid)
                 if kind is None or e["eventType"] == kind]
 
-    def wait_for_event(self, mid, kind, count=1, timeout=30):
+    def wait_for_event(self, mid, kind, count=1):
         return wait_for(lambda: (lambda f: f if len(f) >= count else None)(self.of(mid, kind)),
-                        f"{count} {kind} of {mid}", timeout)
+                        f"{count} {kind} of {mid}")
 
     def to(self, address, count=1):
         """Messages that the sink has for an address, when there are that many."""
@@ -358,8 +358,10 @@ class Simulator(World):
         w.close()
         self.assertRegex(answer, ID)
         mid = answer.split()[2]
-        event = self.wait_for_event(mid, "Bounce", timeout=1)[0]
+        event = self.wait_for_event(mid, "Bounce")[0]
         bounce = event["bounce"]
+        accepted, at = (datetime.fromisoformat(t.rstrip("Z")) for t in (event["mail"]["timestamp"], bounce["timestamp"]))
+        self.assertLess((at - accepted).total_seconds(), 1)
         self.assertEqual(bounce["reportingMTA"], "dns; mail.relay.example")
         self.assertEqual(bounce["remoteMtaIp"], "127.0.0.1")
         self.assertEqual(bounce["bouncedRecipients"], [{
