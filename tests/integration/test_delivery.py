@@ -399,6 +399,66 @@ class TlsRequire(World):
         self.assertTrue(self.sinks[0].messages[0].tls)
 
 
+class Envelope(World):
+    """mail-from-spf-dmarc.md section 3."""
+
+    def test_default_envelope(self):
+        """mail-from-spf-dmarc#1: the VERP address at the default domain"""
+        mid = self.send("jane@sink.example")
+        m = self.sinks[0].wait(1)[0]
+        self.assertEqual(m.mail_from, mid[:-6] + "000001@bounces.relay.example")
+
+    def test_two_recipients(self):
+        """mail-from-spf-dmarc#2: a transaction each, numbered in the order of RCPT"""
+        mid = self.send(["a@sink.example", "b@sink.example"])
+        seen = {m.rcpts[0]: m.mail_from for m in self.sinks[0].wait(2)}
+        self.assertEqual(seen, {"a@sink.example": mid[:-6] + "000001@bounces.relay.example",
+                                "b@sink.example": mid[:-6] + "000002@bounces.relay.example"})
+
+    def test_retry_keeps_the_envelope(self):
+        """mail-from-spf-dmarc#4"""
+        commands = []
+
+        def grey(session, command):
+            commands.append(command.split()[1])
+            return "450 4.7.1 greylisted" if len(commands) == 1 else None
+        self.sinks[0].rules.mail = grey
+        mid = self.send("jane@sink.example")
+        self.wait_for_event(mid, "Delivery")
+        self.assertEqual(len(commands), 2)
+        self.assertEqual(commands[0], commands[1])
+
+    def test_notice_has_null_sender(self):
+        """mail-from-spf-dmarc#12: a DSN leaves with MAIL FROM:<>"""
+        self.sinks[0].rules.rcpt = lambda session, address: \
+            "550 5.1.1 user unknown" if address == "nobody@sink.example" else None
+        self.relay.ctl("identity", "add", "sink.example", "--verified")
+        self.send("nobody@sink.example", BODY.replace("bob@example.com", "bob@sink.example"), "bob@sink.example")
+        m = self.sinks[0].wait(1)[0]
+        self.assertEqual((m.mail_from, m.rcpts), ("", ["bob@sink.example"]))
+        self.assertIn(b"multipart/report; report-type=delivery-status", m.data)
+
+    def test_return_path_is_removed(self):
+        """mail-from-spf-dmarc#13"""
+        self.send("jane@sink.example", "Return-Path: <feedback@example.com>\n" + BODY)
+        m = self.sinks[0].wait(1)[0]
+        self.assertNotIn(b"return-path", m.data.lower())
+        self.assertNotIn(b"feedback@example.com", m.data)
+
+
+class EnvelopeOfMessage(World):
+    extra = World.extra + "mail_from.verp message\n"
+
+    def test_one_transaction(self):
+        """mail-from-spf-dmarc#3: one transaction, two RCPT, number 000000"""
+        mid = self.send(["a@sink.example", "b@sink.example"])
+        m = self.sinks[0].wait(1)[0]
+        self.assertEqual(sorted(m.rcpts), ["a@sink.example", "b@sink.example"])
+        self.assertEqual(m.mail_from, mid + "@bounces.relay.example")
+        self.wait_for_event(mid, "Delivery", 2)
+        self.assertEqual(len(self.sinks[0].messages), 1)
+
+
 class Crash(World):
     def test_kill(self):
         """delivery#23, events#20: kill -9 with 100 messages in transfer"""
