@@ -80,7 +80,6 @@ caller_watch(struct caller *c)
 static void
 caller_flush(struct caller *c)
 {
-	bool	was_full = c->out.n > CONTROL_ROOM;
 	ssize_t n = 0;
 
 	while (c->out.n > 0) {
@@ -105,8 +104,10 @@ caller_flush(struct caller *c)
 	if (c->out.n == 0)
 		timer_clear(&c->deadline);
 	caller_watch(c);
-	if (was_full && c->out.n <= CONTROL_ROOM / 2 && c->request != NULL &&
-	    c->request->on_room != NULL)
+	if (!c->full || c->out.n > CONTROL_ROOM / 2)
+		return;
+	c->full = false;
+	if (c->request != NULL && c->request->on_room != NULL)
 		c->request->on_room(c->request);
 }
 
@@ -121,6 +122,8 @@ caller_send(struct caller *c, struct bytes text)
 		caller_close(c);
 		return;
 	}
+	if (c->out.n > CONTROL_ROOM)
+		c->full = true;
 	caller_watch(c);
 }
 

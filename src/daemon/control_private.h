@@ -98,6 +98,7 @@ struct caller {
 	int	       fds[CONTROL_FDS_MAX];
 	unsigned       fd_count;
 	struct request *request; /* NULL: not read yet, or answered */
+	bool	       full; /* out has passed CONTROL_ROOM, until half is gone */
 	bool	       answered, closed;
 };
 void caller_send(struct caller *c, struct bytes text);

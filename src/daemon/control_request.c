@@ -497,7 +497,7 @@ request_work(struct request *q, int (*fn)(struct request *q),
 bool
 request_has_room(const struct request *q)
 {
-	return q->caller == NULL || q->caller->out.n <= CONTROL_ROOM;
+	return q->caller == NULL || !q->caller->full;
 }
 
 bool
