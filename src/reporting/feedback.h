@@ -19,6 +19,9 @@
  * channel exists, so that the forwarding switch of identities cannot silence
  * the mail (5.1: at least one always works).
  *
+ * A bounce because SPF, DKIM or DMARC did not pass (rule P1) is also told to
+ * the contacts of the identity's account.
+ *
  * Simulated bounces of one message come as one event with several recipients
  * (simulator.md, Merging): one event, one mail, in the event's order.
  *
@@ -37,9 +40,11 @@
 
 #include <stdbool.h>
 
+#include "mail/classify.h"
 #include "reporting/reporter.h"
 
 struct feedback;
+struct notices;
 
 enum { FEEDBACK_HEADERS_MAX = 64 * 1024 };
 #define FEEDBACK_CURSOR "feedback-mail"
@@ -49,6 +54,8 @@ struct feedback_setup {
 	struct spool *spool;
 	struct book  *book;
 	struct conf  *conf; /* a reference is taken */
+	struct notices	      *notices;
+	const struct classify *classify;
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	     *send_mail_arg;
 };

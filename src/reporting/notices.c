@@ -16,7 +16,8 @@ enum {
 	LIMITS_MAX = 4096,
 	PAUSE_FIRST_MS = 1000,
 	PAUSE_MAX_MS = 60000,
-	TO_SIZE = 321
+	TO_SIZE = 321,
+	KEY_SIZE = TO_SIZE + 128
 };
 
 struct notices_mail {
@@ -358,22 +359,30 @@ notices_write_warning(const struct report_head *h, const char *account,
 	    bytes_of(text), out);
 }
 
-/* The store counts quota warnings itself; each pause and resume is told. */
+/* Was there one today?  If not, this is it. */
 static bool
-notices_is_limited(struct notices *n, const char *account, const char *what)
+notices_is_second(struct notices *n, const char *account, const char *what,
+    struct bytes of)
 {
 	struct mono now = loop_now(n->setup.loop);
-	char	    key[128];
+	char	    key[KEY_SIZE];
 	int	    len;
 
-	if (strncmp(what, "quota-", 6) == 0 || strcmp(what, "paused") == 0 ||
-	    strcmp(what, "resumed") == 0)
-		return false;
-	len = snprintf(key, sizeof(key), "%s %.100s", account, what);
+	len = snprintf(key, sizeof(key), "%s %.64s %.*s", account, what,
+	    (int)(of.n < TO_SIZE ? of.n : TO_SIZE), of.p);
 	must(len > 0 && (size_t)len < sizeof(key));
 	return tally_window_add(n->limits, bytes_of(key), 0, now,
 		   LIMIT_MS) > 0 ||
 	    tally_window_add(n->limits, bytes_of(key), 1, now, LIMIT_MS) > 1;
+}
+
+/* The store counts quota warnings itself; each pause and resume is told. */
+static bool
+notices_is_limited(struct notices *n, const char *account, const char *what)
+{
+	return strncmp(what, "quota-", 6) != 0 &&
+	    strcmp(what, "paused") != 0 && strcmp(what, "resumed") != 0 &&
+	    notices_is_second(n, account, what, BYTES(""));
 }
 
 void
@@ -410,6 +419,27 @@ notices_status(struct notices *n, const char *account,
 	h = addressees_head(&a);
 	buf_init(&b, TEXT_MAX);
 	if (report_write_status(&h, s, &b))
+		notices_spread(n, account, &a, &b);
+	else
+		log_error("notice-dropped", "account=%s reason=\"no room\"",
+		    account);
+	buf_wipe(&b);
+}
+
+void
+notices_auth_alert(struct notices *n, const char *account,
+    struct bytes identity, struct bytes recipient, struct bytes reply)
+{
+	struct addressees  a;
+	struct report_head h;
+	struct buf	   b;
+
+	if (notices_is_second(n, account, "authentication", identity) ||
+	    !notices_find(n, account, &a))
+		return;
+	h = addressees_head(&a);
+	buf_init(&b, TEXT_MAX);
+	if (report_write_auth_alert(&h, identity, recipient, reply, &b))
 		notices_spread(n, account, &a, &b);
 	else
 		log_error("notice-dropped", "account=%s reason=\"no room\"",

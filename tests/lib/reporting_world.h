@@ -550,6 +550,7 @@ struct rw_spec {
 	const char *head;	/* as sent; NULL = header */
 	const char *forward;
 	const char *rcpts[8];
+	const char *identity; /* NULL = none */
 	bool	    is_system;
 };
 
@@ -575,6 +576,12 @@ rw_message(const struct rw_spec *s)
 	assert_true(message_set(m, &m->sender, BYTES("bob@example.com")));
 	assert_true(message_set(m, &m->credential, BYTES("app1")));
 	assert_true(message_set(m, &m->forward, bytes_of(s->forward)));
+	if (s->identity != NULL) {
+		assert_true(message_set(m, &m->identity,
+		    bytes_of(s->identity)));
+		assert_true(message_set(m, &m->identity_account,
+		    bytes_of(rw_account)));
+	}
 	for (i = 0; s->rcpts[i] != NULL; i++)
 		assert_non_null(message_add_envelope(m,
 		    bytes_of(s->rcpts[i])));

@@ -559,6 +559,69 @@ some_are_not_told(void **state)
 }
 
 static void
+put_contact(struct db_txn *t, void *unused)
+{
+	const char *one[] = { "owner@example.com", NULL };
+
+	(void)unused;
+	rw_put_account(t, one);
+}
+
+static void
+bounce_with(struct rw *w, const char *identity, const char *diagnostic,
+    enum bounce_subtype sub)
+{
+	struct rw_spec	       spec = to_jane;
+	struct event_recipient r = { .address = BYTES("jane@sink.example"),
+		.action = BYTES("failed"), .status = BYTES("5.7.26"),
+		.diagnostic = bytes_of(diagnostic) };
+	struct event	       ev;
+	struct msgid	       id;
+
+	spec.identity = identity;
+	spec.forward = ""; /* only what the contacts are told is looked at */
+	id = rw_submit(w, &spec);
+	rw_fill_bounce(&ev, &id, &r, 1);
+	ev.bounce_type = BOUNCE_TRANSIENT;
+	ev.bounce_subtype = sub;
+	rw_settle_envelope(w, &id, 1, &ev);
+	rw_pass(w, 0);
+}
+
+/* 3.5: rule P1, one alert for each identity a day */
+static void
+unauthenticated_mail_alarms_the_contacts(void **state)
+{
+	static const char dmarc[] = "smtp; 550 5.7.26 Unauthenticated email "
+	    "from example.com is not accepted due to domain's DMARC policy";
+	struct rw *w = *state;
+
+	rw_begin(w);
+	rw_write(w, put_contact, NULL);
+	bounce_with(w, "example.com", "smtp; 550 5.7.1 looks like spam",
+	    BOUNCE_SUB_CONTENT_REJECTED);
+	bounce_with(w, "example.com", "smtp; 550 5.1.1 dkim@ unknown",
+	    BOUNCE_SUB_GENERAL);
+	bounce_with(w, "example.com", "X-Unix; 26", /* not a reply */
+	    BOUNCE_SUB_CONTENT_REJECTED);
+	assert_int_equal(w->mail_count, 0);
+	bounce_with(w, "example.com", dmarc, BOUNCE_SUB_CONTENT_REJECTED);
+	assert_int_equal(w->mail_count, 1);
+	assert_string_equal(w->mails[0].to, "owner@example.com");
+	assert_true(has(&w->mails[0], "Subject: Mail of example.com fails "
+	    "authentication checks\r\n"));
+	assert_true(has(&w->mails[0], "550 5.7.26 Unauthenticated email"));
+	bounce_with(w, "example.com", dmarc, BOUNCE_SUB_CONTENT_REJECTED);
+	assert_int_equal(w->mail_count, 1);
+	bounce_with(w, "b.example.com", "smtp; 421 4.7.26 not authenticated",
+	    BOUNCE_SUB_CONTENT_REJECTED);
+	assert_int_equal(w->mail_count, 2);
+	rw_pass(w, 28 * hour);
+	bounce_with(w, "example.com", dmarc, BOUNCE_SUB_CONTENT_REJECTED);
+	assert_int_equal(w->mail_count, 3);
+}
+
+static void
 other_events_make_no_mail(void **state)
 {
 	struct rw   *w = *state;
@@ -722,6 +785,7 @@ main(void)
 		TEST(it_goes_to_the_forward_address),
 		TEST(it_is_never_lost),
 		TEST(some_are_not_told),
+		TEST(unauthenticated_mail_alarms_the_contacts),
 		TEST(other_events_make_no_mail),
 		TEST(each_event_is_told_once_across_crashes),
 		TEST(what_waits_is_told_in_order_after_a_crash),
