@@ -280,6 +280,11 @@ int spool_scan_recipients(struct spool *s, const struct msgid *from,
     unsigned from_n, size_t max,
     bool (*fn)(void *arg, const struct recipient_row *r), void *arg,
     struct err *e);
+/* Messages of which something is kept, in order of id, after that one (NULL =
+ * all); without their snapshots, the row is the callback's. */
+int spool_scan_mail(struct spool *s, const struct msgid *after, size_t max,
+    bool (*fn)(void *arg, const struct mail_row *m), void *arg,
+    struct err *e);
 /* Events after sequence; the event and its strings are the callback's. */
 int spool_scan_events(struct spool *s, uint64_t after, size_t max,
     bool (*fn)(void *arg, uint64_t sequence, const struct event *ev),

@@ -228,6 +228,86 @@ spool_scan_recipients(struct spool *s, const struct msgid *from,
 	return (int)w.shown;
 }
 
+/* -- messages -------------------------------------------------------------- */
+
+struct mail_walk {
+	size_t	     left, shown;
+	bool	     is_damaged, has_id;
+	struct msgid id;
+	struct buf   value; /* its pieces so far */
+	bool (*fn)(void *arg, const struct mail_row *m);
+	void *arg;
+};
+
+/* All pieces of a message are there; false = the viewer has enough. */
+static bool
+mail_walk_show(struct mail_walk *w)
+{
+	struct arena   *a = arena_new(EVENT_ARENA);
+	struct mail_row m;
+	bool		goes_on = false;
+
+	memset(&m, 0, sizeof(m));
+	m.id = w->id;
+	m.snapshot = BYTES("");
+	if (w->value.failed ||
+	    !record_read_mail(buf_bytes(&w->value), a, &m)) {
+		w->is_damaged = true;
+	} else {
+		w->shown++;
+		goes_on = w->fn(w->arg, &m) && --w->left > 0;
+	}
+	arena_free(a);
+	buf_clear(&w->value);
+	w->has_id = false;
+	return goes_on;
+}
+
+static bool
+mail_walk_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct mail_walk *w = arg;
+	struct msgid	  id;
+	uint32_t	  piece;
+
+	if (!record_split_numbered(key, &id, &piece)) {
+		w->is_damaged = true;
+		return false;
+	}
+	if (w->has_id && msgid_cmp(&id, &w->id) != 0 && !mail_walk_show(w))
+		return false;
+	w->id = id;
+	w->has_id = true;
+	buf_add_bytes(&w->value, value);
+	return true;
+}
+
+int
+spool_scan_mail(struct spool *s, const struct msgid *after, size_t max,
+    bool (*fn)(void *arg, const struct mail_row *m), void *arg,
+    struct err *e)
+{
+	struct mail_walk w = { .left = max, .fn = fn, .arg = arg };
+	struct walk	 walk = { .table = SPOOL_MAIL, .max = max };
+	int		 rc;
+
+	if (max == 0)
+		return 0;
+	if (after != NULL)
+		record_key_numbered(&walk.from, after, UINT32_MAX);
+	buf_init(&w.value, SIZE_MAX / 2);
+	rc = spool_walk(s, &walk, mail_walk_row, &w, e);
+	/* the last one of the table has no other behind it */
+	if (rc == 0 && w.has_id && w.left > 0 && !w.is_damaged)
+		(void)mail_walk_show(&w);
+	buf_wipe(&w.value);
+	if (rc < 0)
+		return -1;
+	if (w.is_damaged)
+		return err_set(e, "spool: damaged mail row");
+	return (int)w.shown;
+}
+
 /* -- events ---------------------------------------------------------------- */
 
 struct event_walk {

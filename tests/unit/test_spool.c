@@ -680,6 +680,53 @@ walks_cross_windows(void **state)
 	    (struct wall){ INT64_MAX }, 1000, count_due, &c, &e), 0);
 }
 
+static bool
+count_mail(void *arg, const struct mail_row *m)
+{
+	struct count *c = arg;
+
+	assert_true(c->n == 0 || msgid_cmp(&c->last, &m->id) < 0);
+	assert_true(m->recipient_count == 1 || m->recipient_count == 400);
+	assert_int_equal(m->snapshot.n, 0);
+	c->last = m->id;
+	return ++c->n != c->enough;
+}
+
+/* A record of many recipients lies in several rows, and is shown as one. */
+static void
+walk_over_records(void **state)
+{
+	struct bed  *b = *state;
+	struct count c;
+	struct msgid first;
+	struct err   e;
+	int	     i;
+
+	bed_start(b);
+	assert_int_equal(spool_scan_mail(b->spool, NULL, 10, count_mail, &c,
+	    &e), 0);
+	first = bed_put(b, 400, 10, 1700000000000);
+	for (i = 0; i < 300; i++) {
+		bed_put(b, 1, 10, 1700000000001 + i);
+		bed_forget_arrivals(b);
+	}
+	memset(&c, 0, sizeof(c));
+	assert_int_equal(spool_scan_mail(b->spool, NULL, SIZE_MAX, count_mail,
+	    &c, &e), 301);
+	memset(&c, 0, sizeof(c));
+	assert_int_equal(spool_scan_mail(b->spool, &first, 1000, count_mail,
+	    &c, &e), 300);
+	memset(&c, 0, sizeof(c));
+	assert_int_equal(spool_scan_mail(b->spool, NULL, 7, count_mail, &c,
+	    &e), 7);
+	first = c.last;
+	memset(&c, 0, sizeof(c));
+	c.enough = 3;
+	assert_int_equal(spool_scan_mail(b->spool, &first, 1000, count_mail,
+	    &c, &e), 3);
+	assert_true(msgid_cmp(&first, &c.last) < 0);
+}
+
 /* -- crash --------------------------------------------------------------- */
 
 /* In the child: answered messages, then death without any farewell. */
@@ -780,6 +827,7 @@ main(void)
 		test(sequences_go_on_after_a_restart),
 		test(cursors_move_with_their_transaction),
 		test(walks_cross_windows),
+		test(walk_over_records),
 		test(a_crash_loses_nothing),
 		test(a_backup_can_be_opened),
 	};
