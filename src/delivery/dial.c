@@ -52,7 +52,8 @@ dial_finish(struct connection *cn)
 		    s->hosts[0].name);
 	} else if (demand >= TLS_REQUIRE && cn->missing > 0) {
 		/* only when all hosts definitely do not offer it */
-		if (cn->missing == cn->tried && cn->dns_failures == 0)
+		if (cn->missing == cn->tried && cn->dns_failures == 0 &&
+		    !cn->resolver_down)
 			r.kind = RESULT_TLS_MISSING;
 		else
 			r.kind = RESULT_TLS_FAILED;
