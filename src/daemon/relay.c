@@ -692,7 +692,7 @@ relay_new(struct child_files *f, int channel_fd, struct err *e)
 		child_send(r->master, CHILD_FATAL, 0, bytes_of(e->text), -1);
 		goto fail;
 	}
-	child_send(r->master, CHILD_READY, 0, BYTES(""), -1);
+	relay_announce(r);
 	return r;
 fail:
 	relay_free(r);

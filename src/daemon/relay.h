@@ -108,6 +108,9 @@ void relay_make_key(struct relay *r, const struct dkim_key *wanted,
 /* relay_wiring.c: what the rooms call back. */
 void relay_wire_desk(struct relay *r, struct desk_setup *s);
 void relay_wire_reporter(struct relay *r, struct reporter_setup *s);
+/* Says READY, after the master key has opened a key of the store; else
+ * FATAL (credentials.md 6). */
+void relay_announce(struct relay *r);
 /* relay_setup.c */
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);

@@ -61,6 +61,69 @@ relay_make_key(struct relay *r, const struct dkim_key *wanted,
 	}
 }
 
+/* -- the master key must fit the store ------------------------------------- */
+
+struct key_check {
+	struct relay   *relay;
+	struct dkim_key key;
+	bool		found;
+};
+
+static bool
+relay_on_any_key(void *arg, const struct dkim_key *k)
+{
+	struct key_check *x = arg;
+
+	x->key = *k;
+	x->found = true;
+	return false; /* one is enough */
+}
+
+static void
+relay_on_checked(void *arg, const struct keys_answer *a)
+{
+	struct key_check *x = arg;
+	struct relay	 *r = x->relay;
+
+	if (a->result == KEYS_FAILED && r->conf->store.master_key != NULL) {
+		child_send(r->master, CHILD_FATAL, 0,
+		    BYTES("store.master_key does not open what is sealed in "
+			  "the store"), -1);
+	} else {
+		if (a->result != KEYS_OK)
+			log_error("master-key-unchecked", "reason=\"%s\"",
+			    a->reason);
+		child_send(r->master, CHILD_READY, 0, BYTES(""), -1);
+	}
+	mem_free(x);
+}
+
+void
+relay_announce(struct relay *r)
+{
+	struct key_check *x = mem_alloc(sizeof(*x));
+	struct keys_sign  s;
+	struct db_txn	 *t;
+	struct err	  e;
+
+	x->relay = r;
+	t = book_read(r->book, &e);
+	if (t != NULL &&
+	    dkim_key_each(t, NULL, NULL, relay_on_any_key, x, &e) < 0)
+		log_error("book-failed", "reason=\"%s\"", e.text);
+	book_end(t);
+	memset(&s, 0, sizeof(s));
+	s.domain = x->key.domain;
+	s.selector = x->key.selector;
+	s.sealed = (struct bytes){ (const char *)x->key.sealed,
+		x->key.sealed_n };
+	if (x->found &&
+	    keys_client_check(r->keys, &s, relay_on_checked, x) != 0)
+		return;
+	child_send(r->master, CHILD_READY, 0, BYTES(""), -1);
+	mem_free(x);
+}
+
 /* For reporting: made on main, then added in the book. */
 struct standby_order {
 	struct book_job job;
