@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: ISC */
-/* trace show: the life of one message (statistics.md 6.1). */
+/*
+ * trace show: the life of one message (statistics.md 6.1).  An id of ours is
+ * looked up; a client's Message-ID is looked for among all records, and a
+ * receiver's queue id among the deliveries, window by window on a worker.
+ */
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/control_event.h"
+#include "daemon/control_sweep.h"
 #include "mail/address.h"
+#include "mail/header.h"
 
 enum {
 	TRACE_ARENA = 4 * 1024 * 1024,
-	MAIL_ARENA = 1024 * 1024,
 	TRACE_MATCHES = 20,
-	TRACE_EVENTS = 5000
+	TRACE_EVENTS = 5000, /* shown of one message */
+	WINDOW_EVENTS = 20000,
+	WINDOW_RECORDS = 20000,
+	HEAD_READ_MAX = 1024 * 1024
 };
 
 struct trace {
@@ -17,7 +26,12 @@ struct trace {
 	struct bytes	wanted; /* a client's Message-ID, or a queue id */
 	struct msgid	id[TRACE_MATCHES];
 	size_t		count, at;
-	json_t	       *insights; /* of the message at hand */
+	/* the search */
+	uint64_t	sequence;
+	struct msgid	record;
+	bool		has_record, more_events, more_records;
+	/* of the message at hand */
+	json_t	       *insights;
 	unsigned	events;
 };
 
@@ -40,39 +54,95 @@ trace_add(struct trace *t, const struct msgid *id)
 	for (i = 0; i < t->count; i++)
 		if (msgid_cmp(&t->id[i], id) == 0)
 			return;
-	t->id[t->count++] = *id;
+	if (t->count < TRACE_MATCHES)
+		t->id[t->count++] = *id;
 }
 
 static bool
-trace_has_client_id(struct trace *t, const struct msgid *id)
+trace_is_word(char c)
 {
-	struct arena   *a = arena_new(MAIL_ARENA);
-	struct mail_row m;
-	struct err	e;
-	bool		is;
-
-	is = spool_read_mail(t->q->relay->spool, id, a, &m, &e) == 1 &&
-	    m.message_id.n > 0 &&
-	    bytes_eq(trace_bare(m.message_id), t->wanted);
-	arena_free(a);
-	return is;
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+	    (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-/* A Send has the client's id, a Delivery the receiver's. */
+/* As a word of its own: "queued as 4XyZ9Abc12", not a part of another id. */
 static bool
-trace_on_candidate(void *arg, uint64_t sequence, const struct event *ev)
+trace_reply_has(struct bytes reply, struct bytes id)
+{
+	ptrdiff_t at;
+	size_t	  end;
+
+	while ((at = bytes_find_nocase(reply, id)) >= 0) {
+		end = (size_t)at + id.n;
+		if ((at == 0 || !trace_is_word(reply.p[at - 1])) &&
+		    (end == reply.n || !trace_is_word(reply.p[end])))
+			return true;
+		reply = bytes_from(reply, end);
+	}
+	return false;
+}
+
+static bool
+trace_on_delivery(void *arg, uint64_t sequence, const struct event *ev)
 {
 	struct trace *t = arg;
 
-	(void)sequence;
-	if ((ev->type == EVENT_DELIVERY &&
-		bytes_find_nocase(ev->reply, t->wanted) >= 0) ||
-	    (ev->type == EVENT_SEND && trace_has_client_id(t, &ev->message)))
+	t->sequence = sequence;
+	t->more_events = true;
+	if (ev->type == EVENT_DELIVERY && trace_reply_has(ev->reply,
+		t->wanted))
 		trace_add(t, &ev->message);
 	return t->count < TRACE_MATCHES;
 }
 
-/* -- what became of it ----------------------------------------------------- */
+static bool
+trace_on_record(void *arg, const struct mail_row *m)
+{
+	struct trace *t = arg;
+
+	t->record = m->id;
+	t->has_record = t->more_records = true;
+	if (m->message_id.n > 0 &&
+	    bytes_eq(trace_bare(m->message_id), t->wanted))
+		trace_add(t, &m->id);
+	return t->count < TRACE_MATCHES;
+}
+
+/* One window of both tables. */
+static int
+trace_search_work(struct request *q)
+{
+	struct trace *t = q->state;
+	struct spool *spool = q->relay->spool;
+	bool	      events = t->more_events, records = t->more_records;
+
+	t->more_events = t->more_records = false;
+	if (events && spool_scan_events(spool, t->sequence, WINDOW_EVENTS,
+		trace_on_delivery, t, &q->err) < 0)
+		return -1;
+	if (records && spool_scan_mail(spool, t->has_record ? &t->record
+		: NULL, WINDOW_RECORDS, trace_on_record, t, &q->err) < 0)
+		return -1;
+	return 0;
+}
+
+static int trace_work(struct request *q);
+
+static void
+trace_search(struct request *q)
+{
+	struct trace *t = q->state;
+
+	if (q->caller == NULL)
+		request_end(q); /* nobody waits for it any more */
+	else if (t->count < TRACE_MATCHES &&
+	    (t->more_events || t->more_records))
+		request_work(q, trace_search_work, trace_search);
+	else
+		request_work(q, trace_work, request_end);
+}
+
+/* -- what became of it ------------------------------------------------------- */
 
 static json_t *
 trace_recipient(struct trace *t, struct bytes address)
@@ -126,6 +196,24 @@ trace_event_json(const struct event *ev)
 	return row;
 }
 
+/* The host that answered tells whose server it is (delivery.md 8). */
+static void
+trace_take_isp(struct trace *t, const struct event *ev, struct bytes address)
+{
+	const struct conf_provider *p =
+	    conf_provider_of_mx(t->q->conf, ev->remote_host);
+	json_t *v;
+	size_t	i;
+
+	json_array_foreach(t->insights, i, v)
+		if (p != NULL && p->title != NULL &&
+		    json_is_null(json_object_get(v, "Isp")) &&
+		    bytes_eq_nocase(address, bytes_of(json_string_value(
+			json_object_get(v, "Destination")))))
+			json_object_set_new(v, "Isp",
+			    json_of_text(p->title));
+}
+
 /* Newest first. */
 static bool
 trace_on_event(void *arg, uint64_t sequence, const struct event *ev)
@@ -141,9 +229,11 @@ trace_on_event(void *arg, uint64_t sequence, const struct event *ev)
 		json_array_foreach(t->insights, i, v)
 			json_array_insert_new(json_object_get(v, "Events"), 0,
 			    trace_event_json(ev));
-	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++)
+	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++) {
 		json_array_insert_new(trace_recipient(t,
 		    ev->recipients[i].address), 0, trace_event_json(ev));
+		trace_take_isp(t, ev, ev->recipients[i].address);
+	}
 	return ++t->events < TRACE_EVENTS;
 }
 
@@ -162,13 +252,15 @@ trace_on_waiting(void *arg, const struct recipient_row *r)
 			json_object_get(v, "Destination")))))
 			json_object_set_new(v, "Waiting", json_pack(
 			    "{s:s, s:o, s:i}", "State",
-			    r->state == ENVELOPE_HELD ? "HELD" :
-			    r->state == ENVELOPE_READY ? "READY" : "DEFERRED",
+			    queue_state_to_text(queue_state_of(r, false,
+				t->q->now)),
 			    "NextAttempt", r->state == ENVELOPE_HELD ?
 				json_null() : json_of_wall(r->next),
 			    "Attempts", (int)r->attempts));
 	return true;
 }
+
+/* -- the message itself ------------------------------------------------------ */
 
 static json_t *
 trace_tags_json(const struct mail_row *m)
@@ -183,24 +275,103 @@ trace_tags_json(const struct mail_row *m)
 	return list;
 }
 
+/* The header From as it was handed in; when it is not kept any more, the
+ * sender. */
 static json_t *
-trace_mail_json(const struct event_mail *em, const struct mail_row *m,
-    json_t *insights)
+trace_from_json(const struct mail_row *m, struct arena *a)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-	    "s:I, s:o, s:o}", "MessageId", json_of_bytes(em->message_id),
-	    "FromEmailAddress", json_of_bytes(m->sender), "Subject",
-	    json_of_bytes(m->subject), "EmailTags", trace_tags_json(m),
-	    "ClientMessageId", json_of_bytes(m->message_id), "Accepted",
-	    json_of_wall(m->accepted), "ClientIp",
-	    json_of_bytes(m->client_ip), "Credential",
-	    json_of_bytes(m->credential), "TlsVersion",
-	    json_of_bytes(m->tls_version), "Identity",
-	    json_of_bytes(m->identity), "Size", (json_int_t)m->size,
-	    "ConfigurationSetName", json_of_bytes(m->config_set), "Insights",
-	    insights);
+	struct mailbox_list list;
+	struct bytes	    name, value;
+	size_t		    at = 0;
+	char		    text[ADDRESS_TEXT_MAX];
+
+	while (event_snapshot_next(m->snapshot, &at, &name, &value))
+		if (bytes_eq_nocase(name, BYTES("From")) &&
+		    mailbox_list_parse(value, ADDRESS_ALLOW_SINGLE_LABEL, a,
+			&list) == MAILBOX_OK && list.n > 0)
+			return json_of_bytes(address_normal(
+			    &list.v[0].address, text));
+	return json_of_bytes(m->sender);
 }
 
+static json_t *
+trace_subject_json(const struct mail_row *m)
+{
+	struct buf b;
+	json_t	  *v;
+
+	buf_init(&b, 4096);
+	v = header_decode_words(bytes_trim(m->subject), &b)
+	    ? json_of_bytes(buf_bytes(&b)) : json_of_bytes(m->subject);
+	buf_wipe(&b);
+	return v;
+}
+
+static const char *
+trace_protocol(const struct conf *c, const struct mail_row *m)
+{
+	const struct conf_listener *l = conf_listener_find(c, m->listener);
+
+	if (bytes_eq_text(m->listener, "control"))
+		return "posthornctl";
+	return l != NULL && (l->roles & CONF_ROLE_LOCAL) != 0 ? "sendmail"
+							      : "SMTP";
+}
+
+/* Whose key signed it: said by the message, while it is in the queue. */
+static json_t *
+trace_dkim_json(struct trace *t, const struct msgid *id, struct arena *a)
+{
+	static const struct header_rules rules = { HEAD_READ_MAX, true };
+	struct spool	  *spool = t->q->relay->spool;
+	struct message_row m;
+	struct header	   h;
+	struct field	  *f;
+	struct bytes	   domain, selector;
+	struct err	   e;
+	char		  *head;
+
+	if (spool_read_message(spool, id, a, &m, &e) != 1 ||
+	    m.head_octets > HEAD_READ_MAX ||
+	    (head = arena_alloc(a, (size_t)m.head_octets + 1)) == NULL ||
+	    spool_read_content(spool, &m, 0, head, (size_t)m.head_octets,
+		&e) < 0 ||
+	    header_parse((struct bytes){ head, (size_t)m.head_octets },
+		&rules, a, &h) != HEADER_OK ||
+	    (f = header_find(&h, "DKIM-Signature")) == NULL ||
+	    !header_tag(f->value, "d", &domain) ||
+	    !header_tag(f->value, "s", &selector))
+		return json_null();
+	return json_pack("{s:o, s:o}", "Domain", json_of_bytes(domain),
+	    "Selector", json_of_bytes(selector));
+}
+
+static json_t *
+trace_mail_json(struct trace *t, const struct event_mail *em,
+    const struct mail_row *m, struct arena *a)
+{
+	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "MessageId",
+	    json_of_bytes(em->message_id), "FromEmailAddress",
+	    trace_from_json(m, a), "Subject", trace_subject_json(m),
+	    "EmailTags", trace_tags_json(m), "Insights", t->insights);
+
+	/* posthorn's own, for the text form */
+	json_object_update_new(o, json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, "
+	    "s:o, s:o, s:I, s:o, s:o}", "ClientMessageId",
+	    json_of_bytes(m->message_id), "Accepted",
+	    json_of_wall(m->accepted), "ClientIp",
+	    json_of_bytes(m->client_ip), "Credential",
+	    json_of_bytes(m->credential), "Protocol",
+	    trace_protocol(t->q->conf, m), "TlsVersion",
+	    json_of_bytes(m->tls_version), "EnvelopeSender",
+	    json_of_bytes(m->sender), "Identity", json_of_bytes(m->identity),
+	    "Size", (json_int_t)m->size, "ConfigurationSetName",
+	    json_of_bytes(m->config_set), "Dkim",
+	    trace_dkim_json(t, &m->id, a)));
+	return o;
+}
+
+/* 0, or -1 and q->err; a message of others, or gone, adds nothing. */
 static int
 trace_one(struct trace *t, json_t *list)
 {
@@ -229,7 +400,7 @@ trace_one(struct trace *t, json_t *list)
 		rc = -1;
 		goto out;
 	}
-	json_array_append_new(list, trace_mail_json(&em, &m, t->insights));
+	json_array_append_new(list, trace_mail_json(t, &em, &m, a));
 out:
 	arena_free(a);
 	return rc;
@@ -242,15 +413,16 @@ trace_work(struct request *q)
 	json_t	     *list = json_array();
 	int	      rc = 0;
 
-	request_set(q, "Messages", list);
-	if (t->count == 0 && spool_scan_events(q->relay->spool, 0, SIZE_MAX,
-		trace_on_candidate, t, &q->err) < 0)
-		return -1;
 	for (; t->at < t->count && rc == 0; t->at++)
 		rc = trace_one(t, list);
 	if (rc == 0 && json_array_size(list) == 0)
-		return request_refuse(q, BOOK_NOT_FOUND,
+		rc = request_refuse(q, BOOK_NOT_FOUND,
 		    "no such message: %.200s", arg_text(q, "id"));
+	if (rc == 0 && json_array_size(list) == 1)
+		json_object_update(q->result, json_array_get(list, 0));
+	else if (rc == 0)
+		request_set(q, "Messages", json_incref(list));
+	json_decref(list);
 	return rc;
 }
 
@@ -267,7 +439,10 @@ trace_show(struct request *q)
 		return;
 	}
 	t->wanted = trace_bare(bytes_of(id));
-	if (msgid_from_text(bytes_of(id), &t->id[0], NULL))
+	if (msgid_from_text(t->wanted, &t->id[0], NULL))
 		t->count = 1;
-	request_work(q, trace_work, request_end);
+	else
+		t->more_records = true;
+	t->more_events = t->count == 0 && bytes_find(t->wanted, 0, '@') < 0;
+	trace_search(q);
 }

@@ -255,8 +255,8 @@ trace_print_recipient(json_t *r)
 		    queue_text(w, "State"), queue_number(w, "Attempts"),
 		    queue_text(w, "NextAttempt"));
 	json_array_foreach(json_object_get(r, "Events"), i, v) {
-		printf("  %s  %-15s", queue_text(v, "Timestamp"),
-		    queue_text(v, "Type"));
+		printf("  %s  %-*s", queue_text(v, "Timestamp"),
+		    json_object_size(v) > 2 ? 15 : 0, queue_text(v, "Type"));
 		if (json_object_get(v, "RemoteIp") != NULL)
 			printf(" %s", queue_text(v, "RemoteIp"));
 		if (json_object_get(v, "OutgoingIp") != NULL)
@@ -269,46 +269,115 @@ trace_print_recipient(json_t *r)
 	}
 }
 
+/* "campaign=book,kind=offer" */
 static void
-trace_print_tags(json_t *tags)
+trace_tags_text(json_t *tags, struct buf *out)
 {
 	json_t *v;
 	size_t	i;
-	bool	any = false;
 
-	json_array_foreach(tags, i, v) {
-		if (strncmp(queue_text(v, "Name"), "ses:", 4) == 0)
-			continue;
-		printf("%s%s=%s", any ? "," : "", queue_text(v, "Name"),
-		    queue_text(v, "Value"));
-		any = true;
+	json_array_foreach(tags, i, v)
+		buf_printf(out, "%s%s=%s", i > 0 ? "," : "",
+		    queue_text(v, "Name"), queue_text(v, "Value"));
+	if (out->n == 0)
+		buf_add_char(out, '-');
+}
+
+static size_t
+trace_letters(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s != '\0'; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+/* Two lines whose values stand below each other. */
+static void
+trace_print_pair(const char *const a[4], const char *const b[4])
+{
+	const char *const *line;
+	size_t		   i, row, pad, width;
+
+	for (row = 0; row < 2; row++) {
+		line = row == 0 ? a : b;
+		for (i = 0; i < 4; i++) {
+			width = trace_letters(a[i]) > trace_letters(b[i])
+			    ? trace_letters(a[i]) : trace_letters(b[i]);
+			pad = i < 3 ? width + 3 - trace_letters(line[i]) : 0;
+			printf("%s%*s", line[i], (int)pad, "");
+		}
+		putchar('\n');
 	}
-	puts(any ? "" : "-");
 }
 
 static void
+trace_print_facts(json_t *m)
+{
+	json_t	   *dkim = json_object_get(m, "Dkim");
+	struct buf  text[7], tags;
+	size_t	    i;
+
+	for (i = 0; i < 7; i++)
+		buf_init(&text[i], 65536);
+	buf_init(&tags, 65536);
+	trace_tags_text(json_object_get(m, "EmailTags"), &tags);
+	buf_printf(&text[0], "from      %s", queue_text(m,
+	    "FromEmailAddress"));
+	buf_printf(&text[1], "envelope %s", queue_text(m, "EnvelopeSender"));
+	buf_printf(&text[2], "subject %s", queue_text(m, "Subject"));
+	buf_printf(&text[3], "size %lld", queue_number(m, "Size"));
+	buf_printf(&text[4], "set       %s", queue_text(m,
+	    "ConfigurationSetName"));
+	buf_printf(&text[5], "tags %.*s", (int)tags.n, tags.p);
+	if (json_is_object(dkim))
+		buf_printf(&text[6], "dkim %s (s=%s)",
+		    queue_text(dkim, "Domain"), queue_text(dkim, "Selector"));
+	else
+		buf_add_text(&text[6], "dkim -");
+	for (i = 0; i < 7; i++)
+		buf_add_char(&text[i], '\0');
+	trace_print_pair((const char *const[]){ text[0].p, text[1].p,
+	    text[2].p, text[3].p }, (const char *const[]){ text[4].p,
+	    text[5].p, "pool default", text[6].p });
+	for (i = 0; i < 7; i++)
+		buf_wipe(&text[i]);
+	buf_wipe(&tags);
+}
+
+static void
+trace_print_one(json_t *m)
+{
+	const char *tls = queue_text(m, "TlsVersion");
+	json_t	   *v;
+	size_t	    i;
+
+	printf("message   %s\nclient id %s      accepted %s from %s "
+	    "(%s, %s%s%s)\n", queue_text(m, "MessageId"),
+	    queue_text(m, "ClientMessageId"), queue_text(m, "Accepted"),
+	    queue_text(m, "ClientIp"), queue_text(m, "Credential"),
+	    queue_text(m, "Protocol"), strcmp(tls, "-") != 0 ? ", " : "",
+	    strcmp(tls, "-") != 0 ? tls : "");
+	trace_print_facts(m);
+	json_array_foreach(json_object_get(m, "Insights"), i, v)
+		trace_print_recipient(v);
+}
+
+/* One message is the answer itself, several are a list in it. */
+static void
 trace_print(struct ctl *c, json_t *result)
 {
-	json_t *m, *v;
-	size_t	i, k;
+	json_t *list = json_object_get(result, "Messages"), *m;
+	size_t	i;
 
 	(void)c;
-	json_array_foreach(json_object_get(result, "Messages"), i, m) {
-		printf("%smessage   %s\nclient id %s\naccepted  %s from %s "
-		    "(%s, %s)\nfrom      %s   subject %s   size %lld\n"
-		    "set       %s   identity %s   tags ", i > 0 ? "\n" : "",
-		    queue_text(m, "MessageId"),
-		    queue_text(m, "ClientMessageId"),
-		    queue_text(m, "Accepted"), queue_text(m, "ClientIp"),
-		    queue_text(m, "Credential"),
-		    queue_text(m, "TlsVersion"),
-		    queue_text(m, "FromEmailAddress"),
-		    queue_text(m, "Subject"), queue_number(m, "Size"),
-		    queue_text(m, "ConfigurationSetName"),
-		    queue_text(m, "Identity"));
-		trace_print_tags(json_object_get(m, "EmailTags"));
-		json_array_foreach(json_object_get(m, "Insights"), k, v)
-			trace_print_recipient(v);
+	if (list == NULL)
+		trace_print_one(result);
+	json_array_foreach(list, i, m) {
+		if (i > 0)
+			putchar('\n');
+		trace_print_one(m);
 	}
 }
 
