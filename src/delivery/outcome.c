@@ -348,7 +348,9 @@ outcome_fill_event(const struct outcome_context *c, const struct attempt *a,
 	msgid_to_text(&feedback, c->conf->server.id_prefix, 0, id);
 	ev->feedback_id = outcome_copy(ar, id);
 	if (r->remote_ip[0] != '\0') {
-		ev->remote_host = outcome_copy(ar, r->remote_host);
+		/* the notice names who answered, not who was merely met */
+		if (r->kind == RESULT_REPLY)
+			ev->remote_host = outcome_copy(ar, r->remote_host);
 		ev->remote_ip = outcome_copy(ar, r->remote_ip);
 		ev->reporting_mta = bytes_of(
 		    arena_printf(ar, "dns; %s", c->ehlo));
