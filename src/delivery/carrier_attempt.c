@@ -54,10 +54,22 @@ carrier_deferral(struct carrier *c, const struct egress *eg, struct due *d,
 	return ev;
 }
 
+/* When the deferral begins, and once an hour (delivery.md 10.2). */
+static bool
+carrier_must_tell(struct due *d, struct wall now)
+{
+	if (d->told.ms != 0 && now.ms - d->told.ms < HOUR_MS)
+		return false;
+	d->told = now;
+	return true;
+}
+
 void
 carrier_move(struct carrier *c, struct egress *eg, struct due *d,
     struct wall next)
 {
+	struct wall	     now = loop_wall(c->loop);
+	struct due_key	     key = { now, d->id, d->n };
 	struct recipient_row row;
 	struct change_item  *item;
 	struct arena	    *arena, *rows = arena_new(ROW_ARENA);
@@ -74,6 +86,11 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
 			scheduler_again(c, d, next);
 		return;
 	}
+	if (now.ms >= row.expires.ms) {
+		carrier_expire(c, d, &key, &row, d->system);
+		arena_free(rows);
+		return;
+	}
 	if (next.ms > row.expires.ms)
 		next = row.expires;
 	item = carrier_item(c, d, true, next, &arena);
@@ -82,7 +99,7 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
 	item->id = d->id;
 	item->n = d->n;
 	item->next = next;
-	if (!d->system)
+	if (!d->system && carrier_must_tell(d, now))
 		item->event = carrier_deferral(c, eg, d, &row, arena);
 	arena_free(rows);
 }
@@ -240,6 +257,7 @@ carrier_make_attempt(struct carrier *c, struct due **dues)
 		} else if (carrier_read_row(c, d, a->arena, &row) == 1) {
 			carrier_add_envelope(a, d, &row);
 			d->place = DUE_FLYING;
+			d->told.ms = 0;
 			*last = d;
 			last = &d->next;
 		}

@@ -53,6 +53,7 @@ struct due {
 	char		 account[ACCOUNT_ID_SIZE];
 	uint8_t		 tls_policy;
 	bool		 system, simulator;
+	struct wall	 told; /* of a deferral that lasts; 0 = none */
 	enum due_place	 place;
 };
 struct due_list {

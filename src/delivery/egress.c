@@ -398,18 +398,27 @@ connection_deliver(struct connection *cn)
 	transport_deliver(cn->transport, a);
 }
 
-/* The connection has done its share: by count, by age, by the peer's word. */
+static int64_t
+connection_life_left(const struct connection *cn)
+{
+	struct carrier *c = cn->egress->carrier;
+
+	return transport_since(cn->transport).ms +
+	    c->conf->delivery.reuse_age_ms - loop_now(c->loop).ms;
+}
+
+/* The connection has done its share: by count, by age, by the peer's word;
+ * or there are more of them than the peer bears. */
 static bool
 connection_is_worn(const struct connection *cn)
 {
-	struct carrier *c = cn->egress->carrier;
-	unsigned	n = transport_count(cn->transport);
-	uint64_t	most = transport_mail_max(cn->transport);
+	struct egress *eg = cn->egress;
+	unsigned       n = transport_count(cn->transport);
+	uint64_t       most = transport_mail_max(cn->transport);
 
-	return n >= cn->egress->site->reuse_max || (most > 0 && n >= most) ||
-	    loop_now(c->loop).ms - transport_since(cn->transport).ms >=
-		c->conf->delivery.reuse_age_ms ||
-	    c->stopping;
+	return n >= eg->site->reuse_max || (most > 0 && n >= most) ||
+	    connection_life_left(cn) <= 0 ||
+	    eg->connection_count > eg->limit || eg->carrier->stopping;
 }
 
 void
@@ -418,6 +427,7 @@ connection_on_ready(void *connection)
 	struct connection *cn = connection;
 	struct egress	  *eg = cn->egress;
 	struct transport  *t;
+	int64_t		   idle = eg->carrier->conf->delivery.reuse_idle_ms;
 
 	if (cn->dialing) {
 		cn->dialing = false;
@@ -436,7 +446,9 @@ connection_on_ready(void *connection)
 		return;
 	}
 	cn->ready = true;
-	timer_set(&cn->idle, eg->carrier->conf->delivery.reuse_idle_ms);
+	if (idle > connection_life_left(cn))
+		idle = connection_life_left(cn);
+	timer_set(&cn->idle, idle);
 	egress_run(eg);
 }
 
