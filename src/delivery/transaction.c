@@ -331,7 +331,7 @@ transaction_finish(struct transport *t)
 	transport_enter(t, TRANSPORT_READY);
 	t->ev.on_done(t->arg, a);
 	if (t->state == TRANSPORT_READY && t->a == NULL)
-		t->ev.on_ready(t->arg);
+		transport_become_ready(t);
 }
 
 static void
@@ -340,8 +340,6 @@ transaction_end_with_reply(struct transport *t, enum classify_stage stage)
 	struct result r;
 
 	transport_fill_reply(t, &r, stage);
-	if (r.code < 400)
-		r.kind = RESULT_PROTOCOL;
 	transport_end(t, &r, false);
 }
 
@@ -351,7 +349,8 @@ transaction_on_rcpt(struct transport *t, struct attempt_envelope *en)
 	unsigned code = t->reader.code;
 	bool	 full = code == 452 || code == 552;
 
-	if (code >= 250 && code <= 252) {
+	/* RFC 5321 4.3.2: the first digit tells */
+	if (code / 100 == 2) {
 		t->accepted++;
 		en->accepted = true;
 		return;
@@ -483,9 +482,8 @@ transaction_on_reply(struct transport *t)
 	    t->state == TRANSPORT_DOT ? CLASSIFY_DOT : CLASSIFY_DATA);
 	if (t->state == TRANSPORT_CONTENT || r.code == 421 ||
 	    (r.code < 400 && r.code / 100 != 2)) {
-		if (r.code < 400)
-			r.kind = t->state == TRANSPORT_DOT ? RESULT_UNSURE
-							   : RESULT_PROTOCOL;
+		if (t->state == TRANSPORT_DOT && r.code < 400)
+			r.kind = RESULT_UNSURE;
 		transport_end(t, &r, false);
 		return;
 	}

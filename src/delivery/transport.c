@@ -243,6 +243,9 @@ transport_fill_reply(struct transport *t, struct result *r,
 	if (reply_reader_text(&t->reader, &text))
 		bytes_text(buf_bytes(&text), r->text, sizeof(r->text));
 	buf_wipe(&text);
+	/* "yes" to anything but the content delivers nothing */
+	if (r->code < 400 && stage != CLASSIFY_DOT)
+		r->kind = RESULT_PROTOCOL;
 }
 
 void
@@ -274,14 +277,26 @@ transport_end_protocol(struct transport *t, const char *what)
 	transport_end(t, &r, false);
 }
 
-/* -- greeting, EHLO, TLS ---------------------------------------------------- */
-
 static void
+transport_end_unasked(struct transport *t)
+{
+	transport_end_protocol(t, "a reply that was not asked for");
+}
+
+/*
+ * What the peer has said already would be taken for the reply to the next
+ * command, and each reply for that of the command before.
+ */
+void
 transport_become_ready(struct transport *t)
 {
-	transport_enter(t, TRANSPORT_READY);
-	t->ev.on_ready(t->arg);
+	if (stream_peek(t->stream).n > 0)
+		transport_end_unasked(t);
+	else
+		t->ev.on_ready(t->arg);
 }
+
+/* -- greeting, EHLO, TLS ---------------------------------------------------- */
 
 static void
 transport_after_ehlo(struct transport *t)
@@ -292,6 +307,7 @@ transport_after_ehlo(struct transport *t)
 
 	if (t->session.active || (!t->caps.starttls && t->demand < TLS_REQUIRE) ||
 	    !wanted) {
+		transport_enter(t, TRANSPORT_READY);
 		transport_become_ready(t);
 		return;
 	}
@@ -379,6 +395,7 @@ transport_on_starttls(struct transport *t)
 	}
 	if (t->demand < TLS_REQUIRE && t->reader.code >= 400 &&
 	    t->reader.code != 421) {
+		transport_enter(t, TRANSPORT_READY);
 		transport_become_ready(t);
 		return;
 	}
@@ -424,12 +441,18 @@ transport_dispatch(struct transport *t)
 		transport_on_starttls(t);
 		break;
 	case TRANSPORT_ENVELOPE:
+		/* of a message too large for the peer nothing was sent */
+		if (t->answered == t->sent)
+			transport_end_unasked(t);
+		else
+			transaction_on_reply(t);
+		break;
 	case TRANSPORT_CONTENT:
 	case TRANSPORT_DOT:
 		transaction_on_reply(t);
 		break;
 	default:
-		transport_end_protocol(t, "a reply that was not asked for");
+		transport_end_unasked(t);
 		break;
 	}
 }

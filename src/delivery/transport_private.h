@@ -68,6 +68,8 @@ struct transport {
 void transport_enter(struct transport *t, enum transport_state s);
 /* In ENVELOPE: each reply has its own time, from the one before it on. */
 void transport_await(struct transport *t);
+/* In READY: tells the owner, or ends a peer that has spoken already. */
+void transport_become_ready(struct transport *t);
 /* Ends the connection; an attempt under way gets its results first. */
 void transport_end(struct transport *t, const struct result *r,
     bool handshake);
