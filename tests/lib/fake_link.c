@@ -120,6 +120,20 @@ link_drop_fd(struct fake_link *k)
 }
 
 void
+fake_net_cut(void)
+{
+	struct fake_link *k;
+
+	for (k = the_net.links; k != NULL; k = k->next) {
+		if (k->stream == NULL)
+			continue;
+		k->stream = NULL;
+		k->says_end = true;
+		link_note_peer(k);
+	}
+}
+
+void
 fake_net_close(void)
 {
 	struct fake_link *k;

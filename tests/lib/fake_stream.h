@@ -38,6 +38,9 @@ struct fake_peer_events {
 typedef void fake_connect_fn(void *arg, struct fake_link *l,
     const struct sockaddr *to, const struct sockaddr *from);
 void fake_net_open(struct loop *l, fake_connect_fn *fn, void *arg);
+/* The daemon was killed: the streams that it has not closed end all the same,
+ * those above all that nobody but the net knew. */
+void fake_net_cut(void);
 void fake_net_close(void); /* links that are left are forgotten */
 
 /* Who a client is. */

@@ -420,6 +420,7 @@ world_kill(struct play *p)
 	fake_threads_end(w->relay->main);
 	relay_free(w->relay);
 	world_forget(w);
+	fake_net_cut();
 	fake_threads_kill(false);
 	w->was_killed = true;
 	play_settle(p);
