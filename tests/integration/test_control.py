@@ -643,7 +643,8 @@ class Queue(Running):
         self.assertNotIn("Bounce", kinds)
         self.assertEqual(kinds[0], "Send")
         self.assertEqual([l["requestParameters"]["id"] for l in self.audit("QueueDelete")][-1], [message])
-        self.refused(f"no such message: {message}", "queue", "delete", message, "--yes")
+        r = self.refused("no such message", "queue", "delete", message, "--yes")
+        self.assertIn(message, r.stderr)
 
     def test_show(self):
         message = self.send("shown@sink.example")
