@@ -320,7 +320,7 @@ audit_read(struct audit *a, struct wall since, size_t max,
 	return rc;
 }
 
-/* -- keeping ------------------------------------------------------------------ */
+/* -- keeping --------------------------------------------------------------- */
 
 struct audit_age {
 	const char *before;

@@ -179,7 +179,7 @@ ip_show(struct request *q)
 		request_work(q, ip_count_work, request_end);
 }
 
-/* -- changes ---------------------------------------------------------------- */
+/* -- changes --------------------------------------------------------------- */
 
 /* Can mail leave from it?  Only an address of this host can be bound. */
 static bool

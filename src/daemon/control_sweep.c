@@ -38,7 +38,7 @@ queue_state_of(const struct recipient_row *r, bool active, struct wall now)
 		QUEUE_DEFERRED : QUEUE_READY;
 }
 
-/* -- what is under way --------------------------------------------------- */
+/* -- what is under way ----------------------------------------------------- */
 
 static int
 active_cmp(const void *a, const void *b)
@@ -65,7 +65,7 @@ queue_is_active(const struct due_key *v, size_t n,
 	return n > 0 && bsearch(&k, v, n, sizeof(*v), active_cmp) != NULL;
 }
 
-/* -- life ---------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------ */
 
 static void
 sweep_on_again(void *sweep, void *unused)
@@ -117,7 +117,7 @@ sweep_free(void *sweep)
 	mem_free(s);
 }
 
-/* -- collecting, on a worker --------------------------------------------- */
+/* -- collecting, on a worker ----------------------------------------------- */
 
 struct collect {
 	struct sweep *s;
@@ -349,7 +349,7 @@ sweep_collect(struct job *j)
 	arena_free(c.mail_arena);
 }
 
-/* -- changing ------------------------------------------------------------ */
+/* -- changing -------------------------------------------------------------- */
 
 static const struct event *
 sweep_bounce(struct sweep *s, const struct sweep_row *w)
@@ -447,7 +447,7 @@ sweep_change(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- the windows --------------------------------------------------------- */
+/* -- the windows ----------------------------------------------------------- */
 
 static void
 sweep_end(struct sweep *s)
@@ -505,7 +505,7 @@ sweep_start(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- holds of accounts --------------------------------------------------- */
+/* -- holds of accounts ----------------------------------------------------- */
 
 static void release_start(struct control *k, const char *account);
 

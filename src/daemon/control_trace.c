@@ -142,7 +142,7 @@ trace_search(struct request *q)
 		request_work(q, trace_work, request_end);
 }
 
-/* -- what became of it ------------------------------------------------------- */
+/* -- what became of it ----------------------------------------------------- */
 
 static json_t *
 trace_recipient(struct trace *t, struct bytes address)
@@ -260,7 +260,7 @@ trace_on_waiting(void *arg, const struct recipient_row *r)
 	return true;
 }
 
-/* -- the message itself ------------------------------------------------------ */
+/* -- the message itself ---------------------------------------------------- */
 
 static json_t *
 trace_tags_json(const struct mail_row *m)

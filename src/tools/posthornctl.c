@@ -23,7 +23,7 @@ ctl_usage(FILE *to)
 	    "[options]\n       posthornctl help [NOUN [VERB]]\n");
 }
 
-/* -- help ------------------------------------------------------------------------ */
+/* -- help ------------------------------------------------------------------ */
 
 static void
 ctl_help_one(FILE *to, const struct ctl_command *k)
@@ -86,7 +86,7 @@ ctl_help(int argc, char **argv)
 	return any ? CTL_DONE : CTL_USAGE;
 }
 
-/* -- global options ------------------------------------------------------------------ */
+/* -- global options -------------------------------------------------------- */
 
 static bool
 ctl_take_value(int argc, char **argv, int *i, const char *name,
@@ -174,7 +174,7 @@ ctl_take_globals(struct ctl *c, int argc, char **argv)
 	return n;
 }
 
-/* -- running ---------------------------------------------------------------------------- */
+/* -- running --------------------------------------------------------------- */
 
 static const struct ctl_command *
 ctl_find(int argc, char **argv, int *used)

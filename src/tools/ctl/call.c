@@ -13,7 +13,7 @@
 
 enum { ANSWER_MAX = 512 * 1024 * 1024 };
 
-/* -- what travels along -------------------------------------------------------- */
+/* -- what travels along ---------------------------------------------------- */
 
 bool
 ctl_copy_fd(int from, int to)
@@ -45,7 +45,7 @@ ctl_add_memory(struct ctl *c, const char *argument, int *fd)
 	return index;
 }
 
-/* -- the connection ------------------------------------------------------------- */
+/* -- the connection -------------------------------------------------------- */
 
 static int
 call_connect(struct ctl *c)
@@ -251,7 +251,7 @@ ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
 	return c->status;
 }
 
-/* -- lists that come line by line ------------------------------------------------- */
+/* -- lists that come line by line ------------------------------------------ */
 
 static void
 call_on_row(struct ctl *c, json_t *line)

@@ -17,7 +17,7 @@ identity_text(json_t *o, const char *name)
 	return s != NULL ? s : "-";
 }
 
-/* -- DNS records (dkim.md 7.4) ------------------------------------------------- */
+/* -- DNS records (dkim.md 7.4) --------------------------------------------- */
 
 /* Strings of at most 255 octets inside one TXT record. */
 static void
@@ -142,7 +142,7 @@ identity_print_lines(struct ctl *c, json_t *result)
 		puts(json_string_value(v));
 }
 
-/* -- identity wait: asks until it is decided --------------------------------------- */
+/* -- identity wait: asks until it is decided ------------------------------- */
 
 static int
 identity_wait_once(struct ctl *c)

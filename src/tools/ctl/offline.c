@@ -10,7 +10,7 @@
 
 enum { SHOW_MAX = 4 * 1024 * 1024 };
 
-/* -- configuration -------------------------------------------------------------- */
+/* -- configuration --------------------------------------------------------- */
 
 static int
 config_check(struct ctl *c)
@@ -80,7 +80,7 @@ config_show(struct ctl *c)
 	return status;
 }
 
-/* -- credential derive ------------------------------------------------------------ */
+/* -- credential derive ----------------------------------------------------- */
 
 /* 0, or a status; warns when the region is not the configured one. */
 static int

@@ -98,7 +98,7 @@ ctl_value_text(struct ctl *c, json_t *v, struct buf *out)
 	}
 }
 
-/* -- tables ------------------------------------------------------------------ */
+/* -- tables ---------------------------------------------------------------- */
 
 struct column {
 	char   heading[HEADING_MAX], member[MEMBER_MAX];
@@ -236,7 +236,7 @@ ctl_print_table(struct ctl *c, json_t *rows, const char *columns)
 	buf_wipe(&cell);
 }
 
-/* -- names and values ----------------------------------------------------------- */
+/* -- names and values ------------------------------------------------------ */
 
 static size_t
 output_widest(json_t *o, size_t prefix)

@@ -25,7 +25,7 @@ queue_text(json_t *o, const char *name)
 	return s != NULL && *s != '\0' ? s : "-";
 }
 
-/* -- queue summary (statistics.md 7) ------------------------------------- */
+/* -- queue summary (statistics.md 7) --------------------------------------- */
 
 /* "held: account paused" of HELD and account */
 static void
@@ -139,7 +139,7 @@ queue_list(struct ctl *c)
 	return status;
 }
 
-/* -- content ------------------------------------------------------------- */
+/* -- content --------------------------------------------------------------- */
 
 static bool
 queue_read_all(int fd, struct buf *out)
@@ -169,7 +169,7 @@ queue_json_text(struct buf *b)
 	return json_stringn(b->p, b->n);
 }
 
-/* -- queue show ---------------------------------------------------------- */
+/* -- queue show ------------------------------------------------------------ */
 
 /* The content comes in files of memory: it may be anything. */
 static int
@@ -212,7 +212,7 @@ queue_show(struct ctl *c)
 	return status;
 }
 
-/* -- event tail ---------------------------------------------------------- */
+/* -- event tail ------------------------------------------------------------ */
 
 static void
 event_on_line(struct ctl *c, json_t *line)
@@ -238,7 +238,7 @@ event_stream(struct ctl *c)
 	return status;
 }
 
-/* -- trace show (statistics.md 6.1) -------------------------------------- */
+/* -- trace show (statistics.md 6.1) ---------------------------------------- */
 
 static void
 trace_print_recipient(json_t *r)

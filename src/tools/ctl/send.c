@@ -14,7 +14,7 @@ enum {
 	WORD_OCTETS = 42   /* of text in one encoded word */
 };
 
-/* -- encodings ----------------------------------------------------------- */
+/* -- encodings ------------------------------------------------------------- */
 
 static bool
 send_is_plain(struct bytes b)
@@ -99,7 +99,7 @@ send_add_words(struct buf *out, struct bytes text)
 	}
 }
 
-/* -- the message --------------------------------------------------------- */
+/* -- the message ----------------------------------------------------------- */
 
 static void
 send_add_list(struct buf *out, const char *name, json_t *list)

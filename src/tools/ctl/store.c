@@ -19,7 +19,7 @@
 
 enum { PATH_SIZE = 1200, MASTER_KEY_OCTETS = 32 };
 
-/* -- the lock, and both stores --------------------------------------------------- */
+/* -- the lock, and both stores --------------------------------------------- */
 
 struct stores {
 	struct conf  *conf;
@@ -88,7 +88,7 @@ stores_open(struct ctl *c, struct stores *s)
 	return s->spool != NULL;
 }
 
-/* -- store check --------------------------------------------------------------------- */
+/* -- store check ----------------------------------------------------------- */
 
 struct check {
 	struct ctl   *c;
@@ -191,7 +191,7 @@ out:
 	return status;
 }
 
-/* -- store compact, store restore ---------------------------------------------------- */
+/* -- store compact, store restore ------------------------------------------ */
 
 static bool
 store_move(struct ctl *c, const char *from, const char *to)

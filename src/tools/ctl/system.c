@@ -24,7 +24,7 @@ system_number(json_t *o, const char *name)
 	return (long long)json_integer_value(json_object_get(o, name));
 }
 
-/* -- status ---------------------------------------------------------------------- */
+/* -- status ---------------------------------------------------------------- */
 
 static void
 status_print_stores(struct ctl *c, json_t *stores)
@@ -84,7 +84,7 @@ stat_print(struct ctl *c, json_t *r)
 	json_decref(stores);
 }
 
-/* -- texts ------------------------------------------------------------------------- */
+/* -- texts ----------------------------------------------------------------- */
 
 static void
 reload_print(struct ctl *c, json_t *r)
@@ -178,7 +178,7 @@ backup_prepare(struct ctl *c)
 	return 0;
 }
 
-/* -- the audit log --------------------------------------------------------------------- */
+/* -- the audit log --------------------------------------------------------- */
 
 static void
 system_on_line(struct ctl *c, json_t *line)
