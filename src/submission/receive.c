@@ -12,6 +12,7 @@ enum {
 	FEED_SLICE = 32 * 1024,
 	HEADER_ARENA_MAX = 8 * 1024 * 1024, /* fields of the worst section */
 	LINE_MAX_OCTETS = 998,		    /* RFC 5322 2.1.1 */
+	HEADER_SMALL = 16 * 1024,	    /* always has room */
 	MEMORY_STEP = CHUNK_OCTETS,	    /* counted in steps of this */
 	STAGE_RETRY_MS = 20
 };
@@ -144,6 +145,23 @@ receive_take_header(struct receive *r)
 static void receive_add_body(struct receive *r, struct bytes piece);
 
 /*
+ * A section cannot be laid down ahead as a body can, and its fields need more
+ * memory than its text.  Where there is no more, the big ones give way.
+ */
+static bool
+receive_gives_way(struct receive *r)
+{
+	receive_count_memory(r);
+	if (r->head.n <= HEADER_SMALL ||
+	    desk_memory(r->setup.desk) <= DESK_MEMORY_MAX)
+		return false;
+	buf_wipe(&r->head);
+	r->has_header = r->no_memory = r->dropping = true;
+	receive_count_memory(r);
+	return true;
+}
+
+/*
  * Finds the end of the section; what stands behind it goes on as body.  A
  * section that arrives in one piece is found before it is copied.
  */
@@ -169,7 +187,7 @@ receive_add_header(struct receive *r, struct bytes piece)
 		r->dropping = true;
 		return;
 	}
-	if (at < 0)
+	if (receive_gives_way(r) || at < 0)
 		return;
 	/* what is behind the section stays in the memory of sofar */
 	r->head.n = (size_t)at;

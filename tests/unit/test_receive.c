@@ -281,6 +281,40 @@ test_content_refusals(void **state)
 	assert_string_equal(b->body.p, "a b\r\n");
 }
 
+/* Sections count while they come; the big ones give way, the others do not. */
+static void
+test_header_memory(void **state)
+{
+	struct bench *b = *state;
+	struct buf    text;
+	int64_t	      before;
+
+	buf_init(&text, 1 << 20);
+	buf_add_text(&text, "From: a@example.com\r\n");
+	while (text.n < 100000)
+		buf_add_text(&text, "X-Field: value\r\n");
+	begin(b, FRAMING_DATA);
+	receive_feed(b->receive, buf_bytes(&text));
+	assert_true(desk_memory(&b->desk) >= 100000);
+	forget(b);
+	assert_int_equal(desk_memory(&b->desk), 0);
+
+	before = DESK_MEMORY_MAX + 1;
+	desk_memory_add(&b->desk, before);
+	begin(b, FRAMING_DATA);
+	receive_feed(b->receive, buf_bytes(&text));
+	assert_true(desk_memory(&b->desk) < before + 20000);
+	receive_feed(b->receive, BYTES("\r\ntext" END));
+	assert_true(receive_has_ended(b->receive));
+	assert_false(finish(b));
+	expect_refusal(b, 454, "Temporary service failure");
+	assert_true(take(b, "From: a@example.com\r\n\r\ntext" END));
+	forget(b);
+	assert_int_equal(desk_memory(&b->desk), before);
+	desk_memory_add(&b->desk, -before);
+	buf_wipe(&text);
+}
+
 /* smtp-interface#14: chunks are not dot-stuffed, CR LF may be divided */
 static void
 test_chunks(void **state)
@@ -633,6 +667,7 @@ main(void)
 		T(test_size),
 		T(test_flood),
 		T(test_content_refusals),
+		T(test_header_memory),
 		T(test_chunks),
 		T(test_header_refusals),
 		T(test_header_too_long),
