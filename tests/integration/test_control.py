@@ -655,7 +655,7 @@ class Queue(Running):
         self.assertEqual(shown["Body"], "hello\r\n")
         text = self.ctl("queue", "show", message, "--body")
         self.assertTrue(text.endswith("\nhello\n") or text.endswith("\nhello\r\n"), text[-80:])
-        trace = self.json("trace", "show", message)["Messages"][0]
+        trace = self.json("trace", "show", message)
         self.assertEqual((trace["MessageId"], trace["FromEmailAddress"]), (message, "a@example.com"))
         self.assertEqual(trace["Insights"][0]["Events"][-1]["Type"], "SEND")
 
