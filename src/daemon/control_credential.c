@@ -557,10 +557,6 @@ credential_switch_write(struct request *q, struct db_txn *t)
 	unsigned	   key;
 	int		   rc = credential_find(q, t, c, &key);
 
-	if (rc == 0 && key != CREDENTIAL_KEYS_MAX &&
-	    arg_is_true(q, "hold-queue"))
-		rc = request_refuse(q, BOOK_BAD_REQUEST,
-		    "--hold-queue takes the name of a user");
 	if (rc == 0) {
 		if (key == CREDENTIAL_KEYS_MAX)
 			c->enabled = on;

@@ -268,6 +268,8 @@ event_tail(struct request *q)
 		    "not a message id: %.80s", id);
 		return;
 	}
+	if (!arg_has(q, "since")) /* slow readers keep older ones */
+		since.ms = q->now.ms - q->conf->events.tail_keep_ms;
 	first = spool_first_event_since(q->relay->spool, since);
 	t->after = first > 0 ? first - 1 : 0;
 	q->on_gone = tail_gone;

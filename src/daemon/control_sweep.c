@@ -199,7 +199,8 @@ collect_fits(struct collect *c, const struct recipient_row *r, bool active)
 	    (f->config_set.n == 0 ||
 		bytes_eq(f->config_set, c->mail.config_set)) &&
 	    (f->credential.n == 0 ||
-		bytes_eq_nocase(f->credential, c->mail.credential));
+		bytes_eq_nocase(f->credential, c->mail.credential) ||
+		bytes_eq(f->credential, c->mail.access_key));
 }
 
 static bool

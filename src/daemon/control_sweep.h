@@ -40,7 +40,8 @@ struct queue_filter {
 	char	     account[ACCOUNT_ID_SIZE];
 	enum queue_state state;
 	struct bytes to, from; /* an address, or a domain */
-	struct bytes credential, config_set;
+	struct bytes credential; /* its name, or one of its keys */
+	struct bytes config_set;
 	struct bytes rcpt; /* one address, exactly */
 	struct wall  older_than; /* 0 = any age */
 	/* attempts under way, from the carrier; sorted */

@@ -153,6 +153,7 @@ class Listing(World):
         self.assertEqual(ids("--state", "HELD"), {there})
         self.assertEqual(ids("--state", "deferred"), {here})
         self.assertEqual(ids("--credential", "app1"), {here, there})
+        self.assertEqual(ids("--credential", self.key), {here, there})
         self.assertEqual(ids("--credential", "app2"), set())
         self.assertEqual(ids("--older-than", "1h"), set())
         self.refused("queue", "list", "--state", "sleeping")
@@ -295,6 +296,19 @@ class Changing(World):
         self.relay.ctl("queue", "release", "--credential", "app1")
         self.sink.wait(2)
         wait_for(lambda: not self.listed(), "the queue to be empty")
+
+    def test_hold_with_its_credential(self):
+        key, password = self.relay.credential("app9")
+        self.sink.rules.rcpt = "451 4.3.0 try later"
+        w = self.relay.session(key, password)
+        mid = w.message("bob@example.com", "rcpt@sink.example", BODY).split()[2]
+        w.close()
+        other = self.deferred("other@sink.example")
+        self.wait_state(mid, "DEFERRED")
+        self.relay.ctl("credential", "disable", key, "--hold-queue")
+        self.assertEqual((self.row(mid)["state"], self.row(other)["state"]), ("HELD", "DEFERRED"))
+        self.relay.ctl("queue", "release", mid)
+        self.sink.wait(1)
 
     def test_held_is_not_tried(self):
         mid = self.deferred()
