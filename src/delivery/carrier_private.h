@@ -140,7 +140,8 @@ struct connection {
 	struct sockaddr_storage addresses[SITE_ADDRESSES_MAX];
 	unsigned	   address_count, address;
 	bool		   without_tls; /* after a failed handshake */
-	unsigned	   replies_5, missing, no_addresses, dns_failures;
+	unsigned	   replies_5, missing, dns_failures;
+	unsigned	   foreign; /* hosts of a family without source */
 	unsigned	   selves; /* addresses that are our own */
 	bool		   resolver_down;
 	struct result	   best; /* most telling so far */
@@ -164,6 +165,8 @@ struct egress {
 	struct timer	   wake;
 	bool		   starved; /* waits for delivery.max_connections */
 	struct egress	  *next_starved;
+	bool		   waits; /* for a connection of its group */
+	struct egress	  *next_waiting;
 };
 struct egress *egress_new(struct site *s, const struct source *source);
 void egress_free(struct egress *eg);
@@ -288,9 +291,10 @@ const char *carrier_ehlo(const struct carrier *c, const struct egress *eg);
 
 /* group.c part of site.c */
 struct group {
-	char	    *key; /* name and source */
-	unsigned     connections;
-	struct mono  next_message; /* rate */
+	char	      *key; /* name and source */
+	unsigned       connections;
+	struct egress *waiting; /* for one of them to end */
+	struct mono    next_message; /* rate */
 };
 
 #endif

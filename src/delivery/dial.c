@@ -46,6 +46,7 @@ dial_finish(struct connection *cn)
 		r.kind = cn->resolver_down	? RESULT_RESOLVER
 		    : cn->dns_failures > 0	? RESULT_DNS
 		    : cn->selves > 0		? RESULT_LOOP
+		    : cn->foreign > 0		? RESULT_CONNECT
 						: RESULT_NO_ADDRESS;
 		r.stage = CLASSIFY_GREETING;
 		snprintf(r.remote_host, sizeof(r.remote_host), "%s",
@@ -265,17 +266,21 @@ dial_on_addresses(void *connection, const struct dns_answer *a)
 {
 	struct connection *cn = connection;
 	size_t		   i;
+	unsigned	   families = dial_families(cn);
 	bool		   first = cn->asked_family == dial_first_family(cn);
 
 	cn->ticket = 0;
-	if (a->status == DNS_FOUND)
+	if (a->status == DNS_FOUND && !first && families != 3)
+		cn->foreign++;
+	else if (a->status == DNS_FOUND)
 		for (i = 0; i < a->count; i++)
 			dial_add_address(cn, &a->addresses[i]);
 	else if (a->status == DNS_UNREACHABLE)
 		cn->resolver_down = true;
 	else if (a->status != DNS_NO_DATA && a->status != DNS_NXDOMAIN)
 		cn->dns_failures++;
-	if (first && dial_families(cn) == 3) {
+	/* the other family, too; be it to tell "no address" from "no way" */
+	if (first && (families == 3 || a->status == DNS_NO_DATA)) {
 		dial_ask(cn, cn->asked_family == AF_INET ? AF_INET6 : AF_INET);
 		return;
 	}
@@ -352,7 +357,7 @@ dial_begin(struct connection *cn)
 {
 	cn->dialing = true;
 	cn->host = cn->tried_hosts = cn->tried = 0;
-	cn->replies_5 = cn->missing = cn->no_addresses = 0;
+	cn->replies_5 = cn->missing = cn->foreign = 0;
 	cn->dns_failures = cn->selves = 0;
 	cn->resolver_down = cn->without_tls = false;
 	memset(&cn->best, 0, sizeof(cn->best));

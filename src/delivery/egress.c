@@ -265,14 +265,33 @@ egress_count_message(struct egress *eg)
 	eg->group->next_message.ms += (int64_t)(1000.0 / eg->site->rate);
 }
 
+static void
+group_run_waiting(struct group *g)
+{
+	struct egress *eg;
+
+	while ((eg = g->waiting) != NULL) {
+		g->waiting = eg->next_waiting;
+		eg->waits = false;
+		timer_set(&eg->wake, 0);
+	}
+}
+
 static bool
 egress_may_connect(struct egress *eg)
 {
 	struct carrier *c = eg->carrier;
 
-	if (eg->connection_count >= eg->limit ||
-	    eg->group->connections >= eg->site->max_connections)
+	if (eg->connection_count >= eg->limit)
 		return false;
+	if (eg->group->connections >= eg->site->max_connections) {
+		if (!eg->waits) {
+			eg->waits = true;
+			eg->next_waiting = eg->group->waiting;
+			eg->group->waiting = eg;
+		}
+		return false;
+	}
 	if (c->connections < c->conf->delivery.max_connections)
 		return true;
 	if (!eg->starved) {
@@ -332,6 +351,8 @@ connection_ended(struct connection *cn)
 	c->connections--;
 	meter_set(&c->set.meters->connections, c->connections);
 	loop_reap(c->loop, mem_free, cn);
+	if (!c->stopping)
+		group_run_waiting(eg->group);
 	carrier_run_starved(c);
 	if (eg->queued > 0)
 		timer_set(&eg->wake, 0);
