@@ -15,6 +15,7 @@ enum {
 	READ_PIECE = 16384,
 	READ_WAIT_MS = 30000,  /* for a whole request */
 	WRITE_WAIT_MS = 60000, /* without any progress */
+	DENIED_LINE_MS = 60000,
 	ACCEPT_TURN = 16
 };
 
@@ -250,6 +251,21 @@ control_send_away(int fd, const char *code, const char *text)
 	close(fd);
 }
 
+/* Anybody can knock, as often as he likes: the log is not his to fill. */
+static void
+control_log_denied(struct control *k, uint32_t uid)
+{
+	int64_t now = loop_now(k->relay->main).ms;
+
+	k->denied++;
+	if (now < k->denied_next.ms)
+		return;
+	log_warn("control-denied", "uid=%u count=%u", (unsigned)uid,
+	    k->denied);
+	k->denied = 0;
+	k->denied_next.ms = now + DENIED_LINE_MS;
+}
+
 static void
 control_admit(struct control *k, int fd, const struct control_peer *p)
 {
@@ -258,7 +274,7 @@ control_admit(struct control *k, int fd, const struct control_peer *p)
 
 	control_right_of(k->relay->conf, p, (uint32_t)geteuid(), &right);
 	if (right.role == CONTROL_NOBODY) {
-		log_warn("control-denied", "uid=%u", (unsigned)p->uid);
+		control_log_denied(k, p->uid);
 		control_send_away(fd, "AccessDeniedException",
 		    "permission denied");
 		return;

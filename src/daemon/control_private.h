@@ -161,6 +161,8 @@ struct control {
 	int	       listen_fd;
 	struct caller *callers;
 	unsigned       caller_count;
+	unsigned       denied;	    /* since the last line about it */
+	struct mono    denied_next; /* when there may be a line again */
 	struct request *requests;
 	uint32_t       reload_number;
 	struct sweep  *sweeps; /* of no request */

@@ -590,6 +590,18 @@ request_check_account(struct request *q)
 	    q->account.id);
 }
 
+/* A dry run that is not understood must not become a real one. */
+static bool
+request_is_well_formed(const struct request *q)
+{
+	const json_t *account = json_object_get(q->root, "account");
+	const json_t *dry_run = json_object_get(q->root, "dry_run");
+
+	return (account == NULL || json_is_null(account) ||
+		   json_is_string(account)) &&
+	    (dry_run == NULL || json_is_boolean(dry_run));
+}
+
 static int
 request_read_line(struct request *q, struct bytes line)
 {
@@ -602,6 +614,8 @@ request_read_line(struct request *q, struct bytes line)
 	verb = json_string_value(json_object_get(q->root, "verb"));
 	if (verb == NULL)
 		return request_misuse(q, "a request without verb");
+	if (!request_is_well_formed(q))
+		return request_misuse(q, "malformed account or dry_run");
 	q->command = command_find(verb);
 	if (q->command == NULL)
 		return request_misuse(q, "unknown command: %.60s", verb);

@@ -2,10 +2,13 @@
 """Peers that do not keep to the protocol: receivers that answer out of turn,
 clients that split, stop, vanish and smuggle.  Nothing may end a process, and
 what was acknowledged is delivered once."""
+import os
 import random
 import re
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import unittest
 
@@ -281,6 +284,27 @@ class Clients(Hostile):
         self.assertEqual(w.reply(), ["451 Timeout waiting for data from client"])
         self.assertIsNone(w.reply())
         w.close()
+        self.check_whole()
+
+    @unittest.skipIf(os.geteuid() != 0, "becomes another user")
+    def test_stranger(self):
+        """admin-cli.md: a user without rights learns nothing and does not
+        fill the log; malformed requests are refused one by one"""
+        knock = ("import os, socket, sys\n"
+                 "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+                 "for i in range(300):\n"
+                 "    c = socket.socket(socket.AF_UNIX); c.connect(sys.argv[1]); print(c.recv(1000)); c.close()\n")
+        r = subprocess.run([sys.executable, "-c", knock, self.relay.socket], capture_output=True, text=True)
+        self.assertEqual(r.stdout.count("permission denied"), 300, r.stderr)
+        self.assertEqual(self.relay.log_text().count("control-denied uid=65534"), 1)
+        for request in (b"\n", b"[]\n", b"null\n", b"\xff\n", b"\0\n", b"{" * 60000 + b"\n", b'{"verb":1}\n',
+                        b'{"verb":"status","args":1}\n', b'{"verb":"queue list","account":{}}\n',
+                        b'{"verb":"queue hold","args":{"all":true},"dry_run":"yes"}\n',
+                        b'{"verb":"queue list","args":{"limit":[]}}\n'):
+            with self.subTest(request[:20]), socket.socket(socket.AF_UNIX) as c:
+                c.connect(self.relay.socket)
+                c.sendall(request)
+                self.assertRegex(c.makefile("rb").readline(), rb'^\{"error":\{"Code":".*"status":[12]\}')
         self.check_whole()
 
 
