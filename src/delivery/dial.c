@@ -267,9 +267,10 @@ dial_on_addresses(void *connection, const struct dns_answer *a)
 	struct connection *cn = connection;
 	size_t		   i;
 	unsigned	   families = dial_families(cn);
-	bool		   first = cn->asked_family == dial_first_family(cn);
+	bool		   first;
 
 	cn->ticket = 0;
+	first = cn->asked_family == dial_first_family(cn);
 	if (a->status == DNS_FOUND && !first && families != 3)
 		cn->foreign++;
 	else if (a->status == DNS_FOUND)

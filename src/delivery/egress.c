@@ -448,7 +448,7 @@ connection_on_ready(void *connection)
 	struct connection *cn = connection;
 	struct egress	  *eg = cn->egress;
 	struct transport  *t;
-	int64_t		   idle = eg->carrier->conf->delivery.reuse_idle_ms;
+	int64_t		   idle;
 
 	if (cn->dialing) {
 		cn->dialing = false;
@@ -467,6 +467,7 @@ connection_on_ready(void *connection)
 		return;
 	}
 	cn->ready = true;
+	idle = eg->carrier->conf->delivery.reuse_idle_ms;
 	if (idle > connection_life_left(cn))
 		idle = connection_life_left(cn);
 	timer_set(&cn->idle, idle);

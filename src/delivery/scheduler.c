@@ -9,7 +9,12 @@
 
 #include "delivery/carrier_private.h"
 
-enum { KEY_SIZE = 26, TURN_BITS = 20, REFILL_ROWS = 2000, ROW_ARENA = 64 * 1024 };
+enum {
+	KEY_SIZE = 26,
+	TURN_BITS = 20,
+	REFILL_ROWS = 2000,
+	ROW_ARENA = 64 * 1024
+};
 
 void
 due_list_init(struct due_list *l)
