@@ -261,14 +261,18 @@ static void
 stream_step_input(struct stream *s)
 {
 	struct fake_link *k = s->link;
-	size_t		  n = k->to_stream.n, room;
+	size_t		  n = k->to_stream.n - k->to_stream_from, room;
 
 	room = s->in.n < s->input_max ? s->input_max - s->in.n : 0;
 	if (n > room)
 		n = room;
 	if (n > 0) {
-		must(buf_add(&s->in, k->to_stream.p, n));
-		buf_drop(&k->to_stream, n);
+		must(buf_add(&s->in, k->to_stream.p + k->to_stream_from, n));
+		k->to_stream_from += n;
+		if (k->to_stream_from == k->to_stream.n) {
+			buf_clear(&k->to_stream);
+			k->to_stream_from = 0;
+		}
 		s->octets_in += n;
 	}
 	if (n > 0 || (s->is_input_due && s->in.n > 0)) {

@@ -76,6 +76,7 @@ struct fake_link {
 	bool	   stream_noted, has_eof, is_reset, has_answer;
 	int	   refused; /* errno */
 	struct buf to_stream;
+	size_t	   to_stream_from; /* what is before is taken already */
 	char	   version[12], cipher[48];
 	bool	   tls_ok, is_trusted;
 };
