@@ -123,7 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	choose(w, data[0]);
-	step = data[0] & 64 ? 1 + data[0] % 7 : SIZE_MAX;
+	step = data[0] & 64 ? 1u + data[0] % 7u : SIZE_MAX;
 	rs.lenient = (data[0] & 1) != 0;
 	rs.message = message_new(1 << 20);
 	require(message_set(rs.message, &rs.message->sender,
