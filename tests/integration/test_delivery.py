@@ -291,7 +291,8 @@ class Dialogue(World):
         self.sinks[2].wait(250, 120)
         self.assertGreaterEqual(len(self.sinks[2].sessions), 3)
         self.assertTrue(all(s.transactions <= 100 for s in self.sinks[2].sessions))
-        self.assertEqual(self.sinks[2].most_open, 1)
+        # the next connection may begin while the last one says goodbye
+        self.assertLessEqual(self.sinks[2].most_open, 2)
 
     def test_classify_at_dot(self):
         """events#8"""
