@@ -101,6 +101,24 @@ relay_open_desk(struct relay *r, struct child_files *f, unsigned i,
 	return 0;
 }
 
+/* The socket is closed with the desk, whatever becomes of it here. */
+static int
+relay_listen_one(struct relay_desk *d, unsigned listener, int fd,
+    struct err *e)
+{
+	d->listen_fds = mem_realloc(d->listen_fds,
+	    (d->listen_count + 1) * sizeof(*d->listen_fds));
+	d->listen_fds[d->listen_count++] = fd;
+	return desk_listen(d->desk, listener, fd, e);
+}
+
+static void
+relay_close_listeners(struct relay_desk *d)
+{
+	while (d->listen_count > 0)
+		close(d->listen_fds[--d->listen_count]);
+}
+
 static int
 relay_listen(struct relay *r, struct child_files *f, struct err *e)
 {
@@ -113,7 +131,7 @@ relay_listen(struct relay *r, struct child_files *f, struct err *e)
 		if (loop >= r->desk_count ||
 		    listener >= r->conf->listener_count)
 			return err_set(e, "a listener that is not configured");
-		if (desk_listen(r->desks[loop].desk, listener, fd, e) != 0)
+		if (relay_listen_one(&r->desks[loop], listener, fd, e) != 0)
 			return err_wrap(e, "listener %s",
 			    r->conf->listeners[listener].name);
 	}
@@ -564,6 +582,7 @@ relay_shut_desk(void *end, void *unused)
 
 	(void)unused;
 	desk_shut(x->desk->desk, x->grace_ms, relay_on_desk_idle, x->desk);
+	relay_close_listeners(x->desk);
 	mem_free(x);
 }
 
@@ -573,7 +592,8 @@ relay_stop(struct relay *r, int64_t grace_ms)
 	struct relay_end *x;
 	unsigned	  i;
 
-	if (r->stopping)
+	/* a second time only to hurry those who may still finish */
+	if (r->stopping && grace_ms > 0)
 		return;
 	r->stopping = true;
 	log_info("shutting-down", "grace_ms=%lld", (long long)grace_ms);
@@ -619,6 +639,8 @@ relay_free(struct relay *r)
 	workers_free(r->workers);
 	for (i = 0; i < r->desk_count; i++) {
 		desk_free(r->desks[i].desk);
+		relay_close_listeners(&r->desks[i]);
+		mem_free(r->desks[i].listen_fds);
 		keys_client_free(r->desks[i].keys);
 	}
 	keys_client_free(r->keys);

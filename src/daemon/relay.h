@@ -46,7 +46,8 @@ struct relay_desk {
 	struct keys_client *keys;
 	struct desk	   *desk;
 	struct relay	   *relay;
-	bool		    shut;
+	int		   *listen_fds; /* ours; lent to the desk */
+	unsigned	    listen_count;
 };
 
 struct relay {

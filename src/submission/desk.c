@@ -210,6 +210,10 @@ desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg)
 	struct session *s, *next;
 
 	loop_must_own(d->setup.loop);
+	if (d->is_shutting) {
+		timer_set(&d->grace, grace_ms);
+		return;
+	}
 	d->is_shutting = true;
 	d->on_idle = on_idle;
 	d->on_idle_arg = arg;

@@ -374,10 +374,6 @@ world_stop(struct play *p, bool at_once)
 static void
 world_forget(struct world *w)
 {
-	unsigned i;
-
-	for (i = 0; i < w->listener_count; i++)
-		close(w->listeners[i].fd);
 	w->listener_count = 0;
 	fake_threads_end(w->keys_loop);
 	fake_threads_end(w->verifier_loop);
