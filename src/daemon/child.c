@@ -23,8 +23,8 @@ child_files_init(struct child_files *f)
 	f->log_fd = f->audit_fd = -1;
 }
 
-void
-child_files_wipe(struct child_files *f)
+static void
+child_files_drop(struct child_files *f)
 {
 	size_t i;
 
@@ -34,6 +34,16 @@ child_files_wipe(struct child_files *f)
 	}
 	for (i = 0; i < f->option_count; i++)
 		mem_free(f->option[i]);
+	f->file_count = f->option_count = 0;
+}
+
+void
+child_files_wipe(struct child_files *f)
+{
+	size_t i;
+
+	child_files_drop(f);
+	conf_unref(f->begun);
 	for (i = 0; i < f->fd_count; i++)
 		if (f->fd[i].fd >= 0)
 			close(f->fd[i].fd);
@@ -225,7 +235,25 @@ child_files_conf(struct child_files *f, struct buf *text)
 		if (!errors.v[i].is_warning)
 			buf_printf(text, "%s\n", errors.v[i].text);
 	conf_errors_wipe(&errors);
+	if (c != NULL && f->begun != NULL)
+		conf_keep(c, f->begun);
 	return c;
+}
+
+/* BEGUN: only the configuration of what came so far is kept. */
+static bool
+child_files_begin(struct child_files *f)
+{
+	struct buf text;
+
+	buf_init(&text, 32768);
+	f->begun = child_files_conf(f, &text);
+	if (f->begun == NULL)
+		log_error("start-failed", "reason=\"%.*s\"", (int)text.n,
+		    text.p);
+	buf_wipe(&text);
+	child_files_drop(f);
+	return f->begun != NULL;
 }
 
 int
@@ -294,6 +322,11 @@ child_receive_all(struct child_files *f)
 		if (m.kind == CHILD_GO) {
 			whole = true;
 			break;
+		}
+		if (m.kind == CHILD_BEGUN) {
+			if (!child_files_begin(f))
+				break;
+			continue;
 		}
 		if (!child_files_add(f, &m, fd)) {
 			if (fd >= 0)

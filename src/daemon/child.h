@@ -42,6 +42,7 @@ struct child_files {
 	struct child_fd	  fd[CHILD_FDS_MAX];
 	size_t		  fd_count;
 	int		  log_fd, audit_fd; /* -1 = none came */
+	struct conf	 *begun; /* NULL, or what needs a restart */
 	const char	 *paths[CHILD_FILES_MAX]; /* of the opener */
 };
 void child_files_init(struct child_files *f);

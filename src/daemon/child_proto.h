@@ -6,6 +6,9 @@
  * a channel to it.  Over it come the options, the configuration files and
  * all that an unprivileged process may not open, as descriptors with a name;
  * then GO.  A reload is the same again without the sockets, ended by RELOAD.
+ * A child that is started after a reload gets the files of the beginning,
+ * BEGUN, and the files in force: settings that need a restart are of the
+ * former, as with its brothers.
  *
  * Use:    child_send(channel, CHILD_FILE, index, path, fd) on the master;
  *         child_read(message, &m) on the child.
@@ -35,14 +38,17 @@ enum child_kind {
 	CHILD_METRICS,	  /* fd of the listening metrics socket */
 	CHILD_PEER_KEYS,  /* index: which loop; fd */
 	CHILD_PEER_VERIFIER, /* fd */
+	CHILD_BEGUN, /* so far what all began with; what is in force follows */
 	CHILD_GO,
-	CHILD_RELOAD,
+	CHILD_RELOAD, /* index: number of the reload, 0 = no result wanted */
 	CHILD_STOP, /* index 1: at once */
 	/* child to master */
 	CHILD_READY,
 	CHILD_FATAL,	      /* text: why the child cannot start */
 	CHILD_RELOAD_REQUEST, /* index: number of the request */
-	CHILD_RELOAD_RESULT,  /* both ways; index; text: errors, one a line */
+	CHILD_RELOAD_RESULT,  /* to master: index of RELOAD; text: errors, none
+				 = done; to relay: index of the request; text
+				 as posthornctl shows it */
 	CHILD_STOP_REQUEST    /* index 1: at once */
 };
 

@@ -81,7 +81,7 @@ master_connect_keys(struct master *m)
 	if (keys->channel == NULL || relay->channel == NULL)
 		return;
 	/* one a submission loop, and one for the main loop */
-	for (i = 0; i <= m->conf->server.threads; i++) {
+	for (i = 0; i <= m->now.conf->server.threads; i++) {
 		if (channel_pair(fds, &e) != 0) {
 			log_error("channel-failed", "reason=\"%s\"", e.text);
 			return;
@@ -144,7 +144,11 @@ master_spawn(struct child *c, struct err *e)
 	c->started = loop_now(m->loop);
 	c->ready = false;
 	log_info("child-started", "child=%s pid=%ld", x.name, (long)c->pid);
-	master_send_files(m, c);
+	master_send_files(m, c, &m->begun);
+	if (m->now.kept != NULL) {
+		child_send(c->channel, CHILD_BEGUN, 0, BYTES(""), -1);
+		master_send_files(m, c, &m->now);
+	}
 	if (c->name == CHILD_RELAY)
 		master_send_sockets(m, c);
 	if (c->name != CHILD_VERIFIER)
@@ -209,8 +213,9 @@ master_stop(struct master *m, bool now)
 	log_info("stopping", "now=%s", now ? "yes" : "no");
 	for (i = 0; i < CHILDREN; i++)
 		timer_clear(&m->children[i].restart);
+	master_close_listeners(m);
 	timer_set(&m->give_up, now ? 5000
-				   : m->conf->smtp.shutdown_grace_ms +
+				   : m->now.conf->smtp.shutdown_grace_ms +
 				       STOP_MARGIN_MS);
 	if (relay->channel != NULL)
 		child_send(relay->channel, CHILD_STOP, now, BYTES(""), -1);
@@ -255,6 +260,11 @@ master_after_exit(struct master *m, struct child *c, int status)
 			loop_stop(m->loop);
 		return;
 	}
+	if (c->is_replaced) {
+		c->is_replaced = false;
+		timer_set(&c->restart, 0);
+		return;
+	}
 	c->back_off_ms = lived >= GOOD_LIFE_MS ? BACK_OFF_MIN_MS
 					       : c->back_off_ms * 2;
 	if (c->back_off_ms > BACK_OFF_MAX_MS)
@@ -278,8 +288,8 @@ master_on_sigchld(void *master, void *signo)
 		if (i == CHILDREN)
 			continue;
 		c = &m->children[i];
-		if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0 ||
-		    !m->stopping)
+		if (!c->is_replaced && (WIFSIGNALED(status) ||
+			WEXITSTATUS(status) != 0 || !m->stopping))
 			log_warn("child-ended",
 			    "child=%s pid=%ld signal=%d status=%d",
 			    child_name_to_text(c->name), (long)pid,
@@ -303,58 +313,7 @@ master_on_child_close(void *child)
 	c->channel = NULL;
 }
 
-/* -- reload ------------------------------------------------------------------- */
-
-static void
-master_answer(struct master *m, uint32_t request, struct bytes text)
-{
-	struct child *relay = &m->children[CHILD_RELAY];
-
-	if (request != 0 && relay->channel != NULL)
-		child_send(relay->channel, CHILD_RELOAD_RESULT, request, text,
-		    -1);
-}
-
-static void
-master_reload(struct master *m, uint32_t request)
-{
-	struct conf *fresh;
-	struct buf   text, restart;
-	unsigned     i;
-
-	buf_init(&text, 32768);
-	buf_init(&restart, 4096);
-	process_notify("RELOADING=1");
-	fresh = master_load(m, &text);
-	if (fresh == NULL) {
-		log_error("reload-refused", "errors=\"%.*s\"",
-		    (int)(text.n > 400 ? 400 : text.n), text.p);
-		buf_add_text(&text, "error\n");
-		master_answer(m, request, buf_bytes(&text));
-	} else {
-		if (conf_needs_restart(m->conf, fresh, &restart)) {
-			log_warn("reload-incomplete",
-			    "restart-needed-for=\"%.*s\"", (int)restart.n,
-			    restart.p);
-			buf_printf(&text, "restart needed for: %.*s\n",
-			    (int)restart.n, restart.p);
-		}
-		conf_keep(fresh, m->conf);
-		conf_unref(m->conf);
-		m->conf = fresh;
-		for (i = 0; i < CHILDREN; i++)
-			if (m->children[i].channel != NULL) {
-				master_send_files(m, &m->children[i]);
-				child_send(m->children[i].channel,
-				    CHILD_RELOAD, request, BYTES(""), -1);
-			}
-		buf_add_text(&text, "ok\n");
-		master_answer(m, request, buf_bytes(&text));
-	}
-	process_notify("READY=1");
-	buf_wipe(&text);
-	buf_wipe(&restart);
-}
+/* -- what children and signals say ------------------------------------------ */
 
 static void
 master_on_child_message(void *child, struct bytes message, int fd)
@@ -375,6 +334,7 @@ master_on_child_message(void *child, struct bytes message, int fd)
 		m->was_ready = true;
 		log_info("ready", "version=%s", PACKAGE_VERSION);
 		process_notify("READY=1");
+		master_ask_reload(m);
 		break;
 	case CHILD_FATAL:
 		log_error("child-refused", "child=%s reason=\"%.*s\"",
@@ -388,6 +348,10 @@ master_on_child_message(void *child, struct bytes message, int fd)
 		break;
 	case CHILD_RELOAD_REQUEST:
 		master_reload(m, x.index);
+		break;
+	case CHILD_RELOAD_RESULT:
+		if (c->name == CHILD_RELAY)
+			master_on_reload_result(m, x.index, x.text);
 		break;
 	case CHILD_STOP_REQUEST:
 		master_stop(m, x.index == 1);
@@ -404,20 +368,10 @@ master_on_signal(void *master, void *signo)
 {
 	struct master *m = master;
 
-	if ((intptr_t)signo == SIGHUP)
-		master_reload(m, 0);
-	else
+	if ((intptr_t)signo != SIGHUP)
 		master_stop(m, m->stopping);
-}
-
-static int
-master_open_log(struct master *m, struct err *e)
-{
-	struct log_setup s = { m->conf->log.target, m->conf->log.facility,
-		m->conf->log.level, m->conf->log.format };
-
-	log_process("master");
-	return log_open(&s, e);
+	else if (!m->stopping)
+		master_reload(m, 0);
 }
 
 static int
@@ -427,7 +381,7 @@ master_begin(struct master *m, struct err *e)
 
 	if (master_find_users(m, e) != 0 || master_open_log(m, e) != 0 ||
 	    process_harden(e) != 0 ||
-	    process_files_max(m->conf->server.max_files, e) != 0 ||
+	    process_files_max(m->now.conf->server.max_files, e) != 0 ||
 	    master_lock_store(m, e) != 0)
 		return -1;
 	m->loop = loop_new("master", MASTER_FEED, e);
@@ -465,12 +419,14 @@ master_run(const struct master_options *o)
 	m->options = o;
 	m->lock_fd = m->control_fd = m->metrics_fd = -1;
 	buf_init(&text, 32768);
-	m->conf = master_load(m, &text);
+	m->begun.kept = kept_new();
+	m->begun.conf = master_load(o->conf_path, m->begun.kept, &text);
 	if (text.n > 0)
 		fprintf(stderr, "%.*s", (int)text.n, text.p);
 	buf_wipe(&text);
-	if (m->conf == NULL)
+	if (m->begun.conf == NULL)
 		goto out;
+	m->now.conf = conf_ref(m->begun.conf);
 	if (master_begin(m, &e) != 0) {
 		log_error("start-failed", "reason=\"%s\"", e.text);
 		fprintf(stderr, "posthornd: %s\n", e.text);
@@ -480,14 +436,18 @@ master_run(const struct master_options *o)
 	status = m->failed ? 1 : 0;
 	log_info("stopped", "status=%d", status);
 out:
-	if (m->conf != NULL)
+	if (m->now.conf != NULL)
 		master_unbind(m);
 	for (i = 0; i < CHILDREN; i++)
 		channel_close(m->children[i].channel);
 	loop_free(m->loop);
 	if (m->lock_fd >= 0)
 		close(m->lock_fd);
-	conf_unref(m->conf);
+	if (m->reload.is_open)
+		buf_wipe(&m->reload.text);
+	settings_wipe(&m->reload.fresh);
+	settings_wipe(&m->now);
+	settings_wipe(&m->begun);
 	mem_free(m);
 	return status;
 }

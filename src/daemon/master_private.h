@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* master_private.h - shared by master.c and master_setup.c alone. */
+/* master_private.h - shared by the four files of the master alone. */
 #ifndef DAEMON_MASTER_PRIVATE_H
 #define DAEMON_MASTER_PRIVATE_H
 
 #include "base/process.h"
 #include "base/thread.h"
-#include "daemon/child_proto.h"
+#include "daemon/child.h"
 #include "daemon/master.h"
 #include "registry/conf.h"
 
@@ -22,6 +22,7 @@ struct child {
 	int64_t		back_off_ms;
 	struct mono	started;
 	bool		ready;
+	bool		is_replaced; /* ended by us, to begin anew at once */
 };
 
 struct bound {
@@ -37,10 +38,40 @@ struct named_id {
 	uint32_t id;
 };
 
+/* Files as they were when they were loaded, in memory. */
+struct kept_file {
+	char *path;
+	int   fd;
+	bool  is_source; /* of the configuration itself */
+};
+struct kept {
+	struct kept_file file[CHILD_FILES_MAX];
+	size_t		 file_count;
+	struct named_id	 ids[NAMED_IDS_MAX];
+	unsigned	 id_count;
+	struct buf	*text; /* while loading: what is missing */
+};
+
+struct settings {
+	struct conf *conf;
+	struct kept *kept;
+};
+
+struct reload {
+	bool		is_open; /* the relay is asked */
+	bool		again;	 /* a signal came meanwhile */
+	uint32_t	number;	 /* of what the relay is asked */
+	uint32_t	request; /* who waits for it; 0 = nobody */
+	struct settings fresh;
+	struct buf	text; /* what will be answered */
+};
+
 struct master {
 	const struct master_options *options;
 	struct loop    *loop;
-	struct conf    *conf;
+	/* now.conf: never NULL; now.kept: NULL before the first reload */
+	struct settings begun, now;
+	struct reload	reload;
 	struct child	children[CHILDREN];
 	struct process_user users[CHILDREN];
 	bool		root;
@@ -52,20 +83,35 @@ struct master {
 	char		control_path[108]; /* "" = not bound by us */
 	struct bound	bound[BOUND_MAX];
 	unsigned	bound_count;
-	struct named_id ids[NAMED_IDS_MAX];
-	unsigned	id_count;
 };
 
 /* master_setup.c */
 int master_find_users(struct master *m, struct err *e);
 int master_lock_store(struct master *m, struct err *e);
 int master_bind(struct master *m, struct err *e);
+void master_close_listeners(struct master *m);
 void master_unbind(struct master *m);
-/* Loads the file; NULL and the errors as lines in *text. */
-struct conf *master_load(struct master *m, struct buf *text);
-/* All that the child needs but its sockets and peers. */
-void master_send_files(struct master *m, struct child *c);
 void master_send_sockets(struct master *m, struct child *c);
 const char *child_name_to_text(enum child_name n);
+int master_open_log(struct master *m, struct err *e);
+int master_make_parent(struct master *m, const char *path, struct err *e);
+
+/* master_files.c */
+struct kept *kept_new(void);
+void kept_free(struct kept *k); /* NULL is allowed */
+/* Loads the file and keeps all that it names; NULL and the errors as lines
+ * in *text. */
+struct conf *master_load(const char *path, struct kept *k, struct buf *text);
+/* All that the child needs but its sockets and peers. */
+void master_send_files(struct master *m, struct child *c,
+    const struct settings *s);
+
+/* master_reload.c */
+void settings_wipe(struct settings *s);
+void master_reload(struct master *m, uint32_t request);
+/* Once more, when the relay is a new one; nothing when nothing is open. */
+void master_ask_reload(struct master *m);
+void master_on_reload_result(struct master *m, uint32_t number,
+    struct bytes text);
 
 #endif

@@ -27,7 +27,7 @@ child_name_to_text(enum child_name n)
 int
 master_find_users(struct master *m, struct err *e)
 {
-	const struct conf *c = m->conf;
+	const struct conf *c = m->now.conf;
 
 	m->root = geteuid() == 0;
 	if (!m->root)
@@ -71,7 +71,7 @@ master_make_dir(struct master *m, const char *path, mode_t mode, struct err *e)
 }
 
 /* The folder above a socket or a file. */
-static int
+int
 master_make_parent(struct master *m, const char *path, struct err *e)
 {
 	char  part[1024];
@@ -90,7 +90,7 @@ master_make_parent(struct master *m, const char *path, struct err *e)
 int
 master_lock_store(struct master *m, struct err *e)
 {
-	const char   *dir = m->conf->store.dir;
+	const char   *dir = m->now.conf->store.dir;
 	char	      path[1100];
 	struct statfs fs;
 
@@ -143,7 +143,7 @@ master_bind_address(struct master *m, unsigned listener, unsigned address,
 {
 	struct sockaddr_storage real;
 	struct conf_addr	again = *a;
-	unsigned loops = a->family == AF_UNIX ? 1 : m->conf->server.threads;
+	unsigned loops = a->family == AF_UNIX ? 1 : m->now.conf->server.threads;
 	unsigned loop;
 	char	 text[STREAM_ADDR_MAX + 48];
 	int	 fd;
@@ -155,7 +155,7 @@ master_bind_address(struct master *m, unsigned listener, unsigned address,
 		    loop == 0, &real, e);
 		if (fd < 0)
 			return err_wrap(e, "listener %s",
-			    m->conf->listeners[listener].name);
+			    m->now.conf->listeners[listener].name);
 		memcpy(&again.u, &real, a->length);
 		m->bound[m->bound_count].index =
 		    child_listen_index(listener, address, loop);
@@ -165,7 +165,7 @@ master_bind_address(struct master *m, unsigned listener, unsigned address,
 		m->bound[m->bound_count++].fd = fd;
 	}
 	log_info("listening", "listener=%s address=%s",
-	    m->conf->listeners[listener].name,
+	    m->now.conf->listeners[listener].name,
 	    sockaddr_text((struct sockaddr *)&real, true, text));
 	return 0;
 }
@@ -176,7 +176,7 @@ master_bind_control(struct master *m, struct err *e)
 	struct conf_addr	a = { .family = AF_UNIX,
 			   .length = sizeof(struct sockaddr_un) };
 	struct sockaddr_storage real;
-	const char *path = m->conf->server.control_socket;
+	const char *path = m->now.conf->server.control_socket;
 	char	    text[STREAM_ADDR_MAX + 48];
 
 	if (strlen(path) >= sizeof(a.u.un.sun_path))
@@ -187,9 +187,9 @@ master_bind_control(struct master *m, struct err *e)
 	if (m->control_fd < 0)
 		return err_wrap(e, "control socket");
 	strcpy(m->control_path, path);
-	if (m->conf->metrics.listen.family == AF_UNSPEC)
+	if (m->now.conf->metrics.listen.family == AF_UNSPEC)
 		return 0;
-	m->metrics_fd = master_bind_one(m, &m->conf->metrics.listen, false,
+	m->metrics_fd = master_bind_one(m, &m->now.conf->metrics.listen, false,
 	    true, &real, e);
 	if (m->metrics_fd < 0)
 		return err_wrap(e, "metrics.listen");
@@ -204,8 +204,8 @@ master_bind(struct master *m, struct err *e)
 	const struct conf_listener *l;
 	unsigned		    i, j;
 
-	for (i = 0; i < m->conf->listener_count; i++) {
-		l = &m->conf->listeners[i];
+	for (i = 0; i < m->now.conf->listener_count; i++) {
+		l = &m->now.conf->listeners[i];
 		if (!l->enabled)
 			continue;
 		for (j = 0; j < l->addresses.n; j++)
@@ -216,8 +216,9 @@ master_bind(struct master *m, struct err *e)
 	return master_bind_control(m, e);
 }
 
+/* Nobody waits in them any more. */
 void
-master_unbind(struct master *m)
+master_close_listeners(struct master *m)
 {
 	unsigned i;
 
@@ -227,6 +228,12 @@ master_unbind(struct master *m)
 			unlink(m->bound[i].path);
 	}
 	m->bound_count = 0;
+}
+
+void
+master_unbind(struct master *m)
+{
+	master_close_listeners(m);
 	if (m->control_fd >= 0)
 		close(m->control_fd);
 	if (m->control_path[0] != '\0')
@@ -236,158 +243,15 @@ master_unbind(struct master *m)
 	m->control_fd = m->metrics_fd = -1;
 }
 
-/* Names are looked up here and handed down: relay never asks NSS. */
-static bool
-master_find_id(void *arg, bool is_group, const char *name, uint32_t *id)
+int
+master_open_log(struct master *m, struct err *e)
 {
-	struct master	   *m = arg;
-	struct process_user u;
-	struct named_id	   *n;
-	struct err	    e;
-	bool		    found;
+	const struct conf *c = m->now.conf;
+	struct log_setup   s = { c->log.target, c->log.facility, c->log.level,
+		c->log.format };
 
-	found = process_user_find(is_group ? NULL : name,
-		    is_group ? name : NULL, &u, &e) == 0;
-	*id = !found ? 0 : is_group ? u.gid : u.uid;
-	if (m->id_count < NAMED_IDS_MAX && strlen(name) < sizeof(n->name)) {
-		n = &m->ids[m->id_count++];
-		n->is_group = is_group;
-		n->found = found;
-		strcpy(n->name, name);
-		n->id = *id;
-	}
-	return found;
-}
-
-struct conf *
-master_load(struct master *m, struct buf *text)
-{
-	struct conf_opener opener = { .find_id = master_find_id, .arg = m };
-	struct conf_errors errors;
-	struct conf	  *c;
-	size_t		   i;
-
-	m->id_count = 0;
-	conf_errors_init(&errors);
-	c = conf_load(m->options->conf_path, &opener, &errors);
-	for (i = 0; i < errors.n; i++)
-		buf_printf(text, "%s%s\n",
-		    errors.v[i].is_warning ? "warning: " : "",
-		    errors.v[i].text);
-	conf_errors_wipe(&errors);
-	return c;
-}
-
-static void
-master_send_path(struct child *c, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-	if (fd < 0) {
-		log_warn("file-unreadable", "path=%s reason=\"%s\"", path,
-		    strerror(errno));
-		return;
-	}
-	if (!child_send(c->channel, CHILD_FILE, 0, bytes_of(path), fd))
-		close(fd);
-}
-
-static void
-master_on_source(void *arg, const char *path)
-{
-	master_send_path(arg, path);
-}
-
-/* Keys of signatures and the master key go to the keys process alone. */
-static void
-master_on_file(void *arg, enum conf_file_kind kind, const char *setting,
-    const char *path)
-{
-	struct child *c = arg;
-	bool	      secret = kind == CONF_FILE_MASTER_KEY ||
-	    kind == CONF_FILE_OPERATOR_KEY;
-
-	(void)setting;
-	if (secret == (c->name == CHILD_KEYS))
-		master_send_path(c, path);
-}
-
-static void
-master_send_append(struct master *m, struct child *c, enum child_kind kind,
-    const char *path)
-{
-	struct err e;
-	int	   fd = -1;
-
-	if (path[0] != '/')
-		return;
-	if (master_make_parent(m, path, &e) == 0)
-		/* relay shows the audit log, too */
-		fd = open(path, (kind == CHILD_AUDIT ? O_RDWR : O_WRONLY) |
-			O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-	if (fd < 0) {
-		log_warn("file-unwritable", "path=%s reason=\"%s\"", path,
-		    strerror(errno));
-		return;
-	}
-	if (!child_send(c->channel, kind, 0, bytes_of(path), fd))
-		close(fd);
-}
-
-static void
-master_trim_audit(struct master *m)
-{
-	struct wall before = { loop_wall(m->loop).ms -
-		m->conf->audit.keep_ms };
-	struct err  e;
-
-	if (audit_trim(m->conf->audit.file, before, &e) != 0)
-		log_warn("audit-untrimmed", "reason=\"%s\"", e.text);
-}
-
-static void
-master_send_option(struct child *c, const char *name, const char *value)
-{
-	char text[1400];
-
-	snprintf(text, sizeof(text), "%s=%s", name, value);
-	child_send(c->channel, CHILD_OPTION, 0, bytes_of(text), -1);
-}
-
-void
-master_send_files(struct master *m, struct child *c)
-{
-	char	 text[80], name[80];
-	unsigned i;
-
-	master_send_option(c, "conf",
-	    m->options->conf_path != NULL ? m->options->conf_path : "");
-	if (m->options->accept_region_change)
-		master_send_option(c, "accept-region-change", "yes");
-	/* server.user root: no change, said at the start */
-	if (m->root && m->users[c->name].uid != 0) {
-		snprintf(text, sizeof(text), "%u:%u",
-		    (unsigned)m->users[c->name].uid,
-		    (unsigned)m->users[c->name].gid);
-		master_send_option(c, "user", text);
-	}
-	for (i = 0; i < m->id_count; i++) {
-		snprintf(name, sizeof(name), "%s.%s",
-		    m->ids[i].is_group ? "gid" : "uid", m->ids[i].name);
-		snprintf(text, sizeof(text), "%u", (unsigned)m->ids[i].id);
-		if (m->ids[i].found)
-			master_send_option(c, name, text);
-	}
-	master_send_append(m, c, CHILD_LOG, m->conf->log.target);
-	if (c->name == CHILD_RELAY) {
-		/* nobody writes to it now */
-		if (!c->ready)
-			master_trim_audit(m);
-		master_send_append(m, c, CHILD_AUDIT, m->conf->audit.file);
-	}
-	conf_each_source(m->conf, master_on_source, c);
-	if (c->name != CHILD_VERIFIER)
-		conf_each_file(m->conf, master_on_file, c);
+	log_process("master");
+	return log_open(&s, e);
 }
 
 void

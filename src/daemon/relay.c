@@ -390,31 +390,25 @@ relay_on_peer(struct relay *r, const struct child_message *m, int fd)
 		close(fd);
 }
 
-static void
-relay_reload(struct relay *r)
+/* false and why: the old configuration stays. */
+static bool
+relay_reload(struct relay *r, struct buf *why)
 {
 	struct child_files *f = r->reload;
 	struct desk_tls	   *tls;
 	struct conf	   *c;
-	struct buf	    text;
 	struct err	    e;
 	unsigned	    i;
 
-	buf_init(&text, 32768);
-	c = child_files_conf(f, &text);
-	if (c == NULL) {
-		log_error("reload-refused", "errors=\"%.*s\"",
-		    (int)(text.n > 400 ? 400 : text.n), text.p);
-		buf_wipe(&text);
-		return;
-	}
-	buf_wipe(&text);
+	c = child_files_conf(f, why);
+	if (c == NULL)
+		return false;
 	conf_keep(c, r->conf);
 	tls = relay_load_tls(c, f, &e);
 	if (tls == NULL) {
-		log_error("reload-refused", "reason=\"%s\"", e.text);
+		buf_add_text(why, e.text);
 		conf_unref(c);
-		return;
+		return false;
 	}
 	conf_unref(r->conf);
 	r->conf = c;
@@ -434,6 +428,26 @@ relay_reload(struct relay *r)
 	relay_tell(r->reporting, relay_tell_reporter, r,
 	    relay_news_new(r, -1));
 	log_info("reloaded", "listeners=%zu", c->listener_count);
+	return true;
+}
+
+/* number: the master waits for the result; 0 = it does not. */
+static void
+relay_on_reload(struct relay *r, uint32_t number)
+{
+	struct buf why;
+
+	if (r->reload == NULL)
+		return;
+	buf_init(&why, 32768);
+	if (!relay_reload(r, &why))
+		log_error("reload-refused", "reason=\"%.*s\"",
+		    (int)(why.n > 400 ? 400 : why.n), why.p);
+	child_files_wipe(r->reload);
+	if (number != 0)
+		child_send(r->master, CHILD_RELOAD_RESULT, number,
+		    buf_bytes(&why), -1);
+	buf_wipe(&why);
 }
 
 static void
@@ -455,10 +469,7 @@ relay_on_master(void *relay, struct bytes message, int fd)
 		control_on_reload(r->control, m.index, m.text);
 		break;
 	case CHILD_RELOAD:
-		if (r->reload != NULL) {
-			relay_reload(r);
-			child_files_wipe(r->reload);
-		}
+		relay_on_reload(r, m.index);
 		break;
 	case CHILD_PEER_KEYS:
 	case CHILD_PEER_VERIFIER:
