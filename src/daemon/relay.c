@@ -582,6 +582,9 @@ relay_on_desk_idle(void *desk, void *unused)
 	struct relay_desk *d = desk;
 
 	(void)unused;
+	if (d->shut)
+		return; /* said already */
+	d->shut = true;
 	if (!loop_post(d->relay->main, relay_desk_idle, d->relay, NULL))
 		loop_stop(d->relay->main);
 }

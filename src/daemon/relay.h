@@ -48,6 +48,7 @@ struct relay_desk {
 	struct relay	   *relay;
 	int		   *listen_fds; /* ours; lent to the desk */
 	unsigned	    listen_count;
+	bool		    shut; /* its sessions have gone; desk's loop */
 };
 
 struct relay {

@@ -211,7 +211,10 @@ desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg)
 
 	loop_must_own(d->setup.loop);
 	if (d->is_shutting) {
+		d->on_idle = on_idle;
+		d->on_idle_arg = arg;
 		timer_set(&d->grace, grace_ms);
+		desk_look_idle(d);
 		return;
 	}
 	d->is_shutting = true;

@@ -86,7 +86,8 @@ int desk_listen(struct desk *d, size_t index, int fd, struct err *e);
 void desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls);
 /* Listeners close at once; sessions without transaction get 421; the others
  * may finish within grace_ms; on_idle(arg, NULL) when all have gone.  A second
- * call gives them another time, nothing else. */
+ * call gives them another time; its on_idle takes the place of the first, and
+ * is called at once when they have gone already. */
 void desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg);
 size_t desk_session_count(const struct desk *d);
 
