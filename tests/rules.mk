@@ -30,3 +30,6 @@ crash: all
 	tests/crash/run $(O)
 bench: all
 	tests/bench/run $(O)
+.PHONY: bench-memory
+bench-memory: all
+	tests/bench/memory $(O)
