@@ -29,14 +29,113 @@ autoconf:
 	autoheader
 	autoconf
 
-# -- modules: every .c file of a layer is one ----------------------------
-# keys.c and verifier.c speak only to their channels; libraries of their own
-LAYERS = base net mail store registry submission delivery reporting daemon
+# -- modules: what each folder holds, one line a module with its parts --------
+# "make layers" checks that the lists and the folders agree.
+base_MODULES = \
+	err \
+	mem \
+	clock clock_text \
+	log \
+	table heap \
+	thread alarm workers \
+	process channel \
+	tally
 
-src_of = $(sort $(wildcard src/$(1)/*.c))
-obj_of = $(patsubst src/%.c,$(O)/%.o,$(call src_of,$(1)))
+net_MODULES = \
+	stream stream_block stream_io stream_socket sockaddr \
+	tls tls_session \
+	resolver resolver_answer resolver_cache resolver_parse
+
+mail_MODULES = \
+	address \
+	smtp \
+	framing \
+	header header_words \
+	mime mime_name \
+	message msgid \
+	classify classify_names \
+	dkim_record \
+	report report_read \
+	event event_json event_string
+
+store_MODULES = \
+	db \
+	record record_event pack \
+	spool spool_batch spool_change spool_counter spool_read spool_scan \
+	    spool_sweep spool_write
+
+registry_MODULES = \
+	conf conf_addr conf_apply conf_check conf_parse conf_render conf_show \
+	    conf_table conf_value \
+	book \
+	account \
+	credential credential_book login \
+	identity identity_check identity_command identity_name identity_sign \
+	policy cidr \
+	quota \
+	source \
+	keys_proto verify_job
+
+submission_MODULES = \
+	listener \
+	session session_auth session_command session_data \
+	admission admission_tags \
+	receive receive_close \
+	signer keys_client \
+	posting \
+	desk notice
+
+delivery_MODULES = \
+	carrier carrier_attempt carrier_end carrier_settle \
+	scheduler \
+	route site \
+	egress dial \
+	transport transaction attempt \
+	outcome \
+	simulator
+
+reporting_MODULES = \
+	reporter publisher \
+	feedback notices \
+	verification
+
+daemon_MODULES = \
+	master master_files master_reload master_setup \
+	child \
+	relay relay_setup relay_wiring \
+	control control_account control_args control_audit \
+	    control_credential control_dkim control_doctor control_event \
+	    control_identity control_ip control_json control_key \
+	    control_queue control_queue_change control_queue_sum \
+	    control_request control_send control_sweep control_system \
+	    control_trace \
+	audit \
+	metrics metrics_page \
+	keys_main verifier_main
+# Libraries of their own in the same folder: the processes beside relay, and
+# what they say to the master.  "make layers" proves that they link little.
+child_MODULES = child_proto
+keys_MODULES = keys keys_job keys_seal
+verifier_MODULES = verifier verifier_authority verifier_check
+
+# Programs: the first has main().
+POSTHORND = daemon/posthornd
+POSTHORNCTL = tools/posthornctl \
+	$(addprefix tools/ctl/, account args call doctor identity init \
+	    offline output queue send store system value)
+SENDMAIL = tools/sendmail \
+	$(addprefix tools/sendmail_, address body conf link message options \
+	    smtp tls)
+
+# in the order of the layers
+LIBRARIES = base net mail store registry submission delivery reporting \
+	child keys verifier daemon
+folder_of = $(if $(filter child keys verifier,$(1)),daemon,$(1))
+parts_of = $(addprefix $(call folder_of,$(1))/,$($(1)_MODULES))
+obj_of = $(patsubst %,$(O)/%.o,$(call parts_of,$(1)))
 lib_of = $(O)/lib$(1).a
-PROGRAM_MAINS = src/daemon/posthornd.c
+ALL_PARTS = $(foreach l,$(LIBRARIES),$(call parts_of,$(l))) \
+	$(POSTHORND) $(POSTHORNCTL) $(SENDMAIL)
 
 CPPFLAGS_ALL = -Isrc -I$(O) -I. -D_GNU_SOURCE $(LIB_CFLAGS) $(USER_CPPFLAGS)
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
@@ -48,39 +147,36 @@ endif
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(USER_CFLAGS) $(HARDEN) $(VARIANT_CFLAGS) \
 	-pthread
 LDFLAGS_ALL = $(USER_LDFLAGS) $(VARIANT_CFLAGS) -pie -Wl,-z,relro,-z,now \
-	-pthread
+	-Wl,--as-needed -pthread
 
 PROGRAMS = $(O)/posthornd $(O)/posthornctl $(O)/sendmail
 all: $(PROGRAMS)
 
-LAYER_LIBS = $(foreach l,$(LAYERS),$(call lib_of,$(l)))
 # reversed: what uses stands before what is used
-LINK_LIBS = $(call lib_of,daemon) $(call lib_of,reporting) \
-	$(call lib_of,delivery) $(call lib_of,submission) \
-	$(call lib_of,registry) $(call lib_of,store) $(call lib_of,mail) \
-	$(call lib_of,net) $(call lib_of,base)
+libs_of = $(foreach l,$(1),$(call lib_of,$(l)))
+LINK_LIBS = $(call libs_of,daemon verifier keys child reporting delivery \
+	submission registry store mail net base)
+TOOL_LIBS = $(call libs_of,registry store mail net base)
 
 define LIB_RULE
-$(call lib_of,$(1)): $(filter-out $(O)/daemon/posthornd.o,$(call obj_of,$(1)))
+$(call lib_of,$(1)): $(call obj_of,$(1))
 	@mkdir -p $$(@D); rm -f $$@
 	$$(AR) rcs $$@ $$^
 endef
-$(foreach l,$(LAYERS),$(eval $(call LIB_RULE,$(l))))
+$(foreach l,$(LIBRARIES),$(eval $(call LIB_RULE,$(l))))
 
 $(O)/%.o: src/%.c | config.mk
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(O)/posthornd: $(O)/daemon/posthornd.o $(LINK_LIBS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
-# The tools use the lower layers only; posthornctl/ holds one file per noun.
-CTL_SRC = $(wildcard src/tools/posthornctl.c src/tools/ctl/*.c)
-SENDMAIL_SRC = $(wildcard src/tools/sendmail.c src/tools/sendmail_*.c)
-TOOL_LIBS = $(call lib_of,registry) $(call lib_of,store) $(call lib_of,mail) \
-	$(call lib_of,net) $(call lib_of,base)
-$(O)/posthornctl: $(CTL_SRC:src/%.c=$(O)/%.o) $(TOOL_LIBS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
-$(O)/sendmail: $(SENDMAIL_SRC:src/%.c=$(O)/%.o) $(TOOL_LIBS)
+# The tools use the lower layers only; posthornctl has one file per noun.
+POSTHORND_OBJ = $(POSTHORND:%=$(O)/%.o)
+POSTHORNCTL_OBJ = $(POSTHORNCTL:%=$(O)/%.o)
+SENDMAIL_OBJ = $(SENDMAIL:%=$(O)/%.o)
+$(O)/posthornd: $(POSTHORND_OBJ) $(LINK_LIBS)
+$(O)/posthornctl: $(POSTHORNCTL_OBJ) $(TOOL_LIBS)
+$(O)/sendmail: $(SENDMAIL_OBJ) $(TOOL_LIBS)
+$(PROGRAMS):
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
 # -- unit tests -------------------------------------------------------------
@@ -89,15 +185,14 @@ UNIT_BIN = $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
 $(O)/tests/test_%: tests/unit/test_%.c $(LINK_LIBS) | config.mk
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
-	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) -Wl,--start-group \
-	    $(LINK_LIBS) -Wl,--end-group $(LIBS_ALL) $(CMOCKA_LIBS)
+	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) $(LINK_LIBS) \
+	    $(LIBS_ALL) $(CMOCKA_LIBS)
 # Tests of a program link its parts, all but main.
-SENDMAIL_PARTS = $(filter-out $(O)/tools/sendmail.o, \
-	$(SENDMAIL_SRC:src/%.c=$(O)/%.o))
+SENDMAIL_PARTS = $(filter-out $(O)/tools/sendmail.o, $(SENDMAIL_OBJ))
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
 	TOOL_PARTS = $(SENDMAIL_PARTS)
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
-CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(CTL_SRC:src/%.c=$(O)/%.o))
+CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(POSTHORNCTL_OBJ))
 $(O)/tests/test_ctl: TOOL_PARTS = $(CTL_PARTS)
 $(O)/tests/test_ctl: $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)
@@ -111,17 +206,14 @@ $(O)/fuzz/%-replay: tests/fuzz/%.c tests/fuzz/replay_main.c $(LINK_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
 	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) tests/fuzz/replay_main.c \
-	    -Wl,--start-group $(LINK_LIBS) -Wl,--end-group $(LIBS_ALL)
+	    $(LINK_LIBS) $(LIBS_ALL)
 check-fuzz: $(FUZZ_REPLAY)
 	tests/fuzz/run-corpus $(FUZZ_REPLAY)
 # Sources are compiled again with coverage; needs clang.
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined -pthread
-FUZZ_LAYERS = base net mail store registry submission delivery reporting daemon
-FUZZ_PARTS = $(filter-out $(O)/fuzz/obj/daemon/posthornd.o \
-	$(O)/fuzz/obj/tools/sendmail.o, \
-	$(patsubst src/%.c,$(O)/fuzz/obj/%.o,$(SENDMAIL_SRC) \
-	$(foreach l,$(FUZZ_LAYERS),$(call src_of,$(l)))))
+FUZZ_PARTS = $(patsubst %,$(O)/fuzz/obj/%.o,$(filter-out $(POSTHORND) \
+	$(POSTHORNCTL) tools/sendmail, $(ALL_PARTS)))
 FUZZ_LIB = $(O)/fuzz/libfuzzed.a
 fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
 $(O)/fuzz/obj/%.o: src/%.c | config.mk
@@ -139,8 +231,9 @@ include tests/rules.mk
 check: check-unit check-conf check-replay check-fuzz
 
 # -- structure --------------------------------------------------------------
-layers:
-	contrib/dev/layers
+layers: $(PROGRAMS) $(call libs_of,$(LIBRARIES))
+	contrib/dev/layers $(ALL_PARTS)
+	CC="$(CC) $(LDFLAGS_ALL)" contrib/dev/links $(O)
 HEADER_LIST = $(wildcard src/*/*.h src/tools/ctl/*.h)
 headers: | config.mk
 	@for h in $(HEADER_LIST); do \

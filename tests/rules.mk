@@ -15,8 +15,7 @@ $(REPLAY_OBJ): $(O)/tests/%.o: tests/%.c | config.mk
 	    -MP -c -o $@ $<
 $(O)/replay/replay: $(REPLAY_OBJ) $(LINK_LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(REPLAY_OBJ) -Wl,--start-group \
-	    $(LINK_LIBS) -Wl,--end-group $(LIBS_ALL)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(REPLAY_OBJ) $(LINK_LIBS) $(LIBS_ALL)
 check-replay: $(O)/replay/replay
 	$(O)/replay/replay $(wildcard tests/replay/*.play)
 
