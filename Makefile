@@ -17,7 +17,7 @@ O ?= build
 .DEFAULT_GOAL := all
 .SUFFIXES:
 .PHONY: all check check-long check-unit check-replay check-conf check-fuzz \
-	check-integration bench fuzz crash layers headers lint docs-check \
+	check-integration check-build bench fuzz crash layers headers lint docs-check \
 	install install-systemd uninstall dist clean distclean
 
 config.mk:
@@ -246,40 +246,48 @@ docs-check: $(O)/posthornctl
 	contrib/dev/docs-check $(O)/posthornctl
 
 # -- install ----------------------------------------------------------------
+# every file, so that uninstall takes away what install has put there
+MANUALS = $(wildcard man/*.[1578])
+manual_dir = $(mandir)/man$(subst .,,$(suffix $(1)))
+examplesdir = $(datadir)/posthorn/examples
 install: all
-	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) \
-	    $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 \
-	    $(DESTDIR)$(mandir)/man7 $(DESTDIR)$(mandir)/man8 \
-	    $(DESTDIR)$(datadir)/posthorn/examples
-	install -m 755 $(O)/posthornd $(DESTDIR)$(sbindir)/posthornd
-	install -m 755 $(O)/posthornctl $(DESTDIR)$(bindir)/posthornctl
-	install -m 755 $(O)/sendmail $(DESTDIR)$(sbindir)/posthorn-sendmail
-	for f in conf/*.conf; do install -m 644 $$f \
-	    $(DESTDIR)$(datadir)/posthorn/examples/; done
-	for s in 1 5 7 8; do for f in man/*.$$s; do [ ! -e $$f ] || \
-	    install -m 644 $$f $(DESTDIR)$(mandir)/man$$s/; done; done
+	install -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(bindir)" \
+	    "$(DESTDIR)$(examplesdir)"
+	install -m 755 $(O)/posthornd "$(DESTDIR)$(sbindir)/posthornd"
+	install -m 755 $(O)/posthornctl "$(DESTDIR)$(bindir)/posthornctl"
+	install -m 755 $(O)/sendmail "$(DESTDIR)$(sbindir)/posthorn-sendmail"
+	install -m 644 conf/*.conf "$(DESTDIR)$(examplesdir)/"
+	$(foreach m,$(MANUALS),install -D -m 644 $(m) \
+	    "$(DESTDIR)$(call manual_dir,$(m))/$(notdir $(m))" &&) :
 # The service: users, folders, unit.  The first configuration is written by
 # "posthornctl init", which leaves one that is there alone.
 unitdir ?= /usr/lib/systemd/system
 sysusersdir ?= /usr/lib/sysusers.d
 tmpfilesdir ?= /usr/lib/tmpfiles.d
 install-systemd:
-	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) \
-	    $(DESTDIR)$(tmpfilesdir)
+	install -d "$(DESTDIR)$(unitdir)" "$(DESTDIR)$(sysusersdir)" \
+	    "$(DESTDIR)$(tmpfilesdir)"
 	sed -e 's|@sbindir@|$(sbindir)|' -e 's|@bindir@|$(bindir)|' \
 	    contrib/systemd/posthorn.service \
-	    > $(DESTDIR)$(unitdir)/posthorn.service
+	    > "$(DESTDIR)$(unitdir)/posthorn.service"
 	install -m 644 contrib/systemd/posthorn.sysusers \
-	    $(DESTDIR)$(sysusersdir)/posthorn.conf
+	    "$(DESTDIR)$(sysusersdir)/posthorn.conf"
 	install -m 644 contrib/systemd/posthorn.tmpfiles \
-	    $(DESTDIR)$(tmpfilesdir)/posthorn.conf
+	    "$(DESTDIR)$(tmpfilesdir)/posthorn.conf"
 uninstall:
-	rm -f $(DESTDIR)$(sbindir)/posthornd $(DESTDIR)$(bindir)/posthornctl \
-	    $(DESTDIR)$(sbindir)/posthorn-sendmail
-	for s in 1 5 7 8; do for f in man/*.$$s; do [ ! -e $$f ] || rm -f \
-	    $(DESTDIR)$(mandir)/man$$s/$$(basename $$f); done; done
+	rm -f "$(DESTDIR)$(sbindir)/posthornd" \
+	    "$(DESTDIR)$(bindir)/posthornctl" \
+	    "$(DESTDIR)$(sbindir)/posthorn-sendmail" \
+	    "$(DESTDIR)$(unitdir)/posthorn.service" \
+	    "$(DESTDIR)$(sysusersdir)/posthorn.conf" \
+	    "$(DESTDIR)$(tmpfilesdir)/posthorn.conf" \
+	    $(foreach c,$(notdir $(wildcard conf/*.conf)), \
+	    "$(DESTDIR)$(examplesdir)/$(c)") $(foreach m,$(MANUALS), \
+	    "$(DESTDIR)$(call manual_dir,$(m))/$(notdir $(m))")
+	-rmdir "$(DESTDIR)$(examplesdir)" "$(DESTDIR)$(datadir)/posthorn"
 dist:
-	git archive --prefix=posthorn-$(VERSION)/ -o posthorn-$(VERSION).tar.gz HEAD
+	git archive --prefix=posthorn-$(VERSION)/ \
+	    -o posthorn-$(VERSION).tar.gz HEAD
 clean:
 	rm -rf $(O)
 distclean: clean

@@ -23,7 +23,11 @@ check-replay: $(O)/replay/replay
 check-integration: all
 	tests/integration/run $(O)
 
-check-long: check
+# What configure says when a library is missing; install and uninstall.
+check-build: all
+	tests/build/run $(O)
+
+check-long: check check-build
 	tests/crash/run $(O)
 crash: all
 	tests/crash/run $(O)
