@@ -501,6 +501,24 @@ spec_compact(struct bytes v, size_t i, size_t end, char *dst, size_t *n)
 	return *n > 0;
 }
 
+/* Without the blanks and comments around it; it was compacted before. */
+static struct bytes
+spec_trim(struct bytes v, size_t i, size_t end)
+{
+	size_t first = end, last = i, next;
+
+	for (; i < end; i = next) {
+		next = skip_one(v, i);
+		must(next > i);
+		if (is_blank(v.p[i]) || v.p[i] == '(')
+			continue;
+		if (first == end)
+			first = i;
+		last = next;
+	}
+	return (struct bytes){ v.p + first, last - first };
+}
+
 static enum mailbox_result
 element_take(struct bytes v, const struct element *e, unsigned flags,
     struct arena *a, struct mailbox *out)
@@ -522,6 +540,7 @@ element_take(struct bytes v, const struct element *e, unsigned flags,
 	}
 	if (!spec_compact(v, from, end, spec, &n))
 		return MAILBOX_SYNTAX;
+	out->spec = spec_trim(v, from, end);
 	out->text = (struct bytes){ spec, n };
 	if (!address_parse(out->text, flags, &out->address))
 		return MAILBOX_SYNTAX;
@@ -623,4 +642,32 @@ mailbox_list_parse(struct bytes value, unsigned flags, struct arena *a,
 	if (out->n + nulls == 0 && groups == 0)
 		return MAILBOX_SYNTAX;
 	return nulls > 0 && out->n + nulls > 1 ? MAILBOX_SYNTAX : MAILBOX_OK;
+}
+
+size_t
+mailbox_list_replace(struct bytes value, struct bytes domain,
+    struct bytes address, struct arena *a, struct buf *out)
+{
+	const unsigned flags = ADDRESS_ALLOW_LITERAL |
+	    ADDRESS_ALLOW_SINGLE_LABEL | MAILBOX_ALLOW_GROUPS |
+	    MAILBOX_ALLOW_NULL;
+	struct mailbox_list list;
+	struct mailbox	   *m;
+	const char	   *done = value.p;
+	size_t		    i, replaced = 0;
+
+	if (mailbox_list_parse(value, flags, a, &list) != MAILBOX_OK)
+		return 0;
+	for (i = 0; i < list.n; i++) {
+		m = &list.v[i];
+		if (!bytes_eq_nocase(m->address.domain, domain))
+			continue;
+		buf_add(out, done, (size_t)(m->spec.p - done));
+		buf_add_bytes(out, address);
+		done = m->spec.p + m->spec.n;
+		replaced++;
+	}
+	if (replaced > 0)
+		buf_add(out, done, (size_t)(value.p + value.n - done));
+	return replaced;
 }

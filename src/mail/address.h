@@ -81,6 +81,7 @@ struct mailbox {
 	struct bytes   raw;	/* the whole as it stands, trimmed */
 	struct bytes   name;	/* display name as it stands; may be empty,
 				   quoted, folded, hold encoded words */
+	struct bytes   spec;	/* addr-spec as it stands, first to last octet */
 	struct bytes   text;	/* addr-spec without comments and blanks */
 	struct address address; /* slices of text */
 };
@@ -104,5 +105,12 @@ enum mailbox_result {
  */
 enum mailbox_result mailbox_list_parse(struct bytes value, unsigned flags,
     struct arena *a, struct mailbox_list *out);
+/*
+ * The value with another address for every mailbox at this domain; names,
+ * comments and folds stay.  Returns how many there were; 0 = *out is as it
+ * was, as it is for what is no list of mailboxes.
+ */
+size_t mailbox_list_replace(struct bytes value, struct bytes domain,
+    struct bytes address, struct arena *a, struct buf *out);
 
 #endif

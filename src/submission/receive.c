@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "mail/address.h"
 #include "mail/event.h"
 #include "mail/mime.h"
 #include "submission/desk_private.h"
@@ -13,6 +14,7 @@ enum {
 	HEADER_ARENA_MAX = 8 * 1024 * 1024, /* fields of the worst section */
 	LINE_MAX_OCTETS = 998,		    /* RFC 5322 2.1.1 */
 	HEADER_SMALL = 16 * 1024,	    /* always has room */
+	FIELD_LINE_MAX = 980, /* one line with its name, 998 at most */
 	MEMORY_STEP = CHUNK_OCTETS,	    /* counted in steps of this */
 	STAGE_RETRY_MS = 20
 };
@@ -111,6 +113,38 @@ receive_value(const struct receive *r, const char *name)
 	return f == NULL ? BYTES("") : f->value;
 }
 
+/*
+ * Addresses at server.name are names of users of this host that were made
+ * whole; nobody can answer to them (credentials 8.2).  The relay knows the uid
+ * of the caller but asks nobody for his name: that of any user is meant.
+ */
+static bool
+receive_use_local_sender(struct receive *r)
+{
+	static const char *const names[] = { "From", "Sender", "Reply-To" };
+	struct bytes	   host = bytes_of(r->setup.conf->server.name);
+	struct bytes	   sender = bytes_of(r->setup.local_sender);
+	struct field	  *f;
+	struct buf	   value;
+	size_t		   i;
+	bool		   ok = true;
+
+	for (i = 0; ok && i < sizeof(names) / sizeof(names[0]); i++) {
+		f = header_find(&r->header, names[i]);
+		if (f == NULL || header_is_signed(&r->header, names[i]))
+			continue;
+		buf_init(&value, FIELD_LINE_MAX);
+		/* ": " is written anew; a field that would become longer
+		 * than a line may be stays as it is */
+		if (mailbox_list_replace(bytes_trim(f->value), host, sender,
+			r->arena, &value) > 0 && !value.failed)
+			ok = header_replace(&r->header, f, names[i],
+			    buf_bytes(&value));
+		buf_wipe(&value);
+	}
+	return ok;
+}
+
 /* The section is complete in r->head (with what stands behind it or not). */
 static void
 receive_take_header(struct receive *r)
@@ -132,8 +166,9 @@ receive_take_header(struct receive *r)
 	}
 	r->mime = mime_new(&parts);
 	r->hash = signer_hash_new(r->setup.desk->signer, c, &r->hash_err);
-	if (r->mime == NULL) {
-		r->no_memory = true;
+	r->no_memory = r->mime == NULL || (r->setup.local_sender != NULL &&
+	    !receive_use_local_sender(r));
+	if (r->no_memory) {
 		r->dropping = true;
 		return;
 	}

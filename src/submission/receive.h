@@ -43,6 +43,9 @@ struct receive_setup {
 	uint64_t	    size_max; /* of conf, or less of the credential */
 	bool		    lenient;  /* a malformed line begins the body */
 	const char	   *blocked;  /* the account's list; "" = conf's */
+	const char	   *local_sender; /* stands for the addresses of this
+					     host in From, Sender, Reply-To;
+					     NULL = they stay */
 	void (*on_room)(void *arg);
 	void *arg;
 };

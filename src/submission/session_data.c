@@ -134,6 +134,7 @@ session_open_receive(struct session *s, enum framing_kind kind,
 		.lenient = session_conf(s)->message.lenient_headers ||
 		    s->place.is_unix,
 		.blocked = s->desk->account->attachments,
+		.local_sender = s->local_sender,
 		.on_room = session_on_room, .arg = s };
 	struct err e;
 

@@ -187,12 +187,8 @@ task_build(struct submission_task *t)
 		return status;
 	plan.reads_recipients = t->o->reads_recipients;
 	plan.configuration_set = bytes_of(t->conf->configuration_set);
-	/*
-	 * Who writes as himself may have another sender by a local block of
-	 * the server's configuration: that From is the server's to add.
-	 */
-	if (t->sender.n == 1 && (t->o->sender != NULL ||
-		t->o->full_name != NULL || t->conf->sender != NULL))
+	/* of who writes as himself a local block may make another sender */
+	if (t->sender.n == 1)
 		plan.from = bytes_of(t->sender.v[0]);
 	plan.full_name = buf_bytes(&t->caller.full_name);
 	switch (sendmail_head_build(buf_bytes(&t->input.head), &plan,

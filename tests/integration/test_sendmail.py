@@ -517,6 +517,14 @@ class Local(unittest.TestCase):
         self.assertEqual(m.mail_from.rsplit("@")[-1], "bounces.relay.example")
         self.assertRegex(head, r"(?m)^From: .*<?alerts@example\.com>?")
         self.relay.wait_log(r'accepted .* from="alerts@example\.com" ')
+        # as cron writes: a name alone, whoever runs the job
+        with self.sink.lock:
+            self.sink.messages.clear()
+        self.sendmail("-i", "-FCronDaemon", "-oem", "r@example.org",
+                      input="From: root (Cron Daemon)\nTo: www-data\nSubject: Cron\n\nhi\n")
+        m, head, _ = self.arrived()
+        self.assertRegex(head, r"(?m)^From: alerts@example\.com \(Cron Daemon\)\r?$")
+        self.assertRegex(head, r"(?m)^To: www-data@\S+\r?$")
 
     def verify(self, data):
         """The DKIM signature of example.com, with the record to be published."""

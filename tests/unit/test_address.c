@@ -361,6 +361,48 @@ test_list_bounds(void **state)
 	buf_wipe(&b);
 }
 
+/* Other addresses in the places of those at a domain; all else stays. */
+static void
+test_list_replace(void **state)
+{
+	static const struct {
+		const char *value, *want; /* NULL: nothing to replace */
+	} cases[] = {
+		{ "root@host.example (Cron Daemon)",
+		    "new@b.example (Cron Daemon)" },
+		{ "\"R\" <root@HOST.example>", "\"R\" <new@b.example>" },
+		{ "<root@host.example>, x@c.example,\r\n\tA (b) <\"a\\\"\"@host"
+		    " . example (x) > (y)",
+		    "<new@b.example>, x@c.example,\r\n\tA (b) <new@b.example"
+		    " (x) > (y)" },
+		{ "(z) root (w) @host.example", "(z) new@b.example" },
+		{ "g: a@host.example, b@c.example;",
+		    "g: new@b.example, b@c.example;" },
+		{ "x@c.example", NULL },
+		{ "root@sub.host.example", NULL },
+		{ "root", NULL },
+		{ "a@host.example b", NULL },
+		{ "<>", NULL },
+		{ "", NULL },
+	};
+	struct arena *a = arena_new(1 << 16);
+	struct buf    out;
+	size_t	      i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_init(&out, 1024);
+		n = mailbox_list_replace(bytes_of(cases[i].value),
+		    BYTES("host.example"), BYTES("new@b.example"), a, &out);
+		buf_add_char(&out, '\0');
+		assert_int_equal(n > 0, cases[i].want != NULL);
+		assert_string_equal(out.p,
+		    cases[i].want == NULL ? "" : cases[i].want);
+		buf_wipe(&out);
+	}
+	arena_free(a);
+}
+
 int
 main(void)
 {
@@ -373,6 +415,7 @@ main(void)
 		cmocka_unit_test(test_domains),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_list_bounds),
+		cmocka_unit_test(test_list_replace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,7 +312,38 @@ test_credential_disabled_in_session(void **state)
 
 /* -- local socket --------------------------------------------------------- */
 
-/* credentials 8.1, credentials#26 for the envelope */
+/* The block's sender in fields that name a user of this host (8.2). */
+static void
+check_local_fields(struct client *c)
+{
+	const char *m;
+
+	post_text(c, "root@mail.relay.example", "a@example.org",
+	    "From: root@mail.relay.example (Cron Daemon)\n"
+	    "Sender: \"W\" <www-data@MAIL.relay.example>\n"
+	    "Reply-To: x@other.example, root@mail.relay.example\n"
+	    "To: root@mail.relay.example\n\nhi");
+	m = stored_message(&bed, c->last);
+	assert_non_null(strstr(m,
+	    "\r\nFrom: alerts@example.com (Cron Daemon)\r\n"
+	    "Sender: \"W\" <alerts@example.com>\r\n"
+	    "Reply-To: x@other.example, alerts@example.com\r\n"
+	    "To: root@mail.relay.example\r\n"));
+	/* what the client has signed is not touched, and so refused */
+	post_text(c, "root@mail.relay.example", "a@example.org",
+	    "From: root@mail.relay.example\n"
+	    "DKIM-Signature: v=1; h=from; d=example.com; s=x\n\nhi");
+	assert_non_null(strstr(c->last, "554 Message rejected: Email address "
+	    "is not verified. The following identities failed the check in "
+	    "region US-EAST-1: root@mail.relay.example"));
+	/* an address elsewhere stays what it is */
+	post_text(c, "root@example.com", "a@example.org",
+	    "From: root@example.com\n\nhi");
+	assert_non_null(strstr(stored_message(&bed, c->last),
+	    "\r\nFrom: root@example.com\r\n"));
+}
+
+/* credentials 8.1, credentials#26 */
 static void
 test_local_socket(void **state)
 {
@@ -336,6 +367,7 @@ test_local_socket(void **state)
 	    "From: <alerts@example.com>\r\n"));
 	assert_non_null(strstr(stored_message(&bed, c->last),
 	    "by mail.relay.example with local\r\n"));
+	check_local_fields(c);
 	client_close(c);
 	bed_await_log(&bed, "user=local-users");
 	bed_close(&bed);
