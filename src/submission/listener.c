@@ -12,6 +12,10 @@
 
 enum {
 	REFUSAL_MS = 5000, /* to take its refusal */
+	/* a second, and at once: more are closed without a word, since each
+	 * holds a descriptor that no limit of connections counts */
+	REFUSAL_RATE = 100,
+	REFUSAL_BURST = 500,
 	RATE_WINDOW_MS = 60 * 1000
 };
 
@@ -208,17 +212,24 @@ static void
 listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
     const char *line, const char *why)
 {
+	const struct conf_listener *c = listener_conf(l->desk, l->index);
+	struct loop   *loop = l->desk->setup.loop;
 	struct stream *s;
 	char	       ip[SESSION_IP_KEY_SIZE];
 
-	listener_ip_key(peer, ip);
-	log_info("connection-refused", "ip=%s listener=%s limit=%s", ip,
-	    listener_conf(l->desk, l->index)->name, why);
-	if (listener_conf(l->desk, l->index)->tls == CONF_TLS_WRAPPER) {
+	if (!tally_bucket_take(l->desk->setup.tally, BYTES("refusals"), 1,
+		REFUSAL_RATE, REFUSAL_BURST, loop_now(loop))) {
 		close(fd);
 		return;
 	}
-	s = stream_accept(l->desk->setup.loop, fd, &refusal_events, NULL);
+	listener_ip_key(peer, ip);
+	log_info("connection-refused", "ip=%s listener=%s limit=%s", ip,
+	    c->name, why);
+	if (c->tls == CONF_TLS_WRAPPER) {
+		close(fd);
+		return;
+	}
+	s = stream_accept(loop, fd, &refusal_events, NULL);
 	stream_write(s, bytes_of(line));
 	stream_finish(s, REFUSAL_MS);
 }
