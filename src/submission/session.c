@@ -135,6 +135,7 @@ session_deadline(const struct session *s, int64_t now)
 	case SESSION_CLOSED:
 		return 0;
 	case SESSION_DATA:
+	case SESSION_BDAT: /* half a message is held, whatever is said */
 	case SESSION_CHUNK:
 		at = now + c->smtp.timeout_data_ms;
 		return at < s->data_until_ms ? at : s->data_until_ms;
@@ -265,6 +266,12 @@ session_bye(struct session *s, unsigned code, const char *enhanced,
 {
 	session_say(s, code, enhanced, text);
 	session_close(s, reason);
+}
+
+bool
+session_is_our_trouble(const struct reply *re)
+{
+	return re->code == 451 || re->code == 452 || re->code == 454;
 }
 
 /* An error of the client; too many of them end the session. */
@@ -540,22 +547,6 @@ session_line_max(const struct session *s, struct bytes in)
 	return LINE_MAX_OCTETS;
 }
 
-/* The rest of a line that was too long has gone; now it is answered. */
-static void
-session_refuse_long_line(struct session *s, bool of_auth)
-{
-	struct reply re;
-
-	if (of_auth)
-		reply_set(&re, 500, "5.5.6",
-		    "Authentication exchange line is too long");
-	else
-		reply_set(&re, 500, "5.5.2", "Line too long");
-	if (s->state == SESSION_AUTH)
-		session_enter(s, session_home(s));
-	session_refuse(s, &re);
-}
-
 /* Limits of a client that has not logged in. */
 static bool
 session_is_over_preauth(struct session *s, size_t octets)
@@ -567,6 +558,32 @@ session_is_over_preauth(struct session *s, size_t octets)
 	s->octets_preauth += octets;
 	return s->octets_preauth > c->smtp.preauth_max_octets ||
 	    s->commands_preauth > c->smtp.preauth_max_commands;
+}
+
+/*
+ * The rest of a line that was too long has gone; now it is answered.  It is a
+ * line like any other: it counts, and the client has its time anew.
+ */
+static void
+session_refuse_long_line(struct session *s, bool of_auth, size_t octets)
+{
+	struct reply re;
+
+	s->commands_preauth += !s->is_authenticated;
+	if (session_is_over_preauth(s, octets)) {
+		session_bye(s, 421, "4.7.0", "Too many errors", "limit");
+		return;
+	}
+	if (of_auth)
+		reply_set(&re, 500, "5.5.6",
+		    "Authentication exchange line is too long");
+	else
+		reply_set(&re, 500, "5.5.2", "Line too long");
+	if (s->state == SESSION_AUTH)
+		session_enter(s, session_home(s));
+	session_refuse(s, &re);
+	if (s->state != SESSION_CLOSED)
+		session_arm(s);
 }
 
 static void
@@ -648,6 +665,7 @@ session_step_line(struct session *s)
 	struct bytes in = stream_peek(s->stream), line;
 	ptrdiff_t    lf = bytes_find(in, 0, '\n');
 	size_t	     max = session_line_max(s, in), used;
+	bool	     of_auth;
 
 	if (in.n == 0)
 		return false;
@@ -656,9 +674,9 @@ session_step_line(struct session *s)
 	used = (size_t)lf + 1;
 	if (s->skipping || used > max) {
 		stream_take(s->stream, used);
-		session_refuse_long_line(s, s->skipping ? s->skips_auth :
-		    max == AUTH_LINE_MAX);
+		of_auth = s->skipping ? s->skips_auth : max == AUTH_LINE_MAX;
 		s->skipping = false;
+		session_refuse_long_line(s, of_auth, used);
 		return true;
 	}
 	line = bytes_head(in, (size_t)lf);

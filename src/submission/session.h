@@ -147,6 +147,8 @@ void session_say(struct session *s, unsigned code, const char *enhanced,
     const char *text);
 void session_write(struct session *s, struct bytes line);
 void session_refuse(struct session *s, const struct reply *re);
+/* Lack of room, quota, failure: no error of the client, and not counted. */
+bool session_is_our_trouble(const struct reply *re);
 void session_turn(struct session *s); /* goes on with what is there */
 void session_arm(struct session *s);  /* deadline of the state, anew */
 /* Where a session without transaction stands. */
@@ -170,6 +172,9 @@ void session_on_auth_delay(struct session *s);
 bool session_log_in(struct session *s, const struct credential *c,
     const char *key_id);
 void session_log_out(struct session *s);
+/* Of the credential or the key it came with, whichever is earlier. */
+void session_remember_expiry(struct session *s, const struct credential *c,
+    const char *key_id);
 
 /* session_data.c */
 void session_begin_data(struct session *s);

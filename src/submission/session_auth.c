@@ -231,6 +231,7 @@ void
 session_on_auth_delay(struct session *s)
 {
 	session_enter(s, SESSION_READY);
+	/* a count of its own, which may be set higher than that of errors */
 	session_reply(s, &s->late);
 	if (s->auth_failures >= session_conf(s)->auth.max_failures_per_session) {
 		session_bye(s, 421, "4.7.0",
@@ -251,13 +252,25 @@ session_earlier(struct wall a, struct wall b)
 	return a;
 }
 
+void
+session_remember_expiry(struct session *s, const struct credential *c,
+    const char *key_id)
+{
+	unsigned i;
+
+	s->expires = c->limits.expires;
+	for (i = 0; i < c->key_count; i++)
+		if (strcmp(c->keys[i].id, key_id) == 0)
+			s->expires = session_earlier(s->expires,
+			    c->keys[i].expires);
+}
+
 /* What the session has to remember of its credential. */
 static void
 session_remember(struct session *s, const struct credential *c,
     const char *key_id)
 {
 	const struct conf *f = session_conf(s);
-	unsigned	   i;
 
 	bytes_text(bytes_of(c->account), s->account, sizeof(s->account));
 	bytes_text(bytes_of(c->name), s->user, sizeof(s->user));
@@ -269,11 +282,7 @@ session_remember(struct session *s, const struct credential *c,
 	if (c->limits.max_recipients != 0 &&
 	    c->limits.max_recipients < s->rcpt_max)
 		s->rcpt_max = c->limits.max_recipients;
-	s->expires = c->limits.expires;
-	for (i = 0; i < c->key_count; i++)
-		if (strcmp(c->keys[i].id, key_id) == 0)
-			s->expires = session_earlier(s->expires,
-			    c->keys[i].expires);
+	session_remember_expiry(s, c, key_id);
 	s->book_seen = book_version(s->desk->setup.book);
 }
 

@@ -10,7 +10,12 @@
 #include "submission/listener.h"
 #include "submission/posting.h"
 
-enum { ENVELOPE_ROOM = 1024 * 1024 /* arena, besides the header block */ };
+enum {
+	/* arena, besides the header block */
+	MESSAGE_ROOM = 1024 * 1024,
+	ENVELOPE_ROOM = 512 /* the longest address, and its place in a list
+			       that was doubled */
+};
 
 /* Bits of states, for the table. */
 enum {
@@ -277,7 +282,8 @@ session_open_message(struct session *s, const struct command *cmd)
 	struct message	  *m;
 	char		   text[ADDRESS_TEXT_MAX];
 
-	m = message_new(c->message.max_header_size_bytes + ENVELOPE_ROOM);
+	m = message_new(c->message.max_header_size_bytes + MESSAGE_ROOM +
+	    (size_t)s->rcpt_max * ENVELOPE_ROOM);
 	s->message = m;
 	bytes_text(bytes_of(s->account), m->account, sizeof(m->account));
 	m->declared_8bit = cmd->body == BODY_8BITMIME;
@@ -307,7 +313,8 @@ session_act_mail(struct session *s, const struct command *cmd)
 	}
 	if (!session_open_message(s, cmd)) {
 		session_drop_transaction(s);
-		session_say(s, 452, "4.3.1", "Insufficient system storage");
+		session_say(s, 454, "4.3.1",
+		    "Throttling failure: System capacity exceeded");
 		return;
 	}
 	session_enter(s, SESSION_MAIL);
@@ -391,8 +398,8 @@ session_act_rcpt(struct session *s, const struct command *cmd)
 		}
 		env = message_add_envelope(s->message, address);
 		if (env == NULL) {
-			session_say(s, 452, "4.3.1",
-			    "Insufficient system storage");
+			/* the message has no more room: as over the limit */
+			session_say(s, 452, "4.5.3", "Too many recipients");
 			return;
 		}
 		env->simulator = admission_is_simulator(session_conf(s),
@@ -616,8 +623,10 @@ session_has_standing(struct session *s)
 	standing = posting_check_standing(d, t, s->account, s->user,
 	    s->key_id);
 	book_end(t);
-	if (standing == STANDING_OK)
+	if (standing == STANDING_OK) {
 		s->book_seen = version;
+		session_remember_expiry(s, d->credential, s->key_id);
+	}
 	return standing != STANDING_REVOKED;
 }
 
@@ -664,8 +673,8 @@ session_refuse_command(struct session *s, const struct command *cmd,
 	if (cmd->verb == VERB_RCPT && (s->state == SESSION_MAIL ||
 		s->state == SESSION_RCPT || s->state == SESSION_INTAKE))
 		session_refuse_rcpt(s, re);
-	else if (re->code == 451 || re->code == 452 || re->code == 454)
-		session_reply(s, re); /* not the client's fault */
+	else if (session_is_our_trouble(re))
+		session_reply(s, re);
 	else
 		session_refuse(s, re);
 	/* content that was pipelined behind a refused DATA is no command */

@@ -277,11 +277,10 @@ session_refuse_chunk(struct session *s)
 		s->chunk_back = session_home(s);
 	}
 	session_enter(s, s->chunk_back);
-	if (re.code == 421 || re.code == 500 || re.code == 503 ||
-	    re.code == 530)
-		session_refuse(s, &re);
+	if (re.code == 552 || session_is_our_trouble(&re))
+		session_reply(s, &re);
 	else
-		session_reply(s, &re); /* quota, size, store */
+		session_refuse(s, &re);
 	if (s->state != SESSION_CLOSED && s->desk->is_shutting)
 		session_go_home(s);
 }
@@ -348,15 +347,18 @@ static bool
 session_discard(struct session *s, size_t n)
 {
 	const struct conf *c = session_conf(s);
+	bool		   intake = s->chunk_back == SESSION_INTAKE;
+	uint64_t	   max = intake ? c->intake.max_message_size_bytes :
+	    s->size_max;
 
-	if (!s->is_authenticated) {
+	if (!s->is_authenticated && !intake) {
 		s->octets_preauth += n;
 		if (s->octets_preauth > c->smtp.preauth_max_octets) {
 			session_bye(s, 421, "4.7.0", "Too many errors",
 			    "limit");
 			return false;
 		}
-	} else if ((s->chunk_size - s->chunk_left) / 2 > s->size_max) {
+	} else if ((s->chunk_size - s->chunk_left) / 2 > max) {
 		session_refuse_flood(s);
 		return false;
 	}
