@@ -140,7 +140,12 @@ int credential_set_policy(struct credential *c, const char *name,
 
 int credential_get(struct db_txn *t, const char *account, const char *name,
     struct credential *out, struct err *e);
-/* By access key id; *key is the index of the key. */
+/*
+ * By access key id; *key is the index of the key.  An id that is not there
+ * costs what one costs that is, so that nobody learns which there are by the
+ * time it takes: the credential of its neighbour is read, and *out is of no
+ * use.
+ */
 int credential_find_key(struct db_txn *t, const char *key_id,
     struct credential *out, unsigned *key, struct err *e);
 /* A new one: refuses a name in use, and more than max of them (0 = any). */

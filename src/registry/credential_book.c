@@ -244,20 +244,15 @@ credential_get(struct db_txn *t, const char *account, const char *name,
 	return credential_unpack(key, value, out, e);
 }
 
-int
-credential_find_key(struct db_txn *t, const char *key_id,
-    struct credential *out, unsigned *key, struct err *e)
+/* The credential that a row of BOOK_KEY stands for. */
+static int
+credential_get_owner(struct db_txn *t, const char *key_id, struct bytes row,
+    struct credential *out, struct err *e)
 {
 	char	     room[CREDENTIAL_ROW_KEY_MAX];
-	struct bytes row, value;
+	struct bytes value;
 	int	     found;
-	unsigned     i;
 
-	if (!credential_key_id_is_valid(key_id))
-		return 0;
-	found = db_get(t, BOOK_KEY, bytes_of(key_id), &row, e);
-	if (found != 1)
-		return found;
 	if (row.n > sizeof(room))
 		return err_set(e, "access key %s: the record is damaged",
 		    key_id);
@@ -266,6 +261,44 @@ credential_find_key(struct db_txn *t, const char *key_id,
 	found = db_get(t, BOOK_CREDENTIAL, row, &value, e);
 	if (found == 1)
 		found = credential_unpack(row, value, out, e);
+	return found;
+}
+
+/* The first row that is not before the id; behind the last comes the first. */
+static int
+credential_seek_key(struct db_txn *t, const char *key_id, struct bytes *id,
+    struct bytes *row, struct err *e)
+{
+	struct db_cursor *c = db_cursor(t, BOOK_KEY, e);
+	int		  found;
+
+	if (c == NULL)
+		return -1;
+	found = db_seek(c, bytes_of(key_id), id, row, e);
+	if (found == 0)
+		found = db_seek(c, BYTES(""), id, row, e);
+	db_cursor_close(c);
+	return found;
+}
+
+int
+credential_find_key(struct db_txn *t, const char *key_id,
+    struct credential *out, unsigned *key, struct err *e)
+{
+	struct bytes id, row;
+	bool	     is_known;
+	int	     found;
+	unsigned     i;
+
+	if (!credential_key_id_is_valid(key_id))
+		return 0;
+	found = credential_seek_key(t, key_id, &id, &row, e);
+	if (found != 1)
+		return found;
+	is_known = bytes_eq_text(id, key_id);
+	found = credential_get_owner(t, key_id, row, out, e);
+	if (!is_known)
+		return 0;
 	if (found < 0)
 		return -1;
 	for (i = 0; found == 1 && i < out->key_count; i++) {

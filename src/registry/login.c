@@ -76,25 +76,22 @@ login_judge_standing(const struct credential *c,
 	return LOGIN_OK;
 }
 
-/*
- * Unknown ids are looked up, hashed and compared like known ones: the second
- * look-up is that of a name that cannot exist.
- */
+/* Ids that are none are looked up like others: the work is the same. */
 static int
 login_find(struct db_txn *t, const struct login *l, bool has_form,
     struct credential *c, unsigned *key, struct err *e)
 {
 	static const char nobody[] = "AAAAAAAAAAAAAAAAAAAA";
 	char		  id[CREDENTIAL_KEY_SIZE];
-	struct bytes	  unused;
 	int		  found;
 
 	bytes_text(has_form ? l->user : BYTES(nobody), id, sizeof(id));
 	found = credential_find_key(t, id, c, key, e);
-	if (found == 0 && db_get(t, BOOK_CREDENTIAL, BYTES(nobody), &unused,
-		e) < 0)
-		return -1;
-	return has_form ? found : found < 0 ? -1 : 0;
+	if (found == 1 && !has_form)
+		found = 0;
+	if (found != 1)
+		c->name[0] = c->account[0] = '\0';
+	return found;
 }
 
 enum login_result
@@ -114,7 +111,6 @@ credential_check_login(struct db_txn *t, const struct login *l,
 	has_form = l->user.n < sizeof(id) &&
 	    memchr(l->user.p, '\0', l->user.n) == NULL &&
 	    credential_key_id_is_valid(bytes_text(l->user, id, sizeof(id)));
-	c->name[0] = c->account[0] = '\0';
 	found = login_find(t, l, has_form, c, key, &e);
 	if (found < 0)
 		return LOGIN_STORE_ERROR;

@@ -158,20 +158,25 @@ session_log_failure(const struct session *s, struct bytes user,
 	    login_result_to_text(why));
 }
 
-/* Many failures for one key from anywhere: somebody guesses. */
+/*
+ * Many failures for one key from anywhere: somebody guesses.  Those for no key
+ * are counted together, so that they take as long.
+ */
 static void
 session_count_attack(struct session *s, const struct credential *c,
     struct bytes user)
 {
 	struct desk *d = s->desk;
+	bool	     is_known = c->name[0] != '\0';
 	char	     key[DESK_KEY_MAX], text[200];
-	int	     n;
+	int64_t	     failures;
 
-	n = snprintf(key, sizeof(key), "guess/%.*s", (int)user.n, user.p);
-	if (n < 0 || (size_t)n >= sizeof(key) ||
-	    tally_window_add(d->setup.tally,
-		(struct bytes){ key, (size_t)n }, 1,
-		loop_now(d->setup.loop), ATTACK_WINDOW_MS) != ATTACK_FAILURES)
+	/* the id of a known key is short */
+	snprintf(key, sizeof(key), "guess/%.*s",
+	    is_known ? (int)user.n : 0, user.p);
+	failures = tally_window_add(d->setup.tally, bytes_of(key), 1,
+	    loop_now(d->setup.loop), ATTACK_WINDOW_MS);
+	if (!is_known || failures != ATTACK_FAILURES)
 		return;
 	snprintf(text, sizeof(text), "%d wrong passwords within an hour for "
 	    "access key %.*s of %s", ATTACK_FAILURES, (int)user.n, user.p,
@@ -214,8 +219,7 @@ session_refuse_login(struct session *s, const struct session_login *in,
 		return;
 	}
 	session_count_failure(s);
-	if (why != LOGIN_BAD_FORMAT && why != LOGIN_UNKNOWN_KEY)
-		session_count_attack(s, c, in->user);
+	session_count_attack(s, c, in->user);
 	if (why == LOGIN_ACCOUNT_CLOSED)
 		reply_set(&s->late, 535, "5.7.13",
 		    "Account not subscribed to SES");
