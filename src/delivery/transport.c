@@ -505,8 +505,8 @@ transport_on_end(void *arg, enum stream_end why)
 		kind = RESULT_CONNECT;
 	else if (handshake)
 		kind = RESULT_TLS_FAILED;
-	else if (t->all_sent && t->a != NULL)
-		kind = RESULT_UNSURE;
+	else if (t->all_sent && t->a != NULL && stage > CLASSIFY_MAIL)
+		kind = RESULT_UNSURE; /* not even MAIL answered: not taken */
 	else if (why == STREAM_TIMEOUT || why == STREAM_STUCK)
 		kind = RESULT_TIMEOUT;
 	transport_fill(t, &r, kind, stage);
