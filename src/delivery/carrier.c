@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The books of one carrier: from the rows of the spool to attempts, from
- * results to changes.  What is settled in a pass goes to the writer as one
- * change; an envelope is forgotten, or waits again, when its receipt came.
+ * The life of a carrier, what it looks at once a minute, and its end; source
+ * addresses; egresses that wait for delivery.max_connections.
  */
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,131 +11,7 @@
 #include "base/log.h"
 #include "delivery/carrier_private.h"
 
-enum {
-	BATCH_ARENA = 16 * 1024 * 1024,
-	BATCH_ITEMS = 512,
-	ROW_ARENA = 64 * 1024,
-	HAND_IN_AGAIN_MS = 10
-};
-
-
-/* -- batches -------------------------------------------------------------------- */
-
-static struct batch *
-carrier_batch(struct carrier *c)
-{
-	struct batch *b = c->batch;
-
-	if (b != NULL && b->count == b->cap) {
-		carrier_flush(c, NULL);
-		b = c->batch;
-	}
-	if (b == NULL) {
-		b = mem_alloc(sizeof(*b));
-		b->carrier = c;
-		b->cap = BATCH_ITEMS;
-		b->pending = mem_alloc(b->cap * sizeof(*b->pending));
-		b->change.items = mem_alloc(b->cap * sizeof(struct change_item));
-		b->change.arena = arena_new(BATCH_ARENA);
-		c->batch = b;
-	}
-	return b;
-}
-
-static void
-batch_free(struct batch *b)
-{
-	arena_free(b->change.arena);
-	mem_free(b->change.items);
-	mem_free(b->pending);
-	mem_free(b);
-}
-
-static void
-carrier_on_receipt(void *batch, void *change)
-{
-	struct batch   *b = batch;
-	struct carrier *c = b->carrier;
-	struct pending *p;
-	size_t		i;
-
-	(void)change;
-	c->batches_out--;
-	for (i = 0; i < b->count && b->change.result == RECEIPT_OK; i++) {
-		p = &b->pending[i];
-		if (p->due == NULL)
-			continue;
-		if (p->again && b->change.items[i].found && !c->stopping)
-			scheduler_again(c, p->due, p->next);
-		else
-			scheduler_drop(c, p->due);
-	}
-	batch_free(b);
-	carrier_check_idle(c);
-}
-
-static void
-carrier_hand_in(struct carrier *c, struct batch *b)
-{
-	b->change.from = c->loop;
-	b->change.on_receipt = carrier_on_receipt;
-	b->change.ctx = b;
-	b->change.count = b->count;
-	if (spool_change(c->set.spool, &b->change)) {
-		c->batches_out++;
-		return;
-	}
-	/* the feed is full: keep it, and take no new work meanwhile */
-	b->next = c->refused;
-	c->refused = b;
-	timer_set(&c->again, HAND_IN_AGAIN_MS);
-}
-
-void
-carrier_flush(void *carrier, void *unused)
-{
-	struct carrier *c = carrier;
-	struct batch   *b = c->batch;
-
-	(void)unused;
-	if (b == NULL || b->count == 0)
-		return;
-	c->batch = NULL;
-	carrier_hand_in(c, b);
-}
-
-static void
-carrier_on_again(void *carrier, void *unused)
-{
-	struct carrier *c = carrier;
-	struct batch   *b = c->refused, *next;
-
-	(void)unused;
-	c->refused = NULL;
-	for (; b != NULL; b = next) {
-		next = b->next;
-		carrier_hand_in(c, b);
-	}
-	if (c->refused == NULL && !c->stopping) {
-		timer_set(&c->scheduler.wake, 0);
-		carrier_post_wake(c);
-	}
-}
-
-/* The place for one item; what it says is the caller's. */
-struct change_item *
-carrier_item(struct carrier *c, struct due *d, bool again, struct wall next,
-    struct arena **arena)
-{
-	struct batch   *b = carrier_batch(c);
-	struct pending *p = &b->pending[b->count];
-
-	p->due = d;
-	p->again = again;
-	p->next = next;
-	*arena = b->change.arena;
-	return &b->change.items[b->count++];
-}
+enum { ROW_ARENA = 64 * 1024, SHUT_MS = 30000 };
 
 /* -- sources, starved egresses -------------------------------------------------------------- */
 
@@ -297,6 +172,8 @@ carrier_on_minute(void *carrier, void *unused)
 	(void)unused;
 	carrier_expire_held(c);
 	table_each(c->no_tls, carrier_forget_no_tls, c);
+	route_tidy(c);
+	site_tidy(c);
 	carrier_look_again(c);
 	timer_set(&c->minute, MINUTE_MS);
 }
@@ -326,15 +203,15 @@ carrier_new(const struct carrier_setup *s, struct err *e)
 	c->routes = table_new(0);
 	c->sites = table_new(0);
 	c->groups = table_new(0);
+	c->outlets = table_new(0);
 	c->accounts = table_new(0);
 	c->no_tls = table_new(10000);
 	c->starved_last = &c->starved;
 	c->has_ipv6 = carrier_has_ipv6(c->conf);
 	due_list_init(&c->simulated);
 	scheduler_init(c);
-	timer_init(&c->again, c->loop, carrier_on_again, c);
+	carrier_batch_init(c);
 	timer_init(&c->minute, c->loop, carrier_on_minute, c);
-	loop_on_pass_end(c->loop, carrier_flush, c);
 	return c;
 }
 
@@ -413,11 +290,8 @@ carrier_free_value(void *arg, struct bytes key, void *value)
 void
 carrier_free(struct carrier *c)
 {
-	struct batch *b;
-
 	if (c == NULL)
 		return;
-	timer_clear(&c->again);
 	timer_clear(&c->minute);
 	timer_clear(&c->shut_limit);
 	site_free_all(c);
@@ -427,13 +301,71 @@ carrier_free(struct carrier *c)
 	table_free(c->accounts);
 	table_each(c->no_tls, carrier_free_value, NULL);
 	table_free(c->no_tls);
-	if (c->batch != NULL)
-		batch_free(c->batch);
-	while ((b = c->refused) != NULL) {
-		c->refused = b->next;
-		batch_free(b);
-	}
+	carrier_batch_wipe(c);
 	mem_free(c->sources);
 	conf_unref(c->conf);
 	mem_free(c);
+}
+
+/* -- shut-down ---------------------------------------------------------------- */
+
+static void
+carrier_shut_site(void *arg, struct bytes key, void *value)
+{
+	struct site   *s = value;
+	struct egress *eg;
+
+	(void)arg;
+	(void)key;
+	for (eg = s->egresses; eg != NULL; eg = eg->next)
+		egress_shut(eg);
+}
+
+void
+carrier_check_idle(struct carrier *c)
+{
+	loop_fn *fn = c->on_idle;
+
+	if (!c->stopping || fn == NULL || c->connections > 0 ||
+	    c->batches_out > 0 || c->refused != NULL ||
+	    (c->batch != NULL && c->batch->count > 0))
+		return;
+	c->on_idle = NULL;
+	timer_clear(&c->shut_limit);
+	fn(c->on_idle_arg, NULL);
+}
+
+static void
+carrier_on_shut_limit(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	c->shut_passed = true;
+	table_each(c->sites, carrier_shut_site, c);
+	carrier_check_idle(c);
+}
+
+static void
+carrier_on_shut_check(void *carrier, void *unused)
+{
+	(void)unused;
+	carrier_check_idle(carrier);
+}
+
+void
+carrier_shut(struct carrier *c, loop_fn *on_idle, void *arg)
+{
+	c->stopping = true;
+	c->on_idle = on_idle;
+	c->on_idle_arg = arg;
+	timer_clear(&c->scheduler.wake);
+	timer_clear(&c->scheduler.more);
+	timer_clear(&c->minute);
+	timer_init(&c->shut_limit, c->loop, carrier_on_shut_limit, c);
+	timer_set(&c->shut_limit, SHUT_MS);
+	table_each(c->sites, carrier_shut_site, c);
+	/* after the change of this pass was handed in */
+	if (!loop_post(c->loop, carrier_on_shut_check, c, NULL))
+		carrier_check_idle(c);
 }

@@ -83,7 +83,8 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
 		if (found == 0)
 			scheduler_drop(c, d);
 		else
-			scheduler_again(c, d, next);
+			scheduler_retry(c, d, (struct wall){ now.ms +
+			    STORE_TROUBLE_MS });
 		return;
 	}
 	if (now.ms >= row.expires.ms) {
@@ -176,7 +177,7 @@ carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
 
 	if (found < 0) {
 		log_error("spool-read", "reason=\"%s\"", e.text);
-		scheduler_again(c, d, (struct wall){ now.ms +
+		scheduler_retry(c, d, (struct wall){ now.ms +
 		    STORE_TROUBLE_MS });
 		return 0;
 	}
@@ -252,7 +253,7 @@ carrier_make_attempt(struct carrier *c, struct due **dues)
 			scheduler_drop(c, d);
 		} else if (found < 0) {
 			log_error("spool-read", "reason=\"%s\"", e.text);
-			scheduler_again(c, d, (struct wall){
+			scheduler_retry(c, d, (struct wall){
 			    loop_wall(c->loop).ms + STORE_TROUBLE_MS });
 		} else if (carrier_read_row(c, d, a->arena, &row) == 1) {
 			carrier_add_envelope(a, d, &row);

@@ -4,13 +4,16 @@
  * greets and is ready (delivery.md 5).  It is made on behalf of one attempt;
  * when all have failed the attempt gets the most telling result.
  */
-#include <errno.h>
+#include "delivery/dial.h"
+
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "delivery/carrier_private.h"
+#include "net/stream.h"
 
 static void dial_next_host(struct connection *cn);
 static void dial_next_address(struct connection *cn);
@@ -230,8 +233,12 @@ dial_add_address(struct connection *cn, const struct dns_address *a)
 		((struct sockaddr_in6 *)sa)->sin6_port = htons(s->port);
 		((struct sockaddr_in6 *)sa)->sin6_addr = a->ip.v6;
 	}
+	/* RFC 5321 5.1: neither this host nor any that is no better */
 	if (!s->is_static && dial_is_self(c, sa, s->port)) {
 		cn->selves++;
+		if (cn->self_preference > s->hosts[cn->order[cn->host]].preference)
+			cn->self_preference =
+			    s->hosts[cn->order[cn->host]].preference;
 		return;
 	}
 	cn->address_count++;
@@ -313,6 +320,7 @@ dial_next_host(struct connection *cn)
 	cn->address = cn->address_count = 0;
 	if (cn->host >= s->host_count || cn->tried_hosts >= SITE_HOSTS_MAX ||
 	    cn->tried >= SITE_ADDRESSES_MAX ||
+	    s->hosts[cn->order[cn->host]].preference >= cn->self_preference ||
 	    cn->egress->carrier->stopping) {
 		dial_finish(cn);
 		return;
@@ -360,6 +368,7 @@ dial_begin(struct connection *cn)
 	cn->host = cn->tried_hosts = cn->tried = 0;
 	cn->replies_5 = cn->missing = cn->foreign = 0;
 	cn->dns_failures = cn->selves = 0;
+	cn->self_preference = UINT_MAX;
 	cn->resolver_down = cn->without_tls = false;
 	memset(&cn->best, 0, sizeof(cn->best));
 	dial_order(cn);

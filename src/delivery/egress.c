@@ -2,16 +2,18 @@
 /*
  * One source address towards one site.
  *
- *	envelope --egress_enqueue--> lane of its account --egress_run-->
- *	    attempt on an idle connection, or on a new one (dial)
- *	dial failed --connection_failed--> outcome; after five in a row the
- *	    egress is held down and what waits is moved to the end of that
- *	attempt done --connection_on_done--> outcome; the connection is reused
- *	    (connection_on_ready), or ended (connection_ended)
+ *	egress_enqueue: held down, or its turn under the rate is far away -->
+ *	    moved to that time; no room in its lane --> left to the table;
+ *	    else --> lane of its account
+ *	egress_run: lane --> attempt --> an idle connection, or a new one
+ *	egress_on_failure: after five in a row the egress is held down, and
+ *	    what waits is moved to the end of that
  *
- * Holds always: connection_count <= limit; a connection has an attempt while
- * it dials or carries; queued = envelopes in the lanes.
+ * Holds always: connection_count <= limit when one is opened; the group's
+ * busy lanes include ours.
  */
+#include "delivery/egress.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -22,25 +24,12 @@ enum {
 	HOLD_AFTER = 5,
 	HOLD_MIN_MS = 5 * MINUTE_MS,
 	GOOD_STEP = 20, /* deliveries for one more connection */
-	BIG_TURN = 8,
-	TOGETHER_MAX = 100 /* recipients in one transaction (verp = message) */
+	TOGETHER_MAX = 100, /* recipients in one transaction (verp = message) */
+	/* A turn under the rate that is nearer than this is waited for in
+	 * memory, without a word; one that was deferred before may wait there
+	 * twice as long. */
+	NEAR_MS = MINUTE_MS
 };
-
-static struct group *
-egress_group(struct carrier *c, const struct site *s, const char *source)
-{
-	struct group *g;
-	char	      key[DOMAIN_SIZE + 80];
-
-	snprintf(key, sizeof(key), "%s %s", s->group_name, source);
-	g = table_get(c->groups, bytes_of(key));
-	if (g == NULL) {
-		g = mem_alloc(sizeof(*g));
-		g->key = mem_dup(key);
-		must(table_put(c->groups, bytes_of(key), g));
-	}
-	return g;
-}
 
 static void
 egress_on_wake(void *egress, void *unused)
@@ -61,10 +50,28 @@ egress_new(struct site *s, const struct source *source)
 		    source->address);
 		snprintf(eg->ehlo, sizeof(eg->ehlo), "%s", source->ehlo);
 	}
-	eg->group = egress_group(s->carrier, s, eg->source_text);
+	lanes_init(&eg->lanes, eg);
+	eg->outlet = outlet_ref(s->carrier, s->group_name, eg->source_text);
 	eg->limit = s->carrier->conf->delivery.dest.initial_connections;
 	timer_init(&eg->wake, s->carrier->loop, egress_on_wake, eg);
 	return eg;
+}
+
+void
+egress_free(struct egress *eg)
+{
+	struct connection *cn;
+
+	timer_clear(&eg->wake);
+	while ((cn = eg->connections) != NULL) {
+		eg->connections = cn->next;
+		eg->outlet->connections--;
+		connection_free(cn);
+	}
+	eg->outlet->group->busy -= eg->lanes.busy;
+	lanes_wipe(&eg->lanes);
+	outlet_unref(eg->carrier, eg->outlet);
+	mem_free(eg);
 }
 
 bool
@@ -73,117 +80,149 @@ egress_is_held(const struct egress *eg)
 	return loop_now(eg->carrier->loop).ms < eg->hold_until.ms;
 }
 
-/* -- lanes: fairness between accounts ---------------------------------------- */
-
-static struct lane *
-egress_lane(struct egress *eg, const char *account)
+bool
+egress_tidy(struct egress *eg)
 {
-	struct lane *l = eg->lanes;
-
-	if (l != NULL)
-		do {
-			if (strcmp(l->account, account) == 0)
-				return l;
-			l = l->next;
-		} while (l != eg->lanes);
-	l = mem_alloc(sizeof(*l));
-	snprintf(l->account, sizeof(l->account), "%s", account);
-	due_list_init(&l->small);
-	due_list_init(&l->big);
-	if (eg->lanes == NULL) {
-		l->next = l;
-		eg->lanes = eg->turn = l;
-	} else {
-		l->next = eg->lanes->next;
-		eg->lanes->next = l;
-	}
-	return l;
+	return lanes_tidy(&eg->lanes, loop_wall(eg->carrier->loop)) &&
+	    eg->connections == NULL && !egress_is_held(eg) && !eg->starved &&
+	    !eg->waits;
 }
 
-static void
-egress_remove_lane(struct egress *eg, struct lane *l)
-{
-	struct lane *before = l;
+/* -- what waits -------------------------------------------------------------------- */
 
-	while (before->next != l)
-		before = before->next;
-	if (before == l) {
-		eg->lanes = eg->turn = NULL;
-	} else {
-		before->next = l->next;
-		if (eg->lanes == l)
-			eg->lanes = l->next;
-		if (eg->turn == l)
-			eg->turn = l->next;
-	}
-	mem_free(l);
+/* The group knows how many lanes take turns. */
+static void
+egress_count_lanes(struct egress *eg, unsigned before)
+{
+	eg->outlet->group->busy += eg->lanes.busy - before;
 }
 
 static struct due *
 egress_take(struct egress *eg)
 {
-	struct lane *l = eg->turn;
-	struct due  *d;
+	unsigned     before = eg->lanes.busy;
+	struct due  *d = lanes_take(&eg->lanes);
+	struct lane *l;
 
-	if (l == NULL)
+	if (d == NULL)
 		return NULL;
-	if (l->small.first == NULL ||
-	    (l->big.first != NULL && ++l->big_turn % BIG_TURN == 0))
-		d = due_list_take(&l->big);
-	else
-		d = due_list_take(&l->small);
-	eg->turn = l->next;
-	eg->queued--;
-	if (l->small.first == NULL && l->big.first == NULL)
-		egress_remove_lane(eg, l);
+	if (eg->carrier->conf->mail_from.verp == CONF_VERP_MESSAGE)
+		d = lanes_take_together(&eg->lanes, d, TOGETHER_MAX);
+	egress_count_lanes(eg, before);
+	l = lanes_find(&eg->lanes, d->account);
+	if (l != NULL && l->left.any &&
+	    l->queued <= scheduler_room(eg->carrier) / 2)
+		scheduler_fetch(eg->carrier, &l->left);
 	return d;
 }
 
-/* Further recipients of the same message, next in the lane. */
-static struct due *
-egress_take_together(struct egress *eg, struct due *first)
+bool
+egress_wants(const struct leftover *left, const struct arrival *a)
 {
-	struct due_list *list;
-	struct lane	*l;
-	struct due	*d, **last = &first->next;
-	unsigned	 n = 1;
+	const struct lane   *l;
+	const struct egress *eg;
+	const struct route  *r;
 
-	if (eg->carrier->conf->mail_from.verp != CONF_VERP_MESSAGE ||
-	    eg->lanes == NULL)
-		return first;
-	l = egress_lane(eg, first->account);
-	list = first->size <= LANE_SMALL ? &l->small : &l->big;
-	while (n < TOGETHER_MAX && list->first != NULL &&
-	    msgid_cmp(&list->first->id, &first->id) == 0) {
-		d = due_list_take(list);
-		eg->queued--;
-		*last = d;
-		last = &d->next;
-		n++;
-	}
-	if (l->small.first == NULL && l->big.first == NULL)
-		egress_remove_lane(eg, l);
-	return first;
+	l = (const struct lane *)(const void *)((const char *)left -
+	    offsetof(struct lane, left));
+	eg = l->egress;
+	if (strcmp(a->account, l->account) != 0)
+		return false;
+	/* of a domain that is not known now it may be */
+	r = table_get(eg->carrier->routes, bytes_of(a->domain));
+	return r == NULL || r->state != ROUTE_SITE || r->site == eg->site;
+}
+
+static void
+egress_move_down(struct egress *eg, struct due *d)
+{
+	struct carrier *c = eg->carrier;
+
+	carrier_move(c, eg, d, (struct wall){ loop_wall(c->loop).ms +
+	    eg->hold_until.ms - loop_now(c->loop).ms });
+}
+
+/*
+ * Under a rate: is the turn of this one far away?  Then it is promised one, a
+ * place behind the last promise, and comes back at that time; who would wait
+ * for more than an hour comes back in an hour and is told again.  The one
+ * that has come back goes before those that came later.
+ */
+static bool
+egress_is_far(struct egress *eg, struct lane *l, const struct due *d,
+    struct wall *turn)
+{
+	const struct group *g = eg->outlet->group;
+	struct mono	    now = loop_now(eg->carrier->loop);
+	int64_t		    wall = loop_wall(eg->carrier->loop).ms;
+	int64_t wait = group_wait_ms(g, eg->site->rate, l->queued, now);
+	bool	returned = d->told.ms != 0;
+
+	if (eg->site->rate <= 0 || (wait < NEAR_MS * (returned ? 2 : 1) &&
+				       (returned || l->promised.ms <= wall)))
+		return false;
+	turn->ms = wall + wait;
+	if (turn->ms < l->promised.ms)
+		turn->ms = l->promised.ms;
+	if (turn->ms >= wall + HOUR_MS)
+		turn->ms = wall + HOUR_MS;
+	else
+		l->promised.ms = turn->ms +
+		    group_wait_ms(g, eg->site->rate, 1, now) -
+		    group_wait_ms(g, eg->site->rate, 0, now);
+	return true;
 }
 
 void
 egress_enqueue(struct egress *eg, struct due *d)
 {
-	struct lane *l;
+	struct carrier *c = eg->carrier;
+	unsigned	before = eg->lanes.busy;
+	struct lane    *l;
+	struct wall	turn;
 
 	if (egress_is_held(eg)) {
-		carrier_move(eg->carrier, eg, d, (struct wall){
-		    loop_wall(eg->carrier->loop).ms + eg->hold_until.ms -
-			loop_now(eg->carrier->loop).ms });
+		egress_move_down(eg, d);
 		return;
 	}
-	l = egress_lane(eg, d->account);
-	due_list_add(d->size <= LANE_SMALL ? &l->small : &l->big, d);
+	eg->site->used = loop_now(c->loop);
+	l = lanes_of(&eg->lanes, d->account);
+	if (egress_is_far(eg, l, d, &turn)) {
+		carrier_move(c, eg, d, turn);
+		return;
+	}
+	if (l->queued >= scheduler_room(c)) {
+		scheduler_leave(c, d, &l->left);
+		return;
+	}
+	lanes_add(&eg->lanes, d);
+	egress_count_lanes(eg, before);
 	d->place = DUE_QUEUED;
-	eg->queued++;
-	eg->site->used = loop_now(eg->carrier->loop);
 	/* those that come in this pass are looked at together */
 	timer_set(&eg->wake, 0);
+}
+
+void
+egress_put_back(struct egress *eg, struct due *dues)
+{
+	unsigned    before = eg->lanes.busy;
+	struct due *d, *back = NULL;
+
+	while ((d = dues) != NULL) { /* the first is put back last */
+		dues = d->next;
+		d->next = back;
+		back = d;
+	}
+	while ((d = back) != NULL) {
+		back = d->next;
+		if (egress_is_held(eg)) {
+			egress_move_down(eg, d);
+			continue;
+		}
+		lanes_put_back(&eg->lanes, d);
+		d->place = DUE_QUEUED;
+	}
+	egress_count_lanes(eg, before);
 }
 
 /* -- pace ----------------------------------------------------------------------- */
@@ -191,21 +230,22 @@ egress_enqueue(struct egress *eg, struct due *d)
 static void
 egress_hold(struct egress *eg)
 {
-	struct carrier *c = eg->carrier;
-	struct due     *d;
-	struct wall	until;
+	struct due *d, *next;
 
 	eg->hold_ms = eg->hold_ms == 0	? HOLD_MIN_MS
 	    : eg->hold_ms * 2 > HOUR_MS ? HOUR_MS
 					: eg->hold_ms * 2;
-	eg->hold_until.ms = loop_now(c->loop).ms + eg->hold_ms;
-	until.ms = loop_wall(c->loop).ms + eg->hold_ms;
+	eg->hold_until.ms = loop_now(eg->carrier->loop).ms + eg->hold_ms;
 	log_info("held-down", "relay=%s egress=%s for_ms=%lld",
 	    eg->site->hosts[0].name,
 	    eg->source_text[0] != '\0' ? eg->source_text : "-",
 	    (long long)eg->hold_ms);
 	while ((d = egress_take(eg)) != NULL)
-		carrier_move(c, eg, d, until);
+		for (; d != NULL; d = next) {
+			next = d->next;
+			d->next = NULL;
+			egress_move_down(eg, d);
+		}
 }
 
 static void
@@ -238,43 +278,57 @@ egress_learn(struct egress *eg, const struct outcome *o,
 	}
 }
 
-/* The group's rate; false = wait (the timer is set). */
-static bool
-egress_may_send(struct egress *eg)
+void
+egress_on_failure(struct egress *eg, const struct result *r)
 {
-	int64_t now = loop_now(eg->carrier->loop).ms;
-
-	if (eg->site->rate <= 0)
-		return true;
-	if (eg->group->next_message.ms > now) {
-		timer_set(&eg->wake, eg->group->next_message.ms - now);
-		return false;
-	}
-	return true;
-}
-
-static void
-egress_count_message(struct egress *eg)
-{
-	int64_t now = loop_now(eg->carrier->loop).ms;
-
-	if (eg->site->rate <= 0)
+	switch (r->kind) {
+	case RESULT_CONNECT:
+	case RESULT_TIMEOUT:
+	case RESULT_LOST:
+		egress_halve(eg);
+		break;
+	case RESULT_LOCAL: /* no descriptor: what waits would fail as fast */
+		break;
+	default:
 		return;
-	if (eg->group->next_message.ms < now)
-		eg->group->next_message.ms = now;
-	eg->group->next_message.ms += (int64_t)(1000.0 / eg->site->rate);
+	}
+	eg->failures++;
+	if (eg->failures >= HOLD_AFTER && !egress_is_held(eg))
+		egress_hold(eg);
+}
+
+void
+egress_on_connected(struct egress *eg)
+{
+	eg->failures = 0;
+	eg->hold_ms = 0;
+	eg->hold_until.ms = 0;
+	meter_add(&eg->carrier->set.meters->connections_ok, 1);
 }
 
 static void
-group_run_waiting(struct group *g)
+outlet_run_waiting(struct outlet *o)
 {
 	struct egress *eg;
 
-	while ((eg = g->waiting) != NULL) {
-		g->waiting = eg->next_waiting;
+	while ((eg = o->waiting) != NULL) {
+		o->waiting = eg->next_waiting;
 		eg->waits = false;
 		timer_set(&eg->wake, 0);
 	}
+}
+
+void
+egress_on_ended(struct egress *eg)
+{
+	struct carrier *c = eg->carrier;
+
+	if (!c->stopping)
+		outlet_run_waiting(eg->outlet);
+	carrier_run_starved(c);
+	if (eg->lanes.queued > 0)
+		timer_set(&eg->wake, 0);
+	carrier_check_idle(c);
 }
 
 static bool
@@ -284,11 +338,11 @@ egress_may_connect(struct egress *eg)
 
 	if (eg->connection_count >= eg->limit)
 		return false;
-	if (eg->group->connections >= eg->site->max_connections) {
+	if (eg->outlet->connections >= eg->site->max_connections) {
 		if (!eg->waits) {
 			eg->waits = true;
-			eg->next_waiting = eg->group->waiting;
-			eg->group->waiting = eg;
+			eg->next_waiting = eg->outlet->waiting;
+			eg->outlet->waiting = eg;
 		}
 		return false;
 	}
@@ -303,231 +357,7 @@ egress_may_connect(struct egress *eg)
 	return false;
 }
 
-/* -- connections ------------------------------------------------------------------ */
-
-static void
-connection_on_idle(void *connection, void *unused)
-{
-	struct connection *cn = connection;
-	struct transport  *t = cn->transport;
-
-	(void)unused;
-	cn->transport = NULL;
-	transport_quit(t);
-	connection_ended(cn);
-}
-
-static struct connection *
-connection_new(struct egress *eg)
-{
-	struct connection *cn = mem_alloc(sizeof(*cn));
-
-	cn->egress = eg;
-	timer_init(&cn->idle, eg->carrier->loop, connection_on_idle, cn);
-	cn->next = eg->connections;
-	eg->connections = cn;
-	eg->connection_count++;
-	eg->group->connections++;
-	eg->carrier->connections++;
-	meter_set(&eg->carrier->set.meters->connections,
-	    eg->carrier->connections);
-	return cn;
-}
-
-void
-connection_ended(struct connection *cn)
-{
-	struct egress	   *eg = cn->egress;
-	struct carrier	   *c = eg->carrier;
-	struct connection **p = &eg->connections;
-
-	must(cn->attempt == NULL);
-	while (*p != cn)
-		p = &(*p)->next;
-	*p = cn->next;
-	timer_clear(&cn->idle);
-	eg->connection_count--;
-	eg->group->connections--;
-	c->connections--;
-	meter_set(&c->set.meters->connections, c->connections);
-	loop_reap(c->loop, mem_free, cn);
-	if (!c->stopping)
-		group_run_waiting(eg->group);
-	carrier_run_starved(c);
-	if (eg->queued > 0)
-		timer_set(&eg->wake, 0);
-	carrier_check_idle(c);
-}
-
-static void
-egress_put_back(struct egress *eg, struct due *dues)
-{
-	struct due *d, *next;
-
-	for (d = dues; d != NULL; d = next) {
-		next = d->next;
-		egress_enqueue(eg, d);
-	}
-}
-
-static void
-connection_give_back(struct connection *cn)
-{
-	egress_put_back(cn->egress, cn->dues);
-	attempt_free(cn->attempt);
-	cn->attempt = NULL;
-	cn->dues = NULL;
-}
-
-void
-connection_failed(struct connection *cn, const struct result *r)
-{
-	struct egress  *eg = cn->egress;
-	struct attempt *a = cn->attempt;
-	struct due     *dues = cn->dues;
-	unsigned	i;
-
-	meter_add(&eg->carrier->set.meters->connections_failed, 1);
-	for (i = 0; i < a->count; i++)
-		a->envelopes[i].result = *r;
-	cn->attempt = NULL;
-	cn->dues = NULL;
-	if (r->kind == RESULT_CONNECT || r->kind == RESULT_TIMEOUT ||
-	    r->kind == RESULT_LOST) {
-		egress_halve(eg);
-		eg->failures++;
-	}
-	carrier_settle(eg->carrier, eg, a, dues);
-	if (eg->failures >= HOLD_AFTER && !egress_is_held(eg))
-		egress_hold(eg);
-	connection_ended(cn);
-}
-
-static void
-connection_deliver(struct connection *cn)
-{
-	struct carrier *c = cn->egress->carrier;
-	struct attempt *a = cn->attempt;
-	char		day[CLOCK_TEXT_MAX];
-
-	cn->ready = false;
-	if (c->conf->delivery.x_ses_outgoing)
-		a->prefix = bytes_of(arena_printf(a->arena,
-		    "X-SES-Outgoing: %s-%s\r\n",
-		    wall_dotted_day(loop_wall(c->loop), day),
-		    transport_local_ip(cn->transport)));
-	transport_deliver(cn->transport, a);
-}
-
-static int64_t
-connection_life_left(const struct connection *cn)
-{
-	struct carrier *c = cn->egress->carrier;
-
-	return transport_since(cn->transport).ms +
-	    c->conf->delivery.reuse_age_ms - loop_now(c->loop).ms;
-}
-
-/* The connection has done its share: by count, by age, by the peer's word;
- * or there are more of them than the peer bears. */
-static bool
-connection_is_worn(const struct connection *cn)
-{
-	struct egress *eg = cn->egress;
-	unsigned       n = transport_count(cn->transport);
-	uint64_t       most = transport_mail_max(cn->transport);
-
-	return n >= eg->site->reuse_max || (most > 0 && n >= most) ||
-	    connection_life_left(cn) <= 0 ||
-	    eg->connection_count > eg->limit || eg->carrier->stopping;
-}
-
-void
-connection_on_ready(void *connection)
-{
-	struct connection *cn = connection;
-	struct egress	  *eg = cn->egress;
-	struct transport  *t;
-	int64_t		   idle;
-
-	if (cn->dialing) {
-		cn->dialing = false;
-		eg->failures = 0;
-		eg->hold_ms = 0;
-		eg->hold_until.ms = 0;
-		meter_add(&eg->carrier->set.meters->connections_ok, 1);
-		connection_deliver(cn);
-		return;
-	}
-	if (connection_is_worn(cn)) {
-		t = cn->transport;
-		cn->transport = NULL;
-		transport_quit(t);
-		connection_ended(cn);
-		return;
-	}
-	cn->ready = true;
-	idle = eg->carrier->conf->delivery.reuse_idle_ms;
-	if (idle > connection_life_left(cn))
-		idle = connection_life_left(cn);
-	timer_set(&cn->idle, idle);
-	egress_run(eg);
-}
-
-/* A kept connection that the peer has closed meanwhile says nothing about
- * the message: it goes on another one. */
-static bool
-connection_was_stale(const struct connection *cn, const struct attempt *a)
-{
-	const struct result *r = &a->envelopes[0].result;
-
-	return transport_count(cn->transport) > 1 &&
-	    r->stage == CLASSIFY_MAIL &&
-	    (r->kind == RESULT_LOST ||
-		(r->kind == RESULT_REPLY && r->code == 421));
-}
-
-void
-connection_on_done(void *connection, struct attempt *a)
-{
-	struct connection *cn = connection;
-	struct due	  *dues = cn->dues;
-
-	must(a == cn->attempt);
-	if (connection_was_stale(cn, a) && !cn->egress->carrier->stopping) {
-		connection_give_back(cn);
-		return;
-	}
-	cn->attempt = NULL;
-	cn->dues = NULL;
-	carrier_settle(cn->egress->carrier, cn->egress, a, dues);
-}
-
 /* -- running ------------------------------------------------------------------------ */
-
-static struct connection *
-egress_idle_connection(struct egress *eg, enum tls_demand demand)
-{
-	struct connection *cn, *weak = NULL;
-	struct transport  *t;
-
-	for (cn = eg->connections; cn != NULL; cn = cn->next) {
-		if (!cn->ready)
-			continue;
-		if (transport_satisfies(cn->transport, demand))
-			return cn;
-		weak = cn;
-	}
-	/* one that is too weak makes room for a stronger one */
-	if (weak != NULL && eg->connection_count >= eg->limit) {
-		timer_clear(&weak->idle);
-		t = weak->transport;
-		weak->transport = NULL;
-		transport_quit(t);
-		connection_ended(weak);
-	}
-	return NULL;
-}
 
 static enum tls_demand
 egress_demand(const struct egress *eg, const struct due *d)
@@ -548,6 +378,36 @@ egress_has_idle(const struct egress *eg)
 	return false;
 }
 
+static struct connection *
+egress_idle_connection(struct egress *eg, enum tls_demand demand)
+{
+	struct connection *cn, *weak = NULL;
+
+	for (cn = eg->connections; cn != NULL; cn = cn->next) {
+		if (!cn->ready)
+			continue;
+		if (transport_satisfies(cn->transport, demand))
+			return cn;
+		weak = cn;
+	}
+	/* one that is too weak makes room for a stronger one */
+	if (weak != NULL && !egress_may_connect(eg))
+		connection_quit(weak);
+	return NULL;
+}
+
+/* The rate allows one, and there is a connection for it, or may be. */
+static bool
+egress_may_go(struct egress *eg)
+{
+	int64_t pause = group_pause_ms(eg->outlet->group, eg->site->rate,
+	    loop_now(eg->carrier->loop));
+
+	if (pause > 0)
+		timer_set(&eg->wake, pause);
+	return pause == 0 && (egress_has_idle(eg) || egress_may_connect(eg));
+}
+
 void
 egress_run(struct egress *eg)
 {
@@ -557,33 +417,25 @@ egress_run(struct egress *eg)
 	struct due	  *d;
 	enum tls_demand	   demand;
 
-	while (eg->queued > 0 && !c->stopping && c->refused == NULL) {
-		if (!egress_may_send(eg) ||
-		    (!egress_has_idle(eg) && !egress_may_connect(eg)))
-			return;
-		d = egress_take_together(eg, egress_take(eg));
-		cn = egress_idle_connection(eg, egress_demand(eg, d));
+	while (eg->lanes.queued > 0 && !c->stopping && c->refused == NULL &&
+	    egress_may_go(eg)) {
+		d = egress_take(eg);
+		demand = egress_demand(eg, d);
+		cn = egress_idle_connection(eg, demand);
 		if (cn == NULL && !egress_may_connect(eg)) {
 			egress_put_back(eg, d);
 			return;
 		}
-		demand = egress_demand(eg, d);
 		a = carrier_make_attempt(c, &d);
 		if (a == NULL)
 			continue;
 		a->tls = demand;
-		egress_count_message(eg);
-		if (cn == NULL) {
-			cn = connection_new(eg);
-			cn->attempt = a;
-			cn->dues = d;
-			dial_begin(cn);
-			continue;
-		}
-		timer_clear(&cn->idle);
-		cn->attempt = a;
-		cn->dues = d;
-		connection_deliver(cn);
+		group_count_message(eg->outlet->group, eg->site->rate,
+		    loop_now(c->loop));
+		if (cn != NULL)
+			connection_carry(cn, a, d);
+		else
+			connection_open(eg, a, d);
 	}
 }
 
@@ -591,46 +443,10 @@ void
 egress_shut(struct egress *eg)
 {
 	struct connection *cn, *next;
-	struct transport  *t;
 
 	timer_clear(&eg->wake);
 	for (cn = eg->connections; cn != NULL; cn = next) {
 		next = cn->next;
-		if (cn->dialing) {
-			dial_cancel(cn);
-			attempt_free(cn->attempt);
-			cn->attempt = NULL;
-			connection_ended(cn);
-		} else if (cn->ready) {
-			t = cn->transport;
-			cn->transport = NULL;
-			timer_clear(&cn->idle);
-			transport_quit(t);
-			connection_ended(cn);
-		} else if (eg->carrier->shut_passed &&
-		    transport_abandon(cn->transport)) {
-			cn->transport = NULL;
-			attempt_free(cn->attempt);
-			cn->attempt = NULL;
-			connection_ended(cn);
-		}
+		connection_stop(cn, eg->carrier->shut_passed);
 	}
-}
-
-void
-egress_free(struct egress *eg)
-{
-	struct connection *cn;
-
-	timer_clear(&eg->wake);
-	while ((cn = eg->connections) != NULL) {
-		eg->connections = cn->next;
-		timer_clear(&cn->idle);
-		transport_close(cn->transport);
-		attempt_free(cn->attempt);
-		mem_free(cn);
-	}
-	while (eg->lanes != NULL)
-		egress_remove_lane(eg, eg->lanes);
-	mem_free(eg);
 }

@@ -4,6 +4,8 @@
  * then MX with its rules.  An answer holds for its TTL; envelopes that come
  * meanwhile wait in the route.
  */
+#include "delivery/route.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,18 +13,32 @@
 #include "delivery/carrier_private.h"
 #include "registry/identity.h"
 
-enum { FAILURE_KEEP_MS = 5000, TTL_MIN_S = 60, TTL_MAX_S = 3600 };
+/* For how long an answer holds (delivery.md 4.3). */
+enum {
+	FAILURE_KEEP_MS = 5000,
+	FOUND_MIN_S = 60,
+	FOUND_MAX_S = 3600,
+	NO_DATA_MIN_S = 30,
+	NO_DATA_MAX_S = 900
+};
 
 static void route_ask(struct route *r);
 
 static int64_t
-route_ttl_ms(uint32_t ttl)
+route_ttl_ms(uint32_t ttl, uint32_t least, uint32_t most)
 {
-	if (ttl < TTL_MIN_S)
-		ttl = TTL_MIN_S;
-	if (ttl > TTL_MAX_S)
-		ttl = TTL_MAX_S;
-	return (int64_t)ttl * 1000;
+	return (int64_t)(ttl < least ? least : ttl > most ? most : ttl) * 1000;
+}
+
+/* The site stays as long as a route leads to it. */
+static void
+route_set_site(struct route *r, struct site *s)
+{
+	if (s != NULL)
+		s->routes++;
+	if (r->site != NULL)
+		r->site->routes--;
+	r->site = s;
 }
 
 struct route *
@@ -46,6 +62,7 @@ route_free(struct route *r)
 {
 	if (r->ticket != 0)
 		resolver_cancel(r->carrier->set.resolver, r->ticket);
+	route_set_site(r, NULL);
 	table_take(r->carrier->routes, bytes_of(r->domain));
 	mem_free(r);
 }
@@ -59,6 +76,24 @@ route_unref(struct route *r)
 	    (table_count(r->carrier->routes) > ROUTES_MAX ||
 		loop_now(r->carrier->loop).ms >= r->valid_until.ms))
 		route_free(r);
+}
+
+static void
+route_tidy_one(void *arg, struct bytes key, void *value)
+{
+	struct carrier *c = arg;
+	struct route   *r = value;
+
+	(void)key;
+	if (r->dues == 0 && r->state != ROUTE_ASKING &&
+	    loop_now(c->loop).ms >= r->valid_until.ms)
+		route_free(r);
+}
+
+void
+route_tidy(struct carrier *c)
+{
+	table_each(c->routes, route_tidy_one, c);
 }
 
 static void
@@ -170,6 +205,7 @@ route_fail(struct route *r, enum result_kind k)
 {
 	r->state = ROUTE_FAILED;
 	r->failure = k;
+	route_set_site(r, NULL);
 	route_settle(r, FAILURE_KEEP_MS);
 }
 
@@ -198,7 +234,7 @@ static void
 route_use(struct route *r, struct site *wanted, int64_t keep_ms)
 {
 	wanted->policy = route_tls_policy(r->carrier, bytes_of(r->domain));
-	r->site = site_find(r->carrier, wanted, bytes_of(r->domain));
+	route_set_site(r, site_find(r->carrier, wanted, bytes_of(r->domain)));
 	r->state = ROUTE_SITE;
 	route_settle(r, keep_ms);
 }
@@ -266,7 +302,7 @@ route_on_found(struct route *r, const struct dns_answer *a)
 	else if (!route_drop_self(r->carrier, s))
 		route_fail(r, RESULT_LOOP);
 	else
-		route_use(r, s, route_ttl_ms(a->ttl));
+		route_use(r, s, route_ttl_ms(a->ttl, FOUND_MIN_S, FOUND_MAX_S));
 	mem_free(s);
 }
 
@@ -282,7 +318,8 @@ route_on_implicit(struct route *r, uint32_t ttl)
 	if (!route_drop_self(r->carrier, s))
 		route_fail(r, RESULT_LOOP);
 	else
-		route_use(r, s, route_ttl_ms(ttl));
+		route_use(r, s,
+		    route_ttl_ms(ttl, NO_DATA_MIN_S, NO_DATA_MAX_S));
 	mem_free(s);
 }
 
@@ -324,7 +361,7 @@ route_use_static(struct route *r, const struct conf_route *to)
 	if (to->is_address)
 		memcpy(&s->hosts[0].address, &to->address.u,
 		    to->address.length);
-	route_use(r, s, route_ttl_ms(TTL_MAX_S));
+	route_use(r, s, FOUND_MAX_S * 1000);
 	mem_free(s);
 }
 
@@ -357,7 +394,7 @@ route_use_literal(struct route *r)
 	snprintf(s->hosts[0].name, DOMAIN_SIZE, "%s", r->domain);
 	s->hosts[0].is_address = true;
 	memcpy(&s->hosts[0].address, &addr.u, addr.length);
-	route_use(r, s, route_ttl_ms(TTL_MAX_S));
+	route_use(r, s, FOUND_MAX_S * 1000);
 	mem_free(s);
 	return true;
 }

@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is due.  The due table of the spool holds everything; memory holds a
- * window of it: all rows up to the horizon.  Arrivals up to the horizon come
- * in directly, later ones are left to the table and come with the next
- * refill.  So the cost of a message does not depend on the backlog.
+ * The due table of the spool holds everything; memory holds a window of it:
+ * all rows up to the horizon.  Arrivals up to the horizon come in directly,
+ * later ones are left to the table and come with the next refill.  So the
+ * cost of a message does not depend on the backlog.
+ *
+ * Places in the window are dealt out: of the free ones an account may have a
+ * quarter at one egress (scheduler_room()), the fewer the more want some.
+ * What has no place there is left to the table again (struct leftover) and
+ * read when half of the lane has gone.  So a receiver that takes one message
+ * a second, with a million of them waiting, keeps no other mail out.
  */
+#include "delivery/scheduler.h"
+
 #include <string.h>
 
 #include "delivery/carrier_private.h"
@@ -12,7 +20,9 @@
 enum {
 	KEY_SIZE = 26,
 	TURN_BITS = 20,
-	REFILL_ROWS = 2000,
+	REFILL_ROWS = 2000, /* in one pass */
+	ROOM_PART = 4,	    /* of the free places */
+	ROOM_MIN = 8,
 	ROW_ARENA = 64 * 1024
 };
 
@@ -29,6 +39,15 @@ due_list_add(struct due_list *l, struct due *d)
 	d->next = NULL;
 	*l->last = d;
 	l->last = &d->next;
+}
+
+void
+due_list_put_back(struct due_list *l, struct due *d)
+{
+	d->next = l->first;
+	if (l->first == NULL)
+		l->last = &d->next;
+	l->first = d;
 }
 
 struct due *
@@ -107,6 +126,8 @@ scheduler_on_time(void *carrier, void *unused)
 		scheduler_set_timer(c);
 }
 
+static void scheduler_on_more(void *carrier, void *unused);
+
 void
 scheduler_init(struct carrier *c)
 {
@@ -114,7 +135,9 @@ scheduler_init(struct carrier *c)
 
 	heap_init(&s->heap);
 	s->known = table_new(0);
+	s->wanted_last = &s->wanted;
 	timer_init(&s->wake, c->loop, scheduler_on_time, c);
+	timer_init(&s->more, c->loop, scheduler_on_more, c);
 }
 
 static void
@@ -129,6 +152,7 @@ void
 scheduler_wipe(struct carrier *c)
 {
 	timer_clear(&c->scheduler.wake);
+	timer_clear(&c->scheduler.more);
 	heap_wipe(&c->scheduler.heap);
 	table_each(c->scheduler.known, scheduler_free_due, NULL);
 	table_free(c->scheduler.known);
@@ -145,6 +169,18 @@ due_key_cmp(const struct due_key *a, const struct due_key *b)
 	if (r != 0)
 		return r;
 	return a->n < b->n ? -1 : a->n > b->n;
+}
+
+/* A key before all rows that are due then. */
+static struct due_key
+due_key_before(struct wall due)
+{
+	struct due_key k;
+
+	k.due.ms = due.ms - 1;
+	memset(k.id.b, 0xff, sizeof(k.id.b));
+	k.n = UINT32_MAX;
+	return k;
 }
 
 static void
@@ -170,7 +206,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 	if (d != NULL) {
 		/* released or asked for again before its time */
 		if (d->place == DUE_WAITING && a->due.ms < d->due.ms) {
-			d->due = a->due;
+			d->due = d->stored = a->due;
 			heap_move(&s->heap, &d->node,
 			    scheduler_place(s, a->due));
 		}
@@ -185,6 +221,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 	d->system = a->system;
 	d->simulator = a->simulator;
 	d->route = route_ref(c, bytes_of(a->domain));
+	d->stored = a->due;
 	must(table_put(s->known, key, d));
 	scheduler_wait(c, d, a->due);
 	return true;
@@ -201,54 +238,120 @@ scheduler_add(struct carrier *c, const struct arrival *a)
 	if (s->complete && table_count(s->known) >= WINDOW_MAX) {
 		/* full: from here on the table is read */
 		s->complete = false;
-		s->horizon = k;
+		s->horizon = due_key_before(a->due);
 		return;
 	}
 	scheduler_take_in(c, a);
 	scheduler_set_timer(c);
 }
 
+/* -- reading on ---------------------------------------------------------------- */
+
 struct scheduler_scan {
-	struct carrier *carrier;
-	size_t		rows;
-	struct due_key	last;
+	struct carrier	*carrier;
+	struct leftover *left; /* NULL = all are wanted */
+	size_t		 rows, room;
+	bool		 stopped; /* before the end, for lack of room */
+	struct due_key	 last;
 };
 
 static bool
 scheduler_on_row(void *arg, const struct arrival *a)
 {
 	struct scheduler_scan *x = arg;
+	struct scheduler      *s = &x->carrier->scheduler;
+	bool		       more;
 
-	x->rows++;
-	x->last.due = a->due;
-	x->last.id = a->id;
-	x->last.n = a->n;
-	scheduler_take_in(x->carrier, a);
-	return table_count(x->carrier->scheduler.known) < WINDOW_MAX;
+	more = table_count(s->known) < WINDOW_MAX && x->room > 0;
+	if (more) {
+		x->rows++;
+		x->last.due = a->due;
+		x->last.id = a->id;
+		x->last.n = a->n;
+		if ((x->left == NULL || egress_wants(x->left, a)) &&
+		    scheduler_take_in(x->carrier, a))
+			x->room--;
+	}
+	x->stopped = !more;
+	return more;
+}
+
+/* The next portion after a key; false = the store cannot be read. */
+static bool
+scheduler_read(struct carrier *c, struct scheduler_scan *x,
+    const struct due_key *after, struct wall until)
+{
+	struct err e;
+
+	x->carrier = c;
+	x->last = *after;
+	return spool_scan_due(c->set.spool, after, until, REFILL_ROWS,
+	    scheduler_on_row, x, &e) >= 0;
+}
+
+static bool
+scheduler_wants_more(const struct carrier *c)
+{
+	return !c->stopping && !c->scheduler.complete &&
+	    table_count(c->scheduler.known) < WINDOW_MAX / 2;
+}
+
+static void
+scheduler_read_on(struct carrier *c)
+{
+	struct scheduler     *s = &c->scheduler;
+	struct scheduler_scan x = { .room = WINDOW_MAX };
+
+	if (!scheduler_read(c, &x, &s->horizon, (struct wall){ INT64_MAX }))
+		return; /* tried again at the next minute */
+	s->horizon = x.last;
+	s->complete = x.rows < REFILL_ROWS && !x.stopped;
+	scheduler_refill(c);
+}
+
+/* A portion of what a lane has left to the table. */
+static void
+scheduler_read_left(struct carrier *c)
+{
+	struct scheduler     *s = &c->scheduler;
+	struct leftover	     *l = s->wanted;
+	struct scheduler_scan x = { .left = l, .room = scheduler_room(c) };
+
+	s->wanted = l->next;
+	if (s->wanted == NULL)
+		s->wanted_last = &s->wanted;
+	l->wanted = false;
+	if (!scheduler_read(c, &x, &l->after, l->until))
+		return; /* fetched again when the next of the lane goes */
+	l->after = x.last;
+	if (x.rows < REFILL_ROWS && !x.stopped)
+		l->any = false;
+	else if (!x.stopped)
+		scheduler_fetch(c, l);
+}
+
+static void
+scheduler_on_more(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	if (c->stopping)
+		return;
+	if (scheduler_wants_more(c))
+		scheduler_read_on(c);
+	if (c->scheduler.wanted != NULL)
+		scheduler_read_left(c);
+	if (c->scheduler.wanted != NULL)
+		timer_set(&c->scheduler.more, 0);
+	scheduler_set_timer(c);
 }
 
 void
 scheduler_refill(struct carrier *c)
 {
-	struct scheduler     *s = &c->scheduler;
-	struct scheduler_scan x;
-	struct wall	      end = { INT64_MAX };
-	struct err	      e;
-
-	while (!s->complete && !c->stopping &&
-	    table_count(s->known) < WINDOW_MAX / 2) {
-		memset(&x, 0, sizeof(x));
-		x.carrier = c;
-		if (spool_scan_due(c->set.spool, &s->horizon, end, REFILL_ROWS,
-			scheduler_on_row, &x, &e) < 0)
-			break; /* tried again at the next minute */
-		if (x.rows > 0)
-			s->horizon = x.last;
-		if (x.rows < REFILL_ROWS &&
-		    table_count(s->known) < WINDOW_MAX)
-			s->complete = true;
-	}
-	scheduler_set_timer(c);
+	if (scheduler_wants_more(c))
+		timer_set(&c->scheduler.more, 0);
 }
 
 void
@@ -257,6 +360,29 @@ scheduler_rescan(struct carrier *c)
 	c->scheduler.complete = false;
 	memset(&c->scheduler.horizon, 0, sizeof(c->scheduler.horizon));
 	scheduler_refill(c);
+}
+
+unsigned
+scheduler_room(const struct carrier *c)
+{
+	size_t known = table_count(c->scheduler.known);
+	size_t room = known < WINDOW_MAX ? (WINDOW_MAX - known) / ROOM_PART : 0;
+
+	return room > ROOM_MIN ? (unsigned)room : ROOM_MIN;
+}
+
+void
+scheduler_fetch(struct carrier *c, struct leftover *l)
+{
+	struct scheduler *s = &c->scheduler;
+
+	if (l->wanted)
+		return;
+	l->wanted = true;
+	l->next = NULL;
+	*s->wanted_last = l;
+	s->wanted_last = &l->next;
+	timer_set(&s->more, 0);
 }
 
 static void
@@ -274,8 +400,20 @@ void
 scheduler_drop(struct carrier *c, struct due *d)
 {
 	scheduler_remove(c, d);
-	if (!c->scheduler.complete)
-		scheduler_refill(c);
+	scheduler_refill(c);
+}
+
+void
+scheduler_leave(struct carrier *c, struct due *d, struct leftover *l)
+{
+	struct due_key k = due_key_before(d->stored);
+
+	if (!l->any || due_key_cmp(&k, &l->after) < 0)
+		l->after = k;
+	if (!l->any || l->until.ms < d->stored.ms)
+		l->until = d->stored;
+	l->any = true;
+	scheduler_drop(c, d);
 }
 
 /* Asked of the table: a release may have come in between. */
@@ -306,8 +444,7 @@ scheduler_forget(struct carrier *c, const struct due_key *v, size_t n)
 		    scheduler_is_over(c, d))
 			scheduler_remove(c, d);
 	}
-	if (!c->scheduler.complete)
-		scheduler_refill(c);
+	scheduler_refill(c);
 	scheduler_set_timer(c);
 }
 
@@ -316,11 +453,19 @@ scheduler_again(struct carrier *c, struct due *d, struct wall due)
 {
 	struct due_key k = { due, d->id, d->n };
 
+	d->stored = due;
 	if (!c->scheduler.complete &&
 	    due_key_cmp(&k, &c->scheduler.horizon) > 0) {
 		scheduler_drop(c, d);
 		return;
 	}
+	scheduler_wait(c, d, due);
+	scheduler_set_timer(c);
+}
+
+void
+scheduler_retry(struct carrier *c, struct due *d, struct wall due)
+{
 	scheduler_wait(c, d, due);
 	scheduler_set_timer(c);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include "delivery/site.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,23 +58,23 @@ site_set_group(struct carrier *c, struct site *s, struct bytes domain)
 				    : c->conf->delivery.reuse_max;
 }
 
-static int
-site_name_cmp(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
+/*
+ * The hosts come in order of preference, equal ones by name: "a<b,c" are two
+ * ranks.  Domains that prefer the same hosts in another order do not share,
+ * or one would change the other's order.
+ */
 static void
 site_write_key(const struct site *s, struct buf *out)
 {
-	const char *names[MX_HOSTS_MAX];
-	unsigned    i;
+	const struct site_host *h = s->hosts;
+	unsigned		i;
 
-	for (i = 0; i < s->host_count; i++)
-		names[i] = s->hosts[i].name;
-	qsort(names, s->host_count, sizeof(names[0]), site_name_cmp);
-	for (i = 0; i < s->host_count; i++)
-		buf_printf(out, "%s,", names[i]);
+	for (i = 0; i < s->host_count; i++) {
+		if (i > 0)
+			buf_printf(out, "%c",
+			    h[i].preference == h[i - 1].preference ? ',' : '<');
+		buf_printf(out, "%s", h[i].name);
+	}
 	buf_printf(out, ":%u tls=%d static=%d group=%s", s->port,
 	    (int)s->policy, (int)s->is_static, s->group_name);
 }
@@ -91,8 +93,7 @@ site_find(struct carrier *c, const struct site *wanted, struct bytes domain)
 	site_write_key(s, &key);
 	old = table_get(c->sites, buf_bytes(&key));
 	if (old != NULL) {
-		/* preferences and settings of today */
-		memcpy(old->hosts, s->hosts, sizeof(old->hosts));
+		/* settings of today */
 		old->max_connections = s->max_connections;
 		old->reuse_max = s->reuse_max;
 		old->rate = s->rate;
@@ -167,13 +168,10 @@ site_choose_egress(struct site *s, const struct due *d, const char *sticky)
 }
 
 static void
-site_free_one(void *arg, struct bytes key, void *value)
+site_free(struct site *s)
 {
-	struct site   *s = value;
 	struct egress *eg;
 
-	(void)arg;
-	(void)key;
 	while ((eg = s->egresses) != NULL) {
 		s->egresses = eg->next;
 		egress_free(eg);
@@ -183,14 +181,34 @@ site_free_one(void *arg, struct bytes key, void *value)
 }
 
 static void
-group_free_one(void *arg, struct bytes key, void *value)
+site_tidy_one(void *arg, struct bytes key, void *value)
 {
-	struct group *g = value;
+	struct carrier *c = arg;
+	struct site    *s = value;
+	struct egress  *eg;
+	bool		idle = s->routes == 0 &&
+	    loop_now(c->loop).ms - s->used.ms >= HOUR_MS;
 
+	for (eg = s->egresses; eg != NULL; eg = eg->next)
+		idle = egress_tidy(eg) && idle;
+	if (!idle)
+		return;
+	table_take(c->sites, key);
+	site_free(s);
+}
+
+void
+site_tidy(struct carrier *c)
+{
+	table_each(c->sites, site_tidy_one, c);
+}
+
+static void
+site_free_one(void *arg, struct bytes key, void *value)
+{
 	(void)arg;
 	(void)key;
-	mem_free(g->key);
-	mem_free(g);
+	site_free(value);
 }
 
 void
@@ -198,6 +216,6 @@ site_free_all(struct carrier *c)
 {
 	table_each(c->sites, site_free_one, NULL);
 	table_free(c->sites);
-	table_each(c->groups, group_free_one, NULL);
+	table_free(c->outlets); /* empty: the egresses have gone */
 	table_free(c->groups);
 }

@@ -1,76 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* The end of a carrier, and what it shows to an operator. */
+/* What a carrier shows to an operator: queue summary. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "delivery/carrier_private.h"
-
-enum { SHUT_MS = 30000 };
-
-/* -- shut-down ---------------------------------------------------------------- */
-
-static void
-carrier_shut_site(void *arg, struct bytes key, void *value)
-{
-	struct site   *s = value;
-	struct egress *eg;
-
-	(void)arg;
-	(void)key;
-	for (eg = s->egresses; eg != NULL; eg = eg->next)
-		egress_shut(eg);
-}
-
-void
-carrier_check_idle(struct carrier *c)
-{
-	loop_fn *fn = c->on_idle;
-
-	if (!c->stopping || fn == NULL || c->connections > 0 ||
-	    c->batches_out > 0 || c->refused != NULL ||
-	    (c->batch != NULL && c->batch->count > 0))
-		return;
-	c->on_idle = NULL;
-	timer_clear(&c->shut_limit);
-	fn(c->on_idle_arg, NULL);
-}
-
-static void
-carrier_on_shut_limit(void *carrier, void *unused)
-{
-	struct carrier *c = carrier;
-
-	(void)unused;
-	c->shut_passed = true;
-	table_each(c->sites, carrier_shut_site, c);
-	carrier_check_idle(c);
-}
-
-static void
-carrier_on_shut_check(void *carrier, void *unused)
-{
-	(void)unused;
-	carrier_check_idle(carrier);
-}
-
-void
-carrier_shut(struct carrier *c, loop_fn *on_idle, void *arg)
-{
-	c->stopping = true;
-	c->on_idle = on_idle;
-	c->on_idle_arg = arg;
-	timer_clear(&c->scheduler.wake);
-	timer_clear(&c->minute);
-	timer_init(&c->shut_limit, c->loop, carrier_on_shut_limit, c);
-	timer_set(&c->shut_limit, SHUT_MS);
-	table_each(c->sites, carrier_shut_site, c);
-	/* after the change of this pass was handed in */
-	if (!loop_post(c->loop, carrier_on_shut_check, c, NULL))
-		carrier_check_idle(c);
-}
-
-/* -- queue summary -------------------------------------------------------------- */
 
 struct site_count {
 	struct site   *site;

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ *	connection_open --dial--> connection_on_ready --> an attempt travels
+ *	    --> connection_on_done --> connection_on_ready: worn? idle, or the
+ *	    next attempt --> ... --> connection_ended
+ *
+ * Holds always: it has an attempt while it dials or carries, none while it is
+ * ready; the counts of egress, outlet and carrier include it until
+ * connection_ended().
+ */
+#include "delivery/connection.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "delivery/carrier_private.h"
+#include "delivery/dial.h"
+
+static void
+connection_on_idle(void *connection, void *unused)
+{
+	(void)unused;
+	connection_quit(connection);
+}
+
+static void
+connection_count(struct egress *eg, int d)
+{
+	struct carrier *c = eg->carrier;
+
+	eg->connection_count += (unsigned)d;
+	eg->outlet->connections += (unsigned)d;
+	c->connections += (unsigned)d;
+	meter_set(&c->set.meters->connections, c->connections);
+}
+
+static void
+connection_take(struct connection *cn, struct attempt *a, struct due *dues)
+{
+	must(cn->attempt == NULL);
+	cn->attempt = a;
+	cn->dues = dues;
+}
+
+void
+connection_open(struct egress *eg, struct attempt *a, struct due *dues)
+{
+	struct connection *cn = mem_alloc(sizeof(*cn));
+
+	cn->egress = eg;
+	timer_init(&cn->idle, eg->carrier->loop, connection_on_idle, cn);
+	cn->next = eg->connections;
+	eg->connections = cn;
+	connection_count(eg, 1);
+	connection_take(cn, a, dues);
+	dial_begin(cn);
+}
+
+void
+connection_ended(struct connection *cn)
+{
+	struct egress	   *eg = cn->egress;
+	struct connection **p = &eg->connections;
+
+	must(cn->attempt == NULL && cn->transport == NULL);
+	while (*p != cn)
+		p = &(*p)->next;
+	*p = cn->next;
+	timer_clear(&cn->idle);
+	connection_count(eg, -1);
+	loop_reap(eg->carrier->loop, mem_free, cn);
+	egress_on_ended(eg);
+}
+
+void
+connection_quit(struct connection *cn)
+{
+	struct transport *t = cn->transport;
+
+	timer_clear(&cn->idle);
+	cn->transport = NULL;
+	cn->ready = false;
+	transport_quit(t);
+	connection_ended(cn);
+}
+
+static void
+connection_drop_attempt(struct connection *cn)
+{
+	attempt_free(cn->attempt);
+	cn->attempt = NULL;
+	cn->dues = NULL;
+}
+
+void
+connection_failed(struct connection *cn, const struct result *r)
+{
+	struct egress  *eg = cn->egress;
+	struct attempt *a = cn->attempt;
+	struct due     *dues = cn->dues;
+	unsigned	i;
+
+	meter_add(&eg->carrier->set.meters->connections_failed, 1);
+	for (i = 0; i < a->count; i++)
+		a->envelopes[i].result = *r;
+	cn->attempt = NULL;
+	cn->dues = NULL;
+	carrier_settle(eg->carrier, eg, a, dues);
+	egress_on_failure(eg, r);
+	connection_ended(cn);
+}
+
+/* -- attempts ------------------------------------------------------------------ */
+
+static void
+connection_deliver(struct connection *cn)
+{
+	struct carrier *c = cn->egress->carrier;
+	struct attempt *a = cn->attempt;
+	char		day[CLOCK_TEXT_MAX];
+
+	cn->ready = false;
+	if (c->conf->delivery.x_ses_outgoing)
+		a->prefix = bytes_of(arena_printf(a->arena,
+		    "X-SES-Outgoing: %s-%s\r\n",
+		    wall_dotted_day(loop_wall(c->loop), day),
+		    transport_local_ip(cn->transport)));
+	transport_deliver(cn->transport, a);
+}
+
+void
+connection_carry(struct connection *cn, struct attempt *a, struct due *dues)
+{
+	must(cn->ready);
+	timer_clear(&cn->idle);
+	connection_take(cn, a, dues);
+	connection_deliver(cn);
+}
+
+static int64_t
+connection_life_left(const struct connection *cn)
+{
+	struct carrier *c = cn->egress->carrier;
+
+	return transport_since(cn->transport).ms +
+	    c->conf->delivery.reuse_age_ms - loop_now(c->loop).ms;
+}
+
+/* The connection has done its share: by count, by age, by the peer's word;
+ * or there are more of them than the peer bears. */
+static bool
+connection_is_worn(const struct connection *cn)
+{
+	struct egress *eg = cn->egress;
+	unsigned       n = transport_count(cn->transport);
+	uint64_t       most = transport_mail_max(cn->transport);
+
+	return n >= eg->site->reuse_max || (most > 0 && n >= most) ||
+	    connection_life_left(cn) <= 0 ||
+	    eg->connection_count > eg->limit || eg->carrier->stopping;
+}
+
+void
+connection_on_ready(void *connection)
+{
+	struct connection *cn = connection;
+	struct egress	  *eg = cn->egress;
+	int64_t		   idle;
+
+	if (cn->dialing) {
+		cn->dialing = false;
+		egress_on_connected(eg);
+		connection_deliver(cn);
+		return;
+	}
+	if (connection_is_worn(cn)) {
+		connection_quit(cn);
+		return;
+	}
+	cn->ready = true;
+	idle = eg->carrier->conf->delivery.reuse_idle_ms;
+	if (idle > connection_life_left(cn))
+		idle = connection_life_left(cn);
+	timer_set(&cn->idle, idle);
+	egress_run(eg);
+}
+
+/* A kept connection that the peer has closed meanwhile says nothing about
+ * the message: it goes on another one. */
+static bool
+connection_was_stale(const struct connection *cn, const struct attempt *a)
+{
+	const struct result *r = &a->envelopes[0].result;
+
+	return transport_count(cn->transport) > 1 &&
+	    r->stage == CLASSIFY_MAIL &&
+	    (r->kind == RESULT_LOST ||
+		(r->kind == RESULT_REPLY && r->code == 421));
+}
+
+void
+connection_on_done(void *connection, struct attempt *a)
+{
+	struct connection *cn = connection;
+	struct egress	  *eg = cn->egress;
+	struct due	  *dues = cn->dues;
+
+	must(a == cn->attempt);
+	if (connection_was_stale(cn, a) && !eg->carrier->stopping) {
+		connection_drop_attempt(cn);
+		egress_put_back(eg, dues);
+		return;
+	}
+	cn->attempt = NULL;
+	cn->dues = NULL;
+	carrier_settle(eg->carrier, eg, a, dues);
+}
+
+/* -- the end ------------------------------------------------------------------- */
+
+void
+connection_stop(struct connection *cn, bool hard)
+{
+	if (cn->ready) {
+		connection_quit(cn);
+	} else if (cn->dialing) {
+		dial_cancel(cn);
+		connection_drop_attempt(cn);
+		connection_ended(cn);
+	} else if (hard && transport_abandon(cn->transport)) {
+		cn->transport = NULL;
+		connection_drop_attempt(cn);
+		connection_ended(cn);
+	}
+}
+
+void
+connection_free(struct connection *cn)
+{
+	timer_clear(&cn->idle);
+	transport_close(cn->transport);
+	attempt_free(cn->attempt);
+	mem_free(cn);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * egress.h - one source address towards one site: what waits for it, its
+ * connections and its pace.
+ *
+ * Use:    egress_enqueue() what is due; egress_learn() what an outcome
+ *         teaches; egress_shut() at shut-down.
+ * Owner:  its site.
+ * Thread: the delivery loop's.
+ * Fails:  what cannot go now waits; what cannot go for long moves to a later
+ *         time (carrier_move()).
+ * The way of an envelope through it is at the top of egress.c.
+ */
+#ifndef DELIVERY_EGRESS_H
+#define DELIVERY_EGRESS_H
+
+#include "delivery/connection.h"
+#include "delivery/group.h"
+#include "delivery/lane.h"
+#include "delivery/outcome.h"
+#include "delivery/site.h"
+#include "registry/source.h"
+
+struct egress {
+	struct carrier	  *carrier;
+	struct site	  *site;
+	struct egress	  *next;
+	struct outlet	  *outlet;
+	char		   source_text[64]; /* "" = the system's choice */
+	char		   ehlo[256];	    /* "" = server.name */
+	struct lanes	   lanes;
+	struct connection *connections;
+	unsigned	   connection_count, limit;
+	unsigned	   good; /* deliveries since the limit last moved */
+	unsigned	   failures; /* dials in a row */
+	struct mono	   hold_until;
+	int64_t		   hold_ms;
+	uint64_t	   used; /* turn in which it was chosen last */
+	struct timer	   wake;
+	bool		   starved; /* waits for delivery.max_connections */
+	struct egress	  *next_starved;
+	bool		   waits; /* for a connection of its outlet */
+	struct egress	  *next_waiting;
+};
+struct egress *egress_new(struct site *s, const struct source *source);
+void egress_free(struct egress *eg);
+void egress_enqueue(struct egress *eg, struct due *d);
+void egress_run(struct egress *eg);
+bool egress_is_held(const struct egress *eg);
+/* What an outcome teaches about this source and site. */
+void egress_learn(struct egress *eg, const struct outcome *o,
+    const struct result *r);
+void egress_shut(struct egress *eg);
+/* Nothing waits, nothing travels, nothing is held against it. */
+bool egress_tidy(struct egress *eg);
+/* For the scheduler: is this row one that the lane has left to the table? */
+bool egress_wants(const struct leftover *l, const struct arrival *a);
+
+/* For connection.c: a dial failed, or not; a connection has ended. */
+void egress_on_failure(struct egress *eg, const struct result *r);
+void egress_on_connected(struct egress *eg);
+void egress_on_ended(struct egress *eg);
+/* What an attempt did not carry after all goes first, when a connection is
+ * ready or has ended. */
+void egress_put_back(struct egress *eg, struct due *dues);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scheduler.h - what is due.
+ *
+ * Use:    scheduler_add() for each arrival, scheduler_rescan() at the start
+ *         and when arrivals were missed; what is due goes to route_take().
+ *         scheduler_drop() when an envelope is final, scheduler_again() when
+ *         it waits for another time.
+ * Owner:  the carrier; a due belongs to the scheduler from its arrival to
+ *         scheduler_drop(), wherever it waits meanwhile.
+ * Thread: the delivery loop's.
+ * Fails:  a store that cannot be read is asked again later; nothing is lost,
+ *         since the due table of the spool holds everything.
+ */
+#ifndef DELIVERY_SCHEDULER_H
+#define DELIVERY_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/table.h"
+#include "base/thread.h"
+#include "store/spool.h"
+
+struct carrier;
+struct route;
+
+enum { WINDOW_MAX = 50000 };
+
+enum due_place { DUE_WAITING, DUE_ROUTING, DUE_QUEUED, DUE_FLYING };
+struct due {
+	struct heap_node node; /* while WAITING */
+	struct due	*next; /* in a list of a route or a lane */
+	struct route	*route;
+	struct msgid	 id;
+	unsigned	 n;
+	struct wall	 due;
+	struct wall	 stored; /* the same as the due table has it */
+	uint64_t	 size;
+	char		 account[ACCOUNT_ID_SIZE];
+	uint8_t		 tls_policy;
+	bool		 system, simulator;
+	struct wall	 told; /* of a deferral that lasts; 0 = none */
+	enum due_place	 place;
+};
+struct due_list {
+	struct due *first, **last;
+};
+void due_list_init(struct due_list *l);
+void due_list_add(struct due_list *l, struct due *d);
+void due_list_put_back(struct due_list *l, struct due *d); /* first */
+struct due *due_list_take(struct due_list *l); /* NULL = empty */
+
+/*
+ * Rows that were read, and left to the table again by somebody who has no
+ * room for more of them (a lane).  after: the first of them lies behind it;
+ * until: the last is not due later.
+ */
+struct leftover {
+	bool		 any, wanted;
+	struct due_key	 after;
+	struct wall	 until;
+	struct leftover	*next; /* of those that want them back */
+};
+
+
+struct scheduler {
+	struct heap	heap;
+	uint32_t	turn; /* of the next one that waits */
+	struct table   *known; /* id and n -> due */
+	struct due_key	horizon; /* the table was read up to here */
+	bool		complete; /* nothing is behind the horizon */
+	struct timer	wake, more; /* what is due; more is to be read */
+	struct leftover *wanted, **wanted_last;
+};
+void scheduler_init(struct carrier *c);
+void scheduler_wipe(struct carrier *c);
+void scheduler_add(struct carrier *c, const struct arrival *a);
+/* Reads on from the horizon while there is room, a portion in each pass. */
+void scheduler_refill(struct carrier *c);
+void scheduler_rescan(struct carrier *c);
+/* The envelope is final, or gone: forgets it. */
+void scheduler_drop(struct carrier *c, struct due *d);
+/* Those of them that wait were ended or held from outside. */
+void scheduler_forget(struct carrier *c, const struct due_key *v, size_t n);
+/* Its row has moved: it waits again, for a later time. */
+void scheduler_again(struct carrier *c, struct due *d, struct wall due);
+/* Its row is where it was, but could not be read: it waits in memory. */
+void scheduler_retry(struct carrier *c, struct due *d, struct wall due);
+/*
+ * The window is shared: who holds many of its places may have only some of
+ * those that are free, so that one slow receiver does not fill it.
+ */
+unsigned scheduler_room(const struct carrier *c);
+/* No room for it: forgotten here, left to the table until l is fetched. */
+void scheduler_leave(struct carrier *c, struct due *d, struct leftover *l);
+/* Reads them soon, as far as egress_wants() says. */
+void scheduler_fetch(struct carrier *c, struct leftover *l);
+struct wall scheduler_next(const struct carrier *c); /* 0 = none */
+
+#endif
