@@ -224,9 +224,20 @@ $(FUZZ_LIB): $(FUZZ_PARTS)
 	$(AR) rcs $@ $^
 $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
 	clang $(CPPFLAGS_ALL) -Itests/lib $(FUZZ_FLAGS) -fsanitize=fuzzer \
-	    -MMD -MP -MF $@.d -o $@ $< $(FUZZ_LIB) $(LIBS_ALL)
+	    -MMD -MP -MF $@.d -o $@ $< $(FUZZ_EXTRA) $(FUZZ_LIB) $(LIBS_ALL)
 
 include tests/rules.mk
+# The fakes again, for fuzzing with them.
+FUZZ_FAKES = $(patsubst tests/lib/%.c,$(O)/fuzz/obj/fake/%.o, \
+	$(wildcard tests/lib/fake_*.c))
+$(O)/fuzz/obj/fake/%.o: tests/lib/%.c | config.mk
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS_ALL) -Itests/lib $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+$(O)/fuzz/libfakes.a: $(FUZZ_FAKES)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(O)/fuzz/fuzz_transport: FUZZ_EXTRA = $(O)/fuzz/libfakes.a
+$(O)/fuzz/fuzz_transport: $(O)/fuzz/libfakes.a
 
 check: check-unit check-conf check-replay check-fuzz
 

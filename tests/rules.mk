@@ -16,6 +16,16 @@ $(REPLAY_OBJ): $(O)/tests/%.o: tests/%.c | config.mk
 $(O)/replay/replay: $(REPLAY_OBJ) $(LINK_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(REPLAY_OBJ) $(LINK_LIBS) $(LIBS_ALL)
+# Unit tests on fake net, clock and threads: what a fake defines is taken from
+# it, because it stands before the libraries.
+$(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
+	$(wildcard tests/lib/fake_*.c))
+	@rm -f $@
+	$(AR) rcs $@ $^
+FAKED = $(addprefix $(O)/tests/test_,carrier connection dial egress route \
+	scheduler site transport) $(O)/fuzz/fuzz_transport-replay
+$(FAKED): TOOL_PARTS = $(O)/libfakes.a
+$(FAKED): $(O)/libfakes.a
 check-replay: $(O)/replay/replay
 	$(O)/replay/replay $(wildcard tests/replay/*.play)
 
