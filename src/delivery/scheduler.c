@@ -171,15 +171,13 @@ due_key_cmp(const struct due_key *a, const struct due_key *b)
 	return a->n < b->n ? -1 : a->n > b->n;
 }
 
-/* A key before all rows that are due then. */
+/* The key before this one: a walk goes on behind a key. */
 static struct due_key
-due_key_before(struct wall due)
+due_key_before(struct wall due, const struct msgid *id, unsigned n)
 {
-	struct due_key k;
+	struct due_key k = { due, *id, n - 1 };
 
-	k.due.ms = due.ms - 1;
-	memset(k.id.b, 0xff, sizeof(k.id.b));
-	k.n = UINT32_MAX;
+	must(n > 0); /* recipients are counted from 1 */
 	return k;
 }
 
@@ -238,7 +236,7 @@ scheduler_add(struct carrier *c, const struct arrival *a)
 	if (s->complete && table_count(s->known) >= WINDOW_MAX) {
 		/* full: from here on the table is read */
 		s->complete = false;
-		s->horizon = due_key_before(a->due);
+		s->horizon = due_key_before(a->due, &a->id, a->n);
 		return;
 	}
 	scheduler_take_in(c, a);
@@ -309,13 +307,25 @@ scheduler_read_on(struct carrier *c)
 	scheduler_refill(c);
 }
 
+static void
+scheduler_want(struct carrier *c, struct leftover *l)
+{
+	struct scheduler *s = &c->scheduler;
+
+	l->wanted = true;
+	l->next = NULL;
+	*s->wanted_last = l;
+	s->wanted_last = &l->next;
+	timer_set(&s->more, 0);
+}
+
 /* A portion of what a lane has left to the table. */
 static void
 scheduler_read_left(struct carrier *c)
 {
 	struct scheduler     *s = &c->scheduler;
 	struct leftover	     *l = s->wanted;
-	struct scheduler_scan x = { .left = l, .room = scheduler_room(c) };
+	struct scheduler_scan x = { .left = l, .room = l->room };
 
 	s->wanted = l->next;
 	if (s->wanted == NULL)
@@ -324,10 +334,11 @@ scheduler_read_left(struct carrier *c)
 	if (!scheduler_read(c, &x, &l->after, l->until))
 		return; /* fetched again when the next of the lane goes */
 	l->after = x.last;
+	l->room = x.room;
 	if (x.rows < REFILL_ROWS && !x.stopped)
 		l->any = false;
 	else if (!x.stopped)
-		scheduler_fetch(c, l);
+		scheduler_want(c, l);
 }
 
 static void
@@ -374,15 +385,11 @@ scheduler_room(const struct carrier *c)
 void
 scheduler_fetch(struct carrier *c, struct leftover *l)
 {
-	struct scheduler *s = &c->scheduler;
-
 	if (l->wanted)
 		return;
-	l->wanted = true;
-	l->next = NULL;
-	*s->wanted_last = l;
-	s->wanted_last = &l->next;
-	timer_set(&s->more, 0);
+	/* the lane may be half full still: more would be left again */
+	l->room = scheduler_room(c) / 2;
+	scheduler_want(c, l);
 }
 
 static void
@@ -406,7 +413,7 @@ scheduler_drop(struct carrier *c, struct due *d)
 void
 scheduler_leave(struct carrier *c, struct due *d, struct leftover *l)
 {
-	struct due_key k = due_key_before(d->stored);
+	struct due_key k = due_key_before(d->stored, &d->id, d->n);
 
 	if (!l->any || due_key_cmp(&k, &l->after) < 0)
 		l->after = k;

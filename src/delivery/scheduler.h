@@ -62,6 +62,7 @@ struct leftover {
 	bool		 any, wanted;
 	struct due_key	 after;
 	struct wall	 until;
+	size_t		 room; /* for so many of them, while wanted */
 	struct leftover	*next; /* of those that want them back */
 };
 
