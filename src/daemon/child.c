@@ -82,7 +82,7 @@ child_files_add(struct child_files *f, const struct child_message *m, int fd)
 {
 	switch (m->kind) {
 	case CHILD_OPTION:
-		if (f->option_count == CHILD_OPTIONS_MAX)
+		if (fd >= 0 || f->option_count == CHILD_OPTIONS_MAX)
 			return false;
 		f->option[f->option_count++] = mem_dup_bytes(m->text);
 		return true;
@@ -323,17 +323,13 @@ child_receive_all(struct child_files *f)
 			whole = true;
 			break;
 		}
-		if (m.kind == CHILD_BEGUN) {
-			if (!child_files_begin(f))
-				break;
-			continue;
-		}
-		if (!child_files_add(f, &m, fd)) {
-			if (fd >= 0)
-				close(fd);
+		if (m.kind == CHILD_BEGUN && fd < 0 ? !child_files_begin(f) :
+			!child_files_add(f, &m, fd))
 			break;
-		}
+		fd = -1; /* taken */
 	}
+	if (fd >= 0)
+		close(fd);
 	mem_free(raw);
 	return whole;
 }

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dkim_oracle.h - libopendkim as oracle: its verify mode for whole messages,
+ * and its own signing mode, which posthorn does not use.
+ *
+ * Use:    n = oracle_verify(message, record): how many signatures a message
+ *         has, all of which verify with that key record; -1 = one does not.
+ *         oracle_sign(&ask, message, &field): the value of the field that the
+ *         signing mode makes, without blanks.
+ *         Include it behind registry/identity.h: macros of the library have
+ *         names of enumerators there.
+ * Owner:  the test.
+ * Thread: one.
+ * Fails:  by the test's assertions.
+ */
+#ifndef TESTS_DKIM_ORACLE_H
+#define TESTS_DKIM_ORACLE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <opendkim/dkim.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const char *oracle_record;
+
+static inline DKIM_CBSTAT
+oracle_on_lookup(DKIM *d, DKIM_SIGINFO *sig, unsigned char *out, size_t size)
+{
+	(void)d;
+	(void)sig;
+	assert_true((size_t)snprintf((char *)out, size, "%s", oracle_record) <
+	    size);
+	return DKIM_CBSTAT_CONTINUE;
+}
+
+/* The next field with its folds, without the line end; false at the end. */
+static inline bool
+oracle_next_field(struct bytes *rest, struct bytes *field)
+{
+	size_t end = 0;
+
+	if (rest->n < 2 || rest->p[0] == '\r')
+		return false;
+	do {
+		end = (size_t)bytes_find(*rest, end, '\n') + 1;
+	} while (end < rest->n &&
+	    (rest->p[end] == ' ' || rest->p[end] == '\t'));
+	*field = bytes_head(*rest, end - 2);
+	*rest = bytes_from(*rest, end);
+	return true;
+}
+
+static inline void
+oracle_feed(DKIM *d, struct bytes message)
+{
+	struct bytes field;
+
+	while (oracle_next_field(&message, &field))
+		assert_int_equal(dkim_header(d, (u_char *)(uintptr_t)field.p,
+		    field.n), DKIM_STAT_OK);
+	message = bytes_from(message, 2);
+	assert_int_equal(dkim_eoh(d), DKIM_STAT_OK);
+	if (message.n > 0)
+		assert_int_equal(dkim_body(d, (u_char *)(uintptr_t)message.p,
+		    message.n), DKIM_STAT_OK);
+}
+
+static inline int
+oracle_verify(struct bytes message, const char *record)
+{
+	DKIM_LIB      *lib = dkim_init(NULL, NULL);
+	DKIM_SIGINFO **sigs;
+	DKIM_STAT      status;
+	DKIM	      *d;
+	int	       i, count = 0, good;
+
+	oracle_record = record;
+	dkim_set_key_lookup(lib, oracle_on_lookup);
+	d = dkim_verify(lib, (const unsigned char *)"oracle", NULL, &status);
+	assert_non_null(d);
+	oracle_feed(d, message);
+	(void)dkim_eom(d, NULL);
+	if (dkim_getsiglist(d, &sigs, &count) != DKIM_STAT_OK)
+		count = 0;
+	good = count;
+	for (i = 0; i < count; i++)
+		if ((dkim_sig_getflags(sigs[i]) & DKIM_SIGFLAG_PASSED) == 0 ||
+		    dkim_sig_getbh(sigs[i]) != DKIM_SIGBH_MATCH)
+			good = -1;
+	dkim_free(d);
+	dkim_close(lib);
+	return good;
+}
+
+struct oracle_ask {
+	EVP_PKEY    *key;
+	bool	     relaxed_body;
+	const char **headers, **oversign; /* NULL-ended */
+};
+
+static inline DKIM_LIB *
+oracle_sign_open(const struct oracle_ask *a)
+{
+	DKIM_LIB *lib = dkim_init(NULL, NULL);
+
+	assert_int_equal(dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_SIGNHDRS,
+	    a->headers, sizeof(a->headers)), DKIM_STAT_OK);
+	assert_int_equal(dkim_options(lib, DKIM_OP_SETOPT,
+	    DKIM_OPTS_OVERSIGNHDRS, a->oversign, sizeof(a->oversign)),
+	    DKIM_STAT_OK);
+	return lib;
+}
+
+static inline void
+oracle_sign(const struct oracle_ask *a, struct bytes message,
+    struct buf *field)
+{
+	DKIM_LIB     *lib = oracle_sign_open(a);
+	BIO	     *pem = BIO_new(BIO_s_mem());
+	unsigned char out[16384], *p;
+	DKIM_STAT     status;
+	DKIM	     *d;
+
+	assert_int_equal(PEM_write_bio_PrivateKey(pem, a->key, NULL, NULL, 0,
+	    NULL, NULL), 1);
+	BIO_write(pem, "", 1); /* a text for the library */
+	BIO_get_mem_data(pem, (char **)&p);
+	d = dkim_sign(lib, (const unsigned char *)"oracle", NULL, p,
+	    (const unsigned char *)"s", (const unsigned char *)"example.com",
+	    DKIM_CANON_RELAXED, a->relaxed_body ? DKIM_CANON_RELAXED :
+	    DKIM_CANON_SIMPLE, DKIM_SIGN_RSASHA256, -1, &status);
+	assert_non_null(d);
+	oracle_feed(d, message);
+	assert_int_equal(dkim_eom(d, NULL), DKIM_STAT_OK);
+	assert_int_equal(dkim_getsighdr(d, out, sizeof(out), 0),
+	    DKIM_STAT_OK);
+	buf_clear(field);
+	for (p = out; *p != '\0'; p++)
+		if (strchr(" \t\r\n", *p) == NULL)
+			buf_add_char(field, (char)*p);
+	buf_add_char(field, '\0');
+	field->n--;
+	dkim_free(d);
+	dkim_close(lib);
+	BIO_free(pem);
+}
+
+/* The record of a key, to be freed. */
+static inline char *
+oracle_record_of(EVP_PKEY *key)
+{
+	static const char head[] = "v=DKIM1; k=rsa; p=";
+	unsigned char	 *der = NULL;
+	int		  n = i2d_PUBKEY(key, &der);
+	char		 *text;
+
+	assert_true(n > 0);
+	text = malloc((size_t)n * 2 + sizeof(head));
+	memcpy(text, head, sizeof(head));
+	base64_encode(der, (size_t)n, text + sizeof(head) - 1);
+	OPENSSL_free(der);
+	return text;
+}
+
+#endif
