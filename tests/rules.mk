@@ -30,7 +30,8 @@ check-replay: $(O)/replay/replay
 	$(O)/replay/replay $(wildcard tests/replay/*.play)
 
 # Real peers on loopback.
-check-integration: all
+# test_identity has messages signed by a unit test
+check-integration: all $(O)/tests/test_signer
 	tests/integration/run $(O)
 
 # What configure says when a library is missing; install and uninstall.

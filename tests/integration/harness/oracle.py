@@ -69,13 +69,15 @@ def _perl():
 VERIFIERS = {name: command for name, command in (("python3-dkim", _python()), ("Mail::DKIM", _perl())) if command}
 
 
-def verify(message, records):
-    """What each verifier says: {verifier: [(d, s, passes), ...]}"""
+def verify(message, records, without=()):
+    """What each verifier says: {verifier: [(d, s, passes), ...]}; those named are not asked."""
     if not VERIFIERS:
         raise unittest.SkipTest("neither python3-dkim nor Mail::DKIM is installed")
     question = json.dumps({"message": base64.b64encode(message).decode(), "records": records})
     out = {}
     for name, command in VERIFIERS.items():
+        if name in without:
+            continue
         r = subprocess.run(command, input=question, capture_output=True, text=True, timeout=60)
         if r.returncode != 0:
             raise AssertionError(f"{name}: {r.stderr}")
