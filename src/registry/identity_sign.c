@@ -272,9 +272,15 @@ signing_ask_domain(struct signing_walk *w, const char *name)
 		return 1;
 	}
 	w->result = SIGNING_NOT_VERIFIED;
+	if (set == SET_NONE)
+		return 0;
 	found = dkim_key_active(w->t, &i, set, w->key, w->err);
-	if (found != 1)
-		return found;
+	/* its mail is to be signed: a lost key must not make it unsigned */
+	if (found == 0)
+		return err_set(w->err, "%s is to sign, but its active DKIM "
+		    "key is not in the store", name);
+	if (found < 0)
+		return -1;
 	/* dkim.md 8: a revoked key is not used from then on */
 	if (w->key->last_outcome == DKIM_REVOKED)
 		return 0;

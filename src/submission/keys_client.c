@@ -239,6 +239,7 @@ client_find(struct keys_client *k, uint64_t ticket)
 
 /* -- replies -------------------------------------------------------------- */
 
+/* 0 = nothing came, or more than there is room for. */
 static size_t
 answer_take(struct bytes from, unsigned char *to, size_t size)
 {
@@ -247,6 +248,27 @@ answer_take(struct bytes from, unsigned char *to, size_t size)
 	if (n > 0)
 		memcpy(to, from.p, n);
 	return n;
+}
+
+/* Has it all that was asked for?  What is too long was not taken. */
+static bool
+answer_is_whole(const struct keys_answer *x, enum keys_ask a)
+{
+	switch (a) {
+	case KEYS_ASK_SIGN:
+	case KEYS_ASK_SIGN_SEALED:
+	case KEYS_ASK_SIGN_OPERATOR:
+		return x->signature_n > 0;
+	case KEYS_ASK_MAKE:
+	case KEYS_ASK_IMPORT:
+		return x->public_n > 0 && x->sealed_n > 0;
+	case KEYS_ASK_OPERATOR:
+		return x->public_n > 0;
+	case KEYS_ASK_EXPORT:
+	case KEYS_ASK_CHECK:
+		break;
+	}
+	return true;
 }
 
 static void
@@ -263,7 +285,12 @@ client_on_done(struct keys_client *k, struct asked *a,
 	    sizeof(x->public_key));
 	x->sealed_n = answer_take(r->sealed, x->sealed, sizeof(x->sealed));
 	x->bits = r->bits;
-	asked_answer(k, a);
+	if (answer_is_whole(x, a->ask))
+		asked_answer(k, a);
+	else
+		asked_fail(k, a, KEYS_FAILED,
+		    BYTES("the keys process gave an answer that is not "
+			  "whole"));
 }
 
 static void

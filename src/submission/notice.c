@@ -88,19 +88,19 @@ struct notice_search {
 	struct bytes	 from;
 	struct dkim_key *out;
 	struct err	*e;
-	bool		 found;
+	int		 found; /* 1, 0, -1 = no answer */
 };
 
-static int
+static void
 notice_try_account(struct notice_search *s, const char *account)
 {
 	enum signing_result result;
 
 	if (identity_signing(s->t, account, s->from, &result, s->out, s->e) <
 	    0)
-		return -1;
-	s->found = result == SIGNING_KEY;
-	return 0;
+		s->found = -1;
+	else
+		s->found = result == SIGNING_KEY;
 }
 
 static bool
@@ -111,39 +111,47 @@ notice_on_selector(void *arg, struct bytes key, struct bytes value)
 
 	(void)key;
 	bytes_text(value, account, sizeof(account));
-	return notice_try_account(s, account) == 0 && !s->found;
+	notice_try_account(s, account);
+	return s->found == 0;
+}
+
+/* The key of whichever account has proved that the domain is its own. */
+static void
+notice_try_domains(struct notice_search *s, struct bytes domain)
+{
+	char prefix[DOMAIN_TEXT_MAX];
+
+	while (s->found == 0 && domain.n < sizeof(prefix)) {
+		bytes_text(domain, prefix, sizeof(prefix));
+		/* the NUL behind the name belongs to the key */
+		if (book_walk(s->t, BOOK_SELECTOR,
+			(struct bytes){ prefix, domain.n + 1 },
+			notice_on_selector, s, s->e) < 0)
+			s->found = -1;
+		if (!domain_parent(domain, &domain))
+			return;
+	}
 }
 
 /*
- * A key for the From domain: of the notice's account, else of whichever
- * account has proved that the domain is its own.
+ * A key for the From domain: of the notice's account, else of another one.
+ * 1, 0 = none signs, -1 and *e.
  */
-static bool
+static int
 notice_find_key(struct desk *d, const struct notice *n, struct bytes from,
-    struct dkim_key *out)
+    struct dkim_key *out, struct err *e)
 {
-	struct err	     e;
-	struct notice_search s = { .from = from, .out = out, .e = &e };
+	struct notice_search s = { .from = from, .out = out, .e = e };
 	struct address	     a;
-	struct bytes	     domain;
-	char		     prefix[DOMAIN_TEXT_MAX];
 
-	s.t = book_read(d->setup.book, &e);
-	if (s.t == NULL || !address_split(from, &a)) {
-		book_end(s.t);
-		return false;
-	}
+	if (!address_split(from, &a))
+		return 0;
+	s.t = book_read(d->setup.book, e);
+	if (s.t == NULL)
+		return -1;
 	if (n->account[0] != '\0')
 		notice_try_account(&s, n->account);
-	for (domain = a.domain; !s.found && domain.n < sizeof(prefix); ) {
-		bytes_text(domain, prefix, sizeof(prefix));
-		/* the NUL behind the name belongs to the key */
-		if (book_walk(s.t, BOOK_SELECTOR,
-			(struct bytes){ prefix, domain.n + 1 },
-			notice_on_selector, &s, &e) < 0 ||
-		    !domain_parent(domain, &domain))
-			break;
-	}
+	notice_try_domains(&s, a.domain);
 	book_end(s.t);
 	return s.found;
 }
@@ -177,6 +185,18 @@ notice_refuse(struct notice *n, struct message *m, const char *why)
 	notice_end(n, RECEIPT_REFUSED);
 }
 
+/* What would sign it cannot be read: it is handed in again, not sent so. */
+static void
+notice_delay(struct notice *n, struct message *m, struct receive *r,
+    const struct err *e)
+{
+	log_error("notice-delayed", "account=%s reason=\"%s\"", n->account,
+	    e->text);
+	receive_free(r);
+	message_free(m);
+	notice_end(n, RECEIPT_DOWN);
+}
+
 static void
 notice_post(struct desk *d, struct notice *n, struct message *m,
     struct receive *r)
@@ -190,15 +210,19 @@ notice_post(struct desk *d, struct notice *n, struct message *m,
 		.account = n->account, .credential = "", .key_id = "",
 		.cursor = n->cursor, .cursor_to = n->cursor_to,
 		.on_reply = notice_on_reply, .arg = n };
-	struct posting *posting;
+	struct err e;
+	int	   found;
 
 	if (address_split(from, &a))
 		message_set(m, &m->from_domain, a.domain);
-	if (notice_find_key(d, n, from, key))
-		p.key = key;
-	posting = posting_new(&p);
+	found = notice_find_key(d, n, from, key, &e);
+	if (found < 0) {
+		notice_delay(n, m, r, &e);
+	} else {
+		p.key = found == 1 ? key : NULL;
+		posting_begin(posting_new(&p));
+	}
 	mem_free(key);
-	posting_begin(posting);
 }
 
 static void

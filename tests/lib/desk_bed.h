@@ -125,6 +125,20 @@ bed_add_key(struct db_txn *t, const char *domain, const char *selector)
 		fail_msg("%s", e.text);
 }
 
+/* The record is there, but nothing can be read from it. */
+static inline void
+bed_damage_key(struct db_txn *t, const char *domain, const char *selector)
+{
+	struct err e;
+	char	   row[400];
+	int	   n;
+
+	n = snprintf(row, sizeof(row), "%s%s%c%s", world_account, domain, 0,
+	    selector);
+	assert_true(db_put(t, BOOK_DKIM_KEY, (struct bytes){ row, (size_t)n },
+	    BYTES("\1\2"), false, &e) >= 0);
+}
+
 static inline void
 bed_add_credential(struct db_txn *t, const char *name, const char *key_id)
 {

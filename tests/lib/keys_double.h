@@ -2,7 +2,9 @@
 /*
  * keys_double.h - the keys client played by OpenSSL inside the test program:
  * one RSA key signs for every name.  Include it in one file of a test.
- * keys_double_refuse makes it answer FAILED.
+ * keys_double_refuse makes it answer FAILED; keys_double_result, with a
+ * reason, anything else.  While keys_double_hold is set answers wait;
+ * keys_double_release() lets them go, on the client's loop.
  */
 #ifndef TESTS_LIB_KEYS_DOUBLE_H
 #define TESTS_LIB_KEYS_DOUBLE_H
@@ -32,6 +34,8 @@ struct keys_client {
 
 static EVP_PKEY	  *keys_double_key;
 static _Atomic int keys_double_refuse;
+static _Atomic int keys_double_result; /* enum keys_result */
+static _Atomic int keys_double_hold;
 static _Atomic int keys_double_count; /* signatures made */
 
 static inline void
@@ -81,8 +85,9 @@ keys_double_ask(struct keys_client *k, const unsigned char digest[32],
 	EVP_PKEY_CTX	       *c;
 	size_t			i;
 
-	if (keys_double_refuse != 0) {
-		j->answer.result = KEYS_FAILED;
+	if (keys_double_refuse != 0 || keys_double_result != KEYS_OK) {
+		j->answer.result = keys_double_refuse != 0 ? KEYS_FAILED :
+		    (enum keys_result)keys_double_result;
 		snprintf(j->answer.reason, sizeof(j->answer.reason),
 		    "the test says no");
 	} else {
@@ -103,8 +108,17 @@ keys_double_ask(struct keys_client *k, const unsigned char digest[32],
 		;
 	must(i < 64);
 	k->jobs[i] = j;
-	loop_defer(k->loop, keys_double_answer, k);
+	if (keys_double_hold == 0)
+		loop_defer(k->loop, keys_double_answer, k);
 	return j->ticket;
+}
+
+/* What was held is answered; from any thread. */
+static inline void
+keys_double_release(struct keys_client *k)
+{
+	keys_double_hold = 0;
+	must(loop_post(k->loop, keys_double_answer, k, NULL));
 }
 
 uint64_t

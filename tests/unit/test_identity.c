@@ -716,6 +716,13 @@ body_signing(struct db_txn *t)
 			     BYTES("bob@example.com"),
 			     &(enum signing_result){ 0 }, &k, &e), 0);
 	assert_string_equal(k.selector, "own");
+	/* 5.5: it is to sign, so a key that is lost is no leave to go on */
+	assert_int_equal(dkim_key_delete(t, &k, &e), 1);
+	assert_int_equal(identity_signing(t, world_account,
+			     BYTES("bob@example.com"),
+			     &(enum signing_result){ 0 }, &k, &e), -1);
+	assert_string_equal(e.text, "example.com is to sign, but its active "
+				    "DKIM key is not in the store");
 }
 
 static void

@@ -736,6 +736,71 @@ test_sent_once_more_only(void **state)
 	close(c[0]);
 }
 
+/* Says DONE to the one request that waits at fd. */
+static void
+say_done(int fd, struct keys_reply *r)
+{
+	struct keys_request q;
+	struct buf	    out;
+	char		    raw[KEYS_MESSAGE_MAX];
+	ssize_t		    n = recv(fd, raw, sizeof(raw), 0);
+
+	assert_true(n > 0);
+	assert_true(keys_request_decode((struct bytes){ raw, (size_t)n },
+	    &q));
+	r->say = KEYS_SAY_DONE;
+	r->ticket = q.ticket;
+	buf_init(&out, KEYS_MESSAGE_MAX);
+	assert_true(keys_reply_encode(r, &out));
+	assert_int_equal(send(fd, out.p, out.n, 0), out.n);
+	buf_wipe(&out);
+}
+
+/* dkim.md 5.5: DONE without a signature, or with one that is longer than any,
+ * would make an unsigned message of a signed one. */
+static void
+test_done_without_what_was_asked(void **state)
+{
+	static const char long_one[KEYS_SIGNATURE_MAX + 1];
+	struct world	  w = { .answers = 0 };
+	struct made	  m = { .domain = "example.com", .selector = "s" };
+	struct keys_sign  r = to_sign(&m, 7);
+	struct keys_reply replies[] = { { .bits = 2048 },
+		{ .signature = { long_one, sizeof(long_one) } },
+		{ .public_key = BYTES("public"), .sealed = BYTES("sealed") } };
+	struct keys_reply sealed_only = { .sealed = BYTES("sealed") };
+	int		  fds[2];
+	size_t		  i;
+
+	(void)state;
+	pair(fds);
+	w.loop = loop_new("asker", 64, &e);
+	w.client = keys_client_new(w.loop, fds[1], &e);
+	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		keys_client_sign(w.client, &r, on_answer, &w);
+		say_done(fds[0], &replies[i]);
+		assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
+		assert_string_equal(w.last.reason, "the keys process gave an "
+		    "answer that is not whole");
+		assert_int_equal(w.last.signature_n, 0);
+	}
+	keys_client_sign_operator(w.client, r.digest, on_answer, &w);
+	say_done(fds[0], &replies[0]);
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
+	keys_client_operator(w.client, on_answer, &w);
+	say_done(fds[0], &replies[0]);
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
+	keys_client_make(w.client, "example.com", "s", 2048, on_answer, &w);
+	say_done(fds[0], &sealed_only);
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
+	keys_client_check(w.client, &r, on_answer, &w);
+	say_done(fds[0], &replies[0]);
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_OK);
+	keys_client_free(w.client);
+	loop_free(w.loop);
+	close(fds[0]);
+}
+
 static void
 test_no_answer_in_time(void **state)
 {
@@ -1054,6 +1119,7 @@ main(void)
 		cmocka_unit_test(test_operator_key),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_sent_once_more_only),
+		cmocka_unit_test(test_done_without_what_was_asked),
 		cmocka_unit_test(test_no_answer_in_time),
 		cmocka_unit_test(test_more_than_fits),
 		cmocka_unit_test(test_cancel),

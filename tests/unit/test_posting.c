@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What follows the content: admission, quotas, signatures; notices and
- * injections.  Over real sockets.
+ * What follows the content: admission and quotas; notices and injections.
+ * Over real sockets.  Signatures are in test_posting_signed.c.
  */
 #include "desk_bed.h"
 
@@ -32,25 +32,6 @@ envelope(struct client *c)
 {
 	say(c, "MAIL FROM:<sender@example.com>", "250 Ok");
 	say(c, "RCPT TO:<r@example.org>", "250 Ok");
-}
-
-static void
-send_body(struct client *c, size_t octets)
-{
-	char   line[1000];
-	size_t n;
-
-	memset(line, 'x', sizeof(line));
-	memcpy(line + 998, "\r\n", 2);
-	while (octets > 0) {
-		n = octets > 1000 ? 1000 : octets;
-		memcpy(line + n - 2, "\r\n", 2);
-		send_bytes(c, (struct bytes){ line, n });
-		memcpy(line + 998, "\r\n", 2);
-		if (n < 1000)
-			break;
-		octets -= n;
-	}
 }
 
 /* -- admission ------------------------------------------------------------ */
@@ -298,138 +279,6 @@ test_sending_rate(void **state)
 	assert_int_equal(meter_get(&bed.meters.throttled_rate), 1);
 }
 
-/* -- signatures ----------------------------------------------------------- */
-
-static void
-sign_example(struct db_txn *t)
-{
-	bed_add_key(t, "example.com", "sel1");
-}
-
-/* Number of signatures, all of which verify; -1 = one does not. */
-static int
-verified(const char *message)
-{
-	char *record = oracle_record_of(keys_double_key);
-	int   count = oracle_verify(bytes_of(message), record);
-
-	free(record);
-	return count;
-}
-
-/* dkim#1,4; 6.3 */
-static void
-test_signed_message(void **state)
-{
-	struct client *c;
-	const char    *m;
-
-	(void)state;
-	bed_open(&bed, "");
-	bed_change(&bed, sign_example);
-	c = client_in(&bed);
-	post_text(c, "sender@example.com", "r@example.org",
-	    "From: Bob <bob@a.example.com>\r\nSubject: test\r\n\r\n"
-	    "Hello, world.");
-	m = stored_message(&bed, c->last);
-	assert_int_equal(strncmp(m, "DKIM-Signature: v=1; a=rsa-sha256;", 34),
-	    0);
-	assert_non_null(strstr(m, "d=example.com;"));
-	assert_non_null(strstr(m,
-	    "bh=cYt+oiQVrRxPZobI0aHq9G01XoWfS96s0wd+I/mdOgU=;"));
-	assert_int_equal(verified(m), 1);
-	/* the client's with the same d= and s= stands for ours */
-	post_text(c, "sender@example.com", "r@example.org",
-	    "DKIM-Signature: v=1; d=EXAMPLE.com; s=sel1; h=from\r\n"
-	    "From: bob@example.com\r\n\r\nx");
-	assert_int_equal(strncmp(stored_message(&bed, c->last), "Received:",
-	    9), 0);
-	assert_int_equal(meter_get(&bed.meters.dkim_client), 1);
-	/* dkim#18: another one is left as it is, ours comes on top */
-	post_text(c, "sender@example.com", "r@example.org",
-	    "DKIM-Signature: v=1; d=client.example; s=x; h=from\r\n"
-	    "From: bob@example.com\r\n\r\nx");
-	m = stored_message(&bed, c->last);
-	assert_int_equal(strncmp(m, "DKIM-Signature: v=1; a=rsa", 26), 0);
-	assert_non_null(strstr(m, "\r\nDKIM-Signature: v=1; d=client.example; "
-	    "s=x; h=from\r\nFrom: "));
-	assert_int_equal(meter_get(&bed.meters.dkim_ok), 2);
-	client_close(c);
-}
-
-/* Staged content is signed as well. */
-static void
-test_big_message_is_signed(void **state)
-{
-	struct client *c;
-
-	(void)state;
-	bed_open(&bed, "");
-	bed_change(&bed, sign_example);
-	c = client_in(&bed);
-	envelope(c);
-	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
-	send_text(c, "From: sender@example.com\r\n\r\n");
-	send_body(c, 700000);
-	send_text(c, ".\r\n");
-	expect_line(c, "250 Ok 0100*");
-	assert_int_equal(verified(stored_message(&bed, c->last)), 1);
-	client_close(c);
-}
-
-/* dkim 5.5: never unsigned by accident */
-static void
-test_keys_process_refuses(void **state)
-{
-	struct client *c;
-
-	(void)state;
-	bed_open(&bed, "");
-	bed_change(&bed, sign_example);
-	c = client_in(&bed);
-	keys_double_refuse = 1;
-	post_text(c, "sender@example.com", "r@example.org", BED_MESSAGE);
-	keys_double_refuse = 0;
-	assert_string_equal(c->last, "451 Temporary service failure");
-	assert_true(bed_has_logged(&bed, "dkim: cannot sign sid="));
-	assert_int_equal(meter_get(&bed.meters.dkim_error), 1);
-	assert_int_equal(figures().messages, 0);
-	post_text(c, "sender@example.com", "r@example.org", BED_MESSAGE);
-	assert_int_equal(strncmp(c->last, "250 Ok ", 7), 0);
-	client_close(c);
-}
-
-static void
-tweak_operator(struct conf *c)
-{
-	c->dkim.operator_domain = "relay.example";
-	c->dkim.operator_selector = "op";
-	c->dkim.operator_key = "/test/key";
-}
-
-/* dkim#21 */
-static void
-test_operator_signature(void **state)
-{
-	struct client *c;
-	const char    *m;
-
-	(void)state;
-	bed_open_with(&bed, "", tweak_operator);
-	c = client_in(&bed);
-	post_text(c, "sender@example.com", "r@example.org", BED_MESSAGE);
-	m = stored_message(&bed, c->last);
-	assert_non_null(strstr(m, "d=relay.example;"));
-	assert_int_equal(verified(m), 1);
-	bed_change(&bed, sign_example);
-	post_text(c, "sender@example.com", "r@example.org", BED_MESSAGE);
-	m = stored_message(&bed, c->last);
-	assert_true(strstr(m, "d=relay.example;") <
-	    strstr(m, "d=example.com;"));
-	assert_int_equal(verified(m), 2);
-	client_close(c);
-}
-
 /* -- without a session ---------------------------------------------------- */
 
 struct asker {
@@ -507,7 +356,7 @@ test_notice(void **state)
 	    "Subject: y\r\n\r\nz\r\n"));
 	assert_int_equal(strncmp(m, "DKIM-Signature: ", 16), 0);
 	assert_non_null(strstr(m, "d=relay.example;"));
-	assert_int_equal(verified(m), 1);
+	assert_int_equal(oracle_verify_with(bytes_of(m), keys_double_key), 1);
 	assert_null(strstr(m, "Received:"));
 	assert_null(strstr(m, "Feedback-ID:"));
 	assert_non_null(strstr(m, "\r\nDate: "));
@@ -519,6 +368,37 @@ test_notice(void **state)
 	assert_int_equal(a.result, RECEIPT_REFUSED);
 	assert_null(post_notice(&a, "a@b.example", "no field\r\n\r\n"));
 	assert_int_equal(a.result, RECEIPT_REFUSED);
+	loop_free(a.loop);
+}
+
+static void
+damage_relay_key(struct db_txn *t)
+{
+	bed_damage_key(t, "relay.example", "sel9");
+}
+
+/* dkim.md 5.5: what should sign it cannot be read, so it waits. */
+static void
+test_notice_is_not_sent_unsigned(void **state)
+{
+	static const char text[] =
+	    "From: MAILER-DAEMON@bounces.relay.example\r\nTo: x\r\n\r\nz\r\n";
+	struct asker a;
+	struct err   e;
+	const char  *m;
+
+	(void)state;
+	bed_open(&bed, "");
+	bed_change(&bed, sign_relay);
+	bed_change(&bed, damage_relay_key);
+	a.loop = loop_new("asker", 16, &e);
+	assert_null(post_notice(&a, "user@example.net", text));
+	assert_int_equal(a.result, RECEIPT_DOWN);
+	assert_true(bed_has_logged(&bed, "notice-delayed account="));
+	assert_int_equal(figures().messages, 0);
+	bed_change(&bed, sign_relay);
+	m = stored_message(&bed, post_notice(&a, "user@example.net", text));
+	assert_int_equal(oracle_verify_with(bytes_of(m), keys_double_key), 1);
 	loop_free(a.loop);
 }
 
@@ -590,11 +470,8 @@ main(void)
 		T(test_daily_quota),
 		T(test_race_for_the_last_place),
 		T(test_sending_rate),
-		T(test_signed_message),
-		T(test_big_message_is_signed),
-		T(test_keys_process_refuses),
-		T(test_operator_signature),
 		T(test_notice),
+		T(test_notice_is_not_sent_unsigned),
 		T(test_injection),
 	};
 

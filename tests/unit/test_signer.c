@@ -102,10 +102,7 @@ answer_all(void)
 static bool
 verifies(struct bytes message, int *count)
 {
-	char *record = oracle_record_of(key);
-
-	*count = oracle_verify(message, record);
-	free(record);
+	*count = oracle_verify_with(message, key);
 	return *count > 0;
 }
 
@@ -782,6 +779,40 @@ test_answer_of_failure(void **state)
 	assert_int_equal(b->answer.fields.n, 0);
 }
 
+/* One of two signatures fails, whichever: no message with the other alone. */
+static void
+test_half_an_answer(void **state)
+{
+	struct keys_answer  good = { .result = KEYS_OK, .signature_n = 3 };
+	struct keys_answer  bad = { .result = KEYS_FAILED,
+		.reason = "the master key does not open this key" };
+	unsigned char	    digest[32] = { 0 };
+	struct bench	   *b = *state;
+	struct sign_request r = { .conf = b->conf,
+		.when = { 1714564800000 }, .head = BYTES(HEAD_1),
+		.body_hash = digest, .domain = "example.com", .selector = "s",
+		.sealed = BYTES("sealed") };
+	struct err	    e;
+	int		    i;
+
+	b->conf->dkim.operator_domain = "relay.example";
+	b->conf->dkim.operator_selector = "op";
+	b->conf->dkim.operator_key = "/some/key";
+	for (i = 0; i < 4; i++) {
+		asked_count = b->answers = 0;
+		assert_non_null(signer_sign(b->signer, &r, on_signed, b, &e));
+		assert_int_equal(asked_count, 2);
+		/* which one fails, and which one comes first */
+		asked[i / 2].fn(asked[i / 2].arg, i % 2 == 0 ? &bad : &good);
+		assert_int_equal(b->answers, 0);
+		asked[1 - i / 2].fn(asked[1 - i / 2].arg,
+		    i % 2 == 0 ? &good : &bad);
+		assert_int_equal(b->answers, 1);
+		assert_false(b->answer.ok);
+		assert_string_equal(b->answer.reason, bad.reason);
+	}
+}
+
 static void
 test_without_from_there_is_no_signature(void **state)
 {
@@ -836,6 +867,7 @@ main(void)
 		T(test_many_repetitions),
 		T(test_odd_field_is_left_out),
 		T(test_answer_of_failure),
+		T(test_half_an_answer),
 		T(test_without_from_there_is_no_signature),
 		T(test_cancel),
 	};
