@@ -630,12 +630,13 @@ keys_enclose(struct err *e)
 	static const char *const nothing[] = { NULL };
 	bool			 sandboxed;
 
-	seal_init();
+	if (!seal_init())
+		log_warn("keys-unwiped", "reason=\"OpenSSL was in use\"");
 	if (process_harden(e) < 0 ||
 	    process_sandbox(nothing, nothing, &sandboxed, e) < 0)
 		return -1;
 	if (!sandboxed)
-		log_warn("no-sandbox", "process=keys");
+		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
 	return 0;
 }
 

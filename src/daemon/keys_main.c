@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The beginning of the keys process: settings, the master key, privileges,
- * sandbox; and what the master says later: new peers, reload, stop.
+ * The beginning of the keys process: settings, the master key, privileges;
+ * and what the master says later: new peers, reload, stop.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -91,21 +91,13 @@ keys_on_master(void *arg, struct keys *k, struct bytes message, int fd)
 	}
 }
 
-/* Opens what it needs, then gives up all rights to open anything. */
+/* The sandbox comes later, in keys_run(): OpenSSL has to read first. */
 static int
 keys_prepare(struct child_files *f, const struct conf *c, struct err *e)
 {
-	static const char *const nothing[] = { NULL };
-	bool			 sandboxed;
-
 	if (f->log_fd >= 0)
 		log_open_fd(dup(f->log_fd), c->log.level, c->log.format);
-	if (child_drop(f, e) != 0 || process_harden(e) != 0 ||
-	    process_sandbox(nothing, nothing, &sandboxed, e) != 0)
-		return -1;
-	if (!sandboxed)
-		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
-	return 0;
+	return child_drop(f, e);
 }
 
 int

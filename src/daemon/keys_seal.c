@@ -9,6 +9,8 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,12 +32,59 @@ octets(struct bytes b)
 	return (const unsigned char *)b.p;
 }
 
-void
+/*
+ * Memory of OpenSSL.  Reading a key it frees copies of the numbers that it
+ * does not wipe (the octet string of PKCS#8, the sequence of PKCS#1, what was
+ * between the lines of PEM).
+ */
+static void
+wiping_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p == NULL)
+		return;
+	mem_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+plain_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(n);
+}
+
+/* realloc() may leave a copy behind. */
+static void *
+wiping_realloc(void *p, size_t n, const char *file, int line)
+{
+	size_t before = p == NULL ? 0 : malloc_usable_size(p);
+	void  *to;
+
+	if (p != NULL && n == 0) {
+		wiping_free(p, file, line);
+		return NULL;
+	}
+	to = malloc(n);
+	if (to == NULL)
+		return NULL;
+	if (before > 0)
+		memcpy(to, p, before < n ? before : n);
+	wiping_free(p, file, line);
+	return to;
+}
+
+bool
 seal_init(void)
 {
 	unsigned char seed[1];
 	EVP_MD	     *md;
+	bool	      wipes;
 
+	wipes = CRYPTO_set_mem_functions(plain_malloc, wiping_realloc,
+		    wiping_free) == 1;
 	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG |
 		OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS |
 		OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
@@ -43,6 +92,7 @@ seal_init(void)
 	md = EVP_MD_fetch(NULL, "SHA256", NULL);
 	EVP_MD_free(md);
 	must(RAND_bytes(seed, sizeof(seed)) == 1);
+	return wipes;
 }
 
 /* -- sealing -------------------------------------------------------------- */

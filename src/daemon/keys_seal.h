@@ -33,8 +33,11 @@ enum {
 	SIGNING_FILE_MAX = 64 * 1024
 };
 
-/* Lets OpenSSL read what it reads, before the sandbox; wipes as it frees. */
-void seal_init(void);
+/*
+ * First of all: from now on OpenSSL wipes what it frees, and it reads what it
+ * reads before the sandbox.  false = it was in use already and does not wipe.
+ */
+bool seal_init(void);
 
 /* -- sealing, pure -------------------------------------------------------- */
 void seal_derive(const unsigned char master[SEAL_KEY_SIZE], const char *info,
