@@ -205,6 +205,19 @@ metrics_signatures(struct metrics_page *p, const struct desk_meters *m)
 	metrics_histogram(p, &m->sign_seconds);
 }
 
+static void
+metrics_operator(struct metrics_page *p, const struct operator_meters *m)
+{
+	size_t i;
+
+	metrics_family(p, "posthorn_dkim_operator_checks_total",
+	    METRICS_COUNTER, "Checks of the operator's DKIM record");
+	for (i = 0; i < sizeof(m->outcomes) / sizeof(m->outcomes[0]); i++)
+		metrics_count(p, "outcome",
+		    dkim_outcome_to_text((enum dkim_outcome)i),
+		    &m->outcomes[i]);
+}
+
 /* -- queue and delivery ---------------------------------------------------- */
 
 static bool
@@ -518,6 +531,7 @@ metrics_page_write(struct relay *r, bool open, struct buf *out)
 	metrics_delivery(&p, r);
 	metrics_dns(&p, r);
 	metrics_signatures(&p, &r->desk_meters);
+	metrics_operator(&p, &r->operator_meters);
 	metrics_accounts(&p, r);
 	metrics_stores(&p, r);
 	if (open)

@@ -285,6 +285,7 @@ relay_start_loops(struct relay *r, struct err *e)
 			return -1;
 	timer_init(&r->every_minute, r->main, relay_on_minute, r);
 	timer_set(&r->every_minute, MINUTE_MS);
+	relay_begin_operator(r);
 	return 0;
 }
 
@@ -427,6 +428,7 @@ relay_reload(struct relay *r, struct buf *why)
 	relay_tell(r->delivery, relay_tell_carrier, r, relay_news_new(r, -1));
 	relay_tell(r->reporting, relay_tell_reporter, r,
 	    relay_news_new(r, -1));
+	relay_reload_operator(r);
 	log_info("reloaded", "listeners=%zu", c->listener_count);
 	return true;
 }

@@ -85,6 +85,8 @@ struct relay {
 	struct metrics *metrics;
 	struct audit   *audit;
 	struct timer	every_minute;
+	struct timer	operator_time; /* relay_operator.c */
+	struct operator_meters operator_meters;
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
 };
@@ -113,6 +115,9 @@ void relay_wire_reporter(struct relay *r, struct reporter_setup *s);
 /* Says READY, after the master key has opened a key of the store; else
  * FATAL (credentials.md 6). */
 void relay_announce(struct relay *r);
+/* relay_operator.c: the record of the operator's own key */
+void relay_begin_operator(struct relay *r);
+void relay_reload_operator(struct relay *r);
 /* relay_setup.c */
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);

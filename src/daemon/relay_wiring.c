@@ -285,6 +285,7 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->send_mail_arg = r;
 	s->make_key = relay_on_make_key;
 	s->make_key_arg = r;
+	s->operator_meters = &r->operator_meters;
 }
 
 /* -- what desks tell --------------------------------------------------------- */

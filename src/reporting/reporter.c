@@ -34,6 +34,7 @@ struct reporter {
 struct errand {
 	enum errand_kind {
 		ERRAND_CHECK,
+		ERRAND_OPERATOR,
 		ERRAND_WARNING,
 		ERRAND_VERIFICATION
 	} kind;
@@ -41,6 +42,7 @@ struct errand {
 	char what[WHAT_SIZE];
 	char address[IDENTITY_NAME_SIZE];
 	char text[WARNING_MAX]; /* or the token */
+	struct operator_key key; /* of OPERATOR */
 };
 
 static void reporter_on_grace(void *reporter, void *unused);
@@ -59,7 +61,8 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		       .send_mail_arg = s->send_mail_arg };
 	struct verification_setup v = { .loop = s->loop, .book = s->book,
 		.conf = s->conf, .make_key = s->make_key,
-		.make_key_arg = s->make_key_arg };
+		.make_key_arg = s->make_key_arg,
+		.operator_meters = s->operator_meters };
 
 	r->notices = notices_new(&n);
 	f.notices = r->notices;
@@ -153,6 +156,9 @@ reporter_on_errand(void *reporter, void *errand)
 	case ERRAND_CHECK:
 		verification_look(r->verification);
 		break;
+	case ERRAND_OPERATOR:
+		verification_look_operator(r->verification, &x->key);
+		break;
 	case ERRAND_WARNING:
 		notices_warn(r->notices, x->account, x->what, x->text);
 		break;
@@ -188,6 +194,15 @@ bool
 reporter_post_check(struct reporter *r)
 {
 	return reporter_post(r, errand_new(ERRAND_CHECK, ""));
+}
+
+bool
+reporter_post_operator(struct reporter *r, const struct operator_key *k)
+{
+	struct errand *x = errand_new(ERRAND_OPERATOR, "");
+
+	x->key = *k;
+	return reporter_post(r, x);
 }
 
 bool

@@ -22,6 +22,7 @@
 #include "base/thread.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "reporting/operator_record.h"
 #include "store/spool.h"
 
 struct reporter;
@@ -55,6 +56,7 @@ struct reporter_setup {
 	bool	    (*make_key)(void *arg, const char *account,
 	    const char *domain, const char *selector, unsigned bits);
 	void	     *make_key_arg;
+	struct operator_meters *operator_meters; /* lent; NULL is allowed */
 };
 struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
 void reporter_free(struct reporter *r);
@@ -78,6 +80,8 @@ bool reporter_post_check(struct reporter *r);
  */
 bool reporter_post_warning(struct reporter *r, const char *account,
     const char *what, const char *text);
+/* Is the record of the operator's key published?  See operator_record.h. */
+bool reporter_post_operator(struct reporter *r, const struct operator_key *k);
 /* The verification mail of an address identity. */
 bool reporter_post_verification(struct reporter *r, const char *account,
     const char *address, const char *token);

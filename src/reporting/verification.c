@@ -65,6 +65,7 @@ struct verification {
 	struct check		 *checks;
 	unsigned		  check_count;
 	uint64_t		  numbers;
+	struct operator_record	 *operator_record;
 	struct timer		  look;
 	struct identity		  identity; /* scratch, and keys */
 	struct identity_keys	  keys;
@@ -90,6 +91,7 @@ verification_new(const struct verification_setup *s)
 	v->setup.conf = conf_ref(s->conf);
 	if (v->setup.answer_ms == 0)
 		v->setup.answer_ms = VERIFICATION_ANSWER_MS;
+	v->operator_record = operator_record_new(s->operator_meters);
 	timer_init(&v->look, s->loop, verification_on_look, v);
 	return v;
 }
@@ -117,6 +119,7 @@ verification_free(struct verification *v)
 	channel_close(v->channel);
 	while (v->checks != NULL)
 		check_free(v->checks);
+	operator_record_free(v->operator_record);
 	conf_unref(v->setup.conf);
 	mem_free(v);
 }
@@ -194,7 +197,17 @@ verification_attach(struct verification *v, int fd)
 	    &e);
 	if (v->channel == NULL)
 		log_error("verifier-lost", "reason=\"%s\"", e.text);
+	operator_record_ask(v->operator_record, v->channel);
 	verification_look(v);
+}
+
+void
+verification_look_operator(struct verification *v,
+    const struct operator_key *k)
+{
+	loop_must_own(v->setup.loop);
+	operator_record_want(v->operator_record, k);
+	operator_record_ask(v->operator_record, v->channel);
 }
 
 /* What is out gets no answer any more. */
@@ -241,6 +254,10 @@ verification_on_message(void *arg, struct bytes message, int fd)
 		close(fd);
 	if (!verify_result_decode(message, &r)) {
 		log_warn("verifier-answer", "reason=\"it cannot be read\"");
+		return;
+	}
+	if (r.ticket == OPERATOR_RECORD_TICKET) {
+		operator_record_take(v->operator_record, &r);
 		return;
 	}
 	c = verification_find(v, r.ticket, &a);

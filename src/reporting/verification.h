@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "reporting/notices.h"
+#include "reporting/operator_record.h"
 
 struct verification;
 
@@ -43,12 +44,16 @@ struct verification_setup {
 	bool	      (*make_key)(void *arg, const char *account,
 	    const char *domain, const char *selector, unsigned bits);
 	void *make_key_arg;
+	struct operator_meters *operator_meters; /* lent; NULL is allowed */
 };
 struct verification *verification_new(const struct verification_setup *s);
 void verification_free(struct verification *v); /* NULL is allowed */
 void verification_reload(struct verification *v, struct conf *conf);
 void verification_attach(struct verification *v, int fd);
 void verification_look(struct verification *v);
+/* The record of this key is looked for, too, once. */
+void verification_look_operator(struct verification *v,
+    const struct operator_key *k);
 void verification_stop(struct verification *v, loop_fn *on_idle, void *arg);
 
 #endif

@@ -478,6 +478,20 @@ class Operator(World):
         finally:
             self.relay.ctl("dkim", "enable", "example.com")
 
+    def test_record(self):
+        """dkim.md 6.2: its record is looked for at the start and after a reload; what is missing is logged and counted"""
+        self.relay.wait_log(r"(error|warn) relay operator-record d=relay\.example s=op1 outcome=(ABSENT|DNS_ERROR)")
+        value = self.records["op1._domainkey.relay.example"]
+        parts = " ".join(f'"{value[i:i + 250]}"' for i in range(0, len(value), 250))
+        self.dns.set_zone("relay.example", f"op1._domainkey TXT {parts}\n")
+        offset = len(self.relay.log_text())
+        self.relay.reload()
+        self.relay.wait_log(r"info relay operator-record d=relay\.example s=op1 outcome=MATCH", offset=offset)
+        self.assertEqual(self.relay.ctl("metrics", "dkim_operator_checks_total{outcome=\"MATCH\"}"),
+                         'posthorn_dkim_operator_checks_total{outcome="MATCH"} 1\n')
+        self.verified("example.com")
+        self.assertEqual(len(self.signatures(self.sent())), 2)
+
     def test_notice_is_signed(self):
         """bounces-and-feedback.md 5.3: signed with the operator key"""
         self.verified("example.com")

@@ -84,6 +84,7 @@ struct rw {
 	enum dkim_outcome others; /* what has no record */
 	unsigned	  jobs;
 	struct verify_job last;
+	struct operator_meters operator_meters;
 	bool		  idle;
 	struct buf	  log;
 };
@@ -388,6 +389,7 @@ rw_begin_with(struct rw *w, bool with_verifier)
 	s.send_mail_arg = w;
 	s.make_key = rw_make_key;
 	s.make_key_arg = w;
+	s.operator_meters = &w->operator_meters;
 	w->reporter = reporter_new(&s, &e);
 	assert_non_null(w->reporter);
 	spool_on_events(w->spool, w->loop, reporter_on_events, w->reporter);

@@ -375,6 +375,84 @@ a_token_identities_15(void **state)
 	    "example.com: SUCCESS\r\n"));
 }
 
+/* -- the record of the operator's own key (dkim.md 6.2) ------------------ */
+
+static void
+look_for_operator(struct rw *w)
+{
+	static const struct operator_key k = { .domain = "relay.example",
+		.selector = "op1", .public_key = "QUJD" };
+
+	assert_true(reporter_post_operator(w->reporter, &k));
+	rw_pass(w, 0);
+}
+
+static uint64_t
+operator_count(struct rw *w, enum dkim_outcome o)
+{
+	return meter_get(&w->operator_meters.outcomes[o]);
+}
+
+static void
+operator_record(void **state)
+{
+	struct rw *w = *state;
+
+	begin(w);
+	rw_record(w, "op1", DKIM_MISMATCH);
+	w->records[0].hint = "the record holds another key";
+	look_for_operator(w);
+	assert_string_equal(w->last.domain, "relay.example");
+	assert_string_equal(w->last.selector, "op1");
+	assert_string_equal(w->last.public_key, "QUJD");
+	assert_false(w->last.authoritative);
+	assert_true(rw_logged(w, "error posthorn operator-record "
+	    "d=relay.example s=op1 outcome=MISMATCH "
+	    "hint=\"the record holds another key\""));
+	assert_int_equal(operator_count(w, DKIM_MISMATCH), 1);
+	rw_record(w, "op1", DKIM_DNS_ERROR);
+	look_for_operator(w);
+	assert_true(rw_logged(w, "warn posthorn operator-record "
+	    "d=relay.example s=op1 outcome=DNS_ERROR"));
+	rw_record(w, "op1", DKIM_MATCH);
+	look_for_operator(w);
+	assert_true(rw_logged(w, "info posthorn operator-record "
+	    "d=relay.example s=op1 outcome=MATCH"));
+	assert_int_equal(operator_count(w, DKIM_MATCH), 1);
+	assert_int_equal(w->mail_count, 0); /* the operator has the log */
+}
+
+/* A verifier that dies with the question, or comes later, is no loss. */
+static void
+operator_record_and_verifiers(void **state)
+{
+	struct rw      *w = *state;
+	struct channel *old;
+
+	rw_begin_with(w, false);
+	rw_record(w, "op1", DKIM_MATCH);
+	look_for_operator(w);
+	assert_int_equal(w->jobs, 0);
+	w->silent = true;
+	reporter_verifier(w->reporter, rw_verifier_new(w));
+	rw_pass(w, 0);
+	assert_int_equal(w->jobs, 1);
+	channel_close(w->verifier);
+	w->verifier = NULL;
+	rw_pass(w, 0);
+	w->silent = false;
+	reporter_verifier(w->reporter, rw_verifier_new(w));
+	rw_pass(w, 0);
+	assert_int_equal(w->jobs, 2);
+	assert_int_equal(operator_count(w, DKIM_MATCH), 1);
+	/* answered: the next verifier is not asked */
+	old = w->verifier;
+	reporter_verifier(w->reporter, rw_verifier_new(w));
+	channel_close(old);
+	rw_pass(w, 0);
+	assert_int_equal(w->jobs, 2);
+}
+
 /* -- loss -------------------------------------------------------------- */
 
 /* identities#12, dkim#11: misses, grace, the end, a new beginning */
@@ -894,6 +972,8 @@ main(void)
 		TEST(a_domain_times_out_identities_11),
 		TEST(an_own_key_is_never_seen_dkim_8),
 		TEST(a_token_identities_15),
+		TEST(operator_record),
+		TEST(operator_record_and_verifiers),
 		TEST(records_vanish_identities_12_dkim_11),
 		TEST(one_miss_is_none),
 		TEST(records_come_back_in_time),
