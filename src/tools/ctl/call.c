@@ -145,6 +145,7 @@ call_take(struct ctl *c, json_t *answer, ctl_line_fn *on_line,
 			on_line(c, v);
 		return false;
 	}
+	ctl_clean(json_object_get(answer, "warnings"));
 	json_array_foreach(json_object_get(answer, "warnings"), i, item)
 		if (c->verbosity >= 0)
 			fprintf(stderr, "warning: %s\n",

@@ -8,6 +8,48 @@
 
 enum { COLUMNS_MAX = 16, HEADING_MAX = 40, MEMBER_MAX = 120 };
 
+/* -- control characters ---------------------------------------------------- */
+
+static bool
+output_is_control(const unsigned char *u, size_t left)
+{
+	if (u[0] == '\n' || u[0] == '\t' ||
+	    (u[0] == '\r' && left > 1 && u[1] == '\n'))
+		return false;
+	return u[0] < 0x20 || u[0] == 0x7f ||
+	    (u[0] == 0xc2 && left > 1 && u[1] >= 0x80 && u[1] < 0xa0);
+}
+
+static void
+output_clean(char *text, size_t n)
+{
+	unsigned char *u = (unsigned char *)text;
+	size_t	       i;
+
+	for (i = 0; i < n; i++)
+		if (output_is_control(u + i, n - i)) {
+			if (u[i] == 0xc2)
+				u[i + 1] = '?';
+			u[i] = '?';
+		}
+}
+
+void
+ctl_clean(json_t *v)
+{
+	const char *name;
+	json_t	   *item;
+	size_t	    i;
+
+	if (json_is_string(v))
+		output_clean((char *)(uintptr_t)json_string_value(v),
+		    json_string_length(v));
+	json_array_foreach(v, i, item)
+		ctl_clean(item);
+	json_object_foreach(v, name, item)
+		ctl_clean(item);
+}
+
 void
 ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
 {
@@ -19,6 +61,7 @@ ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (c->form != CTL_JSON) {
+		output_clean(text, strlen(text));
 		fprintf(stderr, "error: %s\n", text);
 		return;
 	}
@@ -311,6 +354,7 @@ ctl_show(struct ctl *c, json_t *result)
 		ctl_print_json(result);
 		return;
 	}
+	ctl_clean(result);
 	if (c->command->show != NULL) {
 		c->command->show(c, result);
 		return;
