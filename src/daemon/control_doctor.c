@@ -1,46 +1,58 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor: the part of the installation's check that the daemon can answer:
- * name servers, certificates, listeners, room on the disk, contact, clock.
- * Files and their modes are looked at by posthornctl itself.
+ * doctor: what the daemon knows by itself: certificates, listeners, room on
+ * the disk, contact, clock; and the order of all.  Files and their modes are
+ * looked at by posthornctl, which judges the whole.
  */
+#include "daemon/control_doctor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/timex.h>
+#include <unistd.h>
 
-#include "daemon/control_private.h"
 #include "net/tls.h"
 
 enum { CERTIFICATE_DAYS = 14, DAY_MS = 86400000 };
 
-enum finding { FINDING_PASS, FINDING_WARN, FINDING_FAIL, FINDING_UNKNOWN };
+static json_t *
+doctor_text(const char *fmt, va_list ap)
+{
+	char text[2048];
 
-struct doctor {
-	struct request *q;
-	char		name[256]; /* that is asked for */
-	enum dns_status status;
-	bool		is_asked;
-};
+	vsnprintf(text, sizeof(text), fmt, ap);
+	return json_of_bytes(bytes_of(text));
+}
 
-static void
-doctor_add(struct request *q, const char *id, enum finding f,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static void
+void
 doctor_add(struct request *q, const char *id, enum finding f,
     const char *fmt, ...)
 {
 	static const char *const results[] = { "PASS", "WARN", "FAIL",
 		"UNKNOWN" };
-	char	text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	json_array_append_new(json_object_get(q->result, "Checks"), json_pack(
 	    "{s:s, s:s, s:s, s:o}", "Id", id, "Result", results[f], "Impact",
 	    f == FINDING_FAIL ? "HIGH" : "LOW", "Description",
-	    json_of_bytes(bytes_of(text))));
+	    doctor_text(fmt, ap)));
+	va_end(ap);
+}
+
+void
+doctor_hint(struct request *q, const char *fmt, ...)
+{
+	json_t *checks = json_object_get(q->result, "Checks");
+	va_list ap;
+
+	va_start(ap, fmt);
+	json_object_set_new(json_array_get(checks,
+	    json_array_size(checks) - 1), "Hint", doctor_text(fmt, ap));
+	va_end(ap);
 }
 
 /* -- certificates and listeners -------------------------------------------- */
@@ -118,13 +130,28 @@ doctor_disk(struct request *q)
 		    (unsigned long long)((f.map_bytes - f.used_bytes) >> 20));
 }
 
+/* RFC 5321 4.5.1: postmaster@ the server's name reaches somebody. */
 static void
 doctor_postmaster(struct request *q)
 {
-	if (q->conf->intake.postmaster == NULL)
+	const struct conf *c = q->conf;
+	size_t		   i;
+	unsigned	   open = 0;
+
+	for (i = 0; i < c->listener_count; i++)
+		open += c->listeners[i].enabled &&
+		    (c->listeners[i].roles & CONF_ROLE_INTAKE) != 0;
+	if (c->intake.postmaster == NULL) {
 		doctor_add(q, "POSTMASTER", FINDING_WARN,
-		    "intake.postmaster is not set: notices of accounts "
-		    "without contact reach nobody");
+		    "intake.postmaster is not set: mail to postmaster@%s, and "
+		    "notices of accounts without contact, reach nobody",
+		    c->server.name);
+		doctor_hint(q, "set intake.postmaster to a mailbox that "
+		    "somebody reads");
+	} else if (open == 0)
+		doctor_add(q, "POSTMASTER", FINDING_WARN,
+		    "no listener has the role intake: postmaster@%s cannot be "
+		    "written to", c->server.name);
 	else
 		doctor_add(q, "POSTMASTER", FINDING_PASS, "notices go to %s",
 		    q->conf->intake.postmaster);
@@ -152,100 +179,129 @@ doctor_clock(struct request *q)
 		    (double)t.maxerror / 1e6);
 }
 
-/* -- name servers ---------------------------------------------------------- */
+/* -- source addresses ------------------------------------------------------ */
+
+static struct doctor_source *
+doctor_source_new(struct doctor *d, const char *address, int family,
+    const char *ehlo)
+{
+	struct doctor_source *s;
+
+	if (d->source_count == DOCTOR_SOURCES_MAX) {
+		d->sources_left_out++;
+		return NULL;
+	}
+	s = &d->sources[d->source_count++];
+	snprintf(s->address, sizeof(s->address), "%s", address);
+	snprintf(s->ehlo, sizeof(s->ehlo), "%s",
+	    ehlo[0] != '\0' ? ehlo : d->q->conf->server.name);
+	s->family = family;
+	return s;
+}
+
+static bool
+doctor_on_source(void *arg, const struct source *stored)
+{
+	struct doctor	     *d = arg;
+	struct doctor_source *s;
+
+	if (!stored->enabled)
+		return true;
+	s = doctor_source_new(d, stored->address, stored->family,
+	    stored->ehlo);
+	if (s != NULL)
+		s->is_stored = true;
+	return true;
+}
+
+static int
+doctor_read_sources(struct request *q, struct db_txn *t)
+{
+	return source_each(t, doctor_on_source, q->state, &q->err);
+}
+
+/* The address that the system would take; nothing is sent. */
+static void
+doctor_ask_system(struct doctor *d, const char *far)
+{
+	struct conf_addr	to, own;
+	socklen_t		n = sizeof(own.u);
+	char			text[INET6_ADDRSTRLEN];
+	int			fd;
+
+	if (!conf_addr_parse(bytes_of(far), 53, &to))
+		return;
+	fd = socket(to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, &to.u.sa, to.length) == 0 &&
+	    getsockname(fd, &own.u.sa, &n) == 0 &&
+	    inet_ntop(to.family, to.family == AF_INET ?
+		    (const void *)&own.u.in.sin_addr :
+		    (const void *)&own.u.in6.sin6_addr,
+		text, sizeof(text)) != NULL)
+		(void)doctor_source_new(d, text, to.family, "");
+	close(fd);
+}
+
+/* -- the order ------------------------------------------------------------- */
 
 static void
-doctor_finish(struct request *q)
+doctor_on_operator_key(void *request, const struct keys_answer *a)
 {
-	static const int statuses[] = { [FINDING_PASS] = 0,
-		[FINDING_WARN] = 1, [FINDING_FAIL] = 2,
-		[FINDING_UNKNOWN] = 3 };
-	struct doctor *d = q->state;
-	json_t	      *v;
-	const char    *text;
-	int	       worst = 0, s;
+	struct request *q = request;
+	struct doctor  *d = q->state;
+
+	if (a->result == KEYS_OK)
+		base64_encode(a->public_key, a->public_n, d->operator_key);
+	else
+		snprintf(d->operator_said, sizeof(d->operator_said), "%s",
+		    a->reason);
+	doctor_begin(d);
+}
+
+static void
+doctor_free(void *doctor)
+{
+	struct doctor *d = doctor;
 	size_t	       i;
 
-	if (!d->is_asked)
-		doctor_add(q, "DNS", FINDING_UNKNOWN,
-		    "the resolver is too busy");
-	else
-		doctor_add(q, "DNS", d->status >= DNS_SERVFAIL ? FINDING_FAIL
-							       : FINDING_PASS,
-		    "%s MX: %s", d->name, dns_status_to_text(d->status));
-	json_array_foreach(json_object_get(q->result, "Checks"), i, v) {
-		text = json_string_value(json_object_get(v, "Result"));
-		s = statuses[strcmp(text, "PASS") == 0 ? FINDING_PASS :
-		    strcmp(text, "WARN") == 0 ? FINDING_WARN :
-		    strcmp(text, "FAIL") == 0 ? FINDING_FAIL
-					      : FINDING_UNKNOWN];
-		if (s == 2 || worst == 2)
-			worst = 2;
-		else
-			worst = s > worst ? s : worst;
-	}
-	q->status = worst;
-	request_set(q, "Result", json_string(worst == 0 ? "PASS" :
-		worst == 1 ? "WARN" : worst == 2 ? "FAIL" : "UNKNOWN"));
-	request_end(q);
-}
-
-static void
-doctor_on_main(void *request, void *unused)
-{
-	(void)unused;
-	doctor_finish(request);
-}
-
-/* The resolver's loop: nothing but the doctor itself is touched here. */
-static void
-doctor_on_answer(void *request, const struct dns_answer *a)
-{
-	struct request *q = request;
-	struct doctor  *d = q->state;
-
-	d->status = a->status;
-	d->is_asked = true;
-	loop_post_reserved(q->relay->main, doctor_on_main, q, NULL);
-}
-
-static void
-doctor_on_delivery(void *request, void *unused)
-{
-	struct request *q = request;
-	struct doctor  *d = q->state;
-
-	(void)unused;
-	if (resolver_ask_fresh(q->relay->resolver, RESOLVER_MX, d->name,
-		doctor_on_answer, q) == 0)
-		loop_post_reserved(q->relay->main, doctor_on_main, q, NULL);
+	doctor_ports_close(d);
+	for (i = 0; i < d->count; i++)
+		dns_answer_unref(d->questions[i].answer);
+	mem_free(d->questions);
 }
 
 static void
 doctor_run(struct request *q)
 {
-	struct doctor *d = request_state(q, sizeof(*d), NULL);
+	struct doctor *d = request_state(q, sizeof(*d), doctor_free);
 
 	d->q = q;
-	snprintf(d->name, sizeof(d->name), "%s",
-	    q->conf->doctor.probe_host != NULL ? q->conf->doctor.probe_host
-					       : q->conf->server.domain);
+	/* a name that no other route can have */
+	d->smart_host = conf_route_find(q->conf, BYTES("doctor.invalid"));
+	d->is_probing = !arg_is_true(q, "no-probe");
 	request_set(q, "CheckedAt", json_of_wall(q->now));
 	request_set(q, "Checks", json_array());
+	if (request_look(q, doctor_read_sources) != 0) {
+		request_end(q);
+		return;
+	}
+	if (d->source_count == 0) {
+		doctor_ask_system(d, "192.0.2.1");
+		doctor_ask_system(d, "2001:db8::1");
+	}
 	doctor_add(q, "CONFIGURATION", FINDING_PASS, "loaded, %zu listeners",
 	    q->conf->listener_count);
 	doctor_listeners(q);
 	doctor_disk(q);
 	doctor_postmaster(q);
 	doctor_clock(q);
-	if (!loop_reserve(q->relay->main)) {
-		doctor_finish(q);
-		return;
-	}
-	if (!loop_post(q->relay->delivery, doctor_on_delivery, q, NULL)) {
-		loop_unreserve(q->relay->main);
-		doctor_finish(q);
-	}
+	if (q->conf->dkim.operator_key != NULL)
+		(void)keys_client_operator(q->relay->keys,
+		    doctor_on_operator_key, q);
+	else
+		doctor_begin(d);
 }
 
 const struct command control_doctor_commands[] = {

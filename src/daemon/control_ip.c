@@ -182,8 +182,8 @@ ip_show(struct request *q)
 /* -- changes --------------------------------------------------------------- */
 
 /* Can mail leave from it?  Only an address of this host can be bound. */
-static bool
-ip_is_ours(const char *address, int family)
+bool
+control_ip_is_ours(const char *address, int family)
 {
 	struct sockaddr_in  in;
 	struct sockaddr_in6 in6;
@@ -244,7 +244,7 @@ ip_add_write(struct request *q, struct db_txn *t)
 		return -1;
 	memset(&s, 0, sizeof(s));
 	(void)ip_name(q, s.address, &s.family);
-	if (!ip_is_ours(s.address, s.family))
+	if (!control_ip_is_ours(s.address, s.family))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "%s is no address of this host", s.address);
 	if (arg_copy(q, "ehlo", s.ehlo, sizeof(s.ehlo)) < 0 ||

@@ -258,6 +258,8 @@ void page_close(struct request *q, struct page *p, const char *name);
 /* control_account.c */
 json_t *json_of_overrides(const struct account_overrides *o);
 int arg_overrides(struct request *q, struct account_overrides *o);
+/* control_ip.c: can mail leave from this address? */
+bool control_ip_is_ours(const char *address, int family);
 /* control_event.c: an audit_listen() function, for audit tail. */
 void control_on_audit(void *control, struct bytes line);
 

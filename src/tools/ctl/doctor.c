@@ -125,19 +125,35 @@ doctor_judge(json_t *checks)
 }
 
 static void
-doctor_print(json_t *result)
+doctor_print_one(struct ctl *c, json_t *check)
 {
-	json_t	   *v;
-	const char *text;
-	size_t	    i;
+	const char *text = json_string_value(json_object_get(check,
+			 "Result"));
+	json_t	   *hint = json_object_get(check, "Hint");
+	struct buf  line;
 
-	json_array_foreach(json_object_get(result, "Checks"), i, v) {
-		text = json_string_value(json_object_get(v, "Result"));
-		printf("%-7s %-17s %s\n", strcmp(text, "PASS") == 0 ? "ok" :
-			strcmp(text, "WARN") == 0 ? "warn" : text,
-		    json_string_value(json_object_get(v, "Id")),
-		    json_string_value(json_object_get(v, "Description")));
+	buf_init(&line, 8192);
+	buf_printf(&line, "%-7s %-17s ", strcmp(text, "PASS") == 0 ? "ok" :
+		strcmp(text, "WARN") == 0 ? "warn" : text,
+	    json_string_value(json_object_get(check, "Id")));
+	ctl_value_text(c, json_object_get(check, "Description"), &line);
+	if (hint != NULL) {
+		buf_printf(&line, "\n%26s", "");
+		ctl_value_text(c, hint, &line);
 	}
+	printf("%.*s\n", (int)line.n, line.p);
+	buf_wipe(&line);
+}
+
+static void
+doctor_print(struct ctl *c, json_t *result)
+{
+	json_t *v;
+	size_t	i;
+
+	ctl_clean(result);
+	json_array_foreach(json_object_get(result, "Checks"), i, v)
+		doctor_print_one(c, v);
 	printf("result: %s\n",
 	    json_string_value(json_object_get(result, "Result")));
 }
@@ -145,11 +161,15 @@ doctor_print(json_t *result)
 int
 doctor_run(struct ctl *c)
 {
+	enum { PATIENCE_MS = 180 * 1000 }; /* two rounds and connections */
 	static const char *const results[] = { "PASS", "WARN", "FAIL",
 		"UNKNOWN" };
 	json_t *result = NULL, *checks;
-	int	status = ctl_call(c, c->command->verb, NULL, &result);
+	int	status;
 
+	if (!c->has_timeout)
+		c->timeout_ms = PATIENCE_MS;
+	status = ctl_call(c, c->command->verb, NULL, &result);
 	if (result == NULL)
 		return status;
 	checks = json_object_get(result, "Checks");
@@ -159,7 +179,7 @@ doctor_run(struct ctl *c)
 	if (c->form == CTL_JSON)
 		ctl_print_json(result);
 	else
-		doctor_print(result);
+		doctor_print(c, result);
 	json_decref(result);
 	return status;
 }
