@@ -8,7 +8,12 @@
 enum {
 	ARG_NAME_MAX = 64,
 	ARG_TEXT_MAX = 4096,
-	ARG_ITEMS_MAX = 100000
+	ARG_ITEMS_MAX = 100000,
+	/* as the audit log shows them */
+	AUDIT_TEXT_MAX = 10240, /* of one value */
+	AUDIT_ARGS_MAX = 32768, /* of all; a line has six times as much */
+	AUDIT_ITEM_COST = 8,
+	AUDIT_ARG_COST = 128
 };
 
 /* -- rights ---------------------------------------------------------------- */
@@ -295,6 +300,58 @@ args_camel(const char *name, char out[ARG_NAME_MAX])
 	out[n] = '\0';
 }
 
+/* At most n octets of it, never a part of a letter. */
+static json_t *
+args_cut_text(const json_t *v, size_t n)
+{
+	const char *text = json_string_value(v);
+	struct buf  b;
+	json_t	   *out;
+
+	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	buf_init(&b, n + 8);
+	buf_add(&b, text, n);
+	buf_add_text(&b, "...");
+	out = json_stringn(b.p, b.n);
+	buf_wipe(&b);
+	return out;
+}
+
+/* A value, as long as there is room: a command too long for a line of the
+ * log must stand there all the same. */
+static json_t *
+args_cut(json_t *v, size_t *room)
+{
+	size_t	n, i;
+	json_t *out, *item;
+	char	more[40];
+
+	if (json_is_string(v)) {
+		n = json_string_length(v);
+		if (n > AUDIT_TEXT_MAX || n > *room)
+			n = *room < AUDIT_TEXT_MAX ? *room : AUDIT_TEXT_MAX;
+		*room -= n;
+		return n < json_string_length(v) ? args_cut_text(v, n)
+						 : json_incref(v);
+	}
+	if (!json_is_array(v))
+		return json_incref(v);
+	out = json_array();
+	json_array_foreach(v, i, item) {
+		if (*room < AUDIT_ITEM_COST + json_string_length(item) &&
+		    i > 0) {
+			snprintf(more, sizeof(more), "and %zu more",
+			    json_array_size(v) - i);
+			json_array_append_new(out, json_string(more));
+			break;
+		}
+		json_array_append_new(out, args_cut(item, room));
+		*room -= *room < AUDIT_ITEM_COST ? *room : AUDIT_ITEM_COST;
+	}
+	return out;
+}
+
 json_t *
 args_for_audit(const struct request *q)
 {
@@ -308,8 +365,12 @@ args_for_audit(const struct request *q)
 	json_t	   *out = json_object(), *v;
 	const char *name;
 	size_t	    i, n = sizeof(secrets) / sizeof(secrets[0]);
+	size_t	    room = AUDIT_ARGS_MAX;
 
 	json_object_foreach(q->args, name, v) {
+		if (room < AUDIT_ARG_COST)
+			break;
+		room -= AUDIT_ARG_COST;
 		for (i = 0; i < n && strcmp(secrets[i].name, name) != 0; i++)
 			;
 		/* a switch of that name is none */
@@ -319,10 +380,10 @@ args_for_audit(const struct request *q)
 			continue;
 		}
 		args_camel(name, camel);
-		if (strcmp(name, "name") == 0 && q->command->object != NULL)
-			json_object_set(out, q->command->object, v);
-		else
-			json_object_set(out, camel, v);
+		json_object_set_new(out, strcmp(name, "name") == 0 &&
+			q->command->object != NULL ? q->command->object
+						   : camel,
+		    args_cut(v, &room));
 	}
 	return out;
 }
