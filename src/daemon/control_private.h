@@ -171,6 +171,8 @@ struct control {
 
 /* control_request.c */
 void request_begin(struct caller *c, struct bytes line);
+/* The line alone: command, right to it, arguments; 0 / -1 (q->err). */
+int request_parse(struct request *q, struct bytes line);
 void request_free(struct request *q);
 /* The caller has hung up. */
 void request_forget_caller(struct request *q);

@@ -602,8 +602,8 @@ request_is_well_formed(const struct request *q)
 	    (dry_run == NULL || json_is_boolean(dry_run));
 }
 
-static int
-request_read_line(struct request *q, struct bytes line)
+int
+request_parse(struct request *q, struct bytes line)
 {
 	const char  *verb;
 	json_error_t e;
@@ -630,7 +630,13 @@ request_read_line(struct request *q, struct bytes line)
 		json_object_set_new(q->root, "args", q->args);
 	}
 	q->dry_run = json_is_true(json_object_get(q->root, "dry_run"));
-	if (args_check(q) != 0)
+	return args_check(q);
+}
+
+static int
+request_read_line(struct request *q, struct bytes line)
+{
+	if (request_parse(q, line) != 0)
 		return -1;
 	if (q->command->scope == SCOPE_ACCOUNT ||
 	    q->command->scope == SCOPE_OPTIONAL)
