@@ -181,6 +181,29 @@ caller_receive(struct caller *c, char *piece, size_t size)
 	return n;
 }
 
+/* Said by the socket itself, before there is a request. */
+static struct bytes
+control_error_line(char *out, size_t size, const char *code,
+    const char *text)
+{
+	int n = snprintf(out, size, "{\"error\":{\"Code\":\"%s\","
+	    "\"Message\":\"%s\"},\"status\":1}\n", code, text);
+
+	return (struct bytes){ out, (size_t)n };
+}
+
+static void
+caller_refuse_length(struct caller *c)
+{
+	char answer[256];
+
+	mem_wipe(c->in.p, c->in.n);
+	buf_clear(&c->in);
+	caller_send(c, control_error_line(answer, sizeof(answer),
+	    "BadRequestException", "a request is at most 1 MB long"));
+	caller_finish(c);
+}
+
 static void
 caller_read(struct caller *c)
 {
@@ -192,10 +215,14 @@ caller_read(struct caller *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	/* while a request runs there is nothing more to say */
-	if (n <= 0 || c->request != NULL ||
-	    !buf_add(&c->in, piece, (size_t)n)) {
+	if (n <= 0 || c->request != NULL) {
 		mem_wipe(piece, sizeof(piece));
 		caller_close(c);
+		return;
+	}
+	if (!buf_add(&c->in, piece, (size_t)n)) {
+		mem_wipe(piece, (size_t)n);
+		caller_refuse_length(c);
 		return;
 	}
 	mem_wipe(piece, (size_t)n);
@@ -243,11 +270,11 @@ caller_look(int fd, struct control_peer *p)
 static void
 control_send_away(int fd, const char *code, const char *text)
 {
-	char answer[256];
-	int  n = snprintf(answer, sizeof(answer), "{\"error\":{\"Code\":"
-	    "\"%s\",\"Message\":\"%s\"},\"status\":1}\n", code, text);
+	char	     answer[256];
+	struct bytes line = control_error_line(answer, sizeof(answer), code,
+		text);
 
-	(void)!send(fd, answer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)!send(fd, line.p, line.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
