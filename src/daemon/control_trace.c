@@ -188,6 +188,11 @@ trace_event_json(const struct event *ev)
 	if (to != NULL && to->diagnostic.n > 0)
 		json_object_set_new(row, "Reply",
 		    json_of_bytes(to->diagnostic));
+	if (ev->rule.n > 0)
+		json_object_set_new(row, "Rule", json_of_bytes(ev->rule));
+	if (ev->type == EVENT_DELIVERY_DELAY)
+		json_object_set_new(row, "DelayType", json_of_text(
+		    delay_type_to_text(ev->delay_type)));
 	if (ev->type == EVENT_BOUNCE)
 		json_object_set_new(row, "Details", json_pack("{s:{s:s, s:s}}",
 		    "Bounce", "BounceType",

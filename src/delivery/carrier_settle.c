@@ -111,6 +111,36 @@ carrier_log(struct carrier *c, const struct egress *eg,
 	    (long long)r->talk_ms, log_quote(said, reply));
 }
 
+/*
+ * What the operator has to look at: a receiver blocks our address, or will
+ * have nothing of the sender (bounces-and-feedback.md 3.2, 3.5).
+ */
+static void
+carrier_warn(const struct carrier *c, const struct egress *eg,
+    const struct attempt *a, const struct result *r, const struct outcome *o)
+{
+	char mid[MSGID_TEXT + 1], reply[LOG_QUOTE_SIZE], from[LOG_QUOTE_SIZE];
+	char list[LOG_QUOTE_SIZE], url[LOG_QUOTE_SIZE];
+
+	if (r->kind != RESULT_REPLY || o->verdict == OUTCOME_DELIVERED)
+		return;
+	msgid_to_text(&a->id, c->conf->server.id_prefix, 0, mid);
+	log_quote(bytes_of(r->text), reply);
+	if (o->ip_block)
+		log_warn("ip-block",
+		    "mid=%s source=%s group=%s rule=%s list=%s url=%s "
+		    "reply=%s", mid, r->local_ip,
+		    eg != NULL ? eg->site->group_name : "-", o->rule,
+		    o->list[0] != '\0' ? log_quote(bytes_of(o->list), list)
+					: "-",
+		    o->url[0] != '\0' ? log_quote(bytes_of(o->url), url)
+				      : "-", reply);
+	else if (strcmp(o->rule, "S1") == 0)
+		log_warn("sender-refused", "mid=%s from=%s relay=%s[%s] "
+		    "reply=%s", mid, log_quote(a->sender, from),
+		    r->remote_host, r->remote_ip, reply);
+}
+
 void
 carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
     struct due *dues)
@@ -132,6 +162,7 @@ carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
 		    o.next, &arena);
 		must(outcome_fill(&ctx, a, &a->envelopes[i], &o, arena, item));
 		carrier_log(c, eg, a, &a->envelopes[i], &o);
+		carrier_warn(c, eg, a, &a->envelopes[i].result, &o);
 		carrier_meter(c, a, &o, &a->envelopes[i].result);
 		if (eg != NULL)
 			egress_learn(eg, &o, &a->envelopes[i].result);

@@ -204,7 +204,8 @@ outcome_take(struct outcome *o, const struct classification *k)
 	o->bounce_subtype = k->subtype;
 	o->rule = k->rule;
 	o->ip_block = k->ip_block;
-	o->authentication_alert = k->auth_alert;
+	memcpy(o->list, k->list, sizeof(o->list));
+	memcpy(o->url, k->url, sizeof(o->url));
 }
 
 static void
@@ -332,6 +333,7 @@ outcome_fill_event(const struct outcome_context *c, const struct attempt *a,
 	}
 	to->status = outcome_copy(ar, o->status);
 	to->diagnostic = outcome_copy(ar, o->diagnostic);
+	ev->rule = bytes_of(o->rule); /* constant text */
 	if (o->verdict == OUTCOME_LATER) {
 		ev->type = EVENT_DELIVERY_DELAY;
 		ev->delay_type = o->delay_type;

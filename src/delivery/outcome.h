@@ -51,7 +51,9 @@ struct outcome {
 	struct wall	     expires; /* as it holds from now on */
 	unsigned	     attempts; /* including this one */
 	uint32_t	     flags;
-	bool		     ip_block, authentication_alert;
+	bool		     ip_block;
+	char		     list[CLASSIFY_LIST_MAX]; /* of an IP block */
+	char		     url[CLASSIFY_URL_MAX];
 };
 void outcome_decide(const struct outcome_context *c, const struct attempt *a,
     const struct attempt_envelope *en, struct outcome *out);

@@ -120,6 +120,9 @@ struct event {
 	struct bytes	    feedback_id; /* Bounce, Complaint; text */
 	enum delay_type	    delay_type;
 	struct wall	    expires; /* Delay: expirationTime */
+	/* Bounce, Delay: rule of classify.h, empty without a reply; for trace,
+	 * no record shows it */
+	struct bytes	    rule;
 	/* Complaint; the three of a report are empty without one */
 	bool	     on_account_list; /* complaintSubType */
 	struct bytes user_agent;

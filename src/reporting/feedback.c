@@ -430,41 +430,12 @@ feedback_gives_up(struct feedback *f, uint64_t sequence)
 	return true;
 }
 
-/* "smtp; 550 5.7.26 ..." once more to the rules: is it P1?  The stage plays
- * no part in it. */
-static bool
-is_unauthenticated(const struct classify *c, const struct event *ev)
-{
-	struct bytes	      said = ev->recipients[0].diagnostic;
-	struct classify_input in = { .stage = CLASSIFY_DOT,
-		.recipient = ev->recipients[0].address,
-		.source_ip = ev->outgoing_ip };
-	struct classification found;
-	uint64_t	      code;
-
-	if (ev->bounce_subtype != BOUNCE_SUB_CONTENT_REJECTED ||
-	    !bytes_starts_nocase(said, BYTES("smtp;")))
-		return false;
-	said = bytes_trim(bytes_from(said, 5));
-	if (!bytes_to_u64(bytes_head(said, 3), &code) || code < 400 ||
-	    code > 599)
-		return false;
-	in.code = (unsigned)code;
-	in.text = bytes_trim(bytes_from(said, 3));
-	if (code < 500)
-		classify_expired(c, &in, &found);
-	else
-		classify_final(c, &in, &found);
-	return found.auth_alert;
-}
-
 static void
 feedback_alert(struct feedback *f, const struct telling *t)
 {
 	char account[ACCOUNT_ID_SIZE];
 
-	if (t->mail.identity.n == 0 ||
-	    !is_unauthenticated(f->setup.classify, t->ev))
+	if (t->mail.identity.n == 0 || !bytes_eq_text(t->ev->rule, "P1"))
 		return;
 	bytes_text(t->mail.identity_account, account, sizeof(account));
 	notices_auth_alert(f->setup.notices, account, t->mail.identity,

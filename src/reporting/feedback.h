@@ -40,7 +40,6 @@
 
 #include <stdbool.h>
 
-#include "mail/classify.h"
 #include "reporting/reporter.h"
 
 struct feedback;
@@ -54,8 +53,7 @@ struct feedback_setup {
 	struct spool *spool;
 	struct book  *book;
 	struct conf  *conf; /* a reference is taken */
-	struct notices	      *notices;
-	const struct classify *classify;
+	struct notices *notices;
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	     *send_mail_arg;
 };

@@ -22,7 +22,6 @@ struct reporter {
 	struct feedback	    *feedback;
 	struct notices	    *notices;
 	struct verification *verification;
-	struct classify	    *classify;
 	int		     verifier_fd; /* until reporter_begin() */
 	bool		     stopping;
 	struct timer	     grace;
@@ -66,7 +65,6 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 
 	r->notices = notices_new(&n);
 	f.notices = r->notices;
-	f.classify = r->classify;
 	r->feedback = feedback_new(&f);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
@@ -82,11 +80,6 @@ reporter_new(const struct reporter_setup *s, struct err *e)
 		return NULL;
 	}
 	r = mem_alloc(sizeof(*r));
-	r->classify = classify_new(e);
-	if (r->classify == NULL) {
-		mem_free(r);
-		return NULL;
-	}
 	r->loop = s->loop;
 	r->verifier_fd = s->verifier_fd;
 	timer_init(&r->grace, s->loop, reporter_on_grace, r);
@@ -105,7 +98,6 @@ reporter_free(struct reporter *r)
 	verification_free(r->verification);
 	feedback_free(r->feedback);
 	notices_free(r->notices);
-	classify_free(r->classify);
 	mem_free(r);
 }
 

@@ -31,7 +31,8 @@ enum event_tag {
 	TAG_TRACKING,
 	TAG_FAILURE,
 	TAG_SUBSCRIPTION,
-	TAG_REMOTE_HOST
+	TAG_REMOTE_HOST,
+	TAG_RULE
 };
 
 static size_t
@@ -163,6 +164,7 @@ record_write_event(const struct event *ev, struct wall committed,
 	    BOUNCE_SUBTYPES + (uint64_t)ev->bounce_subtype);
 	put_tag_text(out, TAG_FEEDBACK_ID, ev->feedback_id);
 	put_tag_number(out, TAG_DELAY_TYPE, ev->delay_type);
+	put_tag_text(out, TAG_RULE, ev->rule);
 	put_tag_number(out, TAG_EXPIRES, (uint64_t)ev->expires.ms);
 	put_tag_number(out, TAG_ON_ACCOUNT_LIST, ev->on_account_list);
 	put_tag_text(out, TAG_USER_AGENT, ev->user_agent);
@@ -321,6 +323,8 @@ event_text(struct event *ev, uint64_t tag)
 		return &ev->outgoing_tls;
 	case TAG_FEEDBACK_ID:
 		return &ev->feedback_id;
+	case TAG_RULE:
+		return &ev->rule;
 	case TAG_USER_AGENT:
 		return &ev->user_agent;
 	case TAG_FEEDBACK_TYPE:

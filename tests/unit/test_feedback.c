@@ -568,8 +568,8 @@ put_contact(struct db_txn *t, void *unused)
 }
 
 static void
-bounce_with(struct rw *w, const char *identity, const char *diagnostic,
-    enum bounce_subtype sub)
+bounce_with(struct rw *w, const char *identity, const char *rule,
+    const char *diagnostic)
 {
 	struct rw_spec	       spec = to_jane;
 	struct event_recipient r = { .address = BYTES("jane@sink.example"),
@@ -583,7 +583,8 @@ bounce_with(struct rw *w, const char *identity, const char *diagnostic,
 	id = rw_submit(w, &spec);
 	rw_fill_bounce(&ev, &id, &r, 1);
 	ev.bounce_type = BOUNCE_TRANSIENT;
-	ev.bounce_subtype = sub;
+	ev.bounce_subtype = BOUNCE_SUB_CONTENT_REJECTED;
+	ev.rule = bytes_of(rule);
 	rw_settle_envelope(w, &id, 1, &ev);
 	rw_pass(w, 0);
 }
@@ -598,26 +599,23 @@ unauthenticated_mail_alarms_the_contacts(void **state)
 
 	rw_begin(w);
 	rw_write(w, put_contact, NULL);
-	bounce_with(w, "example.com", "smtp; 550 5.7.1 looks like spam",
-	    BOUNCE_SUB_CONTENT_REJECTED);
-	bounce_with(w, "example.com", "smtp; 550 5.1.1 dkim@ unknown",
-	    BOUNCE_SUB_GENERAL);
-	bounce_with(w, "example.com", "X-Unix; 26", /* not a reply */
-	    BOUNCE_SUB_CONTENT_REJECTED);
+	bounce_with(w, "example.com", "C2", "smtp; 550 looks like spam");
+	bounce_with(w, "example.com", "", dmarc); /* no rule was asked */
+	bounce_with(w, "", "P1", dmarc);
 	assert_int_equal(w->mail_count, 0);
-	bounce_with(w, "example.com", dmarc, BOUNCE_SUB_CONTENT_REJECTED);
+	bounce_with(w, "example.com", "P1", dmarc);
 	assert_int_equal(w->mail_count, 1);
 	assert_string_equal(w->mails[0].to, "owner@example.com");
 	assert_true(has(&w->mails[0], "Subject: Mail of example.com fails "
 	    "authentication checks\r\n"));
 	assert_true(has(&w->mails[0], "550 5.7.26 Unauthenticated email"));
-	bounce_with(w, "example.com", dmarc, BOUNCE_SUB_CONTENT_REJECTED);
+	bounce_with(w, "example.com", "P1", dmarc);
 	assert_int_equal(w->mail_count, 1);
-	bounce_with(w, "b.example.com", "smtp; 421 4.7.26 not authenticated",
-	    BOUNCE_SUB_CONTENT_REJECTED);
+	bounce_with(w, "b.example.com", "P1",
+	    "smtp; 421 4.7.26 not authenticated");
 	assert_int_equal(w->mail_count, 2);
 	rw_pass(w, 28 * hour);
-	bounce_with(w, "example.com", dmarc, BOUNCE_SUB_CONTENT_REJECTED);
+	bounce_with(w, "example.com", "P1", dmarc);
 	assert_int_equal(w->mail_count, 3);
 }
 

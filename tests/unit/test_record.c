@@ -250,7 +250,7 @@ event_full(void)
 		.message = id_of(4), .recipients = to, .recipient_count = 2,
 		.reply = BYTES("250 ok"), .reporting_mta = BYTES("dns; m"),
 		.remote_ip = BYTES("192.0.2.1"),
-		.remote_host = BYTES("mx.example.org"),
+		.remote_host = BYTES("mx.example.org"), .rule = BYTES("N1"),
 		.outgoing_ip = BYTES("203.0.113.1"),
 		.outgoing_tls = BYTES("TLSv1.3"),
 		.bounce_type = BOUNCE_TRANSIENT,
@@ -271,7 +271,7 @@ no_member_is_forgotten(void **state)
 {
 	(void)state;
 	if (sizeof(void *) == 8)
-		assert_int_equal(sizeof(struct event), 288);
+		assert_int_equal(sizeof(struct event), 304);
 }
 
 static void
@@ -303,6 +303,7 @@ event_comes_back(void **state)
 	assert_bytes(out.reporting_mta, ev.reporting_mta);
 	assert_bytes(out.remote_ip, ev.remote_ip);
 	assert_bytes(out.remote_host, ev.remote_host);
+	assert_bytes(out.rule, ev.rule);
 	assert_bytes(out.outgoing_ip, ev.outgoing_ip);
 	assert_bytes(out.outgoing_tls, ev.outgoing_tls);
 	assert_int_equal(out.bounce_type, ev.bounce_type);

@@ -240,6 +240,25 @@ event_stream(struct ctl *c)
 
 /* -- trace show (statistics.md 6.1) ---------------------------------------- */
 
+/* What posthorn made of it: "  [Permanent/General, rule N1]" */
+static void
+trace_print_class(json_t *ev)
+{
+	json_t *bounce = json_object_get(json_object_get(ev, "Details"),
+	    "Bounce");
+	json_t *rule = json_object_get(ev, "Rule");
+
+	if (bounce != NULL)
+		printf("  [%s/%s", queue_text(bounce, "BounceType"),
+		    queue_text(bounce, "BounceSubType"));
+	else if (json_object_get(ev, "DelayType") != NULL)
+		printf("  [%s", queue_text(ev, "DelayType"));
+	else
+		return;
+	printf("%s%s]", rule != NULL ? ", rule " : "",
+	    rule != NULL ? json_string_value(rule) : "");
+}
+
 static void
 trace_print_recipient(json_t *r)
 {
@@ -265,6 +284,7 @@ trace_print_recipient(json_t *r)
 			printf("  %s", queue_text(v, "Tls"));
 		if (json_object_get(v, "Reply") != NULL)
 			printf("  %s", queue_text(v, "Reply"));
+		trace_print_class(v);
 		putchar('\n');
 	}
 }
