@@ -3,6 +3,8 @@
  * trace show: the life of one message (statistics.md 6.1).  An id of ours is
  * looked up; a client's Message-ID is looked for among all records, and a
  * receiver's queue id among the deliveries, window by window on a worker.
+ * What became of it lies in the history, and what is younger than
+ * events.tail_keep among the events.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +28,12 @@ struct trace {
 	struct bytes	wanted; /* a client's Message-ID, or a queue id */
 	struct msgid	id[TRACE_MATCHES];
 	size_t		count, at;
-	/* the search */
+	/* the search: where it stands, whether there is more */
 	uint64_t	sequence;
-	struct msgid	record;
-	bool		has_record, more_events, more_records;
+	struct msgid	record, history;
+	unsigned	history_n;
+	bool		has_record, has_history;
+	bool		more_events, more_records, more_history;
 	/* of the message at hand */
 	json_t	       *insights;
 	unsigned	events;
@@ -82,6 +86,16 @@ trace_reply_has(struct bytes reply, struct bytes id)
 	return false;
 }
 
+/* true = look further. */
+static bool
+trace_look(struct trace *t, const struct event *ev)
+{
+	if (ev->type == EVENT_DELIVERY && trace_reply_has(ev->reply,
+		t->wanted))
+		trace_add(t, &ev->message);
+	return t->count < TRACE_MATCHES;
+}
+
 static bool
 trace_on_delivery(void *arg, uint64_t sequence, const struct event *ev)
 {
@@ -89,10 +103,18 @@ trace_on_delivery(void *arg, uint64_t sequence, const struct event *ev)
 
 	t->sequence = sequence;
 	t->more_events = true;
-	if (ev->type == EVENT_DELIVERY && trace_reply_has(ev->reply,
-		t->wanted))
-		trace_add(t, &ev->message);
-	return t->count < TRACE_MATCHES;
+	return trace_look(t, ev);
+}
+
+static bool
+trace_on_old_delivery(void *arg, unsigned n, const struct event *ev)
+{
+	struct trace *t = arg;
+
+	t->history = ev->message;
+	t->history_n = n + 1;
+	t->has_history = t->more_history = true;
+	return trace_look(t, ev);
 }
 
 static bool
@@ -108,17 +130,22 @@ trace_on_record(void *arg, const struct mail_row *m)
 	return t->count < TRACE_MATCHES;
 }
 
-/* One window of both tables. */
+/* One window of each table. */
 static int
 trace_search_work(struct request *q)
 {
 	struct trace *t = q->state;
 	struct spool *spool = q->relay->spool;
 	bool	      events = t->more_events, records = t->more_records;
+	bool	      history = t->more_history;
 
-	t->more_events = t->more_records = false;
+	t->more_events = t->more_records = t->more_history = false;
 	if (events && spool_scan_events(spool, t->sequence, WINDOW_EVENTS,
 		trace_on_delivery, t, &q->err) < 0)
+		return -1;
+	if (history && spool_scan_history(spool, t->has_history ? &t->history
+		: NULL, t->history_n, WINDOW_EVENTS, trace_on_old_delivery, t,
+		&q->err) < 0)
 		return -1;
 	if (records && spool_scan_mail(spool, t->has_record ? &t->record
 		: NULL, WINDOW_RECORDS, trace_on_record, t, &q->err) < 0)
@@ -136,7 +163,7 @@ trace_search(struct request *q)
 	if (q->caller == NULL)
 		request_end(q); /* nobody waits for it any more */
 	else if (t->count < TRACE_MATCHES &&
-	    (t->more_events || t->more_records))
+	    (t->more_events || t->more_records || t->more_history))
 		request_work(q, trace_search_work, trace_search);
 	else
 		request_work(q, trace_work, request_end);
@@ -221,25 +248,52 @@ trace_take_isp(struct trace *t, const struct event *ev, struct bytes address)
 
 /* Newest first. */
 static bool
-trace_on_event(void *arg, uint64_t sequence, const struct event *ev)
+trace_take(struct trace *t, const struct event *ev)
 {
-	struct trace *t = arg;
-	json_t	     *v;
-	size_t	      i;
+	size_t i;
 
-	(void)sequence;
-	if (msgid_cmp(&ev->message, &t->id[t->at]) != 0)
-		return true;
-	if (ev->type == EVENT_SEND)
-		json_array_foreach(t->insights, i, v)
-			json_array_insert_new(json_object_get(v, "Events"), 0,
-			    trace_event_json(ev));
 	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++) {
 		json_array_insert_new(trace_recipient(t,
 		    ev->recipients[i].address), 0, trace_event_json(ev));
 		trace_take_isp(t, ev, ev->recipients[i].address);
 	}
 	return ++t->events < TRACE_EVENTS;
+}
+
+static bool
+trace_on_event(void *arg, uint64_t sequence, const struct event *ev)
+{
+	struct trace *t = arg;
+
+	(void)sequence;
+	return msgid_cmp(&ev->message, &t->id[t->at]) != 0 ||
+	    trace_take(t, ev);
+}
+
+static bool
+trace_on_history(void *arg, unsigned n, const struct event *ev)
+{
+	struct trace *t = arg;
+
+	(void)n;
+	return msgid_cmp(&ev->message, &t->id[t->at]) == 0 &&
+	    trace_take(t, ev);
+}
+
+/* The beginning is in the record; mail of posthorn's own has no events. */
+static void
+trace_add_send(struct trace *t, const struct mail_row *m)
+{
+	json_t *v;
+	size_t	i;
+
+	if (m->system)
+		return;
+	json_array_foreach(t->insights, i, v)
+		json_array_append_new(json_object_get(v, "Events"),
+		    json_pack("{s:o, s:s}", "Timestamp",
+			json_of_wall(m->accepted), "Type",
+			event_type_to_text(EVENT_SEND)));
 }
 
 static bool
@@ -397,7 +451,9 @@ trace_one(struct trace *t, json_t *list)
 	for (i = 0; i < m.recipient_count; i++)
 		(void)trace_recipient(t, m.recipients[i]);
 	since = spool_first_event_since(spool, m.accepted);
-	if (spool_scan_events(spool, since > 0 ? since - 1 : 0, SIZE_MAX,
+	if (spool_scan_history(spool, &t->id[t->at], 0, SIZE_MAX,
+		trace_on_history, t, &q->err) < 0 ||
+	    spool_scan_events(spool, since > 0 ? since - 1 : 0, SIZE_MAX,
 		trace_on_event, t, &q->err) < 0 ||
 	    spool_scan_recipients(spool, &t->id[t->at], 0, SIZE_MAX,
 		trace_on_waiting, t, &q->err) < 0) {
@@ -405,6 +461,7 @@ trace_one(struct trace *t, json_t *list)
 		rc = -1;
 		goto out;
 	}
+	trace_add_send(t, &m);
 	json_array_append_new(list, trace_mail_json(t, &em, &m, a));
 out:
 	arena_free(a);
@@ -448,6 +505,7 @@ trace_show(struct request *q)
 		t->count = 1;
 	else
 		t->more_records = true;
-	t->more_events = t->count == 0 && bytes_find(t->wanted, 0, '@') < 0;
+	t->more_events = t->more_history = t->count == 0 &&
+	    bytes_find(t->wanted, 0, '@') < 0;
 	trace_search(q);
 }

@@ -78,7 +78,13 @@ bool record_read_due(struct bytes in, struct due_row *out);
 bool record_write_event(const struct event *ev, struct wall committed,
     struct buf *out);
 bool record_read_event(struct bytes in, struct arena *a, struct event *out);
-bool record_read_event_time(struct bytes in, struct wall *committed);
+/* What stands in front: when, what, of which message. */
+struct event_head {
+	struct wall	committed;
+	enum event_type type;
+	struct msgid	message;
+};
+bool record_read_event_head(struct bytes in, struct event_head *out);
 
 /* A row of counters of one scope: all minutes from floor on are in sum. */
 struct counter_row {

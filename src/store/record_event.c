@@ -176,12 +176,25 @@ record_write_event(const struct event *ev, struct wall committed,
 	return !out->failed;
 }
 
+static void
+get_event_head(struct unpack *r, struct event_head *head, struct event *ev)
+{
+	head->committed = record_get_time(r);
+	ev->type = (enum event_type)record_get_small(r, EVENT_TYPES - 1);
+	ev->at = record_get_time(r);
+	unpack_raw(r, ev->id.b, sizeof(ev->id.b));
+	unpack_raw(r, ev->message.b, sizeof(ev->message.b));
+	head->type = ev->type;
+	head->message = ev->message;
+}
+
 bool
-record_read_event_time(struct bytes in, struct wall *committed)
+record_read_event_head(struct bytes in, struct event_head *out)
 {
 	struct unpack r = unpack_of(in);
+	struct event  ev;
 
-	*committed = record_get_time(&r);
+	get_event_head(&r, out, &ev);
 	return !r.failed;
 }
 
@@ -449,16 +462,13 @@ get_recipients(struct unpack *r, struct arena *a, struct event *ev)
 bool
 record_read_event(struct bytes in, struct arena *a, struct event *out)
 {
-	struct unpack r = unpack_of(in);
-	struct bytes  value;
-	uint64_t      tag;
+	struct unpack	  r = unpack_of(in);
+	struct event_head head;
+	struct bytes	  value;
+	uint64_t	  tag;
 
 	memset(out, 0, sizeof(*out));
-	record_get_time(&r);
-	out->type = (enum event_type)record_get_small(&r, EVENT_TYPES - 1);
-	out->at = record_get_time(&r);
-	unpack_raw(&r, out->id.b, sizeof(out->id.b));
-	unpack_raw(&r, out->message.b, sizeof(out->message.b));
+	get_event_head(&r, &head, out);
 	get_recipients(&r, a, out);
 	while (r.rest.n > 0 && !r.failed) {
 		tag = unpack_u64(&r);

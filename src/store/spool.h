@@ -289,6 +289,15 @@ int spool_scan_mail(struct spool *s, const struct msgid *after, size_t max,
 int spool_scan_events(struct spool *s, uint64_t after, size_t max,
     bool (*fn)(void *arg, uint64_t sequence, const struct event *ev),
     void *arg, struct err *e);
+/*
+ * What became of messages, without the Send, after their events have left the
+ * tail: in the order of id, then of the events, from (id, n) on, that one
+ * included (NULL = all); n is at most INT32_MAX.
+ */
+int spool_scan_history(struct spool *s, const struct msgid *from,
+    unsigned from_n, size_t max,
+    bool (*fn)(void *arg, unsigned n, const struct event *ev), void *arg,
+    struct err *e);
 /* The first one written since then; the one to come when there is none yet;
  * 0 when there are no events at all. */
 uint64_t spool_first_event_since(struct spool *s, struct wall since);

@@ -38,6 +38,7 @@ enum spool_table {
 	SPOOL_COUNTER,	 /* scope, minute; the sum under COUNTER_SUM */
 	SPOOL_CURSOR,	 /* name -> sequence */
 	SPOOL_SWEPT,	 /* content whose pieces have to go */
+	SPOOL_HISTORY,	 /* id, low 31 bits of the sequence -> event */
 	SPOOL_TABLES
 };
 enum { SPOOL_FORMAT = 1 };
@@ -101,6 +102,7 @@ struct cursor_move {
 enum sweep_stage {
 	SWEEP_IDLE,
 	SWEEP_MAIL,
+	SWEEP_HISTORY,
 	SWEEP_SNAPSHOT,
 	SWEEP_EVENT,
 	SWEEP_COUNTER

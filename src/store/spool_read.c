@@ -279,12 +279,14 @@ static uint64_t
 event_at(struct db_cursor *c, uint64_t from, struct wall *committed)
 {
 	struct record_key k;
+	struct event_head head;
 	struct bytes	  key, value;
 	struct err	  e;
 
 	if (db_seek(c, record_key_number(&k, from), &key, &value, &e) != 1 ||
-	    key.n != 8 || !record_read_event_time(value, committed))
+	    key.n != 8 || !record_read_event_head(value, &head))
 		return 0;
+	*committed = head.committed;
 	return db_get_be64(key.p);
 }
 

@@ -354,3 +354,52 @@ spool_scan_events(struct spool *s, uint64_t after, size_t max,
 		return err_set(e, "spool: damaged event row");
 	return (int)w.shown;
 }
+
+/* -- history --------------------------------------------------------------- */
+
+struct history_walk {
+	size_t left, shown;
+	bool   is_damaged;
+	bool (*fn)(void *arg, unsigned n, const struct event *ev);
+	void *arg;
+};
+
+static bool
+history_walk_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct history_walk *w = arg;
+	struct arena	    *a = arena_new(EVENT_ARENA);
+	struct msgid	     id;
+	struct event	     ev;
+	uint32_t	     n;
+	bool		     goes_on = false;
+
+	if (!record_split_numbered(key, &id, &n) ||
+	    !record_read_event(value, a, &ev)) {
+		w->is_damaged = true;
+	} else {
+		w->shown++;
+		goes_on = w->fn(w->arg, n, &ev) && --w->left > 0;
+	}
+	arena_free(a);
+	return goes_on;
+}
+
+int
+spool_scan_history(struct spool *s, const struct msgid *from, unsigned from_n,
+    size_t max, bool (*fn)(void *arg, unsigned n, const struct event *ev),
+    void *arg, struct err *e)
+{
+	struct history_walk w = { .left = max, .fn = fn, .arg = arg };
+	struct walk	    walk = { .table = SPOOL_HISTORY, .max = max };
+
+	if (max == 0)
+		return 0;
+	if (from != NULL)
+		record_key_numbered(&walk.from, from, from_n);
+	if (spool_walk(s, &walk, history_walk_row, &w, e) < 0)
+		return -1;
+	if (w.is_damaged)
+		return err_set(e, "spool: damaged history row");
+	return (int)w.shown;
+}

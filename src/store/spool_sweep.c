@@ -196,12 +196,36 @@ spool_least_cursor(struct spool_txn *t, uint64_t *least, struct err *e)
 	return rc;
 }
 
+/*
+ * What became of a message is told as long as its record is there: the event
+ * goes where it is found by the message.  Not the Send, which the record
+ * tells; and not while room is short, for the sweep must always give some
+ * back.
+ */
+static int
+spool_keep_history(struct spool_txn *t, uint64_t sequence,
+    const struct event_head *head, struct bytes value, struct err *e)
+{
+	struct spool	 *s = t->spool;
+	struct record_key k;
+
+	if (head->type == EVENT_SEND || s->room == 0)
+		return 0;
+	buf_clear(&s->row);
+	if (!buf_add_bytes(&s->row, value))
+		return err_set(e, "spool: no memory for an event");
+	return db_put(t->db, SPOOL_HISTORY,
+	    record_key_numbered(&k, &head->message,
+		(uint32_t)(sequence & INT32_MAX)),
+	    buf_bytes(&s->row), false, e);
+}
+
 static int
 spool_sweep_events(struct spool_txn *t, int64_t keep_ms, struct err *e)
 {
 	struct db_cursor *c;
 	struct bytes	  key, value;
-	struct wall	  at;
+	struct event_head head;
 	uint64_t	  passed;
 	int64_t		  keep_max_ms = event_keep_max_ms, age;
 	size_t		  budget = PORTION_ROWS;
@@ -216,17 +240,20 @@ spool_sweep_events(struct spool_txn *t, int64_t keep_ms, struct err *e)
 		return -1;
 	rc = db_seek(c, BYTES(""), &key, &value, e);
 	while (rc == 1 && budget-- > 0) {
-		if (key.n != 8 || !record_read_event_time(value, &at)) {
+		if (key.n != 8 || !record_read_event_head(value, &head)) {
 			rc = err_set(e, "spool: damaged event row");
 			break;
 		}
-		age = t->now.ms - at.ms;
+		age = t->now.ms - head.committed.ms;
 		if (age < keep_ms ||
 		    (db_get_be64(key.p) > passed && age < keep_max_ms)) {
 			rc = 0;
 			break;
 		}
-		rc = db_cursor_delete(c, e);
+		rc = spool_keep_history(t, db_get_be64(key.p), &head, value,
+		    e);
+		if (rc == 0)
+			rc = db_cursor_delete(c, e);
 		if (rc == 0)
 			rc = db_next(c, &key, &value, e);
 	}
@@ -253,6 +280,9 @@ spool_sweep_stage(struct spool_txn *t, struct err *e)
 	switch (s->sweep) {
 	case SWEEP_MAIL:
 		return spool_sweep_ids(t, SPOOL_MAIL,
+		    (struct wall){ t->now.ms - index_ms }, e);
+	case SWEEP_HISTORY:
+		return spool_sweep_ids(t, SPOOL_HISTORY,
 		    (struct wall){ t->now.ms - index_ms }, e);
 	case SWEEP_SNAPSHOT:
 		return spool_sweep_ids(t, SPOOL_SNAPSHOT,

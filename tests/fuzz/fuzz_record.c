@@ -25,7 +25,7 @@ pass(unsigned kind, struct bytes in, struct arena *a, struct buf *out)
 	struct event	     ev;
 	struct counter_row   counter;
 	struct state_row     state;
-	struct wall	     at;
+	struct event_head head;
 
 	memset(&recipient, 0, sizeof(recipient));
 	memset(&mail, 0, sizeof(mail));
@@ -44,8 +44,8 @@ pass(unsigned kind, struct bytes in, struct arena *a, struct buf *out)
 		    record_write_due(&due, out);
 	case 4:
 		return record_read_event(in, a, &ev) &&
-		    record_read_event_time(in, &at) &&
-		    record_write_event(&ev, at, out);
+		    record_read_event_head(in, &head) &&
+		    record_write_event(&ev, head.committed, out);
 	case 5:
 		return record_read_counter(in, &counter) &&
 		    record_write_counter(&counter, out);

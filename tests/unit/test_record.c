@@ -279,15 +279,19 @@ event_comes_back(void **state)
 {
 	struct event  ev = event_full(), out;
 	struct arena *a = arena_new(8192);
-	struct wall   at;
+	struct event_head head;
 	struct buf    b;
 
 	(void)state;
 	buf_init(&b, 4000);
 	assert_true(record_write_event(&ev, (struct wall){ 1700000000999 },
 	    &b));
-	assert_true(record_read_event_time(buf_bytes(&b), &at));
-	assert_true(at.ms == 1700000000999);
+	assert_true(record_read_event_head(buf_bytes(&b), &head));
+	assert_true(head.committed.ms == 1700000000999);
+	assert_int_equal(head.type, EVENT_BOUNCE);
+	assert_int_equal(msgid_cmp(&head.message, &ev.message), 0);
+	assert_false(record_read_event_head(bytes_head(buf_bytes(&b), 40),
+	    &head));
 	assert_true(record_read_event(buf_bytes(&b), a, &out));
 	assert_int_equal(out.type, EVENT_BOUNCE);
 	assert_true(out.at.ms == ev.at.ms);

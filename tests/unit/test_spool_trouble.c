@@ -663,6 +663,88 @@ events_wait_for_their_readers(void **state)
 	    5);
 }
 
+struct told {
+	unsigned	count;
+	struct msgid	of[8];
+	enum event_type type[8];
+};
+
+static bool
+told_add(void *arg, unsigned n, const struct event *ev)
+{
+	struct told *t = arg;
+
+	(void)n;
+	assert_true(t->count < 8);
+	t->of[t->count] = ev->message;
+	t->type[t->count++] = ev->type;
+	return true;
+}
+
+static struct told
+bed_history(struct bed *b, const struct msgid *from)
+{
+	struct told t = { 0, { { { 0 } } }, { EVENT_SEND } };
+	struct err  e;
+
+	if (spool_scan_history(b->spool, from, 0, 100, told_add, &t, &e) < 0)
+		fail_msg("%s", e.text);
+	return t;
+}
+
+static void
+bed_settle(struct bed *b, const struct msgid *id, unsigned n)
+{
+	struct event_recipient r = { .address = BYTES("a@x.example") };
+	struct event	       ev = { .type = EVENT_DELIVERY, .message = *id,
+		.at = clock_wall(), .recipients = &r, .recipient_count = 1 };
+	struct change_item     item = { .kind = CHANGE_DONE, .id = *id, .n = n,
+		.event = &ev };
+
+	assert_int_equal(bed_change(b, &item, 1), RECEIPT_OK);
+	assert_true(item.found);
+}
+
+/* events.tail_keep is over, feedback.index_days are not: trace goes on. */
+static void
+what_became_of_a_message_outlives_its_events(void **state)
+{
+	struct bed  *b = *state;
+	int64_t	     now = clock_wall().ms, day = 86400000;
+	struct msgid one, two, old;
+	struct told  t;
+
+	b->setup.tail_keep_ms = -1;
+	b->setup.index_keep_ms = 10 * day;
+	bed_start(b);
+	old = bed_put(b, 1, 10, now - 11 * day);
+	one = bed_put(b, 2, 10, now - 1000);
+	two = bed_put(b, 1, 10, now);
+	bed_settle(b, &old, 1);
+	bed_settle(b, &two, 1);
+	bed_settle(b, &one, 2);
+	bed_settle(b, &one, 1);
+	assert_int_equal(bed_history(b, NULL).count, 0);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(bed_rows(b, SPOOL_EVENT), 0);
+	/* by message, without the Send; what is over age goes next time */
+	t = bed_history(b, &one);
+	assert_int_equal(t.count, 3);
+	assert_int_equal(msgid_cmp(&t.of[0], &one), 0);
+	assert_int_equal(msgid_cmp(&t.of[1], &one), 0);
+	assert_int_equal(msgid_cmp(&t.of[2], &two), 0);
+	assert_int_equal(t.type[0], EVENT_DELIVERY);
+	assert_int_equal(bed_history(b, NULL).count, 4);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(bed_history(b, NULL).count, 3);
+	/* also behind a restart */
+	bed_stop(b);
+	bed_start(b);
+	assert_int_equal(bed_history(b, &two).count, 1);
+}
+
 static void
 old_buckets_go(void **state)
 {
@@ -729,6 +811,7 @@ main(void)
 		test(a_lost_transaction_counts_nothing),
 		test(old_rows_go),
 		test(events_wait_for_their_readers),
+		test(what_became_of_a_message_outlives_its_events),
 		test(old_buckets_go),
 		test(idle_scopes_go),
 	};
