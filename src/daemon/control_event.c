@@ -5,78 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reporting/event_mail.h"
+
 enum {
 	EVENT_ARENA = 1024 * 1024,
 	WINDOW_EVENTS = 256, /* looked at before the socket is */
 	WINDOW_OCTETS = 1024 * 1024,
 	RECORD_MAX = 512 * 1024
 };
-
-/* -- a message as events show it ------------------------------------------- */
-
-/* What holds for the message as a whole (events.md 3), then its own tags. */
-static bool
-event_fill_tags(struct arena *a, const struct mail_row *row,
-    struct event_mail *out)
-{
-	const struct message_tag automatic[] = {
-		{ BYTES("ses:configuration-set"), row->config_set },
-		{ BYTES("ses:source-ip"), row->client_ip },
-		{ BYTES("ses:from-domain"), row->from_domain },
-		{ BYTES("ses:caller-identity"), row->credential },
-		{ BYTES("ses:source-tls-version"), row->tls_version },
-		{ BYTES("ses:operation"),
-		    bytes_eq_text(row->listener, "control") ?
-			BYTES("SendRawEmail") : BYTES("SendSmtpEmail") },
-	};
-	enum { AUTOMATIC = sizeof(automatic) / sizeof(automatic[0]) };
-	struct message_tag *tags = arena_alloc(a,
-	    (AUTOMATIC + row->tag_count) * sizeof(*tags));
-	size_t i, n = 0;
-
-	if (tags == NULL)
-		return false;
-	for (i = 0; i < AUTOMATIC; i++)
-		if (automatic[i].value.n > 0)
-			tags[n++] = automatic[i];
-	for (i = 0; i < row->tag_count; i++)
-		tags[n++] = row->tags[i];
-	out->tags = tags;
-	out->tag_count = n;
-	return true;
-}
-
-bool
-event_find_mail(struct relay *r, const struct conf *c, const struct msgid *id,
-    struct arena *a, struct event_mail *out, struct mail_row *row)
-{
-	struct err e;
-	char	   text[MSGID_TEXT + 1];
-
-	if (spool_read_mail(r->spool, id, a, row, &e) != 1)
-		return false;
-	memset(out, 0, sizeof(*out));
-	out->accepted = row->accepted;
-	out->source = row->sender;
-	if (row->identity.n > 0)
-		out->source_arn = bytes_of(arena_printf(a,
-		    "arn:aws:ses:%s:%.*s:identity/%.*s", c->server.region,
-		    (int)row->identity_account.n, row->identity_account.p,
-		    (int)row->identity.n, row->identity.p));
-	out->account = arena_bytes(a, bytes_of(row->account));
-	msgid_to_text(id, c->server.id_prefix, 0, text);
-	out->message_id = arena_bytes(a, bytes_of(text));
-	out->destinations = row->recipients;
-	out->destination_count = row->recipient_count;
-	out->snapshot = row->snapshot;
-	if (!event_fill_tags(a, row, out))
-		return false;
-	out->source_ip = row->client_ip;
-	out->caller = row->credential;
-	out->region = bytes_of(c->server.region);
-	out->access_key_id = row->access_key;
-	return out->message_id.p != NULL && out->account.p != NULL;
-}
 
 /* -- event tail ------------------------------------------------------------ */
 
@@ -87,6 +23,7 @@ struct tail {
 	struct msgid	id;
 	bool		has_id, text, follow;
 	uint64_t	after; /* sequence that was looked at last */
+	uint64_t	end; /* without follow: what was to come then */
 	/* of the worker */
 	struct buf out; /* lines */
 	bool	   more, busy, gone, note;
@@ -116,6 +53,17 @@ tail_wants_to(const struct tail *t, const struct event *ev,
 }
 
 static bool
+tail_wants(const struct tail *t, const struct event *ev,
+    const struct event_mail *m, const struct mail_row *row)
+{
+	return (!t->q->has_account ||
+		   strcmp(row->account, t->q->account.id) == 0) &&
+	    (t->config_set.n == 0 ||
+		bytes_eq(row->config_set, t->config_set)) &&
+	    tail_wants_to(t, ev, m);
+}
+
+static bool
 tail_write(struct tail *t, const struct event *ev,
     const struct event_mail *m)
 {
@@ -136,7 +84,7 @@ tail_write(struct tail *t, const struct event *ev,
 		buf_add_text(&t->out, "}\n");
 	}
 	buf_wipe(&line);
-	return !t->out.failed;
+	return ok && !t->out.failed;
 }
 
 static bool
@@ -146,24 +94,23 @@ tail_on_event(void *arg, uint64_t sequence, const struct event *ev)
 	struct arena	 *a;
 	struct event_mail m;
 	struct mail_row	  row;
-	bool		  ok = true;
+	int		  found;
 
+	if (!t->follow && sequence >= t->end)
+		return false;
 	t->after = sequence;
 	t->more = true;
 	if ((t->types != 0 && (t->types & (1u << ev->type)) == 0) ||
 	    (t->has_id && msgid_cmp(&ev->message, &t->id) != 0))
 		return true;
 	a = arena_new(EVENT_ARENA);
-	if (event_find_mail(t->q->relay, t->q->conf, &ev->message, a, &m,
-		&row) &&
-	    (!t->q->has_account ||
-		strcmp(row.account, t->q->account.id) == 0) &&
-	    (t->config_set.n == 0 ||
-		bytes_eq(row.config_set, t->config_set)) &&
-	    tail_wants_to(t, ev, &m))
-		ok = tail_write(t, ev, &m);
+	found = event_mail_find(t->q->relay->spool, t->q->conf, &ev->message,
+	    a, &row, &m, &t->q->err);
+	if (found == 1 && tail_wants(t, ev, &m, &row) &&
+	    !tail_write(t, ev, &m))
+		found = err_set(&t->q->err, "no room for a record");
 	arena_free(a);
-	return ok && t->out.n < WINDOW_OCTETS;
+	return found >= 0 && t->out.n < WINDOW_OCTETS;
 }
 
 /* On a worker: one window. */
@@ -173,8 +120,10 @@ tail_work(struct request *q)
 	struct tail *t = q->state;
 
 	t->more = false;
-	return spool_scan_events(q->relay->spool, t->after, WINDOW_EVENTS,
-		   tail_on_event, t, &q->err) < 0 ? -1 : 0;
+	if (spool_scan_events(q->relay->spool, t->after, WINDOW_EVENTS,
+		tail_on_event, t, &q->err) < 0)
+		return -1;
+	return q->err.text[0] != '\0' ? -1 : 0;
 }
 
 static void tail_worked(struct request *q);
@@ -272,6 +221,8 @@ event_tail(struct request *q)
 		since.ms = q->now.ms - q->conf->events.tail_keep_ms;
 	first = spool_first_event_since(q->relay->spool, since);
 	t->after = first > 0 ? first - 1 : 0;
+	t->end = spool_first_event_since(q->relay->spool,
+	    (struct wall){ INT64_MAX });
 	q->on_gone = tail_gone;
 	q->on_room = tail_room;
 	tail_go(q);

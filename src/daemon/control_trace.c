@@ -13,6 +13,7 @@
 #include "daemon/control_sweep.h"
 #include "mail/address.h"
 #include "mail/header.h"
+#include "reporting/event_mail.h"
 
 enum {
 	TRACE_ARENA = 4 * 1024 * 1024,
@@ -443,9 +444,16 @@ trace_one(struct trace *t, json_t *list)
 	unsigned	  i;
 	int		  rc = 0;
 
-	if (!event_find_mail(q->relay, q->conf, &t->id[t->at], a, &em, &m) ||
-	    (q->has_account && strcmp(m.account, q->account.id) != 0))
+	rc = event_mail_find(spool, q->conf, &t->id[t->at], a, &m, &em,
+	    &q->err);
+	if (rc < 0)
 		goto out;
+	if (rc == 0 ||
+	    (q->has_account && strcmp(m.account, q->account.id) != 0)) {
+		rc = 0;
+		goto out;
+	}
+	rc = 0;
 	t->insights = json_array();
 	t->events = 0;
 	for (i = 0; i < m.recipient_count; i++)

@@ -45,7 +45,8 @@ enum result_kind {
 };
 const char *result_kind_to_text(enum result_kind k);
 
-enum { RESULT_TEXT_MAX = 1024, RESULT_HOST_MAX = 256 };
+/* More than EVENT_REPLY_MAX: a record shows that a reply was cut. */
+enum { RESULT_TEXT_MAX = 2304, RESULT_HOST_MAX = 256 };
 struct result {
 	enum result_kind    kind;
 	enum classify_stage stage;

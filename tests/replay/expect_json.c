@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reporting/event_mail.h"
 #include "world.h"
 
 enum { EVENTS_MAX = 1000000, TAGS_MAX = 128 };
@@ -20,26 +21,6 @@ struct event_search {
 	bool		found;
 };
 
-static void
-event_mail_from_row(const struct mail_row *r, struct arena *a,
-    struct event_mail *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->accepted = r->accepted;
-	out->source = r->sender;
-	out->account = bytes_of(r->account);
-	out->destinations = r->recipients;
-	out->destination_count = r->recipient_count;
-	out->snapshot = r->snapshot;
-	out->tags = r->tags;
-	out->tag_count = r->tag_count;
-	out->source_ip = r->client_ip;
-	out->caller = r->credential;
-	out->access_key_id = r->access_key;
-	out->region = BYTES("us-east-1");
-	out->message_id = arena_bytes(a, BYTES(""));
-}
-
 static bool
 event_on_row(void *search, uint64_t sequence, const struct event *ev)
 {
@@ -48,19 +29,14 @@ event_on_row(void *search, uint64_t sequence, const struct event *ev)
 	struct mail_row	     row;
 	struct arena	    *a;
 	struct err	     e;
-	char		     id[MSGID_TEXT + 1];
 
 	s->sequence = sequence;
 	if (ev->type != s->type)
 		return true;
 	a = arena_new(4 << 20);
-	memset(&row, 0, sizeof(row));
-	if (spool_read_mail(s->play->world->relay->spool, &ev->message, a,
-		&row, &e) < 0)
-		play_fail(s->play, "mail row: %s", e.text);
-	event_mail_from_row(&row, a, &m);
-	msgid_to_text(&ev->message, "0100", 0, id);
-	m.message_id = bytes_of(id);
+	if (event_mail_find(s->play->world->relay->spool,
+		s->play->world->conf, &ev->message, a, &row, &m, &e) != 1)
+		play_fail(s->play, "an event without its message");
 	buf_init(&s->json, 1 << 22);
 	must(event_write_json(ev, &m, &s->json));
 	buf_add_char(&s->json, '\0');

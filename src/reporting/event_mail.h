@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * event_mail.h - the message of an event, as records show it: from the row
+ * that stays of it to what event_write_json() wants.
+ *
+ * Use:    event_mail_find(spool, conf, &ev->message, arena, &row, &mail) == 1,
+ *         then event_write_json(ev, &mail, &buf).
+ * Owner:  texts live in the arena or lend from the row, which must live as
+ *         long.
+ * Thread: any; the spool is only read.
+ * Fails:  0: the message is not known any more; -1 and *e: the store cannot be
+ *         read, or the arena has no room.
+ *
+ * The automatic tags (events.md 3) come first, then those of the message;
+ * ses:outgoing-* belong to the event and are added by event_write_json().
+ * They are shown with and without a configuration set.
+ */
+#ifndef REPORTING_EVENT_MAIL_H
+#define REPORTING_EVENT_MAIL_H
+
+#include "base/err.h"
+#include "mail/event.h"
+#include "registry/conf.h"
+#include "store/spool.h"
+
+int event_mail_find(struct spool *s, const struct conf *c,
+    const struct msgid *id, struct arena *a, struct mail_row *row,
+    struct event_mail *out, struct err *e);
+
+#endif
