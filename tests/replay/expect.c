@@ -97,6 +97,45 @@ expect_event(struct play *p, const struct words *w)
 	free(json);
 }
 
+/* Octet for octet; <ANY> stands for one string that is not known before. */
+static bool
+expect_same(const char *want, const char *got)
+{
+	while (*want != '\0') {
+		if (strncmp(want, "<ANY>", 5) == 0) {
+			want += 5;
+			got += strcspn(got, "\"");
+		} else if (*want++ != *got++) {
+			return false;
+		}
+	}
+	return *got == '\0';
+}
+
+/* The whole record in lines of its own, which are put together. */
+static void
+expect_record(struct play *p, const struct words *w)
+{
+	enum event_type t;
+	struct buf	want;
+	char	       *json;
+
+	if (w->n != 4 || strcmp(w->v[3], "{") != 0)
+		play_fail(p, "expect record TYPE {");
+	t = expect_event_type(p, w->v[2]);
+	buf_init(&want, 1 << 20);
+	play_read_block(p, "", &want);
+	buf_add_char(&want, '\0');
+	json = event_next_json(p, t, &p->event_seen[t]);
+	if (json == NULL)
+		play_fail(p, "no further event %s", w->v[2]);
+	if (!expect_same(want.p, json))
+		play_fail(p, "expected:\n%s\nthe record is:\n%s", want.p,
+		    json);
+	free(json);
+	buf_wipe(&want);
+}
+
 static void
 expect_no_event(struct play *p, const struct words *w)
 {
@@ -565,6 +604,7 @@ expect(struct play *p, const struct words *w)
 		const char *what;
 		void (*fn)(struct play *p, const struct words *w);
 	} all[] = { { "event", expect_event },
+		{ "record", expect_record },
 		{ "no-event", expect_no_event },
 		{ "event-count", expect_event_count },
 		{ "log", expect_log },
