@@ -216,6 +216,7 @@ class Dialogue(World):
         delays = self.of(mid, "DeliveryDelay")
         self.assertEqual(len(delays), 3)
         self.assertEqual(len({d["deliveryDelay"]["expirationTime"] for d in delays}), 1)
+        self.assertEqual(len(self.of(mid, "Delivery")), 1)
         self.assertEqual(self.of(mid, "Bounce"), [])
 
     def test_lost_after_dot(self):

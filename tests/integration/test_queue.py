@@ -524,6 +524,39 @@ class Events(World):
         self.assertEqual(tags["ses:source-ip"], ["127.0.0.1"])
         self.assertEqual(tags["ses:operation"], ["SendSmtpEmail"])
 
+    def header_record(self, size):
+        """What a record shows of fields that take that many octets, each 1,024 with its name, ": " and CRLF."""
+        fixed = "From: bob@example.com\nTo: x\n"
+        left = size - len("Frombob@example.com") - len("Tox") - 8
+        fields, n = [], 0
+        while left > 0:
+            cost = min(left, 1024) if left - 1024 > 20 or left <= 1024 else left - 30
+            # a line holds 998 octets: the value is folded, and deleting CRLF leaves the blank
+            value = ("v" * (cost - 4 - len(f"X-{n:02}")))
+            value = value[:500] + (" " + value[501:] if len(value) > 501 else "")
+            fields.append(f"X-{n:02}: {value[:500]}" + (f"\n{value[500:]}" if len(value) > 500 else ""))
+            left -= cost
+            n += 1
+        mid = self.send(data=fixed + "\n".join(fields) + "\n\nHello\n")
+        mail = self.wait_of(mid, "Send")[0]["mail"]
+        return mail, sum(len(f["name"]) + len(f["value"]) + 4 for f in mail["headers"]), n + 2
+
+    def test_headers_are_cut(self):
+        """events#3: 12 KB of header fields"""
+        mail, size, _ = self.header_record(12 * 1024)
+        self.assertIs(mail["headersTruncated"], True)
+        self.assertLessEqual(size, 10240)
+        self.assertGreater(size, 10240 - 1024)
+        self.assertEqual(mail["commonHeaders"]["from"], ["bob@example.com"])
+
+    def test_headers_just_fit(self):
+        """events#4: 10,240 octets exactly"""
+        mail, size, fields = self.header_record(10240)
+        self.assertIs(mail["headersTruncated"], False)
+        self.assertEqual((size, len(mail["headers"])), (10240, fields))
+        mail, size, fields = self.header_record(10241)
+        self.assertIs(mail["headersTruncated"], True)
+
     def test_text(self):
         mid = self.send()
         self.wait_of(mid, "Delivery")
@@ -551,6 +584,36 @@ class Events(World):
                            for e in es) >= count, "all deliveries", 60)
         self.assertEqual(len({e["mail"]["messageId"] for e in events
                               if "simulator" in e["mail"]["destination"][0]}), count)
+
+    def test_slow_reader(self):
+        """A follower that does not read costs a bounded buffer, and misses nothing."""
+        f = subprocess.Popen([os.path.join(BUILD, "posthornctl"), "-s", self.relay.socket, "event", "tail", "--follow",
+                              "--types", "SEND", "--since", "now"], stdout=subprocess.PIPE)
+        self.addCleanup(f.stdout.close)
+        self.addCleanup(f.wait)
+        self.addCleanup(f.terminate)
+        w = self.relay.session(self.key, self.password)
+        filler = "".join(f"X-Filler-{i}: {'v' * 900}\n" for i in range(10))
+        mids = []
+        for i in range(600):
+            answer = w.message("bob@example.com", f"success+{i}@simulator.relay.example", filler + BODY)
+            self.assertRegex(answer, "^250 ")
+            mids.append(answer.split()[2])
+        w.close()
+        seen = [json.loads(f.stdout.readline())["mail"]["messageId"] for _ in mids]
+        self.assertEqual(seen, mids)
+
+
+class ShortTail(World):
+    """Events leave the tail after a moment."""
+    extra = World.extra + "events.tail_keep 1s\n"
+
+    def test_keep(self):
+        """admin-cli.md: event tail looks back events.tail_keep, an explicit --since further"""
+        mid = self.send("success@simulator.relay.example")
+        wait_for(lambda: not self.of(mid), "the events to leave the tail")
+        self.assertEqual([e["Type"] for e in self.relay.json("trace", "show", mid)["Insights"][0]["Events"]],
+                         ["DELIVERY", "SEND"])
 
 
 class Traces(World):

@@ -271,6 +271,8 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .usage = "ADDRESS", .show = identity_print_added },
 	{ .verb = "identity confirm", .arguments = "token", .usage = "TOKEN",
 	    .show = ctl_print_nothing },
+	{ .verb = "identity notify", .arguments = "name", .usage = "NAME",
+	    .options = "forwarding:text", .show = ctl_print_values },
 	{ .verb = "identity delete", .arguments = "name...",
 	    .usage = "NAME...", .options = "force:flag",
 	    .prepare = identity_prepare_delete, .confirm = "name",
