@@ -293,6 +293,14 @@ channel_open(struct loop *l, int fd, const struct channel_events *ev,
 }
 
 void
+channel_drain(struct channel *c)
+{
+	loop_must_own(c->loop);
+	while (channel_read_one(c))
+		;
+}
+
+void
 channel_close(struct channel *c)
 {
 	if (c == NULL)

@@ -44,6 +44,9 @@ int channel_pair(int fds[2], struct err *e);
 struct channel *channel_open(struct loop *l, int fd,
     const struct channel_events *ev, void *arg, struct err *e);
 bool channel_send(struct channel *c, struct bytes message, int fd);
+/* All that has come, now: the last words of a peer that has ended.  Its
+ * on_close() is called as well, if the end is seen. */
+void channel_drain(struct channel *c);
 void channel_close(struct channel *c); /* no callback after it; NULL is ok */
 
 /*

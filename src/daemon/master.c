@@ -7,8 +7,11 @@
  *	any -- master_stop --> told to stop -- exit --> (none)
  *
  * Order: keys and verifier first, then relay, whose READY is the service's.
- * At the end the other way round.  A CHILD_FATAL before the first READY ends
- * the master with status 1; later it is a reason to try again.
+ * At the end the other way round.  Before the first READY of the relay the
+ * start has failed, and the master ends with status 1, when a child says why
+ * it cannot go on (CHILD_FATAL), when relay or keys end by themselves, or
+ * when one of those was killed EARLY_DEATHS_MAX times; a single death by a
+ * signal is one like any other.  Later nothing ends the master but a stop.
  */
 #include "daemon/master.h"
 
@@ -30,6 +33,7 @@ enum {
 	BACK_OFF_MIN_MS = 100,
 	BACK_OFF_MAX_MS = 10000,
 	GOOD_LIFE_MS = 10000, /* after it the back-off begins anew */
+	EARLY_DEATHS_MAX = 5,
 	STOP_MARGIN_MS = 90000,
 	MASTER_FEED = 1024
 };
@@ -223,53 +227,84 @@ master_stop(struct master *m, bool now)
 		master_end_helpers(m);
 }
 
-/* Nothing will be better by trying again. */
-static bool
-master_is_hopeless(const struct master *m, const struct child *c, int status)
+/* The start has failed: said on standard error, then the end. */
+static void
+master_fail(struct master *m, const char *text)
 {
-	return !m->was_ready &&
-	    (c->name == CHILD_RELAY ||
-		(c->name == CHILD_KEYS && status == KEYS_EXIT_SETUP));
+	fprintf(stderr, "posthornd: %s\n", text);
+	m->failed = true;
+	master_stop(m, true);
+}
+
+/* Before the first READY: will it be better by trying again? */
+static bool
+master_is_hopeless(const struct master *m, const struct child *c, int status,
+    char *why, size_t size)
+{
+	const char *name = child_name_to_text(c->name);
+
+	if (m->was_ready || m->failed)
+		return false;
+	if (WIFSIGNALED(status) && c->name != CHILD_VERIFIER &&
+	    c->early_deaths >= EARLY_DEATHS_MAX) {
+		snprintf(why, size, "the %s process was killed %u times "
+		    "before it was ready, last by signal %d; see the log",
+		    name, c->early_deaths, WTERMSIG(status));
+		return true;
+	}
+	if (WIFEXITED(status) &&
+	    (c->name == CHILD_RELAY || (c->name == CHILD_KEYS &&
+		WEXITSTATUS(status) == KEYS_EXIT_SETUP))) {
+		snprintf(why, size, "the %s process cannot start (status %d); "
+		    "see the log", name, WEXITSTATUS(status));
+		return true;
+	}
+	return false;
+}
+
+/* Only the last one to go lets the master go. */
+static void
+master_look_ended(struct master *m, const struct child *gone)
+{
+	unsigned i;
+
+	if (gone->name == CHILD_RELAY)
+		master_end_helpers(m);
+	for (i = 0; i < CHILDREN; i++)
+		if (m->children[i].pid != 0)
+			return;
+	loop_stop(m->loop);
+}
+
+static void
+master_restart_later(struct child *c)
+{
+	int64_t lived = loop_now(c->master->loop).ms - c->started.ms;
+
+	if (lived >= GOOD_LIFE_MS)
+		c->back_off_ms = BACK_OFF_MIN_MS;
+	timer_set(&c->restart, c->is_replaced ? 0 : c->back_off_ms);
+	if (!c->is_replaced) {
+		c->back_off_ms *= 2;
+		if (c->back_off_ms > BACK_OFF_MAX_MS)
+			c->back_off_ms = BACK_OFF_MAX_MS;
+	}
+	c->is_replaced = false;
 }
 
 static void
 master_after_exit(struct master *m, struct child *c, int status)
 {
-	int64_t lived = loop_now(m->loop).ms - c->started.ms;
-	bool	alone = true;
-	unsigned i;
+	char why[200];
 
-	if (m->stopping) {
-		if (c->name == CHILD_RELAY)
-			master_end_helpers(m);
-		for (i = 0; i < CHILDREN; i++)
-			alone = alone && m->children[i].pid == 0;
-		if (alone)
-			loop_stop(m->loop);
-		return;
-	}
-	if (master_is_hopeless(m, c, status)) {
-		if (c->name == CHILD_KEYS)
-			fprintf(stderr, "posthornd: the keys process cannot "
-			    "start; see the log\n");
-		m->failed = true;
-		master_stop(m, true);
-		for (i = 0; i < CHILDREN; i++)
-			alone = alone && m->children[i].pid == 0;
-		if (alone)
-			loop_stop(m->loop);
-		return;
-	}
-	if (c->is_replaced) {
-		c->is_replaced = false;
-		timer_set(&c->restart, 0);
-		return;
-	}
-	c->back_off_ms = lived >= GOOD_LIFE_MS ? BACK_OFF_MIN_MS
-					       : c->back_off_ms * 2;
-	if (c->back_off_ms > BACK_OFF_MAX_MS)
-		c->back_off_ms = BACK_OFF_MAX_MS;
-	timer_set(&c->restart, c->back_off_ms);
+	if (WIFSIGNALED(status) && !m->was_ready)
+		c->early_deaths++;
+	if (!m->stopping && master_is_hopeless(m, c, status, why, sizeof(why)))
+		master_fail(m, why);
+	if (m->stopping)
+		master_look_ended(m, c);
+	else
+		master_restart_later(c);
 }
 
 static void
@@ -296,10 +331,11 @@ master_on_sigchld(void *master, void *signo)
 			    WIFSIGNALED(status) ? WTERMSIG(status) : 0,
 			    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 		c->pid = 0;
+		if (c->channel != NULL)
+			channel_drain(c->channel); /* why it ended */
 		channel_close(c->channel);
 		c->channel = NULL;
-		master_after_exit(m, c,
-		    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		master_after_exit(m, c, status);
 	}
 }
 
@@ -321,6 +357,7 @@ master_on_child_message(void *child, struct bytes message, int fd)
 	struct child	    *c = child;
 	struct master	    *m = c->master;
 	struct child_message x;
+	char		     why[ERR_TEXT_MAX];
 
 	if (fd >= 0)
 		close(fd);
@@ -329,7 +366,7 @@ master_on_child_message(void *child, struct bytes message, int fd)
 	switch (x.kind) {
 	case CHILD_READY:
 		c->ready = true;
-		if (c->name != CHILD_RELAY)
+		if (c->name != CHILD_RELAY || m->stopping)
 			break;
 		m->was_ready = true;
 		log_info("ready", "version=%s", PACKAGE_VERSION);
@@ -339,12 +376,8 @@ master_on_child_message(void *child, struct bytes message, int fd)
 	case CHILD_FATAL:
 		log_error("child-refused", "child=%s reason=\"%.*s\"",
 		    child_name_to_text(c->name), (int)x.text.n, x.text.p);
-		if (!m->was_ready && !m->failed) {
-			fprintf(stderr, "posthornd: %.*s\n", (int)x.text.n,
-			    x.text.p);
-			m->failed = true;
-			master_stop(m, true);
-		}
+		if (!m->was_ready && !m->failed)
+			master_fail(m, bytes_text(x.text, why, sizeof(why)));
 		break;
 	case CHILD_RELOAD_REQUEST:
 		master_reload(m, x.index);

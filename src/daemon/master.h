@@ -8,8 +8,10 @@
  * Owner:  the options are the caller's and stay until it returns.
  * Thread: one; it never talks to the network and never parses what peers
  *         send.
- * Fails:  at start with a text on standard error; a child that dies later is
- *         started again with back-off (0.1 s doubling to 10 s).
+ * Fails:  at start with a text on standard error: settings, lock, addresses,
+ *         or what a child says that it cannot do.  A child that is killed is
+ *         started again with back-off (0.1 s doubling to 10 s), the others
+ *         live on; during the start the fifth time is the end.
  * Only the master opens what an unprivileged process may not read; it hands
  * descriptors down (daemon/child_proto.h).
  */

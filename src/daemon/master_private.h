@@ -21,6 +21,8 @@ struct child {
 	struct timer	restart;
 	int64_t		back_off_ms;
 	struct mono	started;
+	unsigned	early_deaths; /* by a signal, before the service was
+					 ready for the first time */
 	bool		ready;
 	bool		is_replaced; /* ended by us, to begin anew at once */
 };
