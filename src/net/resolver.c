@@ -15,19 +15,16 @@
  */
 #include "net/resolver.h"
 
-#include <ares.h>
 #include <arpa/nameser.h>
 #include <string.h>
 
 #include "base/table.h"
 #include "net/resolver_private.h"
+#include "net/resolver_servers.h"
 
 enum {
 	RESOLVER_WAITERS_MAX = 65536,
-	RESOLVER_SERVERS_MAX = 8,
 	RESOLVER_OUT_MAX = 256, /* questions at the servers at once */
-	RESOLVER_EDNS_SIZE = 1232,
-	RESOLVER_RCVBUF = 1024 * 1024,
 	POSITIVE_MIN_S = 60,
 	POSITIVE_MAX_S = 3600,
 	NEGATIVE_MIN_S = 30,
@@ -62,22 +59,10 @@ struct question {
 	struct waiters	  waiters;
 };
 
-struct server_socket {
-	struct server_socket *next;
-	struct watch	     *watch;
-	ares_socket_t	      fd;
-};
-
-struct server {
-	struct resolver	     *resolver;
-	ares_channel	      channel;
-	struct server_socket *sockets;
-};
-
 struct resolver {
 	struct loop	 *loop;
-	struct server	  servers[RESOLVER_SERVERS_MAX];
-	size_t		  server_count, tries;
+	struct servers	 *servers;
+	size_t		  cache_max;
 	size_t		  preferred; /* the server that answered last */
 	bool		  is_closed;
 	struct timer	  timeout, soon;
@@ -94,8 +79,6 @@ struct resolver {
 
 static void resolver_on_timeout(void *arg, void *unused);
 static void resolver_on_soon(void *arg, void *unused);
-static void server_on_socket_state(void *arg, ares_socket_t fd, int readable,
-    int writable);
 
 /* -- life ----------------------------------------------------------------- */
 
@@ -114,116 +97,6 @@ waiters_append(struct waiters *list, struct waiter *w)
 	list->end = &w->next;
 }
 
-static int
-server_fail(struct err *e, int rc)
-{
-	return err_set(e, "DNS resolver: %s", ares_strerror(rc));
-}
-
-static int
-server_open(struct server *v, const struct resolver_setup *s,
-    struct ares_addr_port_node *node, struct err *e)
-{
-	struct ares_options o;
-	char		    lookups[] = "b";
-	int		    rc, timeout_ms;
-
-	timeout_ms = s->timeout_ms <= 0 || s->timeout_ms > 600000 ? 5000 :
-	    (int)s->timeout_ms;
-	memset(&o, 0, sizeof(o));
-	o.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES |
-	    ARES_FLAG_NOCHECKRESP;
-	/* c-ares takes nine to sixteen sixteenths of it, by chance */
-	o.timeout = timeout_ms * 4 / 3;
-	o.tries = 1;
-	o.ednspsz = RESOLVER_EDNS_SIZE;
-	o.socket_receive_buffer_size = RESOLVER_RCVBUF;
-	o.lookups = lookups;
-	o.sock_state_cb = server_on_socket_state;
-	o.sock_state_cb_data = v;
-	rc = ares_init_options(&v->channel, &o, ARES_OPT_FLAGS |
-	    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
-	    ARES_OPT_SOCK_RCVBUF | ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS |
-	    ARES_OPT_SOCK_STATE_CB);
-	if (rc != ARES_SUCCESS) {
-		v->channel = NULL;
-		return server_fail(e, rc);
-	}
-	node->next = NULL;
-	rc = ares_set_servers_ports(v->channel, node);
-	return rc == ARES_SUCCESS ? 0 : server_fail(e, rc);
-}
-
-static void
-node_from(struct ares_addr_port_node *node, const struct sockaddr_storage *ss)
-{
-	struct sockaddr_in  in;
-	struct sockaddr_in6 in6;
-
-	memset(node, 0, sizeof(*node));
-	node->family = ss->ss_family;
-	if (ss->ss_family == AF_INET6) {
-		memcpy(&in6, ss, sizeof(in6));
-		memcpy(&node->addr.addr6, &in6.sin6_addr, 16);
-		node->udp_port = ntohs(in6.sin6_port);
-	} else {
-		memcpy(&in, ss, sizeof(in));
-		node->addr.addr4 = in.sin_addr;
-		node->udp_port = ntohs(in.sin_port);
-	}
-	if (node->udp_port == 0)
-		node->udp_port = NS_DEFAULTPORT;
-	node->tcp_port = node->udp_port;
-}
-
-/* The servers of the system, as c-ares finds them. */
-static int
-resolver_open_system(struct resolver *r, const struct resolver_setup *s,
-    struct err *e)
-{
-	struct ares_addr_port_node *list = NULL, *n, node;
-	ares_channel		    system;
-	int			    rc;
-
-	rc = ares_init(&system);
-	if (rc != ARES_SUCCESS)
-		return server_fail(e, rc);
-	rc = ares_get_servers_ports(system, &list);
-	ares_destroy(system);
-	if (rc != ARES_SUCCESS)
-		return server_fail(e, rc);
-	rc = 0;
-	for (n = list; n != NULL && rc == 0 &&
-	     r->server_count < RESOLVER_SERVERS_MAX; n = n->next) {
-		node = *n;
-		rc = server_open(&r->servers[r->server_count++], s, &node, e);
-	}
-	ares_free_data(list);
-	if (r->server_count == 0)
-		return err_set(e, "DNS resolver: the system has no servers");
-	return rc;
-}
-
-static int
-resolver_open_servers(struct resolver *r, const struct resolver_setup *s,
-    struct err *e)
-{
-	struct ares_addr_port_node node;
-	size_t			   i;
-
-	for (i = 0; i < RESOLVER_SERVERS_MAX; i++)
-		r->servers[i].resolver = r;
-	if (s->server_count == 0)
-		return resolver_open_system(r, s, e);
-	for (i = 0; i < s->server_count && i < RESOLVER_SERVERS_MAX; i++) {
-		node_from(&node, &s->servers[i]);
-		r->server_count++;
-		if (server_open(&r->servers[i], s, &node, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 struct resolver *
 resolver_new(struct loop *l, const struct resolver_setup *s, struct err *e)
 {
@@ -237,8 +110,9 @@ resolver_new(struct loop *l, const struct resolver_setup *s, struct err *e)
 	r->line_end = &r->line;
 	waiters_init(&r->ready);
 	r->cache = dns_cache_new(s->cache_max);
-	r->tries = s->tries == 0 || s->tries > 20 ? 3 : s->tries;
-	if (resolver_open_servers(r, s, e) < 0) {
+	r->cache_max = s->cache_max;
+	r->servers = servers_open(r, r->loop, s, e);
+	if (r->servers == NULL) {
 		resolver_free(r);
 		return NULL;
 	}
@@ -272,16 +146,12 @@ question_drop(void *arg, struct bytes key, void *value)
 void
 resolver_free(struct resolver *r)
 {
-	size_t i;
-
 	if (r == NULL || r->is_closed)
 		return;
 	loop_must_own(r->loop);
 	r->is_closed = true;
 	/* answers every open question, and closes the sockets */
-	for (i = 0; i < r->server_count; i++)
-		if (r->servers[i].channel != NULL)
-			ares_destroy(r->servers[i].channel);
+	servers_close(r->loop, r->servers);
 	timer_clear(&r->timeout);
 	timer_clear(&r->soon);
 	table_each(r->questions, question_drop, NULL);
@@ -307,7 +177,7 @@ server_on_socket(void *arg, int fd, int what)
 	resolver_after(v->resolver);
 }
 
-static void
+void
 server_on_socket_state(void *arg, ares_socket_t fd, int readable,
     int writable)
 {
@@ -344,8 +214,8 @@ resolver_on_timeout(void *arg, void *unused)
 	size_t		 i;
 
 	(void)unused;
-	for (i = 0; i < r->server_count; i++)
-		ares_process_fd(r->servers[i].channel, ARES_SOCKET_BAD,
+	for (i = 0; i < r->servers->count; i++)
+		ares_process_fd(r->servers->v[i].channel, ARES_SOCKET_BAD,
 		    ARES_SOCKET_BAD);
 	resolver_after(r);
 }
@@ -357,8 +227,8 @@ resolver_set_timeout(struct resolver *r)
 	int64_t	       ms, first_ms = INT64_MAX;
 	size_t	       i;
 
-	for (i = 0; i < r->server_count; i++) {
-		next = ares_timeout(r->servers[i].channel, NULL, &tv);
+	for (i = 0; i < r->servers->count; i++) {
+		next = ares_timeout(r->servers->v[i].channel, NULL, &tv);
 		if (next == NULL)
 			continue;
 		ms = (int64_t)next->tv_sec * 1000 + next->tv_usec / 1000 + 1;
@@ -435,12 +305,12 @@ static void
 question_try_next(struct question *q)
 {
 	struct resolver *r = q->resolver;
-	size_t		 max = r->server_count;
+	size_t		 max = r->servers->count;
 
 	if (q->has_timed_out)
-		max *= r->tries;
+		max *= r->servers->tries;
 	if (++q->attempts < max) {
-		q->server = (q->server + 1) % r->server_count;
+		q->server = (q->server + 1) % r->servers->count;
 		line_append(r, q);
 	} else if (q->failures > 0) {
 		question_settle(q, DNS_SERVFAIL, NULL);
@@ -448,6 +318,15 @@ question_try_next(struct question *q)
 		question_settle(q, q->has_timed_out ? DNS_TIMEOUT :
 		    DNS_UNREACHABLE, NULL);
 	}
+}
+
+/* To those who are the servers now, as if it had not been asked yet. */
+static void
+question_begin_again(struct question *q)
+{
+	q->attempts = q->failures = 0;
+	q->has_timed_out = false;
+	line_append(q->resolver, q);
 }
 
 static void
@@ -467,9 +346,7 @@ question_read(struct question *q, struct bytes message)
 		question_settle(q, DNS_NXDOMAIN, &d);
 		break;
 	case DNS_PARSED_FOLLOW:
-		q->attempts = q->failures = 0;
-		q->has_timed_out = false;
-		line_append(q->resolver, q);
+		question_begin_again(q);
 		break;
 	case DNS_PARSED_BAD:
 		if (q->walk.steps > DNS_STEPS_MAX) {
@@ -509,6 +386,9 @@ resolver_on_answer(void *arg, int status, int timeouts, unsigned char *p,
 	case ARES_ECONNREFUSED:
 		question_try_next(q);
 		break;
+	case ARES_EDESTRUCTION:
+		question_begin_again(q);
+		break;
 	default:
 		q->failures++;
 		question_try_next(q);
@@ -528,7 +408,7 @@ resolver_pump(struct resolver *r)
 		r->out++;
 		if (q->attempts == 0)
 			q->server = r->preferred;
-		ares_query(r->servers[q->server].channel, q->walk.name, ns_c_in,
+		ares_query(r->servers->v[q->server].channel, q->walk.name, ns_c_in,
 		    dns_type_number(q->type), resolver_on_answer, q);
 	}
 }
@@ -718,6 +598,37 @@ resolver_cancel(struct resolver *r, uint64_t ticket)
 	w = table_take(r->waiters, (struct bytes){ key, sizeof(key) });
 	if (w != NULL)
 		w->fn = NULL;
+}
+
+/* -- reload --------------------------------------------------------------- */
+
+int
+resolver_retune(struct resolver *r, const struct resolver_setup *s,
+    struct err *e)
+{
+	struct servers	*fresh = servers_open(r, r->loop, s, e), *old = r->servers;
+	struct question *q;
+
+	loop_must_own(r->loop);
+	if (fresh == NULL)
+		return -1;
+	if (!servers_are_equal(old, fresh)) {
+		dns_cache_free(r->cache);
+		r->cache = dns_cache_new(r->cache_max);
+	} else if (old->tries == fresh->tries &&
+	    old->timeout_ms == fresh->timeout_ms) {
+		servers_close(r->loop, fresh);
+		return 0;
+	}
+	r->servers = fresh;
+	r->preferred = 0;
+	for (q = r->line; q != NULL; q = q->next) {
+		q->attempts = q->failures = 0;
+		q->has_timed_out = false;
+	}
+	servers_close(r->loop, old);
+	timer_set(&r->soon, 0);
+	return 0;
 }
 
 void

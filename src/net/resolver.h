@@ -76,6 +76,7 @@ struct dns_answer {
 struct dns_answer *dns_answer_ref(const struct dns_answer *a);
 void dns_answer_unref(const struct dns_answer *a);
 
+enum { RESOLVER_SERVERS_MAX = 8 }; /* further ones are not asked */
 struct resolver_setup {
 	const struct sockaddr_storage *servers; /* none: the system's */
 	size_t		server_count;
@@ -84,6 +85,14 @@ struct resolver_setup {
 	size_t		cache_max;  /* entries */
 };
 struct resolver *resolver_new(struct loop *l, const struct resolver_setup *s,
+    struct err *e);
+/*
+ * Reload: servers, time-out and tries (of the system's too) as at
+ * resolver_new().  Where they are others, open questions begin again, and
+ * with other servers nothing that is cached is told any more.  -1 and *e:
+ * all stays as it was.
+ */
+int resolver_retune(struct resolver *r, const struct resolver_setup *s,
     struct err *e);
 void resolver_free(struct resolver *r); /* open questions are dropped */
 const char *resolver_library(void); /* version of c-ares */

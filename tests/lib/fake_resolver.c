@@ -362,6 +362,17 @@ resolver_cancel(struct resolver *r, uint64_t ticket)
 	mem_free(w);
 }
 
+/* There is one table, whoever is asked. */
+int
+resolver_retune(struct resolver *r, const struct resolver_setup *s,
+    struct err *e)
+{
+	(void)e;
+	loop_must_own(r->loop);
+	r->patience_ms = s->timeout_ms * s->tries;
+	return 0;
+}
+
 void
 resolver_figures(const struct resolver *r, struct resolver_figures *out)
 {

@@ -673,11 +673,90 @@ addresses_have_classes_and_names(void **state)
 	}
 }
 
+/* -- reload --------------------------------------------------------------- */
+
+static const struct dns_record first_view[] = {
+	{ "example.org", ns_t_a, 300, "192.0.2.1" },
+	{ "*", ns_t_a, 0, "!drop" },
+	{ NULL, 0, 0, NULL },
+};
+static const struct dns_record second_view[] = {
+	{ "example.org", ns_t_a, 300, "192.0.2.2" },
+	{ "slow.example.org", ns_t_a, 300, "192.0.2.3" },
+	{ NULL, 0, 0, NULL },
+};
+
+static void
+retune(struct asking *x, const struct dns_server *d, int64_t timeout_ms)
+{
+	struct err e;
+
+	assert_int_equal(resolver_retune(x->r, &(struct resolver_setup){
+	    .servers = &d->addr, .server_count = 1, .timeout_ms = timeout_ms,
+	    .tries = 1, .cache_max = 4 }, &e), 0);
+}
+
+static void
+other_servers_are_asked_after_a_reload(void **state)
+{
+	struct asking	  x;
+	struct dns_server other;
+	struct asker	  k = { 0 }, slow = { 0 };
+	char		  text[64];
+
+	(void)state;
+	asking_open_timed(&x, first_view, 60000);
+	dns_server_open(&other, x.w.loop, second_view);
+	assert_string_equal(dns_address_text(&ask(&x, &k, RESOLVER_A,
+	    "example.org")->addresses[0], text), "192.0.2.1");
+	assert_true(resolver_ask(x.r, RESOLVER_A, "slow.example.org",
+	    on_answer, &slow) != 0);
+	retune(&x, &other, 60000);
+	world_run(&x.w, is_told, &slow); /* what was open begins again */
+	assert_int_equal(slow.told, 1);
+	assert_int_equal(slow.a->status, DNS_FOUND);
+	assert_string_equal(dns_address_text(&slow.a->addresses[0], text),
+	    "192.0.2.3");
+	assert_string_equal(dns_address_text(&ask(&x, &k, RESOLVER_A,
+	    "example.org")->addresses[0], text), "192.0.2.2");
+	dns_answer_unref(k.a);
+	dns_answer_unref(slow.a);
+	dns_server_close(&other);
+	asking_close(&x);
+}
+
+static void
+a_reload_that_changes_nothing_forgets_nothing(void **state)
+{
+	struct asking	       x;
+	struct asker	       k = { 0 };
+	struct resolver_figures f;
+
+	(void)state;
+	asking_open_timed(&x, first_view, 60000);
+	ask(&x, &k, RESOLVER_A, "example.org");
+	retune(&x, &x.d, 60000);
+	ask(&x, &k, RESOLVER_A, "example.org");
+	assert_int_equal(x.d.asked, 1);
+	retune(&x, &x.d, 20); /* the time-out alone: the cache stays */
+	ask(&x, &k, RESOLVER_A, "example.org");
+	assert_int_equal(x.d.asked, 1);
+	assert_int_equal(ask(&x, &k, RESOLVER_A, "drop.example.org")->status,
+	    DNS_TIMEOUT); /* in this life */
+	resolver_figures(x.r, &f);
+	assert_int_equal(f.cache_hits, 2);
+	dns_answer_unref(k.a);
+	asking_close(&x);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(types_are_read),
+		cmocka_unit_test(other_servers_are_asked_after_a_reload),
+		cmocka_unit_test(
+		    a_reload_that_changes_nothing_forgets_nothing),
 		cmocka_unit_test(failures_have_their_status),
 		cmocka_unit_test(cnames_are_followed),
 		cmocka_unit_test(truncated_answer_is_asked_over_tcp),
