@@ -16,7 +16,12 @@
 #include "base/alarm.h"
 #include "base/mem.h"
 
-enum { LOOP_HOOKS_MAX = 8, LOOP_NAME_MAX = 32, THREAD_NAME_MAX = 16 };
+enum {
+	LOOP_HOOKS_MAX = 8,
+	LOOP_NAME_MAX = 32,
+	THREAD_NAME_MAX = 16,
+	LOOP_SCRATCH = 64 * 1024
+};
 
 /* Ten years: far enough, and no sum overflows. */
 static const int64_t timer_after_max_ms = (int64_t)10 * 366 * 86400 * 1000;
@@ -63,6 +68,7 @@ struct loop {
 	struct corpse	   *corpses;
 	size_t		    corpse_count, corpse_cap;
 	struct signal_hook *signals;
+	char		   *scratch; /* made when first asked for */
 	struct alarms	    alarms;
 	int		    alarm_fd;
 	int64_t		    armed_ms; /* when alarm_fd rings; INT64_MAX never */
@@ -201,6 +207,7 @@ loop_free(struct loop *l)
 	free(l->deferred.v);
 	free(l->deferred_running.v);
 	free(l->corpses);
+	free(l->scratch);
 	free(l->feed);
 	free(l->feed_running);
 	free(l->time);
@@ -298,6 +305,16 @@ struct event_base *
 loop_event_base(struct loop *l)
 {
 	return l->base;
+}
+
+char *
+loop_scratch(struct loop *l, size_t *size)
+{
+	loop_must_own(l);
+	if (l->scratch == NULL)
+		l->scratch = mem_alloc(LOOP_SCRATCH);
+	*size = LOOP_SCRATCH;
+	return l->scratch;
 }
 
 /* -- a pass --------------------------------------------------------------- */

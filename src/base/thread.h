@@ -68,6 +68,12 @@ void loop_unreserve(struct loop *l);
 void loop_post_reserved(struct loop *l, loop_fn *fn, void *ctx, void *load);
 size_t loop_feed_depth(const struct loop *l); /* any thread */
 
+/*
+ * Memory for the length of one callback: 64 KiB that all users of the loop
+ * share, one after the other.
+ */
+char *loop_scratch(struct loop *l, size_t *size);
+
 /* fn(ctx, NULL) once at the end of this pass, in the order of the calls. */
 void loop_defer(struct loop *l, loop_fn *fn, void *ctx);
 /* fn(ctx, NULL) at the end of every pass; at most 8 hooks. */

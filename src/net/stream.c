@@ -100,6 +100,19 @@ stream_name_peer(struct stream *s)
 	    s->peer_text, sizeof(s->peer_text));
 }
 
+/*
+ * The kernel hears of a pause only when input comes in spite of it: most are
+ * over before, and to ask again would cost two calls for each message.
+ */
+static bool
+stream_wants_input(const struct stream *s)
+{
+	if (s->in.n >= s->input_max || s->has_seen_eof)
+		return false;
+	return !s->is_paused ||
+	    (!s->is_pressed && (s->watched & WATCH_READ) != 0);
+}
+
 void
 stream_watch(struct stream *s)
 {
@@ -110,8 +123,7 @@ stream_watch(struct stream *s)
 		what = WATCH_WRITE;
 		break;
 	case STREAM_OPEN:
-		if (!s->is_paused && s->in.n < s->input_max &&
-		    !s->has_seen_eof)
+		if (stream_wants_input(s))
 			what |= WATCH_READ;
 		if (s->read_wants_write)
 			what |= WATCH_WRITE;
@@ -353,10 +365,6 @@ stream_set_input_max(struct stream *s, size_t n)
 	stream_schedule(s);
 }
 
-/*
- * The kernel is told only when input comes in spite of the pause: most
- * pauses are over before that.
- */
 void
 stream_pause(struct stream *s)
 {
@@ -371,7 +379,7 @@ stream_resume(struct stream *s)
 {
 	if (!s->is_paused)
 		return;
-	s->is_paused = false;
+	s->is_paused = s->is_pressed = false;
 	if (stream_is_over(s))
 		return;
 	if (s->has_deadline)

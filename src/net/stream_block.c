@@ -6,14 +6,21 @@
 
 #include "base/err.h"
 
-enum { BLOCK_FIRST = 512, BLOCK_BUSY = 4096, BLOCK_SECRET = 16 * 1024 };
+enum { BLOCK_FIRST = 512, BLOCK_SECRET = 16 * 1024 };
 
-/* AUTH lines pass through here; in what is larger there is only mail. */
+void
+block_forget(char *p, size_t n)
+{
+	if (n <= BLOCK_SECRET)
+		mem_wipe(p, n);
+}
+
 static void
 block_free_memory(struct block *b)
 {
-	if (b->p != NULL && b->cap <= BLOCK_SECRET)
-		mem_wipe(b->p, b->cap);
+	if (b->p == NULL || b->is_lent)
+		return;
+	block_forget(b->p, b->cap);
 	free(b->p);
 }
 
@@ -55,7 +62,31 @@ block_reserve(struct block *b, size_t n, size_t first)
 	b->p = p;
 	b->head = 0;
 	b->cap = cap;
+	b->is_lent = false;
 	return true;
+}
+
+void
+block_lend(struct block *b, char *p, size_t cap)
+{
+	must(b->n == 0);
+	block_wipe(b);
+	b->p = p;
+	b->cap = cap;
+	b->is_lent = true;
+}
+
+bool
+block_settle(struct block *b)
+{
+	struct block own = { .n = 0 };
+	bool	     is_kept;
+
+	if (!b->is_lent)
+		return true;
+	is_kept = block_add(&own, block_bytes(b));
+	*b = own;
+	return is_kept;
 }
 
 char *
@@ -106,8 +137,8 @@ block_bytes(const struct block *b)
 }
 
 void
-block_relax(struct block *b, size_t recent)
+block_relax(struct block *b)
 {
-	if (b->n == 0 && b->p != NULL && recent < BLOCK_BUSY)
+	if (b->n == 0 && b->p != NULL && !b->is_lent)
 		block_wipe(b);
 }

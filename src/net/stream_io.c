@@ -8,7 +8,7 @@
 
 enum {
 	STREAM_TURN_MAX = 64 * 1024, /* octets read in one turn */
-	STREAM_READ_FIRST = 2048,
+	STREAM_READ_FIRST = 2048, /* behind input that waits */
 	STREAM_ROUNDS_MAX = 8,	     /* of on_drained in one turn */
 	STREAM_LINGER_MS = 2000,
 	STREAM_LINGER_MAX = 1024 * 1024
@@ -40,7 +40,11 @@ stream_read_socket(struct stream *s, void *p, size_t n, size_t *got)
 	return TLS_IO_FAILED;
 }
 
-/* Reads up to a turn's worth into s->in; how reading ended. */
+/*
+ * Reads up to a turn's worth into s->in; how reading ended.  Where nothing
+ * waits the octets lie in memory that the loop lends, for most are used at
+ * once; the rest moves in stream_settle().
+ */
 static enum tls_io
 stream_fill(struct stream *s, size_t *total)
 {
@@ -49,6 +53,10 @@ stream_fill(struct stream *s, size_t *total)
 	char	   *p;
 
 	*total = 0;
+	if (s->in.n == 0) {
+		p = loop_scratch(s->loop, &room);
+		block_lend(&s->in, p, room);
+	}
 	do {
 		room = s->in.n < s->input_max ? s->input_max - s->in.n : 0;
 		if (room == 0 || *total >= STREAM_TURN_MAX)
@@ -70,6 +78,22 @@ stream_fill(struct stream *s, size_t *total)
 		*total += got;
 	} while (io == TLS_IO_DONE);
 	return io;
+}
+
+/* The owner has seen the input; AUTH lines were among it, perhaps. */
+static void
+stream_settle(struct stream *s, size_t total)
+{
+	size_t room;
+	char  *p = loop_scratch(s->loop, &room);
+	bool   is_kept = block_settle(&s->in);
+
+	block_forget(p, total < room ? total : room);
+	block_relax(&s->in);
+	if (!is_kept && !stream_is_over(s)) {
+		stream_set_error(s, "read", strerror(ENOMEM));
+		stream_end_soon(s, STREAM_LOST);
+	}
 }
 
 static void
@@ -95,10 +119,10 @@ stream_read(struct stream *s)
 	if (total > 0) {
 		s->is_input_due = false;
 		s->ev.on_input(s->arg);
-		if (s->state == STREAM_CLOSED)
-			return;
-		block_relax(&s->in, total);
 	}
+	stream_settle(s, total);
+	if (s->state == STREAM_CLOSED)
+		return;
 	if (io == TLS_IO_FAILED) {
 		stream_end(s, STREAM_LOST);
 		return;
@@ -240,6 +264,7 @@ stream_end_write(struct stream *s)
 	s->octets_in += total;
 	if (total > 0)
 		s->ev.on_input(s->arg);
+	stream_settle(s, total);
 	if (!stream_is_over(s))
 		stream_end(s, STREAM_LOST);
 }
@@ -268,7 +293,7 @@ stream_flush(struct stream *s)
 			return;
 		}
 		s->is_blocked = s->write_wants_read = false;
-		block_relax(&s->out, 0);
+		block_relax(&s->out);
 		if (s->state == STREAM_FINISHING) {
 			stream_linger(s);
 			return;
@@ -366,10 +391,13 @@ stream_on_event(void *arg, int fd, int what)
 	    (what & (s->write_wants_read ? WATCH_READ : WATCH_WRITE)))
 		stream_flush(s);
 	if (s->state == STREAM_OPEN && !s->is_paused &&
-	    ((what & WATCH_READ) || s->read_wants_write))
+	    ((what & WATCH_READ) || s->read_wants_write)) {
 		stream_read(s);
-	else if (s->state == STREAM_OPEN)
+	} else if (s->state == STREAM_OPEN) {
+		if (s->is_paused && (what & WATCH_READ) != 0)
+			s->is_pressed = true;
 		stream_watch(s);
+	}
 }
 
 /* What the owner has asked for, and what OpenSSL still holds. */
@@ -387,6 +415,7 @@ stream_on_soon(void *arg, void *unused)
 		s->is_input_due = false;
 		if (s->in.n > 0)
 			s->ev.on_input(s->arg);
+		block_relax(&s->in);
 	}
 	if (s->is_more_due && s->state == STREAM_OPEN && !s->is_paused) {
 		s->is_more_due = false;

@@ -63,6 +63,7 @@ struct stream {
 	struct mono   deadline_at, armed_at;
 	int64_t	      deadline_left_ms;
 	bool	      is_paused;
+	bool	      is_pressed; /* input came in spite of the pause */
 	bool	      is_blocked; /* the socket takes no more output */
 	bool	      is_input_due, is_more_due; /* for stream_on_soon() */
 	bool	      has_seen_eof;

@@ -96,6 +96,48 @@ replies_of_a_pass_are_one_write(void **state)
 	pair_close(&x);
 }
 
+static void
+take_but_five(struct probe *p)
+{
+	size_t n = stream_peek(p->s).n;
+
+	assert_true(n >= 5);
+	stream_take(p->s, n - 5);
+}
+
+/* Two streams of one loop read into the same memory: rests stay whole. */
+static void
+rest_of_input_outlives_the_next_reader(void **state)
+{
+	struct pair  x;
+	struct probe other;
+	int	     fds[2];
+
+	(void)state;
+	pair_open(&x, SOCK_STREAM);
+	probe_init(&other);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+			     fds), 0);
+	other.s = stream_accept(x.w.loop, fds[0], &probe_events, &other);
+	x.p.keep = other.keep = true;
+	x.p.on_input = other.on_input = take_but_five;
+	send_text(x.fd, "one,first");
+	world_run(&x.w, probe_has_input, &x.p);
+	send_text(fds[1], "two,second");
+	world_run(&x.w, probe_has_input, &other);
+	assert_true(bytes_eq_text(stream_peek(x.p.s), "first"));
+	assert_true(bytes_eq_text(stream_peek(other.s), "econd"));
+	x.p.on_input = other.on_input = NULL;
+	x.p.inputs = 0;
+	send_text(x.fd, "-and-last");
+	world_run(&x.w, probe_has_input, &x.p);
+	assert_true(bytes_eq_text(stream_peek(x.p.s), "first-and-last"));
+	assert_true(bytes_eq_text(stream_peek(other.s), "econd"));
+	close(fds[1]);
+	probe_close(&other);
+	pair_close(&x);
+}
+
 static bool
 pair_is_full(void *arg)
 {
@@ -685,6 +727,7 @@ main(void)
 		cmocka_unit_test(input_is_shown_until_taken),
 		cmocka_unit_test(replies_of_a_pass_are_one_write),
 		cmocka_unit_test(reading_stops_at_input_max),
+		cmocka_unit_test(rest_of_input_outlives_the_next_reader),
 		cmocka_unit_test(paused_stream_keeps_still),
 		cmocka_unit_test(deadline_ends_and_stands_still_while_paused),
 		cmocka_unit_test(peer_that_does_not_read_is_stuck),
