@@ -44,7 +44,8 @@ base_MODULES = \
 net_MODULES = \
 	stream stream_block stream_io stream_socket sockaddr \
 	tls tls_session \
-	resolver resolver_answer resolver_cache resolver_parse
+	resolver resolver_answer resolver_cache resolver_parse \
+	    resolver_servers
 
 mail_MODULES = \
 	address \
@@ -86,26 +87,28 @@ submission_MODULES = \
 	desk notice
 
 delivery_MODULES = \
-	carrier carrier_attempt carrier_end carrier_settle \
-	scheduler \
-	route site \
-	egress dial \
+	carrier carrier_attempt carrier_batch carrier_settle \
+	    carrier_simulate carrier_view \
+	scheduler lane \
+	route site group \
+	egress connection dial \
 	transport transaction attempt \
 	outcome \
 	simulator
 
 reporting_MODULES = \
-	reporter publisher \
+	reporter publisher event_mail \
 	feedback notices \
-	verification
+	verification operator_record
 
 daemon_MODULES = \
 	master master_files master_reload master_setup \
 	child \
-	relay relay_setup relay_wiring \
+	relay relay_operator relay_setup relay_wiring \
 	control control_account control_args control_audit \
-	    control_credential control_dkim control_doctor control_event \
-	    control_identity control_ip control_json control_key \
+	    control_credential control_dkim control_doctor \
+	    control_doctor_dns control_doctor_judge control_doctor_port \
+	    control_event control_identity control_ip control_json control_key \
 	    control_queue control_queue_change control_queue_sum \
 	    control_request control_send control_sweep control_system \
 	    control_trace \
