@@ -286,7 +286,7 @@ class Clients(Hostile):
         w.close()
         self.check_whole()
 
-    @unittest.skipIf(os.geteuid() != 0, "becomes another user")
+    @unittest.skipIf(os.geteuid() != 0, "becomes another user: root only")
     def test_stranger(self):
         """admin-cli.md: a user without rights learns nothing and does not
         fill the log; malformed requests are refused one by one"""
