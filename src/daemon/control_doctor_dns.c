@@ -52,7 +52,9 @@ doctor_ask(struct doctor *d, enum doctor_kind k, enum resolver_type type,
 	a->doctor = d;
 	a->kind = k;
 	a->type = type;
-	snprintf(a->name, sizeof(a->name), "%s", name);
+	/* cut, it is still too long to be asked: "no such name" */
+	snprintf(a->name, sizeof(a->name), "%.*s",
+	    (int)sizeof(a->name) - 1, name);
 	return a;
 }
 
