@@ -25,8 +25,8 @@ enum {
 
 /* -- derivation ----------------------------------------------------------- */
 
-static void
-hmac_sha256(const void *key, size_t key_n, struct bytes data,
+void
+credential_hmac(const void *key, size_t key_n, struct bytes data,
     unsigned char out[32])
 {
 	unsigned n = 0;
@@ -65,13 +65,13 @@ credential_derive_steps(struct bytes secret, struct bytes region,
 	buf_init(&key, SIZE_MAX / 2);
 	buf_add_text(&key, "AWS4");
 	must(buf_add_bytes(&key, secret));
-	hmac_sha256(key.p, key.n, BYTES("11111111"), steps[0]);
+	credential_hmac(key.p, key.n, BYTES("11111111"), steps[0]);
 	mem_wipe(key.p, key.n);
 	buf_wipe(&key);
-	hmac_sha256(steps[0], 32, region, steps[1]);
-	hmac_sha256(steps[1], 32, BYTES("ses"), steps[2]);
-	hmac_sha256(steps[2], 32, BYTES("aws4_request"), steps[3]);
-	hmac_sha256(steps[3], 32, BYTES("SendRawEmail"), steps[4]);
+	credential_hmac(steps[0], 32, region, steps[1]);
+	credential_hmac(steps[1], 32, BYTES("ses"), steps[2]);
+	credential_hmac(steps[2], 32, BYTES("aws4_request"), steps[3]);
+	credential_hmac(steps[3], 32, BYTES("SendRawEmail"), steps[4]);
 }
 
 void

@@ -53,8 +53,11 @@ bool credential_verifier(struct bytes password, unsigned char digest[32]);
 void credential_make_key_id(char out[21]);  /* AKIA + 16 */
 void credential_make_secret(char out[CREDENTIAL_SECRET_SIZE]);
 
-/* For others that store digests of secrets (confirmation tokens). */
+/* For others that store digests of secrets (confirmation tokens), or prove
+ * something by a key of theirs: SHA-256 and HMAC with it. */
 void credential_sha256(const void *p, size_t n, unsigned char out[32]);
+void credential_hmac(const void *key, size_t key_n, struct bytes data,
+    unsigned char out[32]);
 
 /* -- stored objects ------------------------------------------------------- */
 struct credential_key {

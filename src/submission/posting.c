@@ -438,25 +438,6 @@ posting_check_notice(struct posting *p)
 
 /* -- step 14: id, header, signature --------------------------------------- */
 
-/* HMAC-SHA256 (RFC 2104) for a key of 32 octets. */
-static void
-posting_hmac(const unsigned char key[32], struct bytes data,
-    unsigned char out[32])
-{
-	enum { BLOCK = 64, DATA_MAX = 400 };
-	unsigned char inner[BLOCK + DATA_MAX], outer[BLOCK + 32];
-	size_t	      i;
-
-	must(data.n <= DATA_MAX);
-	for (i = 0; i < BLOCK; i++) {
-		inner[i] = (unsigned char)((i < 32 ? key[i] : 0) ^ 0x36);
-		outer[i] = (unsigned char)((i < 32 ? key[i] : 0) ^ 0x5c);
-	}
-	memcpy(inner + BLOCK, data.p, data.n);
-	credential_sha256(inner, BLOCK + data.n, outer + BLOCK);
-	credential_sha256(outer, BLOCK + 32, out);
-}
-
 /* delivery 9: stable for account and identity, tells neither. */
 static void
 posting_feedback_id(const struct posting *p, char out[FEEDBACK_ID_MAX])
@@ -469,7 +450,7 @@ posting_feedback_id(const struct posting *p, char out[FEEDBACK_ID_MAX])
 	n = snprintf(data, sizeof(data), "%s%c%.*s", p->account, '\0',
 	    (int)p->message->identity.n, p->message->identity.p);
 	must(n > 0 && (size_t)n < sizeof(data));
-	posting_hmac(p->desk->feedback_key,
+	credential_hmac(p->desk->feedback_key, sizeof(p->desk->feedback_key),
 	    (struct bytes){ data, (size_t)n }, mac);
 	base64_encode(mac, sizeof(mac), token);
 	snprintf(out, FEEDBACK_ID_MAX, "1.%s.%s:%s", c->server.region, token,
