@@ -285,11 +285,11 @@ import resource, subprocess
 subprocess.run({[SENDMAIL, '-C', self.conf, 'a@x.example']!r}, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
-        r = subprocess.run(["python3", "-c", program], input=b"Subject: x\n\n" + line * count, capture_output=True,
+        r = subprocess.run(["python3", "-c", program], input=b"From: a@b.example\nSubject: x\n\n" + line * count, capture_output=True,
                            timeout=120)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertLess(int(r.stdout), 32 * 1024)  # KB
-        self.assertEqual(s.data, b"Subject: x\r\n\r\n" + (b"x" * 70 + b"\r\n") * count)
+        self.assertEqual(s.data, b"From: a@b.example\r\nSubject: x\r\n\r\n" + (b"x" * 70 + b"\r\n") * count)
 
     def tls_server(self, wrapper=False, name="localhost"):
         cert = certificate(self.folder, name)
@@ -504,6 +504,11 @@ class Local(unittest.TestCase):
         before = len(self.relay.log_text())
         self.sendmail("-t", "-i", input=text, user="www-data")
         self.arrived()
+        mid = re.search(r"accepted .* mid=(\S+) ", self.relay.log_text()[before:]).group(1)
+        event = [e for e in self.relay.wait_event("Send") if e["mail"]["messageId"] == mid][0]
+        self.assertEqual(event["mail"]["tags"]["ses:caller-identity"], ["webapp"])
+        self.assertEqual(event["mail"]["tags"]["ses:operation"], ["SendSmtpEmail"])
+        self.assertEqual(event["mail"]["tags"]["ses:source-ip"], ["127.0.0.1"])
         said = self.sendmail("-t", "-i", input=text, user="nobody", status=77)
         self.assertIn("530 Authentication required", said)
         self.relay.wait_log(r'accepted .* user=webapp from="alerts@example\.com" ', offset=before)
@@ -512,7 +517,8 @@ class Local(unittest.TestCase):
         """credentials#26: the block's sender in envelope and added From"""
         self.addCleanup(self.map, "match *")
         self.map("match *", "sender alerts@example.com")
-        self.sendmail("-t", input="To: r@example.org\nSubject: x\n\nhi\n")
+        self.sendmail("-t", input="To: r@example.org\nSubject: x\n\nhi\n",
+                      user="www-data" if os.geteuid() == 0 else None)
         m, head, _ = self.arrived()
         self.assertEqual(m.mail_from.rsplit("@")[-1], "bounces.relay.example")
         self.assertRegex(head, r"(?m)^From: .*<?alerts@example\.com>?")
