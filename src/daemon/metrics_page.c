@@ -109,9 +109,19 @@ metrics_gauge(struct metrics_page *p, const char *name, const char *help,
 /* -- submission ------------------------------------------------------------ */
 
 static void
+metrics_listener(struct metrics_page *p, const char *name, const char *result,
+    const struct meter *m)
+{
+	const char *labels[] = { "listener", name, "result", result, NULL };
+
+	if (meter_get(m) > 0)
+		metrics_value(p, labels, (double)meter_get(m));
+}
+
+static void
 metrics_listeners(struct metrics_page *p, struct relay *r)
 {
-	const char *labels[] = { "listener", NULL, "result", "ok", NULL };
+	const struct desk_meters *m = &r->desk_meters;
 	const char *gauge[] = { "listener", NULL, NULL };
 	size_t	    i;
 
@@ -128,10 +138,12 @@ metrics_listeners(struct metrics_page *p, struct relay *r)
 	    "SMTP connections accepted");
 	for (i = 0; i < r->conf->listener_count && i < DESK_LISTENERS_MAX;
 	     i++) {
-		labels[1] = r->conf->listeners[i].name;
-		if (meter_get(&r->desk_meters.connections_total[i]) > 0)
-			metrics_value(p, labels, (double)meter_get(
-			    &r->desk_meters.connections_total[i]));
+		metrics_listener(p, r->conf->listeners[i].name, "ok",
+		    &m->connections_total[i]);
+		metrics_listener(p, r->conf->listeners[i].name,
+		    "refused-limit", &m->refused_limit[i]);
+		metrics_listener(p, r->conf->listeners[i].name,
+		    "refused-filter", &m->refused_filter[i]);
 	}
 }
 
@@ -139,19 +151,25 @@ static void
 metrics_logins(struct metrics_page *p, struct relay *r)
 {
 	const struct desk_meters *m = &r->desk_meters;
-	const char *labels[] = { "result", "invalid", "reason", NULL, NULL };
-	unsigned    i;
+	static const char *const names[DESK_MECHANISMS] = {
+		[DESK_PLAIN] = "PLAIN", [DESK_LOGIN] = "LOGIN" };
+	const char *labels[] = { "mechanism", NULL, "result", NULL, "reason",
+		NULL, NULL };
+	unsigned    k, i;
 
 	metrics_family(p, "posthorn_smtp_auth_total", METRICS_COUNTER,
 	    "SMTP logins by result");
-	metrics_count(p, "result", "ok", &m->auth_ok);
-	for (i = 0; i <= LOGIN_STORE_ERROR && i < DESK_AUTH_REASONS; i++) {
-		labels[1] = i == LOGIN_STORE_ERROR ? "tempfail" : "invalid";
-		labels[3] = login_result_to_text((enum login_result)i);
-		if (meter_get(&m->auth_failed[i]) > 0)
-			metrics_value(p, labels,
-			    (double)meter_get(&m->auth_failed[i]));
-	}
+	for (k = 0; k < DESK_MECHANISMS; k++)
+		for (i = 0; i <= LOGIN_STORE_ERROR; i++) {
+			labels[1] = names[k];
+			labels[3] = i == LOGIN_OK ? "ok" :
+			    i == LOGIN_STORE_ERROR ? "tempfail" : "invalid";
+			labels[5] = i == LOGIN_OK ? "" :
+			    login_result_to_text((enum login_result)i);
+			if (meter_get(&m->auth[k][i]) > 0)
+				metrics_value(p, labels,
+				    (double)meter_get(&m->auth[k][i]));
+		}
 	metrics_gauge(p, "posthorn_smtp_blocked_addresses",
 	    "Addresses blocked for wrong passwords",
 	    (double)tally_blocked_count(r->tally, loop_now(r->main)));

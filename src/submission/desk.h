@@ -44,11 +44,15 @@ struct desk_tls *desk_tls_ref(struct desk_tls *t);
 void desk_tls_unref(struct desk_tls *t);
 
 /* Figures of all desks together (events.md 11), shared by the wiring. */
-enum { DESK_AUTH_REASONS = 16, DESK_LISTENERS_MAX = 64 };
+enum { DESK_AUTH_RESULTS = 16, DESK_LISTENERS_MAX = 64 };
+enum desk_mechanism { DESK_PLAIN, DESK_LOGIN, DESK_MECHANISMS };
 struct desk_meters {
 	struct meter connections[DESK_LISTENERS_MAX]; /* open now */
 	struct meter connections_total[DESK_LISTENERS_MAX];
-	struct meter auth_ok, auth_failed[DESK_AUTH_REASONS];
+	struct meter refused_limit[DESK_LISTENERS_MAX]; /* in place of them */
+	struct meter refused_filter[DESK_LISTENERS_MAX];
+	struct meter auth[DESK_MECHANISMS][DESK_AUTH_RESULTS]; /* by enum
+								  login_result */
 	struct meter accepted, refused, throttled; /* messages */
 	struct meter throttled_rate, throttled_daily, throttled_overload;
 	struct meter submitted_octets, recipients;

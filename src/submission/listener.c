@@ -213,10 +213,14 @@ listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
     const char *line, const char *why)
 {
 	const struct conf_listener *c = listener_conf(l->desk, l->index);
+	struct desk_meters *m = l->desk->setup.meters;
 	struct loop   *loop = l->desk->setup.loop;
 	struct stream *s;
 	char	       ip[SESSION_IP_KEY_SIZE];
 
+	meter_add(strcmp(why, "filter") == 0 ?
+	    &m->refused_filter[listener_meter(l->index)] :
+	    &m->refused_limit[listener_meter(l->index)], 1);
 	if (!tally_bucket_take(l->desk->setup.tally, BYTES("refusals"), 1,
 		REFUSAL_RATE, REFUSAL_BURST, loop_now(loop))) {
 		close(fd);

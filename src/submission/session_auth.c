@@ -204,15 +204,23 @@ session_count_failure(struct session *s)
 		    stream_peer_text(s->stream));
 }
 
+static void
+session_count_login(struct session *s, enum login_result r)
+{
+	enum desk_mechanism m = s->auth_step == AUTH_PLAIN ? DESK_PLAIN :
+	    DESK_LOGIN;
+
+	must((size_t)r < DESK_AUTH_RESULTS);
+	meter_add(&s->desk->setup.meters->auth[m][r], 1);
+}
+
 /* The answer waits; nobody else does. */
 static void
 session_refuse_login(struct session *s, const struct session_login *in,
     const struct credential *c, enum login_result why)
 {
-	struct desk *d = s->desk;
-
 	session_log_failure(s, in->user, why);
-	meter_add(&d->setup.meters->auth_failed[why], 1);
+	session_count_login(s, why);
 	if (why == LOGIN_STORE_ERROR) {
 		session_fail_exchange(s, 454, "4.7.0",
 		    "Temporary authentication failure");
@@ -392,7 +400,7 @@ session_judge_login(struct session *s, struct session_login *in,
 	if (!session_log_in(s, c, c->keys[key].id))
 		return;
 	s->auth_failures = 0;
-	meter_add(&d->setup.meters->auth_ok, 1);
+	session_count_login(s, LOGIN_OK);
 	session_tell_use(s);
 	session_enter(s, SESSION_IDLE);
 	session_say(s, 235, "2.7.0", "Authentication successful");

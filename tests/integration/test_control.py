@@ -843,6 +843,15 @@ class Installation(Running):
         for name in ("posthorn_start_time_seconds", "posthorn_queue_recipients", "posthorn_store_used_bytes",
                      "posthorn_store_commit_seconds_bucket", "posthorn_smtp_blocked_addresses"):
             self.assertRegex(page, rf"(?m)^{name}[ {{]")
+        w = self.relay.wire("clear")
+        w.reply()
+        w.hello()
+        w.auth("AKIANOBODY0000000001", "x")
+        w.close()
+        self.assertRegex(self.ctl("metrics", "smtp_auth"), r'(?m)^posthorn_smtp_auth_total\{mechanism="PLAIN",'
+                         r'result="invalid",reason="unknown-key"\} \d+$')
+        self.assertRegex(self.ctl("metrics", "smtp_connections_total"),
+                         r'(?m)^posthorn_smtp_connections_total\{listener="clear",result="ok"\} \d+$')
 
     def test_metrics_over_http(self):
         relay = Relay()

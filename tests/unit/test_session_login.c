@@ -62,6 +62,8 @@ test_login_forms(void **state)
 	client_close(c);
 	bed_await_log(&bed, "user=app1");
 	assert_false(bed_has_logged(&bed, "BLBM"));
+	assert_int_equal(meter_get(&bed.meters.auth[DESK_LOGIN][LOGIN_OK]), 1);
+	assert_int_equal(meter_get(&bed.meters.auth[DESK_PLAIN][LOGIN_OK]), 1);
 	/* authzid must be the user or nothing: a NUL user NUL password */
 	c = client_ready("plain");
 	say(c, "AUTH PLAIN QUtJQUlPU0ZPRE5ON0VYQU1QTEUAQUtJQUlPU0ZPRE5ON0VYQU1"
@@ -73,6 +75,8 @@ test_login_forms(void **state)
 	    "K3JVMVljQmprT3hHYmhUMlhHNzYzeFZMR1dMOQ==",
 	    "535 Authentication Credentials Invalid");
 	client_close(c);
+	assert_int_equal(meter_get(
+	    &bed.meters.auth[DESK_PLAIN][LOGIN_BAD_FORMAT]), 1);
 }
 
 static void
@@ -534,6 +538,10 @@ test_connection_limits(void **state)
 	v[2] = client_open(&bed, "wrapper");
 	expect_closed(v[2]);
 	client_close(v[2]);
+	assert_int_equal(meter_get(&bed.meters.refused_limit[bed_listener(&bed,
+	    "plain")]), 1);
+	assert_int_equal(meter_get(&bed.meters.refused_limit[bed_listener(&bed,
+	    "wrapper")]), 1);
 	say(v[0], BED_AUTH, "235 Authentication successful");
 	v[2] = client_ready("plain"); /* a login makes room */
 	say(v[2], BED_AUTH, "235 Authentication successful");
@@ -585,6 +593,8 @@ test_address_filter(void **state)
 	expect_closed(c);
 	client_close(c);
 	assert_true(bed_has_logged(&bed, "connection-refused ip=127.0.0.1"));
+	assert_int_equal(meter_get(&bed.meters.refused_filter[0]), 1);
+	assert_int_equal(meter_get(&bed.meters.refused_limit[0]), 0);
 }
 
 /* smtp-interface#26 */
