@@ -20,6 +20,7 @@ enum {
 };
 
 static void receive_on_piece(void *arg, struct bytes piece);
+static bool receive_check_framing(const struct receive *r, struct reply *re);
 static void receive_on_retry(void *receive, void *unused);
 static void receive_on_receipt(void *desk, void *stage);
 
@@ -368,11 +369,12 @@ static void
 receive_on_piece(void *arg, struct bytes piece)
 {
 	struct receive *r = arg;
+	struct reply	later;
 
 	if (r->dropping)
 		return;
-	if (r->framing.size > r->setup.size_max) {
-		receive_drop(r);
+	if (!receive_check_framing(r, &later)) {
+		receive_drop(r); /* nothing of it is laid down any more */
 		return;
 	}
 	if (r->has_header)
@@ -453,8 +455,9 @@ receive_is_flooded(const struct receive *r)
 
 /* -- checks --------------------------------------------------------------- */
 
-bool
-receive_check_content(struct receive *r, struct reply *re)
+/* What is seen while the octets come; told at the end of data only. */
+static bool
+receive_check_framing(const struct receive *r, struct reply *re)
 {
 	const struct conf    *c = r->setup.conf;
 	const struct framing *f = &r->framing;
@@ -474,7 +477,15 @@ receive_check_content(struct receive *r, struct reply *re)
 	    c->message.long_lines == CONF_LONG_LINES_REJECT)
 		return reply_refuse(re, 554, "5.6.0",
 		    "Transaction failed: Line too long.");
-	if (f->size == 0)
+	return true;
+}
+
+bool
+receive_check_content(struct receive *r, struct reply *re)
+{
+	if (!receive_check_framing(r, re))
+		return false;
+	if (r->framing.size == 0)
 		return reply_refuse(re, 554, "5.6.0",
 		    "Transaction failed: Message is empty.");
 	if (r->stage_result == RECEIPT_FULL)

@@ -238,6 +238,36 @@ test_size(void **state)
 	buf_wipe(&text);
 }
 
+/* What will be refused at the end is not kept until then. */
+static void
+test_refused_content_is_dropped(void **state)
+{
+	static const char *const faults[] = { "a\rb", "a\0b" };
+	struct bench *b = *state;
+	char	      line[100];
+	size_t	      i, k;
+
+	memset(line, 'x', sizeof(line) - 2);
+	memcpy(line + sizeof(line) - 2, "\r\n", 2);
+	for (k = 0; k < 2; k++) {
+		begin(b, FRAMING_DATA);
+		receive_feed(b->receive,
+		    BYTES("From: a@example.com\r\n\r\n"));
+		receive_feed(b->receive, (struct bytes){ faults[k], 3 });
+		for (i = 0; i < 2000; i++)
+			receive_feed(b->receive,
+			    (struct bytes){ line, sizeof(line) });
+		assert_true(receive_is_settled(b->receive));
+		assert_int_equal(message_memory(b->message), 0);
+		receive_feed(b->receive, BYTES(".\r\n"));
+		assert_true(receive_has_ended(b->receive));
+		assert_false(finish(b));
+		expect_refusal(b, 550, k == 0 ?
+		    "Message contains a bare carriage return" :
+		    "Message contains a NUL octet");
+	}
+}
+
 static void
 test_flood(void **state)
 {
@@ -665,6 +695,7 @@ main(void)
 		T(test_smuggling),
 		T(test_dots),
 		T(test_size),
+		T(test_refused_content_is_dropped),
 		T(test_flood),
 		T(test_content_refusals),
 		T(test_header_memory),
