@@ -38,7 +38,6 @@ carrier_read_sources(struct carrier *c)
 	struct db_txn	  *t;
 	struct err	   e;
 	uint64_t	   version = book_version(c->set.book);
-	unsigned	   i;
 
 	t = book_read(c->set.book, &e);
 	if (t == NULL || source_each(t, carrier_on_source, &l, &e) < 0) {
@@ -52,10 +51,6 @@ carrier_read_sources(struct carrier *c)
 	c->sources = l.v;
 	c->source_count = l.n;
 	c->sources_version = version;
-	c->usable_sources = l.n == 0 ? 1 : 0;
-	for (i = 0; i < l.n; i++)
-		c->usable_sources += c->sources[i].enabled &&
-		    c->sources[i].blocked_by[0] == '\0';
 }
 
 /* Is there a way for IPv6 at all?  Nothing is sent by this. */

@@ -155,7 +155,7 @@ carrier_expire(struct carrier *c, struct due *d, const struct due_key *key,
 	a->accepted = msgid_time(&key->id);
 	a->queued = loop_wall(c->loop);
 	a->message.system = system;
-	carrier_context(c, NULL, &ctx);
+	carrier_context(c, NULL, "", &ctx); /* no other source */
 	outcome_expire(&ctx, row, &o);
 	item = carrier_item(c, d, false, o.next, &arena);
 	must(outcome_fill(&ctx, a, &en, &o, arena, item));

@@ -48,7 +48,7 @@ struct carrier {
 	struct scheduler scheduler;
 	struct table	*routes, *sites, *groups, *outlets, *accounts, *no_tls;
 	struct source	*sources;
-	unsigned	 source_count, usable_sources;
+	unsigned	 source_count;
 	uint64_t	 sources_version, source_turn;
 	bool		 has_ipv6;
 	unsigned	 connections;
@@ -77,7 +77,7 @@ void carrier_flush(void *carrier, void *unused);
 struct change_item *carrier_item(struct carrier *c, struct due *d, bool again,
     struct wall next, struct arena **arena);
 void carrier_context(struct carrier *c, const struct egress *eg,
-    struct outcome_context *out);
+    const char *account, struct outcome_context *out);
 void carrier_log(struct carrier *c, const struct egress *eg,
     const struct attempt *a, const struct attempt_envelope *en,
     const struct outcome *o);

@@ -17,7 +17,7 @@ carrier_ehlo(const struct carrier *c, const struct egress *eg)
 
 void
 carrier_context(struct carrier *c, const struct egress *eg,
-    struct outcome_context *out)
+    const char *account, struct outcome_context *out)
 {
 	uint16_t random;
 
@@ -26,7 +26,8 @@ carrier_context(struct carrier *c, const struct egress *eg,
 	out->classify = c->set.classify;
 	out->now = loop_wall(c->loop);
 	out->jitter = (double)random / 32767.5 - 1.0;
-	out->usable_sources = c->usable_sources;
+	out->usable_sources = site_count_sources(c,
+	    eg != NULL ? eg->site : NULL, account);
 	out->ehlo = carrier_ehlo(c, eg);
 }
 
@@ -156,7 +157,7 @@ carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
 		must(dues != NULL && dues->n == a->envelopes[i].n);
 		next = dues->next;
 		dues->next = NULL;
-		carrier_context(c, eg, &ctx);
+		carrier_context(c, eg, a->message.account, &ctx);
 		outcome_decide(&ctx, a, &a->envelopes[i], &o);
 		item = carrier_item(c, dues, o.verdict == OUTCOME_LATER,
 		    o.next, &arena);

@@ -54,7 +54,7 @@ carrier_simulate_message(struct carrier *c, struct due *dues)
 	for (i = 0; i < a->count; i++, dues = next) {
 		next = dues->next;
 		dues->next = NULL;
-		carrier_context(c, NULL, &ctx);
+		carrier_context(c, NULL, a->message.account, &ctx);
 		simulator_answer(a->envelopes[i].address,
 		    &a->envelopes[i].result);
 		outcome_decide(&ctx, a, &a->envelopes[i], &o);

@@ -110,6 +110,28 @@ connection_failed(struct connection *cn, const struct result *r)
 	connection_ended(cn);
 }
 
+/* Another source address may have a way: the attempt was none. */
+void
+connection_failed_foreign(struct connection *cn, const struct result *r)
+{
+	struct egress *eg = cn->egress;
+	struct due    *d, *dues = cn->dues;
+
+	egress_on_foreign(eg);
+	if (!site_has_other_family(eg->site, dues)) {
+		connection_failed(cn, r);
+		return;
+	}
+	connection_drop_attempt(cn);
+	egress_send_elsewhere(eg);
+	while ((d = dues) != NULL) {
+		dues = d->next;
+		d->next = NULL;
+		route_take(eg->carrier, d);
+	}
+	connection_ended(cn);
+}
+
 /* -- attempts ------------------------------------------------------------------ */
 
 static void

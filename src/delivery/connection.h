@@ -55,6 +55,8 @@ void connection_free(struct connection *cn); /* without a word */
 
 /* For dial.c: it has failed, with the most telling result; transport events. */
 void connection_failed(struct connection *cn, const struct result *r);
+/* Only addresses of a family that its source does not have. */
+void connection_failed_foreign(struct connection *cn, const struct result *r);
 void connection_ended(struct connection *cn);
 void connection_on_ready(void *cn);
 void connection_on_done(void *cn, struct attempt *a);

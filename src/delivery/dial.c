@@ -66,7 +66,10 @@ dial_finish(struct connection *cn)
 		    cn->dns_failures > 0;
 	}
 	cn->dialing = false;
-	connection_failed(cn, &r);
+	if (cn->tried == 0 && r.kind == RESULT_CONNECT)
+		connection_failed_foreign(cn, &r);
+	else
+		connection_failed(cn, &r);
 }
 
 static void

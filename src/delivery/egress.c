@@ -23,6 +23,7 @@
 enum {
 	HOLD_AFTER = 5,
 	HOLD_MIN_MS = 5 * MINUTE_MS,
+	FOREIGN_MS = 15 * MINUTE_MS, /* like a negative answer of DNS */
 	GOOD_STEP = 20, /* deliveries for one more connection */
 	TOGETHER_MAX = 100, /* recipients in one transaction (verp = message) */
 	/* A turn under the rate that is nearer than this is waited for in
@@ -78,6 +79,12 @@ bool
 egress_is_held(const struct egress *eg)
 {
 	return loop_now(eg->carrier->loop).ms < eg->hold_until.ms;
+}
+
+bool
+egress_is_foreign(const struct egress *eg)
+{
+	return loop_now(eg->carrier->loop).ms < eg->foreign_until.ms;
 }
 
 bool
@@ -304,6 +311,25 @@ egress_on_connected(struct egress *eg)
 	eg->hold_ms = 0;
 	eg->hold_until.ms = 0;
 	meter_add(&eg->carrier->set.meters->connections_ok, 1);
+}
+
+void
+egress_on_foreign(struct egress *eg)
+{
+	eg->foreign_until.ms = loop_now(eg->carrier->loop).ms + FOREIGN_MS;
+}
+
+void
+egress_send_elsewhere(struct egress *eg)
+{
+	struct due *d, *next;
+
+	while ((d = egress_take(eg)) != NULL)
+		for (; d != NULL; d = next) {
+			next = d->next;
+			d->next = NULL;
+			route_take(eg->carrier, d);
+		}
 }
 
 static void

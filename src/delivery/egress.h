@@ -35,6 +35,7 @@ struct egress {
 	unsigned	   failures; /* dials in a row */
 	struct mono	   hold_until;
 	int64_t		   hold_ms;
+	struct mono	   foreign_until; /* its family leads nowhere */
 	uint64_t	   used; /* turn in which it was chosen last */
 	struct timer	   wake;
 	bool		   starved; /* waits for delivery.max_connections */
@@ -47,6 +48,8 @@ void egress_free(struct egress *eg);
 void egress_enqueue(struct egress *eg, struct due *d);
 void egress_run(struct egress *eg);
 bool egress_is_held(const struct egress *eg);
+/* All addresses of the site are of another family than this source. */
+bool egress_is_foreign(const struct egress *eg);
 /* What an outcome teaches about this source and site. */
 void egress_learn(struct egress *eg, const struct outcome *o,
     const struct result *r);
@@ -59,6 +62,9 @@ bool egress_wants(const struct leftover *l, const struct arrival *a);
 /* For connection.c: a dial failed, or not; a connection has ended. */
 void egress_on_failure(struct egress *eg, const struct result *r);
 void egress_on_connected(struct egress *eg);
+void egress_on_foreign(struct egress *eg);
+/* What waits here goes by another source. */
+void egress_send_elsewhere(struct egress *eg);
 void egress_on_ended(struct egress *eg);
 /* What an attempt did not carry after all goes first, when a connection is
  * ready or has ended. */

@@ -10,7 +10,6 @@ enum {
 	IP_BLOCK_TRIES = 3,
 	IP_BLOCK_WAIT_MS = 15 * 60000,
 	IP_BLOCK_WINDOW_MIN = 240,
-	IP_BLOCK_COUNT_MASK = 3 << OUTCOME_IP_BLOCK_SHIFT,
 	IP_BLOCK_MINUTE_SHIFT = 16, /* of the first one, since acceptance */
 	LAST_TRY_GAP_MS = 4 * 60000,
 	MINUTE_MS = 60000
@@ -176,7 +175,7 @@ static bool
 outcome_other_source(const struct outcome_context *c, const struct attempt *a,
     struct outcome *o)
 {
-	unsigned tries = (o->flags & IP_BLOCK_COUNT_MASK) >>
+	unsigned tries = (o->flags & OUTCOME_IP_BLOCK_MASK) >>
 	    OUTCOME_IP_BLOCK_SHIFT;
 	unsigned first = o->flags >> IP_BLOCK_MINUTE_SHIFT;
 	unsigned now = (unsigned)((c->now.ms - a->accepted.ms) / MINUTE_MS);

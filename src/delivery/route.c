@@ -139,22 +139,26 @@ route_dispatch(struct route *r, struct due *d)
 	struct arena	    *a;
 	struct egress	    *eg;
 	struct err	     e;
-	char		     sticky[64] = "";
+	char		     last[64] = "";
+	enum site_wish	     wish = SITE_LEAST_USED;
 
 	if (r->state == ROUTE_FAILED) {
 		carrier_fail(c, d, r->failure);
 		return;
 	}
 	if (c->source_count > 1) {
-		/* greylisting: the same source again (delivery.md 3.3) */
 		a = arena_new(16384);
 		if (spool_read_recipient(c->set.spool, &d->id, d->n, a, &row,
-			&e) == 1 &&
-		    (row.flags & OUTCOME_STICKY_SOURCE) != 0)
-			bytes_text(row.last_source_ip, sticky, sizeof(sticky));
+			&e) == 1) {
+			bytes_text(row.last_source_ip, last, sizeof(last));
+			if ((row.flags & OUTCOME_STICKY_SOURCE) != 0)
+				wish = SITE_SAME;
+			else if ((row.flags & OUTCOME_IP_BLOCK_MASK) != 0)
+				wish = SITE_NEXT;
+		}
 		arena_free(a);
 	}
-	eg = site_choose_egress(r->site, d, sticky);
+	eg = site_choose_egress(r->site, d, wish, last);
 	if (eg == NULL)
 		carrier_move(c, NULL, d, (struct wall){
 		    loop_wall(c->loop).ms + 5 * MINUTE_MS });

@@ -22,36 +22,12 @@
 #include "base/heap.h"
 #include "base/table.h"
 #include "base/thread.h"
+#include "delivery/due.h"
 #include "store/spool.h"
 
 struct carrier;
-struct route;
 
 enum { WINDOW_MAX = 50000 };
-
-enum due_place { DUE_WAITING, DUE_ROUTING, DUE_QUEUED, DUE_FLYING };
-struct due {
-	struct heap_node node; /* while WAITING */
-	struct due	*next; /* in a list of a route or a lane */
-	struct route	*route;
-	struct msgid	 id;
-	unsigned	 n;
-	struct wall	 due;
-	struct wall	 stored; /* the same as the due table has it */
-	uint64_t	 size;
-	char		 account[ACCOUNT_ID_SIZE];
-	uint8_t		 tls_policy;
-	bool		 system, simulator;
-	struct wall	 told; /* of a deferral that lasts; 0 = none */
-	enum due_place	 place;
-};
-struct due_list {
-	struct due *first, **last;
-};
-void due_list_init(struct due_list *l);
-void due_list_add(struct due_list *l, struct due *d);
-void due_list_put_back(struct due_list *l, struct due *d); /* first */
-struct due *due_list_take(struct due_list *l); /* NULL = empty */
 
 /*
  * Rows that were read, and left to the table again by somebody who has no

@@ -123,48 +123,127 @@ site_egress(struct site *s, const struct source *source)
 	return eg;
 }
 
+/* -- source addresses: delivery.md 11.3 and 11.4, without pools ---------------- */
+
 static bool
-site_may_use(const struct source *src, const struct due *d, bool dedicated)
+source_is_of(const struct source *src, const char *account)
 {
-	return src->enabled && src->blocked_by[0] == '\0' &&
-	    src->dedicated == dedicated &&
-	    (src->account[0] == '\0' || strcmp(src->account, d->account) == 0);
+	return src->account[0] == '\0' || strcmp(src->account, account) == 0;
 }
 
-/*
- * delivery.md 11.3 and 11.4, without pools: dedicated addresses, if there are
- * any, else the shared ones; the least used one, or the sticky one.
- */
-struct egress *
-site_choose_egress(struct site *s, const struct due *d, const char *sticky)
+/* Dedicated addresses, if there is any, else the shared ones. */
+static bool
+site_has_dedicated(const struct carrier *c, const char *account)
 {
-	struct carrier *c = s->carrier;
-	struct egress  *eg, *best = NULL;
-	bool		dedicated = false;
-	unsigned	i;
+	unsigned i;
 
-	if (c->source_count == 0)
-		return site_egress(s, NULL);
 	for (i = 0; i < c->source_count; i++)
-		dedicated = dedicated ||
-		    (c->sources[i].dedicated &&
-			(c->sources[i].account[0] == '\0' ||
-			    strcmp(c->sources[i].account, d->account) == 0));
+		if (c->sources[i].dedicated &&
+		    source_is_of(&c->sources[i], account))
+			return true;
+	return false;
+}
+
+static bool
+source_is_usable(const struct source *src, const char *account, bool dedicated)
+{
+	return src->enabled && src->blocked_by[0] == '\0' &&
+	    src->dedicated == dedicated && source_is_of(src, account);
+}
+
+unsigned
+site_count_sources(const struct carrier *c, const struct site *s,
+    const char *account)
+{
+	bool		     dedicated = site_has_dedicated(c, account);
+	const struct egress *eg;
+	unsigned	     i, n = c->source_count == 0 ? 1 : 0;
+
+	for (i = 0; i < c->source_count; i++)
+		n += source_is_usable(&c->sources[i], account, dedicated);
+	for (eg = s != NULL ? s->egresses : NULL; eg != NULL && n > 1;
+	     eg = eg->next)
+		n -= egress_is_foreign(eg);
+	return n;
+}
+
+/* The smaller the better. */
+static unsigned
+egress_rank(const struct egress *eg)
+{
+	return egress_is_foreign(eg) ? 2 : egress_is_held(eg) ? 1 : 0;
+}
+
+static bool
+egress_is_better(const struct egress *eg, const struct egress *than)
+{
+	if (than == NULL || egress_rank(eg) != egress_rank(than))
+		return than == NULL || egress_rank(eg) < egress_rank(than);
+	return eg->used < than->used;
+}
+
+struct site_candidates {
+	struct egress *least, *same, *first, *next; /* next = behind last */
+};
+
+static void
+site_find_candidates(struct site *s, const char *account, const char *last,
+    struct site_candidates *out)
+{
+	const struct carrier *c = s->carrier;
+	bool		      dedicated = site_has_dedicated(c, account);
+	bool		      is_behind = false, is_last;
+	struct egress	     *eg;
+	unsigned	      i;
+
+	memset(out, 0, sizeof(*out));
 	for (i = 0; i < c->source_count; i++) {
-		if (!site_may_use(&c->sources[i], d, dedicated))
-			continue;
-		eg = site_egress(s, &c->sources[i]);
-		if (sticky[0] != '\0' &&
-		    strcmp(c->sources[i].address, sticky) == 0)
-			return eg;
-		if (best == NULL || (egress_is_held(best) && !egress_is_held(eg)) ||
-		    (egress_is_held(best) == egress_is_held(eg) &&
-			eg->used < best->used))
-			best = eg;
+		is_last = strcmp(c->sources[i].address, last) == 0;
+		if (source_is_usable(&c->sources[i], account, dedicated)) {
+			eg = site_egress(s, &c->sources[i]);
+			if (egress_is_better(eg, out->least))
+				out->least = eg;
+			if (egress_rank(eg) == 0 && is_last)
+				out->same = eg;
+			else if (egress_rank(eg) == 0 && out->first == NULL)
+				out->first = eg;
+			if (egress_rank(eg) == 0 && is_behind &&
+			    out->next == NULL)
+				out->next = eg;
+		}
+		is_behind = is_behind || is_last;
 	}
-	if (best != NULL)
-		best->used = ++c->source_turn;
-	return best;
+}
+
+struct egress *
+site_choose_egress(struct site *s, const struct due *d, enum site_wish wish,
+    const char *last)
+{
+	struct site_candidates k;
+	struct egress	      *eg;
+
+	if (s->carrier->source_count == 0)
+		return site_egress(s, NULL);
+	site_find_candidates(s, d->account, last, &k);
+	eg = k.least;
+	if (wish == SITE_SAME && k.same != NULL)
+		eg = k.same;
+	else if (wish == SITE_NEXT && (k.next != NULL || k.first != NULL))
+		eg = k.next != NULL ? k.next : k.first;
+	if (eg != NULL)
+		eg->used = ++s->carrier->source_turn;
+	return eg;
+}
+
+bool
+site_has_other_family(struct site *s, const struct due *d)
+{
+	struct site_candidates k;
+
+	if (s->carrier->source_count == 0)
+		return false;
+	site_find_candidates(s, d->account, "", &k);
+	return k.least != NULL && !egress_is_foreign(k.least);
 }
 
 static void

@@ -50,8 +50,19 @@ struct site {
 /* Finds or makes the site of these hosts. */
 struct site *site_find(struct carrier *c, const struct site *wanted,
     struct bytes domain);
+/*
+ * last: the source of the attempt before, "" = none.  SAME for greylisting,
+ * if it can be used; NEXT after an IP block: the one behind it, so that each
+ * is tried once (delivery.md 3.3, 5).
+ */
+enum site_wish { SITE_LEAST_USED, SITE_SAME, SITE_NEXT };
 struct egress *site_choose_egress(struct site *s, const struct due *d,
-    const char *sticky_source);
+    enum site_wish wish, const char *last);
+/* A source that is not known to have no way to this site's addresses. */
+bool site_has_other_family(struct site *s, const struct due *d);
+/* That an account may use, towards this site (NULL = any); at least 1. */
+unsigned site_count_sources(const struct carrier *c, const struct site *s,
+    const char *account);
 /* Forgets what nobody uses and nobody has used for an hour. */
 void site_tidy(struct carrier *c);
 void site_free_all(struct carrier *c);
