@@ -76,7 +76,7 @@ group_count_message(struct group *g, double rate, struct mono now)
 	 * a rate of 400 would become one of 333 */
 	if (g->next_us <= now.ms * 1000 - 1000)
 		g->next_us = now.ms * 1000;
-	g->next_us += (int64_t)(1e6 / rate);
+	g->next_us += (int64_t)(1e6 / rate + 0.5);
 }
 
 int64_t
