@@ -100,6 +100,7 @@ rule_read_act(struct play *p, struct sink_rule *r, const struct words *w,
 	text_unescape(words_rest(w, r->act == ACT_REPLY ? at : at + 1), &text);
 	buf_add_char(&text, '\0');
 	r->text = text.p;
+	r->octets = text.n - 1;
 	r->hangs_up = r->act == ACT_REPLY && strncmp(r->text, "421", 3) == 0;
 }
 

@@ -27,6 +27,7 @@ struct sink_rule {
 	enum sink_act	  act;
 	int64_t		  after_ms;
 	char		 *text;
+	size_t		  octets; /* of text, which may have a NUL */
 	bool		  hangs_up; /* after the reply */
 };
 /* How the server is friendly. */

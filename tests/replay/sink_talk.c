@@ -215,7 +215,7 @@ talk_act(struct sink_talk *t, enum sink_stage stage,
 		talk_answered(t, stage, stage == SINK_DATA ? 354 : 250);
 		return;
 	}
-	raw = bytes_of(r->text);
+	raw = (struct bytes){ r->text, r->octets };
 	switch (r->act) {
 	case ACT_REPLY:
 		talk_reply(t, r->text);

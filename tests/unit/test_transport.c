@@ -476,6 +476,12 @@ extensions_are_used(void **state) /* delivery#13, delivery.md 5.1 */
 	play(&b, HELLO "S 250 hi|D8");
 	assert_int_equal(b.a->envelopes[0].result.kind, RESULT_NOT_8BIT);
 	bed_close(&b);
+	/* what is offered beside that is not used (SMTPUTF8 never) */
+	bed_open(&b);
+	play(&b, HELLO "S 250-hi|S 250-SMTPUTF8|S 250-DSN|S 250-REQUIRETLS|"
+		       "S 250 AUTH PLAIN|D|"
+		       "C MAIL FROM:<bounce@relay.example>\r");
+	bed_close(&b);
 	/* LIMITS (RFC 9422): recipients in one transaction */
 	bed_open(&b);
 	play(&b, HELLO "S 250-hi|S 250-PIPELINING|S 250 LIMITS RCPTMAX=1 MAILMAX=7|D2|"
