@@ -253,15 +253,24 @@ route_host_cmp(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static bool
-route_has_host(const struct site *s, const char *name)
+/* The place for a host: that of the same name, a free one, or that of the
+ * worst one; NULL = all that are there are as good. */
+static struct site_host *
+route_place_for(struct site *s, const struct dns_mx *mx)
 {
-	unsigned i;
+	struct site_host *worst = &s->hosts[0];
+	unsigned	  i;
 
-	for (i = 0; i < s->host_count; i++)
-		if (strcmp(s->hosts[i].name, name) == 0)
-			return true;
-	return false;
+	for (i = 0; i < s->host_count; i++) {
+		if (strcmp(s->hosts[i].name, mx->host) == 0)
+			return mx->preference < s->hosts[i].preference
+			    ? &s->hosts[i] : NULL;
+		if (s->hosts[i].preference > worst->preference)
+			worst = &s->hosts[i];
+	}
+	if (s->host_count < MX_HOSTS_MAX)
+		return &s->hosts[s->host_count++];
+	return mx->preference < worst->preference ? worst : NULL;
 }
 
 /* RFC 5321 5.1: this host and all that are no better are left out. */
@@ -286,19 +295,20 @@ route_drop_self(const struct carrier *c, struct site *s)
 static void
 route_on_found(struct route *r, const struct dns_answer *a)
 {
-	struct site *s = mem_alloc(sizeof(*s));
-	size_t	     i;
+	struct site	 *s = mem_alloc(sizeof(*s));
+	struct site_host *h;
+	size_t		  i;
 
 	s->port = r->carrier->conf->delivery.port;
 	for (i = 0; i < a->count; i++) {
 		if (a->mx[i].host[0] == '\0' ||
-		    strlen(a->mx[i].host) >= DOMAIN_SIZE ||
-		    route_has_host(s, a->mx[i].host))
+		    strlen(a->mx[i].host) >= DOMAIN_SIZE)
 			continue; /* "." among others is ignored */
-		if (s->host_count == MX_HOSTS_MAX)
-			break;
-		strcpy(s->hosts[s->host_count].name, a->mx[i].host);
-		s->hosts[s->host_count++].preference = a->mx[i].preference;
+		h = route_place_for(s, &a->mx[i]);
+		if (h == NULL)
+			continue;
+		strcpy(h->name, a->mx[i].host);
+		h->preference = a->mx[i].preference;
 	}
 	qsort(s->hosts, s->host_count, sizeof(s->hosts[0]), route_host_cmp);
 	if (s->host_count == 0)

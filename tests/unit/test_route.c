@@ -161,6 +161,8 @@ static const struct dns_case dns_cases[] = {
 	    "10 a.example, 20 b.example" },
 	{ { "10 b.example", "10 a.example", "10 a.example" }, RESULT_NONE,
 	    "10 a.example, 10 b.example" },
+	{ { "20 a.example", "15 b.example", "10 a.example" }, RESULT_NONE,
+	    "10 a.example, 15 b.example" },
 	{ { "0 ." }, RESULT_NULL_MX, "" },
 	{ { "0 .", "10 a.example" }, RESULT_NONE, "10 a.example" },
 	{ { "A:198.51.100.1" }, RESULT_NONE, "0 d.example" },
@@ -218,12 +220,15 @@ many_hosts_are_bounded(void **state)
 	(void)state;
 	open_bed("");
 	for (i = 0; i < DNS_RECORDS_MAX; i++) {
-		snprintf(mx, sizeof(mx), "%u mx%u.example", i, i);
+		/* the best come last */
+		snprintf(mx, sizeof(mx), "%u mx%u.example",
+		    DNS_RECORDS_MAX - i, DNS_RECORDS_MAX - i);
 		assert_true(fake_dns_add("d.example", "MX", mx, 300));
 	}
 	take(&d, "d.example");
 	assert_int_equal(w.site.host_count, MX_HOSTS_MAX);
-	assert_string_equal(w.site.hosts[0].name, "mx0.example");
+	for (i = 0; i < MX_HOSTS_MAX; i++)
+		assert_int_equal(w.site.hosts[i].preference, i + 1);
 	route_unref(d.route);
 	close_bed();
 }
