@@ -632,12 +632,22 @@ plan_at(struct identity *i, int64_t at)
 		i->next_event.ms = at;
 }
 
+/* A check by then, at the latest: what follows wants to see the record. */
+static void
+plan_check(struct identity *i, int64_t at,
+    const struct identity_check_input *in)
+{
+	if (at < in->now.ms + minute_ms)
+		at = in->now.ms + minute_ms;
+	if (at < i->dkim.next_check.ms)
+		i->dkim.next_check.ms = at;
+}
+
 static void
 plan_key(struct identity *i, const struct dkim_key *k,
     const struct identity_check_input *in, struct identity_decision *d)
 {
-	bool	slot = !k->previous && identity_has_slots(i);
-	int64_t soon = in->now.ms + minute_ms;
+	bool slot = !k->previous && identity_has_slots(i);
 
 	if (k->role == DKIM_RETIRING && k->retire_at.ms > in->now.ms)
 		plan_at(i, k->retire_at.ms);
@@ -649,8 +659,7 @@ plan_key(struct identity *i, const struct dkim_key *k,
 		plan_make(d, k->selector, i->next_bits);
 	else if (k->seen && i->bits != i->next_bits &&
 	    status_is_checked(i->dkim.status))
-		plan_at(i, k->seen_since.ms + in->min_visible_ms > soon ?
-		    k->seen_since.ms + in->min_visible_ms : soon);
+		plan_check(i, k->seen_since.ms + in->min_visible_ms, in);
 }
 
 void

@@ -104,25 +104,33 @@ json_to_text(const json_t *v)
 	return copy;
 }
 
+char *
+json_member(struct play *p, const char *json, const char *path)
+{
+	json_error_t e;
+	json_t	    *root = json_loads(json, JSON_DECODE_ANY, &e);
+	char	    *text;
+
+	if (root == NULL)
+		play_fail(p, "not JSON: %s: %s", e.text, json);
+	text = json_to_text(json_find(root, path));
+	json_decref(root);
+	return text;
+}
+
 void
 json_expect(struct play *p, const char *json, const char *word)
 {
-	const char  *eq = strchr(word, '=');
-	json_t	    *root;
-	json_error_t e;
-	char	    *path, *got;
+	const char *eq = strchr(word, '=');
+	char	   *path, *got;
 
 	if (eq == NULL)
 		play_fail(p, "PATH=VALUE: %s", word);
-	root = json_loads(json, JSON_DECODE_ANY, &e);
-	if (root == NULL)
-		play_fail(p, "not JSON: %s: %s", e.text, json);
 	path = mem_dup_bytes((struct bytes){ word, (size_t)(eq - word) });
-	got = json_to_text(json_find(root, path));
+	got = json_member(p, json, path);
 	if (!text_matches(eq + 1, got))
 		play_fail(p, "%s is %s, expected: %s in %s", path, got,
 		    eq + 1, json);
 	mem_free(path);
 	mem_free(got);
-	json_decref(root);
 }

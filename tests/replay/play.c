@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "base/log.h"
 #include "client.h"
+#include "expect_json.h"
 #include "fake_clock.h"
 #include "fake_resolver.h"
 #include "fake_thread.h"
@@ -371,6 +373,56 @@ do_set(struct play *p, const struct words *w)
 	play_set_var(p, w->v[1], w->v[2]);
 }
 
+static void
+take_member(struct play *p, const struct words *w)
+{
+	char *value;
+
+	if (p->answer == NULL)
+		play_fail(p, "there is no answer");
+	value = json_member(p, p->answer, w->v[2]);
+	if (strcmp(value, "absent") == 0)
+		play_fail(p, "no %s in %s", w->v[2], p->answer);
+	play_set_var(p, w->v[1], value);
+	mem_free(value);
+}
+
+static void
+take_from_copy(struct play *p, const struct words *w)
+{
+	struct sink *s = sink_find(p, w->v[3]);
+	size_t	     n = (size_t)play_number(p, w->v[4]);
+	regmatch_t   m[2];
+	regex_t	     re;
+	char	    *text, *value;
+
+	if (n == 0 || n > s->copy_count)
+		play_fail(p, "%s has %zu copies", s->name, s->copy_count);
+	if (regcomp(&re, w->v[5], REG_EXTENDED) != 0 || re.re_nsub < 1)
+		play_fail(p, "no expression with a group: %s", w->v[5]);
+	text = mem_dup_bytes(buf_bytes(&s->copies[n - 1].content));
+	if (regexec(&re, text, 2, m, 0) != 0)
+		play_fail(p, "not in the copy: %s", w->v[5]);
+	value = mem_dup_bytes((struct bytes){ text + m[1].rm_so,
+	    (size_t)(m[1].rm_eo - m[1].rm_so) });
+	play_set_var(p, w->v[1], value);
+	mem_free(value);
+	mem_free(text);
+	regfree(&re);
+}
+
+/* take NAME PATH | take NAME copy RECEIVER N EXPRESSION */
+static void
+do_take(struct play *p, const struct words *w)
+{
+	if (w->n == 3)
+		take_member(p, w);
+	else if (w->n == 6 && strcmp(w->v[2], "copy") == 0)
+		take_from_copy(p, w);
+	else
+		play_fail(p, "take NAME PATH | copy RECEIVER N EXPRESSION");
+}
+
 /* repeat N COMMAND...: ${i} counts from 1 */
 static void play_obey(struct play *p, const char *line);
 
@@ -430,6 +482,7 @@ static const struct {
 	{ "ctl", do_control },
 	{ "ctl!", do_control },
 	{ "set", do_set },
+	{ "take", do_take },
 	{ "repeat", do_repeat },
 	{ "expect", expect } };
 
