@@ -184,7 +184,7 @@ class Signing(World):
         self.check(data, [("example.com", selector)])
 
     def test_inheritance(self):
-        """dkim#4, #5: a sub-domain, and an address that is verified by itself"""
+        """dkim#4,5: a sub-domain, and an address that is verified by itself"""
         selector = self.verified("example.com")
         data = self.sent(MAIL.replace("bob@", "bob@a."), sender="bob@a.example.com")
         self.check(data, [("example.com", selector)])
@@ -193,7 +193,7 @@ class Signing(World):
         self.check(data, [("example.com", selector)])
 
     def test_address_switched_off(self):
-        """dkim#6, #7"""
+        """dkim#6,7"""
         selector = self.verified("example.com")
         self.relay.ctl("identity", "add", "marketing@example.com", "--verified")
         self.relay.ctl("dkim", "disable", "marketing@example.com")
@@ -397,7 +397,7 @@ class Loss(World):
 
 class Keys(World):
     def test_rotation(self):
-        """dkim#13, #14"""
+        """dkim#13,14"""
         old = self.verified("rotate.example")
         standby = self.role("rotate.example", "STANDBY")[0]
         mail = MAIL.replace("example.com", "rotate.example")

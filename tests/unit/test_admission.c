@@ -363,12 +363,17 @@ arns(struct db_txn *t)
 	    "arn:aws:ses:us-east-1:888888888888:identity/foreign.example\r\n"
 	    "From: a@foreign.example\r\n\r\n"),
 	    NOT_VERIFIED "a@foreign.example");
-	/* the first one counts */
+	/* the first one counts, whatever stands behind it */
 	expect(t, Q("a@example.com", NULL, "X-SES-SOURCE-ARN: "
 	    "arn:aws:ses:us-east-1:123456789012:identity/example.com\r\n"
 	    "X-SES-SOURCE-ARN: "
 	    "arn:aws:ses:us-east-1:888888888888:identity/foreign.example\r\n"
 	    "From: a@example.com\r\n\r\n"), NULL);
+	expect(t, Q("a@example.com", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:888888888888:identity/foreign.example\r\n"
+	    "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:us-east-1:123456789012:identity/example.com\r\n"
+	    "From: a@example.com\r\n\r\n"), NOT_VERIFIED "a@example.com");
 	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
 	    "X-SES-RETURN-PATH-ARN: example.com\r\n\r\n"),
 	    "Transaction failed: Invalid header 'X-SES-RETURN-PATH-ARN'.");
@@ -408,6 +413,15 @@ permission(struct db_txn *t)
 	    "From: user@a.b.example.com\r\n\r\n"), NULL);
 	expect(t, Q("sender@example.net", NULL,
 	    "From: a@example.com\r\n\r\n"), DENIED "sender@example.net");
+	/* identities-and-policies#22: another region, in header and policy */
+	assert_int_equal(credential_set_policy(&credential, "p", BYTES(
+	    "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
+	    "\"ses:SendRawEmail\",\"Resource\":"
+	    "\"arn:aws-cn:ses:eu-west-1:123456789012:identity/example.com"
+	    "\"}}"), &e), 0);
+	expect(t, Q("a@example.com", NULL, "X-SES-SOURCE-ARN: "
+	    "arn:aws:ses:eu-west-1:123456789012:identity/example.com\r\n"
+	    "From: a@example.com\r\n\r\n"), NULL);
 	conf_unref(conf);
 }
 

@@ -505,7 +505,7 @@ expect_resolve(struct db_txn *t, const char *from, const char *want)
 		assert_string_equal(i.name, want);
 }
 
-/* identities-and-policies#1, #2, #9, #10 and 3.3 */
+/* identities-and-policies#1,2,9, #10 and 3.3 */
 static void
 body_resolve(struct db_txn *t)
 {
@@ -650,7 +650,7 @@ world_4_3(struct db_txn *t)
 	put(t, &i);
 }
 
-/* dkim 4.3; dkim#4, #5, #6 */
+/* dkim 4.3; dkim#4,5,6 */
 static void
 body_signing(struct db_txn *t)
 {
@@ -825,7 +825,7 @@ allow_switch(struct db_txn *t, const char *name, bool on)
 		fail_msg("%s", e.text);
 }
 
-/* dkim 4.2 and 13; dkim#6, #7 */
+/* dkim 4.2 and 13; dkim#6,7 */
 static void
 body_switch(struct db_txn *t)
 {

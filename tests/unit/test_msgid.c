@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "mail/address.h"
 #include "mail/msgid.h"
 
 static const char example[] =
@@ -62,6 +63,37 @@ test_any_letter_case(void **state)
 	assert_true(msgid_from_text(bytes_of(example), &id, NULL));
 	assert_true(msgid_from_text(bytes_of(text), &upper, NULL));
 	assert_int_equal(msgid_cmp(&id, &upper), 0);
+}
+
+/* mail-from-spf-dmarc#22 as far as it is read: whether a message of that id is
+ * known is asked by the intake */
+static void
+test_return_address(void **state)
+{
+	static const char given[] =
+	    "0100018F34069E00-7CB9F704-7531-4E53-89A1-5FA9744F5EB6-000001@"
+	    "BOUNCES.RELAY.EXAMPLE";
+	char	       text[ADDRESS_TEXT_MAX], other[MSGID_TEXT + 1];
+	struct bytes   normal;
+	struct address a;
+	struct msgid   id, sent;
+	unsigned       recipient = 0;
+
+	(void)state;
+	assert_true(address_normal_text(bytes_of(given), 0, text, &normal));
+	assert_true(address_split(normal, &a));
+	assert_true(bytes_eq_text(a.domain, "bounces.relay.example"));
+	assert_true(msgid_from_text(bytes_head(normal, MSGID_TEXT), &id,
+	    &recipient));
+	assert_int_equal(recipient, 1);
+	assert_true(msgid_from_text(bytes_of(example), &sent, NULL));
+	assert_int_equal(msgid_cmp(&id, &sent), 0);
+	/* one digit of the UUID changed: another message */
+	memcpy(other, given, MSGID_TEXT);
+	other[MSGID_TEXT] = '\0';
+	other[20] = '5';
+	assert_true(msgid_from_text(bytes_of(other), &id, &recipient));
+	assert_int_not_equal(msgid_cmp(&id, &sent), 0);
 }
 
 static void
@@ -122,6 +154,7 @@ main(void)
 		cmocka_unit_test(test_time_of_the_example),
 		cmocka_unit_test(test_text_and_back),
 		cmocka_unit_test(test_any_letter_case),
+		cmocka_unit_test(test_return_address),
 		cmocka_unit_test(test_not_of_this_form),
 		cmocka_unit_test(test_made_ids_differ_and_order_by_time),
 	};

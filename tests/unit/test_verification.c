@@ -299,7 +299,7 @@ a_wrong_value_dkim_10(void **state)
 	assert_non_null(strstr(k.hint, "letter case"));
 }
 
-/* identities#11, dkim#8: nothing is published for 72 h */
+/* identities-and-policies#11, dkim#8: nothing is published for 72 h */
 static void
 a_domain_times_out_identities_11(void **state)
 {
@@ -353,7 +353,7 @@ an_own_key_is_never_seen_dkim_8(void **state)
 	assert_int_equal(w->mail_count, 1);
 }
 
-/* identities#15 on this level: the token goes out, a match verifies */
+/* identities-and-policies#15 on this level: the token goes out, a match verifies */
 static void
 a_token_identities_15(void **state)
 {
@@ -455,7 +455,7 @@ operator_record_and_verifiers(void **state)
 
 /* -- loss -------------------------------------------------------------- */
 
-/* identities#12, dkim#11: misses, grace, the end, a new beginning */
+/* identities-and-policies#12, dkim#11: misses, grace, the end, a new beginning */
 static void
 records_vanish_identities_12_dkim_11(void **state)
 {
@@ -534,7 +534,7 @@ records_come_back_in_time(void **state)
 	assert_true(has(&w->mails[2], "TEMPORARY_FAILURE -> SUCCESS"));
 }
 
-/* identities#13, dkim#12: SERVFAIL is no loss; for 24 h it is */
+/* identities-and-policies#13, dkim#12: SERVFAIL is no loss; for 24 h it is */
 static void
 no_answer_is_no_loss_identities_13_dkim_12(void **state)
 {
@@ -600,7 +600,7 @@ confirm(struct rw *w, const char *token)
 	return l.found;
 }
 
-/* identities#14: the link of an address */
+/* identities-and-policies#14: the link of an address */
 static void
 an_address_is_confirmed_identities_14(void **state)
 {
