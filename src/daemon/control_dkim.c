@@ -20,6 +20,43 @@ dkim_key_json(const struct dkim_key *k)
 	    json_of_wall(k->retire_at));
 }
 
+/* INHERIT is shown as what results from it (dkim.md 2.1). */
+static int
+dkim_show_address(struct request *q, struct db_txn *t)
+{
+	struct identity_work *w = q->state;
+	enum signing_result   result;
+	bool		      on = w->i.signing == DKIM_ON;
+
+	if (w->i.signing == DKIM_INHERIT) {
+		if (identity_signing(t, q->account.id, bytes_of(w->name),
+			&result, &w->fresh.v[0], &q->err) < 0)
+			return -1;
+		on = result == SIGNING_KEY || result == SIGNING_NOT_VERIFIED;
+	}
+	request_set(q, "SigningEnabled", json_boolean(on));
+	return 0;
+}
+
+/* Only the active selector is needed for SUCCESS (dkim.md 7.1). */
+static void
+dkim_warn_standby(struct request *q, const struct identity *i,
+    const struct identity_keys *ks)
+{
+	const struct dkim_key *k;
+	size_t		       n;
+
+	for (n = 0; n < ks->n; n++) {
+		k = &ks->v[n];
+		if (!i->external && !i->cname && !k->previous && !k->seen &&
+		    k->role == DKIM_STANDBY && k->last_check.ms != 0 &&
+		    k->last_outcome != DKIM_DNS_ERROR)
+			request_warn(q, "standby selector %s is not "
+			    "published; rotation is not possible",
+			    k->selector);
+	}
+}
+
 static int
 dkim_show_read(struct request *q, struct db_txn *t)
 {
@@ -31,11 +68,10 @@ dkim_show_read(struct request *q, struct db_txn *t)
 		return -1;
 	request_set(q, "Identity", json_string(w->name));
 	if (w->i.is_address) {
-		request_set(q, "SigningEnabled",
-		    json_boolean(w->i.signing != DKIM_OFF));
 		json_decref(keys);
-		return 0;
+		return dkim_show_address(q, t);
 	}
+	dkim_warn_standby(q, &w->i, &w->ks);
 	json_object_update_new(q->result,
 	    identity_dkim_json(q, &w->i, &w->ks));
 	for (n = 0; n < w->ks.n; n++)

@@ -124,6 +124,19 @@ identity_show_covered(struct request *q, struct db_txn *t, const char *name)
 	return identity_show_signer(q, t, name, true);
 }
 
+static json_t *
+identity_info_json(const struct identity_check_state *m)
+{
+	json_t *out = json_pack("{s:o, s:o}", "LastCheckedTimestamp",
+	    json_of_wall(m->last_check), "LastSuccessTimestamp",
+	    json_of_wall(m->last_success));
+
+	if (m->error != IDENTITY_NO_ERROR)
+		json_object_set_new(out, "ErrorType",
+		    json_string(identity_error_to_text(m->error)));
+	return out;
+}
+
 static int
 identity_show_read(struct request *q, struct db_txn *t)
 {
@@ -159,9 +172,7 @@ identity_show_read(struct request *q, struct db_txn *t)
 	if (i->config_set[0] != '\0')
 		request_set(q, "ConfigurationSetName",
 		    json_string(i->config_set));
-	request_set(q, "VerificationInfo", json_pack("{s:o, s:o}",
-	    "LastCheckedTimestamp", json_of_wall(m->last_check),
-	    "LastSuccessTimestamp", json_of_wall(m->last_success)));
+	request_set(q, "VerificationInfo", identity_info_json(m));
 	request_set(q, "Created", json_of_wall(i->created));
 	return identity_show_signer(q, t, i->name, i->is_address);
 }

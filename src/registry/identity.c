@@ -91,6 +91,7 @@ pack_state(struct buf *b, const struct identity_check_state *s)
 	pack_i64(b, s->last_success.ms);
 	pack_i64(b, s->first_miss.ms);
 	pack_i64(b, s->dns_error_since.ms);
+	pack_u64(b, (uint64_t)s->error);
 }
 
 static uint64_t
@@ -114,6 +115,8 @@ unpack_state(struct unpack *u, struct identity_check_state *s)
 	s->last_success.ms = unpack_i64(u);
 	s->first_miss.ms = unpack_i64(u);
 	s->dns_error_since.ms = unpack_i64(u);
+	s->error = (enum identity_error)unpack_enum(u,
+	    IDENTITY_INVALID_VALUE);
 }
 
 static void

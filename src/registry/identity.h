@@ -55,6 +55,16 @@ enum dkim_outcome { /* of the check of one selector, dkim.md 8 */
 	DKIM_OPERATOR_ZONE,
 	DKIM_DNS_ERROR
 };
+/* Why the last check did not find all (ErrorType, identities 2). */
+enum identity_error {
+	IDENTITY_NO_ERROR,
+	IDENTITY_SERVICE_ERROR,	   /* ours: no verifier, our own zone */
+	IDENTITY_DNS_SERVER_ERROR, /* SERVFAIL, time-out and the like */
+	IDENTITY_HOST_NOT_FOUND,   /* NXDOMAIN */
+	IDENTITY_TYPE_NOT_FOUND,   /* the name is there, the record is not */
+	IDENTITY_INVALID_VALUE
+};
+const char *identity_error_to_text(enum identity_error e);
 const char *identity_status_to_text(enum identity_status s); /* PENDING */
 const char *identity_method_to_text(enum identity_method m);
 const char *dkim_role_to_text(enum dkim_role r);
@@ -68,6 +78,7 @@ struct identity_check_state {
 	struct wall last_check, last_success;
 	struct wall first_miss; /* waits for the confirming check; 0 = none */
 	struct wall dns_error_since;
+	enum identity_error error; /* of the last check */
 };
 
 struct identity {

@@ -23,11 +23,40 @@ static const int64_t dns_error_ms = 24 * 60 * 60 * 1000;
 enum { MAKE_AGAIN_MINUTES = 5, RECHECK_JITTER_PERCENT = 10 };
 
 enum finding { FINDING_OPEN, FINDING_FOUND, FINDING_MISS };
+/* What a check says to one machine. */
+struct finding_sum {
+	enum finding	    finding;
+	bool		    dns_error;
+	enum identity_error error; /* the first one */
+};
 
 void
 identity_decision_init(struct identity_decision *d)
 {
 	memset(d, 0, sizeof(*d));
+}
+
+enum identity_error
+identity_error_of(enum dkim_outcome o, bool host_found)
+{
+	switch (o) {
+	case DKIM_UNCHECKED:
+	case DKIM_MATCH:
+		return IDENTITY_NO_ERROR;
+	case DKIM_ABSENT:
+		return host_found ? IDENTITY_TYPE_NOT_FOUND :
+				    IDENTITY_HOST_NOT_FOUND;
+	case DKIM_OPERATOR_ZONE:
+		return IDENTITY_SERVICE_ERROR;
+	case DKIM_DNS_ERROR:
+		return IDENTITY_DNS_SERVER_ERROR;
+	case DKIM_MISMATCH:
+	case DKIM_REVOKED:
+	case DKIM_MULTIPLE:
+	case DKIM_MALFORMED:
+		break;
+	}
+	return IDENTITY_INVALID_VALUE;
 }
 
 /* -- keys ----------------------------------------------------------------- */
@@ -321,12 +350,12 @@ machine_miss(struct identity *i, enum identity_machine m,
  * (dkim.md 8).
  */
 static enum finding
-machine_judge(struct identity_check_state *s, enum finding f, bool dns_error,
+machine_judge(struct identity_check_state *s, const struct finding_sum *sum,
     struct wall now)
 {
-	if (f != FINDING_OPEN || !dns_error) {
+	if (sum->finding != FINDING_OPEN || !sum->dns_error) {
 		s->dns_error_since.ms = 0;
-		return f;
+		return sum->finding;
 	}
 	if (s->dns_error_since.ms == 0)
 		s->dns_error_since = now;
@@ -354,16 +383,18 @@ machine_schedule(struct identity_check_state *s,
 }
 
 static void
-machine_take(struct identity *i, enum identity_machine m, enum finding f,
-    bool dns_error, const struct identity_check_input *in,
+machine_take(struct identity *i, enum identity_machine m,
+    const struct finding_sum *sum, const struct identity_check_input *in,
     struct identity_decision *d)
 {
 	struct identity_check_state *s = machine_state(i, m);
+	enum finding		     f;
 
 	if (!status_is_checked(s->status))
 		return;
 	s->last_check = in->now;
-	f = machine_judge(s, f, dns_error, in->now);
+	s->error = sum->error;
+	f = machine_judge(s, sum, in->now);
 	if (f == FINDING_FOUND) {
 		s->last_success = in->now;
 		s->first_miss.ms = 0;
@@ -390,32 +421,35 @@ result_of(const struct identity_results *r, const char *selector)
 }
 
 /* All that a machine requires, taken together. */
-static enum finding
+static void
 identity_sum_up(const struct identity *i, const struct identity_keys *ks,
-    bool previous, const struct identity_results *r, bool *dns_error)
+    bool previous, const struct identity_results *r, struct finding_sum *sum)
 {
 	const struct identity_result *one;
-	enum finding		      f = FINDING_FOUND;
 	unsigned		      asked = 0;
 	size_t			      n;
 
-	*dns_error = false;
+	memset(sum, 0, sizeof(*sum));
+	sum->finding = FINDING_FOUND;
 	for (n = 0; n < ks->n; n++) {
 		if (ks->drop[n] || ks->v[n].previous != previous ||
 		    !identity_check_requires(i, &ks->v[n]))
 			continue;
 		asked++;
 		one = result_of(r, ks->v[n].selector);
+		if (one != NULL && sum->error == IDENTITY_NO_ERROR)
+			sum->error = one->error;
 		if (one == NULL || outcome_is_open(one->outcome)) {
-			*dns_error |= one != NULL &&
+			sum->dns_error |= one != NULL &&
 			    one->outcome == DKIM_DNS_ERROR;
-			if (f == FINDING_FOUND)
-				f = FINDING_OPEN;
+			if (sum->finding == FINDING_FOUND)
+				sum->finding = FINDING_OPEN;
 		} else if (one->outcome != DKIM_MATCH) {
-			f = FINDING_MISS;
+			sum->finding = FINDING_MISS;
 		}
 	}
-	return asked == 0 ? FINDING_OPEN : f;
+	if (asked == 0)
+		sum->finding = FINDING_OPEN;
 }
 
 static void
@@ -506,32 +540,32 @@ identity_take_dkim(struct identity *i, struct identity_keys *ks,
     const struct identity_results *r, const struct identity_check_input *in,
     struct identity_decision *d)
 {
-	enum finding f;
-	bool	     dns_error;
+	struct finding_sum sum;
 
 	if (i->has_previous) {
-		f = identity_sum_up(i, ks, true, r, &dns_error);
-		machine_take(i, MACHINE_PREVIOUS, f, dns_error, in, d);
+		identity_sum_up(i, ks, true, r, &sum);
+		machine_take(i, MACHINE_PREVIOUS, &sum, in, d);
 	}
-	f = identity_sum_up(i, ks, false, r, &dns_error);
-	machine_take(i, MACHINE_DKIM, f, dns_error, in, d);
+	identity_sum_up(i, ks, false, r, &sum);
+	machine_take(i, MACHINE_DKIM, &sum, in, d);
 	if (i->has_previous && i->dkim.status == IDENTITY_SUCCESS)
 		identity_end_previous(i, ks, in);
 }
 
 static void
-identity_take_token(struct identity *i, enum dkim_outcome o,
+identity_take_token(struct identity *i, const struct identity_results *r,
     const struct identity_check_input *in, struct identity_decision *d)
 {
-	enum finding f = FINDING_MISS;
+	struct finding_sum sum = { FINDING_MISS, r->token == DKIM_DNS_ERROR,
+		r->token_error };
 
-	if (o == DKIM_UNCHECKED)
+	if (r->token == DKIM_UNCHECKED)
 		return;
-	if (o == DKIM_MATCH)
-		f = FINDING_FOUND;
-	else if (outcome_is_open(o))
-		f = FINDING_OPEN;
-	machine_take(i, MACHINE_TOKEN, f, o == DKIM_DNS_ERROR, in, d);
+	if (r->token == DKIM_MATCH)
+		sum.finding = FINDING_FOUND;
+	else if (outcome_is_open(r->token))
+		sum.finding = FINDING_OPEN;
+	machine_take(i, MACHINE_TOKEN, &sum, in, d);
 }
 
 void
@@ -544,7 +578,7 @@ identity_check_apply(struct identity *i, struct identity_keys *ks,
 	if (status_is_checked(i->dkim.status))
 		identity_advance_ready(i, ks, in, d);
 	identity_take_dkim(i, ks, r, in, d);
-	identity_take_token(i, r->token, in, d);
+	identity_take_token(i, r, in, d);
 	identity_plan(i, ks, in, d);
 	identity_hurry_for_standby(i, ks, in);
 }

@@ -80,13 +80,17 @@ void identity_decision_init(struct identity_decision *d);
 struct identity_result {
 	char		  selector[SELECTOR_SIZE];
 	enum dkim_outcome outcome;
+	enum identity_error error;
 	char		  hint[256];
 };
 struct identity_results {
 	struct identity_result v[IDENTITY_KEYS_MAX];
 	unsigned	       n;
 	enum dkim_outcome      token; /* DKIM_UNCHECKED = was not asked */
+	enum identity_error    token_error;
 };
+/* What an answer of DNS means; host_found: the name is there. */
+enum identity_error identity_error_of(enum dkim_outcome o, bool host_found);
 bool identity_check_wants(const struct identity *i, const struct dkim_key *k);
 bool identity_check_wants_token(const struct identity *i);
 /* Needed for SUCCESS? (else its absence is only a warning) */

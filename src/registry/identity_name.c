@@ -164,6 +164,26 @@ identity_status_to_text(enum identity_status s)
 }
 
 const char *
+identity_error_to_text(enum identity_error e)
+{
+	switch (e) {
+	case IDENTITY_NO_ERROR:
+		break;
+	case IDENTITY_SERVICE_ERROR:
+		return "SERVICE_ERROR";
+	case IDENTITY_DNS_SERVER_ERROR:
+		return "DNS_SERVER_ERROR";
+	case IDENTITY_HOST_NOT_FOUND:
+		return "HOST_NOT_FOUND";
+	case IDENTITY_TYPE_NOT_FOUND:
+		return "TYPE_NOT_FOUND";
+	case IDENTITY_INVALID_VALUE:
+		return "INVALID_VALUE";
+	}
+	return "";
+}
+
+const char *
 identity_method_to_text(enum identity_method m)
 {
 	switch (m) {

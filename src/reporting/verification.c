@@ -32,6 +32,7 @@ struct ask {
 	struct wall	 created; /* of the key: a slot may get another */
 	bool		 answered;
 	enum dkim_outcome outcome;
+	enum identity_error error;
 	char		 hint[HINT_SIZE];
 };
 
@@ -265,6 +266,7 @@ verification_on_message(void *arg, struct bytes message, int fd)
 		return; /* late */
 	a->answered = true;
 	a->outcome = r.outcome;
+	a->error = identity_error_of(r.outcome, r.host_found);
 	bytes_text(bytes_of(r.hint[0] != '\0' ? r.hint : r.warning), a->hint,
 	    sizeof(a->hint));
 	if (++c->answer_count == c->ask_count)
@@ -302,6 +304,7 @@ check_ask(struct check *c, const struct identity *i, const struct dkim_key *k)
 	j.authoritative = identity_check_authoritative(i);
 	bytes_text(bytes_of(c->name), j.domain, sizeof(j.domain));
 	a->outcome = DKIM_DNS_ERROR;
+	a->error = IDENTITY_SERVICE_ERROR; /* until it is answered */
 	if (k != NULL) {
 		j.kind = a->kind = VERIFY_DKIM;
 		a->created = k->created;
@@ -559,8 +562,10 @@ check_results(const struct check *c, const struct identity_keys *ks,
 	r->token = DKIM_UNCHECKED;
 	for (i = 0; i < c->ask_count; i++) {
 		a = &c->asks[i];
-		if (a->kind == VERIFY_TOKEN)
+		if (a->kind == VERIFY_TOKEN) {
 			r->token = a->outcome;
+			r->token_error = a->error;
+		}
 		for (n = 0; a->kind == VERIFY_DKIM && n < ks->n; n++) {
 			if (strcmp(ks->v[n].selector, a->selector) != 0 ||
 			    ks->v[n].created.ms != a->created.ms)
@@ -570,6 +575,7 @@ check_results(const struct check *c, const struct identity_keys *ks,
 			    sizeof(to->selector));
 			memcpy(to->hint, a->hint, sizeof(to->hint));
 			to->outcome = a->outcome;
+			to->error = a->error;
 			break;
 		}
 	}

@@ -196,7 +196,16 @@ class Signing(World):
         """dkim#6,7"""
         selector = self.verified("example.com")
         self.relay.ctl("identity", "add", "marketing@example.com", "--verified")
+
+        def shown():
+            return self.relay.json("dkim", "show", "marketing@example.com")["SigningEnabled"]
+        # dkim.md 2.1: what is inherited is shown as what results
+        self.assertTrue(shown())
+        self.relay.ctl("dkim", "disable", "example.com")
+        self.assertFalse(shown())
+        self.relay.ctl("dkim", "enable", "example.com")
         self.relay.ctl("dkim", "disable", "marketing@example.com")
+        self.assertFalse(shown())
         for local in ("marketing", "marketing+spring"):
             data = self.sent(MAIL.replace("bob@", local + "@"), sender=f"{local}@example.com")
             self.assertEqual(self.signatures(data), [])
@@ -271,7 +280,8 @@ class Checks(World):
         self.relay.ctl("identity", "add", "late.example")
         selector = self.role("late.example", "ACTIVE")[0]
         self.wait_outcome("late.example", selector, "ABSENT")
-        self.assertEqual(self.status("late.example"), "PENDING")
+        shown = self.show("late.example")
+        self.assertEqual((shown["VerificationStatus"], shown["VerificationInfo"]["ErrorType"]), ("PENDING", "HOST_NOT_FOUND"))
         self.assertEqual(self.submit(MAIL.replace("example.com", "late.example"), "bob@late.example"),
                          "554 Message rejected: Email address is not verified. The following identities failed the "
                          "check in region US-EAST-1: bob@late.example")
@@ -280,6 +290,12 @@ class Checks(World):
         self.relay.ctl("dkim", "verify", "late.example")
         self.wait_status("late.example", "SUCCESS")
         self.assertEqual(self.keys("late.example")[selector]["LastOutcome"], "MATCH")
+        self.assertNotIn("ErrorType", self.show("late.example")["VerificationInfo"])
+        # dkim.md 7.1: the standby selector is not needed, its absence is told
+        standby = self.role("late.example", "STANDBY")[0]
+        self.wait_outcome("late.example", standby, "ABSENT")
+        self.assertIn(f"warning: standby selector {standby} is not published; rotation is not possible",
+                      self.relay.run_ctl("dkim", "show", "late.example").stderr)
         data = self.sent(MAIL.replace("example.com", "late.example"), "bob@late.example")
         self.check(data, [("late.example", selector)])
 
@@ -291,6 +307,7 @@ class Checks(World):
         self.relay.ctl("dkim", "verify", "wrong.example")
         key = self.wait_outcome("wrong.example", selector, "MISMATCH")
         self.assertIn("case", key["Hint"])
+        self.assertEqual(self.show("wrong.example")["VerificationInfo"]["ErrorType"], "INVALID_VALUE")
         self.assertEqual(self.status("wrong.example"), "PENDING")
 
     def test_doubled_name(self):
@@ -322,6 +339,7 @@ class Checks(World):
         selector = self.role("silent.example", "ACTIVE")[0]
         self.relay.ctl("dkim", "verify", "silent.example")
         self.wait_outcome("silent.example", selector, "DNS_ERROR")
+        self.assertEqual(self.show("silent.example")["VerificationInfo"]["ErrorType"], "DNS_SERVER_ERROR")
         self.assertEqual(self.status("silent.example"), "PENDING")
 
     def test_verifier_is_killed(self):

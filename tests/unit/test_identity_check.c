@@ -721,6 +721,51 @@ test_operator_zone(void **state)
 	assert_true(s.d.confirm);
 }
 
+/* identities 2: ErrorType */
+static void
+test_errors(void **state)
+{
+	static const struct {
+		enum dkim_outcome   outcome;
+		bool		    host_found;
+		enum identity_error error;
+		const char	   *text;
+	} rows[] = {
+		{ DKIM_MATCH, true, IDENTITY_NO_ERROR, "" },
+		{ DKIM_ABSENT, false, IDENTITY_HOST_NOT_FOUND,
+		    "HOST_NOT_FOUND" },
+		{ DKIM_ABSENT, true, IDENTITY_TYPE_NOT_FOUND,
+		    "TYPE_NOT_FOUND" },
+		{ DKIM_DNS_ERROR, false, IDENTITY_DNS_SERVER_ERROR,
+		    "DNS_SERVER_ERROR" },
+		{ DKIM_OPERATOR_ZONE, true, IDENTITY_SERVICE_ERROR,
+		    "SERVICE_ERROR" },
+		{ DKIM_MISMATCH, true, IDENTITY_INVALID_VALUE,
+		    "INVALID_VALUE" },
+		{ DKIM_REVOKED, true, IDENTITY_INVALID_VALUE,
+		    "INVALID_VALUE" },
+		{ DKIM_MULTIPLE, true, IDENTITY_INVALID_VALUE,
+		    "INVALID_VALUE" },
+		{ DKIM_MALFORMED, true, IDENTITY_INVALID_VALUE,
+		    "INVALID_VALUE" },
+	};
+	struct identity_results r = { .n = 1, .v = { { .selector = "one" } } };
+	size_t			i;
+
+	(void)state;
+	begin_managed(false);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		r.v[0].outcome = rows[i].outcome;
+		r.v[0].error = identity_error_of(rows[i].outcome,
+		    rows[i].host_found);
+		assert_int_equal(r.v[0].error, rows[i].error);
+		assert_string_equal(identity_error_to_text(rows[i].error),
+		    rows[i].text);
+		identity_check_apply(&s.i, &s.ks, &r, &s.in, &s.d);
+		assert_int_equal(s.i.dkim.error, rows[i].error);
+	}
+}
+
 /* -- length (dkim#15, 10.3) ----------------------------------------------- */
 
 static int
@@ -1075,6 +1120,7 @@ main(void)
 		cmocka_unit_test(test_new_standby),
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_operator_zone),
+		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_length_rules),
 		cmocka_unit_test(test_length_moves_by_rotation),
 		cmocka_unit_test(test_length_of_slots),
