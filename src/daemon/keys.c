@@ -38,6 +38,7 @@ struct keys {
 	struct table	 *table;
 	struct kept_key	 *newest, *oldest;
 	struct kept_key	 *operator_key; /* NULL = none */
+	struct kept_key	 *operator_before; /* the last reload */
 	struct keys_job	 *spare, *busy;
 	size_t		  spare_count;
 	struct buf	  out;
@@ -319,20 +320,34 @@ keys_sign(struct keys *k, struct keys_peer *p, const struct keys_request *q)
 	job_hand_over(j, k->signers);
 }
 
+static bool
+kept_is_named(const struct kept_key *x, struct bytes name)
+{
+	return x != NULL &&
+	    bytes_eq((struct bytes){ x->name, x->name_n }, name);
+}
+
+/* Messages under way at a reload may still want the key of before. */
 static void
 keys_sign_operator(struct keys *k, struct keys_peer *p,
     const struct keys_request *q)
 {
-	struct keys_job *j;
+	char		  text[SEAL_NAME_MAX];
+	struct bytes	  name = { text, request_name(q, text) };
+	struct kept_key	 *kept = k->operator_key;
+	struct keys_reply unknown = { .say = KEYS_SAY_UNKNOWN,
+		.ticket = q->ticket };
+	struct keys_job	 *j;
 
-	if (k->operator_key == NULL) {
-		peer_refuse(p, q->ticket, "no operator key configured "
-		    "(dkim.operator_key)");
+	if (!kept_is_named(kept, name))
+		kept = k->operator_before;
+	if (!kept_is_named(kept, name)) {
+		peer_say(p, &unknown);
 		return;
 	}
 	j = job_new(k, p, q);
-	k->operator_key->uses++;
-	j->kept = k->operator_key;
+	kept->uses++;
+	j->kept = kept;
 	job_hand_over(j, k->signers);
 }
 
@@ -443,6 +458,20 @@ keys_add_peer(struct keys *k, int fd)
 
 /* -- life ----------------------------------------------------------------- */
 
+static struct kept_key *
+keys_name_operator(struct signing_key *key, const char *domain,
+    const char *selector)
+{
+	struct kept_key	   *x = kept_new(key);
+	struct keys_request q = { .domain = bytes_of(domain),
+		.selector = bytes_of(selector) };
+
+	must(q.domain.n <= KEYS_DOMAIN_MAX &&
+	    q.selector.n <= KEYS_SELECTOR_MAX);
+	x->name_n = request_name(&q, x->name);
+	return x;
+}
+
 int
 keys_set_operator(struct keys *k, int fd, const char *domain,
     const char *selector, struct err *e)
@@ -455,11 +484,14 @@ keys_set_operator(struct keys *k, int fd, const char *domain,
 		if (key == NULL)
 			return err_wrap(e, "dkim.operator_key");
 	}
-	kept_release(k->operator_key);
-	k->operator_key = key != NULL ? kept_new(key) : NULL;
-	if (key != NULL)
-		log_info("operator-key", "d=%s s=%s bits=%u", domain, selector,
-		    signing_key_bits(key));
+	kept_release(k->operator_before);
+	k->operator_before = k->operator_key;
+	k->operator_key = NULL;
+	if (key == NULL)
+		return 0;
+	k->operator_key = keys_name_operator(key, domain, selector);
+	log_info("operator-key", "d=%s s=%s bits=%u", domain, selector,
+	    signing_key_bits(key));
 	return 0;
 }
 
@@ -538,6 +570,7 @@ keys_close(struct keys *k)
 	while (k->newest != NULL)
 		kept_drop(k, k->newest);
 	kept_release(k->operator_key);
+	kept_release(k->operator_before);
 	table_free(k->table);
 	while ((j = k->spare) != NULL) {
 		k->spare = j->next;

@@ -54,7 +54,10 @@ struct keys *keys_open(struct loop *l, const struct keys_setup *s,
     struct err *e);
 /* false: the descriptor is no channel (closed). */
 bool keys_add_peer(struct keys *k, int fd);
-/* Reload: another operator's key, or none (fd -1); 0, -1 and *e: as before. */
+/*
+ * Reload: another operator's key, or none (fd -1); 0, -1 and *e: as before.
+ * The one of before still signs what asks for it by name.
+ */
 int keys_set_operator(struct keys *k, int fd, const char *domain,
     const char *selector, struct err *e);
 /* After the loop has ended, before it is freed. */

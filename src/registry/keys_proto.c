@@ -26,7 +26,7 @@ keys_parts(enum keys_ask a)
 	case KEYS_ASK_SIGN_SEALED:
 		return PART_NAME | PART_TAG | PART_DIGEST | PART_SEALED;
 	case KEYS_ASK_SIGN_OPERATOR:
-		return PART_DIGEST;
+		return PART_NAME | PART_DIGEST;
 	case KEYS_ASK_MAKE:
 		return PART_NAME | PART_BITS;
 	case KEYS_ASK_IMPORT:

@@ -14,7 +14,9 @@
  * A key is named by domain and selector and by its tag, a part of its sealed
  * form: a selector that got another key is another name.  The keys process
  * answers UNKNOWN to SIGN when it does not hold the key; SIGN_SEALED brings
- * it along.  Replies come in any order; the ticket says whose they are.
+ * it along.  The operator's key is named as well: at a reload relay may ask
+ * for one that the keys process has not taken in yet, UNKNOWN, or still for
+ * the one before.  Replies come in any order; the ticket says whose they are.
  */
 #ifndef REGISTRY_KEYS_PROTO_H
 #define REGISTRY_KEYS_PROTO_H
@@ -47,7 +49,7 @@ enum keys_ask {
 struct keys_request {
 	enum keys_ask ask;
 	uint64_t      ticket;
-	struct bytes  domain, selector; /* all but the operator's */
+	struct bytes  domain, selector; /* all but OPERATOR */
 	unsigned char tag[KEYS_TAG_SIZE]; /* SIGN, SIGN_SEALED */
 	unsigned char digest[KEYS_DIGEST_SIZE]; /* the three SIGNs */
 	struct bytes  sealed;		/* SIGN_SEALED, EXPORT, CHECK */

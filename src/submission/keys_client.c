@@ -14,6 +14,7 @@ enum {
 	SIGN_LIMIT_MS = 5000,
 	MAKE_LIMIT_MS = 30000,
 	ASKED_MAX = 65536,  /* out at once; what is more is given up */
+	AGAIN_MS = 100,	    /* a key that may come with a reload */
 	SPARE_MAX = 256,    /* requests that are kept for the next one */
 	SLOT_BITS = 20	    /* of a ticket; above it: how often it was used */
 };
@@ -30,6 +31,7 @@ struct asked {
 	bool		     is_sent;
 	bool		     was_repeated; /* to a second keys process */
 	bool		     came_unknown;
+	bool		     waits; /* to be asked again */
 	const char	    *trouble; /* what is said at the deadline */
 	char		     domain[KEYS_DOMAIN_MAX + 1];
 	char		     selector[KEYS_SELECTOR_MAX + 1];
@@ -42,7 +44,7 @@ struct asked {
 struct keys_client {
 	struct loop	   *loop;
 	struct channel	   *channel; /* NULL = no keys process now */
-	struct timer	    timer;
+	struct timer	    timer, again;
 	struct heap	    heap;
 	struct asked	  **slots; /* NULL = free */
 	size_t		    slot_count, asked_count, next_slot;
@@ -294,8 +296,31 @@ client_on_done(struct keys_client *k, struct asked *a,
 }
 
 static void
+client_on_again(void *arg, void *unused)
+{
+	struct keys_client *k = arg;
+	struct asked	   *a;
+	size_t		    i;
+
+	(void)unused;
+	for (i = 0; i < k->slot_count; i++) {
+		a = k->slots[i];
+		if (a == NULL || !a->waits)
+			continue;
+		a->waits = false;
+		asked_send(k, a);
+	}
+}
+
+static void
 client_on_unknown(struct keys_client *k, struct asked *a)
 {
+	if (a->ask == KEYS_ASK_SIGN_OPERATOR) {
+		a->waits = true;
+		a->trouble = "the keys process has another operator key";
+		timer_set(&k->again, AGAIN_MS);
+		return;
+	}
 	if (a->ask != KEYS_ASK_SIGN || a->came_unknown) {
 		asked_fail(k, a, KEYS_FAILED,
 		    BYTES("the keys process does not take the key"));
@@ -365,6 +390,7 @@ keys_client_new(struct loop *l, int fd, struct err *e)
 
 	k->loop = l;
 	timer_init(&k->timer, l, client_on_deadline, k);
+	timer_init(&k->again, l, client_on_again, k);
 	heap_init(&k->heap);
 	buf_init(&k->out, KEYS_MESSAGE_MAX);
 	keys_client_set_limits(k, SIGN_LIMIT_MS, MAKE_LIMIT_MS);
@@ -422,6 +448,7 @@ keys_client_free(struct keys_client *k)
 		asked_fail(k, heap_entry(first, struct asked, node),
 		    KEYS_FAILED, BYTES("shutting down"));
 	timer_clear(&k->timer);
+	timer_clear(&k->again);
 	while ((a = k->spare) != NULL) {
 		k->spare = a->next;
 		mem_free(a);
@@ -454,12 +481,13 @@ keys_client_sign(struct keys_client *k, const struct keys_sign *r,
 }
 
 uint64_t
-keys_client_sign_operator(struct keys_client *k,
-    const unsigned char digest[32], keys_fn *fn, void *arg)
+keys_client_sign_operator(struct keys_client *k, const struct keys_sign *r,
+    keys_fn *fn, void *arg)
 {
 	struct asked *a = asked_new(k, KEYS_ASK_SIGN_OPERATOR, fn, arg);
 
-	memcpy(a->digest, digest, sizeof(a->digest));
+	asked_name(a, r->domain, r->selector);
+	memcpy(a->digest, r->digest, sizeof(a->digest));
 	return asked_begin(k, a);
 }
 

@@ -14,7 +14,8 @@
  * Fails:  KEYS_FAILED with a reason; KEYS_DOWN when no answer came within 5 s
  *         of the request (451), for what makes, reads or writes keys within
  *         30 s.  To UNKNOWN the sealed key is sent and the request asked
- *         again, inside this module.
+ *         again, inside this module; for the operator's key it is asked
+ *         again until the limit: a reload reaches the keys process later.
  * The protocol is in registry/keys_proto.h; see architecture.md 2.
  */
 #ifndef SUBMISSION_KEYS_CLIENT_H
@@ -67,9 +68,10 @@ struct keys_sign {
 };
 uint64_t keys_client_sign(struct keys_client *k, const struct keys_sign *r,
     keys_fn *fn, void *arg);
-/* The operator's key (dkim.operator_key) is known to keys by itself. */
+/* The operator's key (dkim.operator_key) is known to keys by itself; it has to
+ * be that of r's domain and selector, sealed is not used. */
 uint64_t keys_client_sign_operator(struct keys_client *k,
-    const unsigned char digest[32], keys_fn *fn, void *arg);
+    const struct keys_sign *r, keys_fn *fn, void *arg);
 uint64_t keys_client_make(struct keys_client *k, const char *domain,
     const char *selector, unsigned bits, keys_fn *fn, void *arg);
 /* fd: the key file as the operator handed it over, passed on unread. */

@@ -598,12 +598,13 @@ signing_ask_operator(struct signing *g, const struct sign_request *r,
 		.domain = r->conf->dkim.operator_domain,
 		.selector = r->conf->dkim.operator_selector,
 		.when = r->when, .head = r->head, .body_hash = r->body_hash };
-	unsigned char digest[SIGNER_DIGEST];
+	struct keys_sign k = { .domain = f.domain, .selector = f.selector };
 
-	if (signer_digest(g->signer, &f, &g->of_operator.field, digest, e) < 0)
+	if (signer_digest(g->signer, &f, &g->of_operator.field, k.digest, e) <
+	    0)
 		return -1;
-	g->of_operator.ticket = keys_client_sign_operator(g->signer->keys,
-	    digest, signing_on_answer, &g->of_operator);
+	g->of_operator.ticket = keys_client_sign_operator(g->signer->keys, &k,
+	    signing_on_answer, &g->of_operator);
 	g->of_operator.wanted = true;
 	return 0;
 }

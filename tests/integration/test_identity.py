@@ -12,6 +12,7 @@ import pwd
 import re
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from harness.dns import Dns
@@ -519,6 +520,43 @@ class Operator(World):
                         "the notice")
         self.assertEqual(mail.mail_from, "")
         self.check(mail.data, [("relay.example", "op1")])
+
+
+    def test_zz_another_key(self):
+        """a reload with another operator key: every message is signed by one key or the other, also next to the change"""
+        selector = self.verified("example.com")
+        key = os.path.join(self.relay.folder, "operator2.key")
+        subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+        os.chmod(key, 0o400)
+        public = subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-outform", "DER"],
+                                check=True, capture_output=True).stdout
+        self.records["op2._domainkey.relay.example"] = "v=DKIM1; k=rsa; p=" + base64.b64encode(public).decode()
+        stop, answers = threading.Event(), []
+
+        def submit():
+            while not stop.is_set():
+                answers.append(self.submit(MAIL))
+        client = threading.Thread(target=submit)
+        client.start()
+        try:
+            self.sink.wait(10)
+            self.relay.extra = self.relay.extra.replace("operator_selector op1", "operator_selector op2") \
+                .replace(self.operator_key, key)
+            self.relay.reload()
+            self.sink.wait(len(self.sink.messages) + 20)
+        finally:
+            stop.set()
+            client.join()
+        self.assertEqual([a for a in answers if not re.match(ID, a)], [])
+        seen = {}
+        for m in self.sink.wait(len(answers)):
+            operators = [s["s"] for s in self.signatures(m.data) if s["d"] == "relay.example"]
+            self.assertEqual(len(operators), 1)
+            seen.setdefault(operators[0], []).append(m.data)
+        self.assertEqual(set(seen), {"op1", "op2"})
+        for operator, copies in seen.items():
+            for data in copies[:3] + copies[-3:]:
+                self.check(data, [("example.com", selector), ("relay.example", operator)])
 
 
 class Addresses(World):

@@ -129,10 +129,10 @@ keys_client_sign(struct keys_client *k, const struct keys_sign *r, keys_fn *fn,
 }
 
 uint64_t
-keys_client_sign_operator(struct keys_client *k,
-    const unsigned char digest[32], keys_fn *fn, void *arg)
+keys_client_sign_operator(struct keys_client *k, const struct keys_sign *r,
+    keys_fn *fn, void *arg)
 {
-	return keys_double_ask(k, digest, fn, arg);
+	return keys_double_ask(k, r->digest, fn, arg);
 }
 
 void

@@ -588,7 +588,6 @@ test_no_master_key(void **state)
 	struct keys_setup s = { .master_key_fd = -1,
 		.operator_key_fd = -1,
 		.control_fd = -1 };
-	static const unsigned char digest[32];
 	struct made	   m = { .domain = "example.com", .selector = "s" };
 	struct keys_sign   r = to_sign(&m, 1);
 	struct keys_import i = { "example.com", "s", 1024, 2048, -1 };
@@ -606,10 +605,12 @@ test_no_master_key(void **state)
 	keys_client_sign(w.client, &r, on_answer, &w);
 	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
 	assert_string_equal(w.last.reason, NO_MASTER);
-	keys_client_sign_operator(w.client, digest, on_answer, &w);
-	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
+	/* it may come with a reload: within the limit */
+	keys_client_set_limits(w.client, 250, 250);
+	keys_client_sign_operator(w.client, &r, on_answer, &w);
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_DOWN);
 	assert_string_equal(w.last.reason,
-	    "no operator key configured (dkim.operator_key)");
+	    "the keys process has another operator key");
 	keys_client_operator(w.client, on_answer, &w);
 	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
 	world_close(&w);
@@ -625,20 +626,21 @@ test_operator_key(void **state)
 		.operator_domain = "relay.example",
 		.operator_selector = "op",
 		.control_fd = -1 };
-	unsigned char	  digest[32], der[600];
+	struct made	  op = { .domain = "relay.example", .selector = "op" };
+	struct keys_sign  r = to_sign(&op, 3);
+	unsigned char	  der[600];
 	struct world	  w;
 	struct loop	 *l;
 	size_t		  n;
 
 	(void)state;
-	memset(digest, 3, sizeof(digest));
 	world_open_setup(&w, &s);
 	keys_client_operator(w.client, on_answer, &w);
 	assert_int_equal(wait_for(&w, 1)->result, KEYS_OK);
 	assert_int_equal(w.last.bits, 2048);
 	n = w.last.public_n;
 	memcpy(der, w.last.public_key, n);
-	keys_client_sign_operator(w.client, digest, on_answer, &w);
+	keys_client_sign_operator(w.client, &r, on_answer, &w);
 	assert_int_equal(wait_for(&w, 1)->result, KEYS_OK);
 	assert_true(verifies(der, n, 3, &w.last));
 	world_close(&w);
@@ -652,6 +654,121 @@ test_operator_key(void **state)
 	loop_free(l);
 	EVP_PKEY_free(k);
 	EVP_PKEY_free(small);
+}
+
+struct operator_change {
+	struct keys *keys;
+	int	     fd;
+	const char  *selector;
+};
+
+static void
+change_operator(void *change, void *unused)
+{
+	struct operator_change *c = change;
+	struct err		why;
+
+	(void)unused;
+	assert_int_equal(keys_set_operator(c->keys, c->fd, "relay.example",
+	    c->selector, &why), 0);
+}
+
+static void
+sign_as_operator(struct world *w, const char *selector, EVP_PKEY *k)
+{
+	struct made	 op = { .domain = "relay.example" };
+	struct keys_sign r;
+	unsigned char	*der = NULL;
+	int		 n = i2d_PUBKEY(k, &der);
+
+	snprintf(op.selector, sizeof(op.selector), "%s", selector);
+	r = to_sign(&op, 4);
+	keys_client_sign_operator(w->client, &r, on_answer, w);
+	assert_int_equal(wait_for(w, 1)->result, KEYS_OK);
+	assert_true(verifies(der, (size_t)n, 4, &w->last));
+	OPENSSL_free(der);
+}
+
+/*
+ * A reload reaches relay first: what it asks of the next key waits for it,
+ * and what was under way is still signed with the one of before.  A signature
+ * by the wrong key would be worse than none.
+ */
+static void
+test_operator_key_changes(void **state)
+{
+	EVP_PKEY	      *one = EVP_RSA_gen(1024), *two = EVP_RSA_gen(1024);
+	struct keys_setup      s = { .master_key_fd = -1,
+		.operator_key_fd = key_file(one, false),
+		.operator_domain = "relay.example",
+		.operator_selector = "one", .control_fd = -1 };
+	struct made	       op = { .domain = "relay.example",
+		.selector = "two" };
+	struct keys_sign       r = to_sign(&op, 5);
+	struct operator_change c = { .fd = key_file(two, false),
+		.selector = "two" }, none = { .fd = -1, .selector = NULL };
+	struct world	       w;
+
+	(void)state;
+	world_open_setup(&w, &s);
+	sign_as_operator(&w, "one", one);
+	c.keys = none.keys = w.keys;
+	keys_client_sign_operator(w.client, &r, on_answer, &w);
+	sign_as_operator(&w, "one", one); /* the other one waits */
+	assert_true(loop_post(w.keys_loop, change_operator, &c, NULL));
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_OK);
+	sign_as_operator(&w, "two", two);
+	sign_as_operator(&w, "one", one);
+	/* switched off: the last one for what is under way, no older ones */
+	assert_true(loop_post(w.keys_loop, change_operator, &none, NULL));
+	keys_client_set_limits(w.client, 250, 250);
+	r.selector = "one";
+	keys_client_sign_operator(w.client, &r, on_answer, &w);
+	assert_int_equal(wait_for(&w, 1)->result, KEYS_DOWN);
+	sign_as_operator(&w, "two", two);
+	world_close(&w);
+	EVP_PKEY_free(one);
+	EVP_PKEY_free(two);
+}
+
+/* dkim.md 3: any length between the limits, never below 1024 (RFC 8301) */
+static void
+test_lengths_of_own_keys(void **state)
+{
+	static const struct {
+		unsigned bits, min_bits, max_bits;
+		bool	 ok;
+	} rows[] = { { 1024, 1024, 2048, true }, { 1536, 1024, 2048, true },
+		{ 1100, 1024, 2048, true }, { 2048, 1024, 2048, true },
+		{ 3072, 1024, 2048, false }, { 3072, 1024, 4096, true },
+		{ 4096, 1024, 4096, true }, { 1016, 512, 2048, false },
+		{ 1024, 2048, 4096, false } };
+	struct world		  w;
+	const struct keys_answer *a;
+	EVP_PKEY		 *k;
+	struct made		  m = { .domain = "example.com",
+				  .selector = "own" };
+	size_t			  i;
+
+	(void)state;
+	world_open(&w);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		k = EVP_RSA_gen(rows[i].bits);
+		a = import(&w, key_file(k, i % 2 == 0), rows[i].min_bits,
+		    rows[i].max_bits);
+		EVP_PKEY_free(k);
+		assert_int_equal(a->result,
+		    rows[i].ok ? KEYS_OK : KEYS_FAILED);
+		if (!rows[i].ok)
+			continue;
+		assert_int_equal(a->bits, rows[i].bits);
+		m.public_n = a->public_n;
+		memcpy(m.public_key, a->public_key, a->public_n);
+		m.sealed_n = a->sealed_n;
+		memcpy(m.sealed, a->sealed, a->sealed_n);
+		sign(&w, &m, (unsigned char)i);
+	}
+	world_close(&w);
 }
 
 /* -- trouble -------------------------------------------------------------- */
@@ -784,7 +901,7 @@ test_done_without_what_was_asked(void **state)
 		    "answer that is not whole");
 		assert_int_equal(w.last.signature_n, 0);
 	}
-	keys_client_sign_operator(w.client, r.digest, on_answer, &w);
+	keys_client_sign_operator(w.client, &r, on_answer, &w);
 	say_done(fds[0], &replies[0]);
 	assert_int_equal(wait_for(&w, 1)->result, KEYS_FAILED);
 	keys_client_operator(w.client, on_answer, &w);
@@ -1117,6 +1234,8 @@ main(void)
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_no_master_key),
 		cmocka_unit_test(test_operator_key),
+		cmocka_unit_test(test_operator_key_changes),
+		cmocka_unit_test(test_lengths_of_own_keys),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_sent_once_more_only),
 		cmocka_unit_test(test_done_without_what_was_asked),

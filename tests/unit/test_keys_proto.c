@@ -39,7 +39,7 @@ test_requests(void **state)
 	} rows[] = {
 		{ KEYS_ASK_SIGN, true, true, true, false, false, false },
 		{ KEYS_ASK_SIGN_SEALED, true, true, true, true, false, false },
-		{ KEYS_ASK_SIGN_OPERATOR, false, false, true, false, false,
+		{ KEYS_ASK_SIGN_OPERATOR, true, false, true, false, false,
 		    false },
 		{ KEYS_ASK_MAKE, true, false, false, false, true, false },
 		{ KEYS_ASK_IMPORT, true, false, false, false, false, true },

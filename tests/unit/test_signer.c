@@ -62,11 +62,13 @@ keys_client_sign(struct keys_client *k, const struct keys_sign *r, keys_fn *fn,
 }
 
 uint64_t
-keys_client_sign_operator(struct keys_client *k,
-    const unsigned char digest[32], keys_fn *fn, void *arg)
+keys_client_sign_operator(struct keys_client *k, const struct keys_sign *r,
+    keys_fn *fn, void *arg)
 {
 	(void)k;
-	return ask(digest, "operator", "", fn, arg);
+	assert_string_equal(r->domain, "relay.example");
+	assert_string_equal(r->selector, "op");
+	return ask(r->digest, "operator", "", fn, arg);
 }
 
 void
