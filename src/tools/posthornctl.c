@@ -55,13 +55,102 @@ ctl_help_setting(void *arg, const struct conf_setting *s)
 		    s->needs_restart ? " (restart)" : "");
 }
 
-static int
-ctl_help(int argc, char **argv)
+/* The rows of a noun, or of all; false = there is no such. */
+static bool
+ctl_help_rows(FILE *to, const char *prefix)
 {
 	const struct ctl_command *k;
-	char			  prefix[80] = "";
-	size_t			  t, n;
+	size_t			  t, n = strlen(prefix);
 	bool			  any = false;
+
+	for (t = 0; t < TABLES; t++)
+		for (k = ctl_tables[t]; k->verb != NULL; k++)
+			if (strncmp(k->verb, prefix, n) == 0 &&
+			    (n == 0 || k->verb[n] == '\0' ||
+				k->verb[n] == ' ')) {
+				ctl_help_one(to, k);
+				any = true;
+			}
+	return any;
+}
+
+enum { NEAR_MAX = 24 };
+
+/* Letters to be changed, left out or added to make one of the other. */
+static size_t
+ctl_distance(const char *a, const char *b)
+{
+	size_t row[NEAR_MAX + 1], i, j, left, up, n = strlen(b);
+
+	for (j = 0; j <= n; j++)
+		row[j] = j;
+	for (i = 1; a[i - 1] != '\0'; i++) {
+		left = row[0];
+		row[0] = i;
+		for (j = 1; j <= n; j++) {
+			up = row[j];
+			row[j] = left + (a[i - 1] != b[j - 1]);
+			if (row[j] > up + 1)
+				row[j] = up + 1;
+			if (row[j] > row[j - 1] + 1)
+				row[j] = row[j - 1] + 1;
+			left = up;
+		}
+	}
+	return row[n];
+}
+
+/* The command nearest to what was typed, if it is near. */
+static const char *
+ctl_near(const char *typed)
+{
+	const struct ctl_command *k;
+	const char		 *best = NULL;
+	char			  noun[NEAR_MAX + 1];
+	size_t			  t, d, least = 3;
+	bool			  two = strchr(typed, ' ') != NULL;
+
+	if (strlen(typed) > NEAR_MAX)
+		return NULL;
+	for (t = 0; t < TABLES; t++)
+		for (k = ctl_tables[t]; k->verb != NULL; k++) {
+			snprintf(noun, sizeof(noun), "%.*s",
+			    two ? NEAR_MAX : (int)strcspn(k->verb, " "),
+			    k->verb);
+			d = ctl_distance(typed, noun);
+			if (d < least) {
+				least = d;
+				best = k->verb;
+			}
+		}
+	return best;
+}
+
+static int
+ctl_unknown(struct ctl *c, const char *noun, const char *verb)
+{
+	char	    typed[160];
+	const char *near;
+
+	snprintf(typed, sizeof(typed), "%s%s%s", noun,
+	    verb != NULL && verb[0] != '-' ? " " : "",
+	    verb != NULL && verb[0] != '-' ? verb : "");
+	near = ctl_near(typed);
+	if (near != NULL)
+		ctl_say_misuse(c, "unknown command: %s; did you mean %.*s?",
+		    typed, strchr(typed, ' ') != NULL ? NEAR_MAX
+			: (int)strcspn(near, " "), near);
+	else
+		ctl_say_misuse(c, "unknown command: %s", typed);
+	if (c->form != CTL_JSON && !ctl_help_rows(stderr, noun))
+		ctl_usage(stderr);
+	return CTL_USAGE;
+}
+
+static int
+ctl_help(struct ctl *c, int argc, char **argv)
+{
+	char prefix[80] = "";
 
 	if (argc == 1 && strcmp(argv[0], "settings") == 0) {
 		conf_known_settings(ctl_help_setting, NULL);
@@ -70,28 +159,24 @@ ctl_help(int argc, char **argv)
 	if (argc > 0)
 		snprintf(prefix, sizeof(prefix), "%s%s%s", argv[0],
 		    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-	n = strlen(prefix);
-	for (t = 0; t < TABLES; t++)
-		for (k = ctl_tables[t]; k->verb != NULL; k++)
-			if (strncmp(k->verb, prefix, n) == 0 &&
-			    (n == 0 || k->verb[n] == '\0' ||
-				k->verb[n] == ' ')) {
-				ctl_help_one(stdout, k);
-				any = true;
-			}
-	if (!any) {
-		fprintf(stderr, "error: unknown command: %s\n", prefix);
-		ctl_usage(stderr);
-	}
-	return any ? CTL_DONE : CTL_USAGE;
+	if (ctl_help_rows(stdout, prefix))
+		return CTL_DONE;
+	return ctl_unknown(c, argv[0], argc > 1 ? argv[1] : NULL);
 }
 
 /* -- global options -------------------------------------------------------- */
 
+struct words {
+	int    argc, i;
+	char **argv;
+};
+
 static bool
-ctl_take_value(int argc, char **argv, int *i, const char *name,
+ctl_take_value(struct ctl *c, struct words *w, const char *name,
     const char *shorter, const char **out)
 {
+	char **argv = w->argv;
+	int   *i = &w->i;
 	size_t n = strlen(name);
 
 	if (strncmp(argv[*i], name, n) == 0 && argv[*i][n] == '=') {
@@ -101,8 +186,8 @@ ctl_take_value(int argc, char **argv, int *i, const char *name,
 	if (strcmp(argv[*i], name) != 0 &&
 	    (shorter == NULL || strcmp(argv[*i], shorter) != 0))
 		return false;
-	if (*i + 1 >= argc) {
-		fprintf(stderr, "error: %s needs a value\n", argv[*i]);
+	if (*i + 1 >= w->argc) {
+		ctl_say_misuse(c, "%s needs a value", argv[*i]);
 		exit(CTL_USAGE);
 	}
 	*out = argv[++*i];
@@ -143,31 +228,30 @@ ctl_take_flag(struct ctl *c, const char *a)
 static int
 ctl_take_globals(struct ctl *c, int argc, char **argv)
 {
-	const char *timeout = NULL;
-	int	    i, n = 0;
+	const char  *timeout = NULL;
+	struct words w = { argc, 0, argv };
+	int	     n = 0;
 
-	for (i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--") == 0) {
-			while (i < argc)
-				argv[n++] = argv[i++];
+	for (; w.i < argc; w.i++) {
+		if (strcmp(argv[w.i], "--") == 0) {
+			while (w.i < argc)
+				argv[n++] = argv[w.i++];
 			break;
 		}
-		if (ctl_take_flag(c, argv[i]) ||
-		    ctl_take_value(argc, argv, &i, "--socket", "-s",
+		if (ctl_take_flag(c, argv[w.i]) ||
+		    ctl_take_value(c, &w, "--socket", "-s",
 			&c->socket_path) ||
-		    ctl_take_value(argc, argv, &i, "--config", "-c",
+		    ctl_take_value(c, &w, "--config", "-c",
 			&c->conf_path) ||
-		    ctl_take_value(argc, argv, &i, "--account", "-a",
-			&c->account) ||
-		    ctl_take_value(argc, argv, &i, "--timeout", NULL,
-			&timeout))
+		    ctl_take_value(c, &w, "--account", "-a", &c->account) ||
+		    ctl_take_value(c, &w, "--timeout", NULL, &timeout))
 			continue;
-		argv[n++] = argv[i];
+		argv[n++] = argv[w.i];
 	}
 	c->has_timeout = timeout != NULL;
 	if (timeout != NULL && (!ctl_parse_duration(timeout, &c->timeout_ms) ||
 	    c->timeout_ms > INT32_MAX)) {
-		fprintf(stderr, "error: --timeout: %s is no duration\n",
+		ctl_say_misuse(c, "--timeout: %s is no duration",
 		    timeout);
 		exit(CTL_USAGE);
 	}
@@ -213,7 +297,7 @@ ctl_confirm(struct ctl *c)
 	if (name == NULL)
 		name = c->account != NULL ? c->account : "yes";
 	if (!isatty(0)) {
-		fprintf(stderr, "error: this cannot be undone; give --yes\n");
+		ctl_say_misuse(c, "this cannot be undone; give --yes");
 		return CTL_USAGE;
 	}
 	fprintf(stderr, "Type %s to confirm: ", name);
@@ -222,7 +306,7 @@ ctl_confirm(struct ctl *c)
 	line[strcspn(line, "\r\n")] = '\0';
 	if (strcmp(line, name) == 0)
 		return CTL_DONE;
-	fprintf(stderr, "error: not confirmed\n");
+	ctl_say_misuse(c, "not confirmed");
 	return CTL_REFUSED;
 }
 
@@ -268,22 +352,19 @@ main(int argc, char **argv)
 	if (c.help) {
 		if (argc == 0)
 			ctl_usage(stdout);
-		return ctl_help(argc > 2 ? 2 : argc, argv);
+		return ctl_help(&c, argc > 2 ? 2 : argc, argv);
 	}
 	if (argc == 0) {
 		ctl_usage(stderr);
 		return CTL_USAGE;
 	}
 	c.command = ctl_find(argc, argv, &used);
-	if (c.command == NULL) {
-		fprintf(stderr, "error: unknown command: %s%s%s\n", argv[0],
-		    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-		ctl_usage(stderr);
-		return CTL_USAGE;
-	}
+	if (c.command == NULL)
+		return ctl_unknown(&c, argv[0], argc > 1 ? argv[1] : NULL);
 	c.args = json_object();
 	if (!ctl_read_arguments(&c, argc, argv, &used)) {
-		ctl_help_one(stderr, c.command);
+		if (c.form != CTL_JSON)
+			ctl_help_one(stderr, c.command);
 		json_decref(c.args);
 		return CTL_USAGE;
 	}

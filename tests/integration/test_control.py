@@ -102,6 +102,35 @@ class WithoutDaemon(Folder):
             self.assertEqual(r.stdout, "")
             self.assertRegex(r.stderr, r"(?m)^(usage: )?posthornctl ", args)
 
+    def test_what_was_meant(self):
+        """A mistyped command names the one that is meant; one JSON document with --json."""
+        for typed, meant in (("identty list", "identity list"), ("identity lst", "identity list"),
+                             ("statu", "status"), ("credental", "credential"), ("queue lits", "queue list")):
+            r = offline(*typed.split())
+            self.assertEqual(r.returncode, 2)
+            self.assertIn(f"error: unknown command: {typed}; did you mean {meant}?\n", r.stderr)
+        self.assertNotIn("did you mean", offline("xyzzy", "plugh").stderr)
+        self.assertIn("posthornctl queue list", offline("queue", "frobnicate").stderr)
+        for args in (["identty", "list"], ["identity", "list", "--nope"], ["identity", "show"], ["queue", "list",
+                     "--older-than", "x"], ["--timeout", "x", "status"], ["quota", "set", "--rate"]):
+            r = offline("--json", *args)
+            self.assertEqual(r.returncode, 2)
+            self.assertEqual(json.loads(r.stderr)["Error"]["Code"], "BadRequestException", args)
+        r = offline("identity", "show", "-z")
+        self.assertIn("error: unknown option -z; arguments that begin with - stand behind --\n", r.stderr)
+
+    def test_init_without_configuration(self):
+        """It writes one, but nothing at all when it could not go on; a dry run only tells."""
+        conf = os.path.join(self.folder, "new", "posthorn.conf")
+        r = offline("-c", conf, "init", "--hostname", "mail.relay.example", "--dry-run")
+        if os.geteuid() == 0 and "no such user: posthorn" in r.stderr:
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("posthornd(8)", r.stderr)
+        else:
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertIn(f"would write {conf}\n", r.stdout)
+        self.assertFalse(os.path.exists(os.path.dirname(conf)))
+
     def test_help(self):
         r = offline("help", "queue", "list")
         self.assertEqual(r.returncode, 0)
@@ -146,10 +175,18 @@ class WithoutDaemon(Folder):
             f.write(f"server.name mail.relay.example\nstore {{\n    dir {self.folder}/store\n    map_size 1g\n"
                     f"    master_key {self.folder}/etc/master.key\n}}\n")
             if os.geteuid() == 0:
-                f.write('server.user "root"\nserver.group "root"\nserver.keys_user "root"\n')
+                f.write('server.user "root"\nserver.group "root"\nserver.keys_user "root"\n'
+                        'server.verifier_user "root"\n')
         os.chmod(conf, 0o644)
-        r = offline("-c", conf, "init", "--account-name", "first")
+        key, store = f"{self.folder}/etc/master.key", f"{self.folder}/store"
+        r = offline("-c", conf, "init", "--account-name", "first", "--dry-run")
+        self.assertEqual((r.returncode, r.stdout),
+                         (0, f"would make the master key {key}\n"
+                             f"would make the store {store} with account first and credential app1\n"))
+        self.assertFalse(os.path.exists(key) or os.path.exists(store))
+        r = offline("-c", conf, "init", "--account-name", "first", "--hostname", "other.example")
         self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn(f"warning: {conf} is there already and stays as it is: --hostname has no effect\n", r.stderr)
         self.assertRegex(r.stdout, r"(?m)^access key id   AKIA[A-Z2-7]{16}$")
         self.assertRegex(r.stdout, r"(?m)^smtp password   B[A-P][A-Za-z0-9+/]{42}$")
         self.assertRegex(r.stdout, r"bounces\.relay\.example\. .*MX 10 feedback-smtp\.us-east-1\.relay\.example\.")
@@ -785,6 +822,13 @@ class Configuration(unittest.TestCase):
         self.assertEqual(relay.process.wait(60), 0)
         relay.process = None
         self.assertEqual(relay.run_ctl("store", "check").returncode, 0)
+        before = os.stat(f"{relay.folder}/store/state/data.mdb")
+        self.assertEqual(relay.ctl("store", "compact", "--dry-run"),
+                         f"would write the stores in {relay.folder}/store anew\n")
+        self.assertEqual(relay.ctl("store", "restore", copy, "--dry-run"),
+                         f"would replace the stores in {relay.folder}/store by those of {copy}\n")
+        self.assertEqual(relay.run_ctl("store", "restore", relay.folder, "--dry-run").returncode, 1)
+        self.assertEqual(os.stat(f"{relay.folder}/store/state/data.mdb")[:9], before[:9])
         self.assertEqual(relay.run_ctl("store", "compact").returncode, 0)
         self.assertEqual(relay.run_ctl("store", "restore", copy).returncode, 2)
         self.assertEqual(relay.run_ctl("store", "restore", copy, "--yes").returncode, 0)

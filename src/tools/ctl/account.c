@@ -126,12 +126,12 @@ credential_prepare_import(struct ctl *c)
 	char	    line[512];
 
 	if (password == secret) {
-		fprintf(stderr, "error: give --smtp-password-stdin or "
-		    "--secret-stdin\n");
+		ctl_say_misuse(c, "give --smtp-password-stdin or "
+		    "--secret-stdin");
 		return CTL_USAGE;
 	}
 	if (fgets(line, sizeof(line), stdin) == NULL) {
-		fprintf(stderr, "error: nothing on standard input\n");
+		ctl_say_misuse(c, "nothing on standard input");
 		return CTL_REFUSED;
 	}
 	line[strcspn(line, "\r\n")] = '\0';

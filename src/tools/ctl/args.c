@@ -59,7 +59,7 @@ args_read_input(struct ctl *c, const char *path, struct buf *out)
 	char   *room;
 
 	if (fd < 0) {
-		ctl_say_error(c, "BadRequestException", "%s: %s", path,
+		ctl_say_misuse(c, "%s: %s", path,
 		    strerror(errno));
 		return false;
 	}
@@ -68,7 +68,7 @@ args_read_input(struct ctl *c, const char *path, struct buf *out)
 		buf_commit(out, (size_t)n);
 	close(fd);
 	if (room == NULL || n < 0) {
-		ctl_say_error(c, "BadRequestException", "%s: %s", path,
+		ctl_say_misuse(c, "%s: %s", path,
 		    room == NULL ? "too large" : strerror(errno));
 		return false;
 	}
@@ -96,7 +96,7 @@ args_file(struct ctl *c, const char *path)
 	int index;
 
 	if (fd < 0) {
-		ctl_say_error(c, "BadRequestException", "%s: %s", path,
+		ctl_say_misuse(c, "%s: %s", path,
 		    strerror(errno));
 		return NULL;
 	}
@@ -105,7 +105,8 @@ args_file(struct ctl *c, const char *path)
 }
 
 static json_t *
-args_number(const char *kind, const char *name, const char *text)
+args_number(struct ctl *c, const char *kind, const char *name,
+    const char *text)
 {
 	struct wall w = { 0 };
 	uint64_t    size;
@@ -131,7 +132,7 @@ args_number(const char *kind, const char *name, const char *text)
 	    ctl_parse_time(text, clock_wall(), &w)) {
 		return json_integer(w.ms);
 	}
-	fprintf(stderr, "error: --%s: %s is not a valid %s\n", name, text,
+	ctl_say_misuse(c, "--%s: %s is not a valid %s", name, text,
 	    strcmp(kind, "expires") == 0 ? "time" : kind);
 	return NULL;
 }
@@ -180,7 +181,7 @@ args_add_option(struct ctl *c, const char *kind, const char *name,
 		return true;
 	}
 	if (json_object_get(c->args, name) != NULL) {
-		fprintf(stderr, "error: --%s is given twice\n", name);
+		ctl_say_misuse(c, "--%s is given twice", name);
 		return false;
 	}
 	if (strcmp(kind, "text") == 0)
@@ -190,7 +191,7 @@ args_add_option(struct ctl *c, const char *kind, const char *name,
 	else if (strcmp(kind, "file") == 0)
 		v = args_file(c, text);
 	else
-		v = args_number(kind, name, text);
+		v = args_number(c, kind, name, text);
 	if (v == NULL)
 		return false;
 	json_object_set_new(c->args, name, v);
@@ -233,7 +234,7 @@ args_add_argument(struct ctl *c, size_t *place, const char *text)
 
 	if (!args_place(c->command->arguments, *place, name, &many,
 		&may_lack)) {
-		fprintf(stderr, "error: unexpected argument %s\n", text);
+		ctl_say_misuse(c, "unexpected argument %s", text);
 		return false;
 	}
 	if (!many) {
@@ -251,7 +252,7 @@ args_add_argument(struct ctl *c, size_t *place, const char *text)
 }
 
 static bool
-args_are_whole(const struct ctl *c)
+args_are_whole(struct ctl *c)
 {
 	char   name[WORD_MAX_];
 	bool   many, may_lack;
@@ -261,7 +262,7 @@ args_are_whole(const struct ctl *c)
 		 &may_lack);
 	     i++)
 		if (!may_lack && json_object_get(c->args, name) == NULL) {
-			fprintf(stderr, "error: missing argument: %s\n",
+			ctl_say_misuse(c, "missing argument: %s",
 			    name);
 			return false;
 		}
@@ -277,20 +278,20 @@ args_option(struct ctl *c, int argc, char **argv, int *i)
 	char	    kind[ROLES], text[WORD_MAX_];
 
 	if (!args_kind(c->command->options, name, n, kind)) {
-		fprintf(stderr, "error: unknown option --%.*s\n", (int)n, name);
+		ctl_say_misuse(c, "unknown option --%.*s", (int)n, name);
 		return false;
 	}
 	bytes_text((struct bytes){ name, n }, text, sizeof(text));
 	if (strcmp(kind, "flag") == 0) {
 		if (equals != NULL) {
-			fprintf(stderr, "error: --%s takes no value\n", text);
+			ctl_say_misuse(c, "--%s takes no value", text);
 			return false;
 		}
 		json_object_set_new(c->args, text, json_true());
 		return true;
 	}
 	if (equals == NULL && *i + 1 >= argc) {
-		fprintf(stderr, "error: --%s needs a value\n", text);
+		ctl_say_misuse(c, "--%s needs a value", text);
 		return false;
 	}
 	return args_add_option(c, kind, text,
@@ -310,6 +311,12 @@ ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used)
 		else if (!only_arguments && strncmp(argv[i], "--", 2) == 0) {
 			if (!args_option(c, argc, argv, &i))
 				return false;
+		} else if (!only_arguments && argv[i][0] == '-' &&
+		    argv[i][1] != '\0') {
+			ctl_say_misuse(c,
+			    "unknown option %s; arguments that begin with - "
+			    "stand behind --", argv[i]);
+			return false;
 		} else if (!args_add_argument(c, &place, argv[i]))
 			return false;
 	}

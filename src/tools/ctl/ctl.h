@@ -110,6 +110,9 @@ bool ctl_copy_fd(int from, int to); /* all that is left of it */
 /* output.c */
 void ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Of what was typed: code BadRequestException. */
+void ctl_say_misuse(struct ctl *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Replies and records of strangers stand in the answers: control characters
  * (C1 too) become "?", as they are not for the operator's terminal. */
 void ctl_clean(json_t *v);

@@ -160,7 +160,7 @@ identity_wait_once(struct ctl *c)
 	    : strcmp(status, "FAILED") == 0 ? CTL_REFUSED
 					    : -1;
 	if (r == CTL_REFUSED)
-		fprintf(stderr, "error: verification failed\n");
+		ctl_say_error(c, "ConflictException", "verification failed");
 	json_decref(result);
 	return r;
 }
@@ -176,8 +176,8 @@ identity_wait(struct ctl *c)
 	c->timeout_ms = 30000;
 	while ((r = identity_wait_once(c)) == -1) {
 		if (clock_mono().ms - begun.ms >= limit) {
-			fprintf(stderr,
-			    "error: Verification timeout exceeded\n");
+			ctl_say_error(c, "ServiceUnavailableException",
+			    "Verification timeout exceeded");
 			return CTL_UNREACHABLE;
 		}
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
@@ -195,7 +195,7 @@ dkim_export(struct ctl *c)
 	int	pipes[2], status;
 
 	if (!ctl_arg_true(c, "private")) {
-		fprintf(stderr, "error: dkim export needs --private\n");
+		ctl_say_misuse(c, "dkim export needs --private");
 		return CTL_USAGE;
 	}
 	if (pipe2(pipes, O_CLOEXEC) != 0)

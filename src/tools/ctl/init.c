@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ enum { PATH_SIZE = 1200, MASTER_KEY_OCTETS = 32 };
 
 struct first {
 	struct book_job	  job;
-	struct conf	 *conf;
+	const struct conf *conf;
 	struct account	  account;
 	struct credential credential;
 	const char	 *account_name;
@@ -200,7 +201,7 @@ init_own_stores(const struct conf *c)
 }
 
 static int
-init_store(struct ctl *c, struct conf *conf)
+init_store(struct ctl *c, const struct conf *conf)
 {
 	struct first *x = mem_alloc(sizeof(*x));
 	struct book  *book;
@@ -228,10 +229,100 @@ init_store(struct ctl *c, struct conf *conf)
 	return status;
 }
 
+/* -- what is looked at before anything is made ----------------------------- */
+
+/* As root, everything made is given to users that have to be there. */
+static bool
+init_check_users(struct ctl *c, const struct conf *conf)
+{
+	const char *const users[] = { conf->server.user,
+		conf->server.keys_user, conf->server.verifier_user };
+	struct process_user u;
+	struct err	    e;
+	size_t		    i;
+
+	for (i = 0; geteuid() == 0 && i < 3; i++)
+		if (process_user_find(users[i], NULL, &u, &e) != 0) {
+			ctl_say_error(c, "BadRequestException",
+			    "no such user: %s; make the users of "
+			    "posthornd(8) first (useradd -r %s), or name "
+			    "others in %s", users[i], users[i],
+			    c->conf_path);
+			return false;
+		}
+	return true;
+}
+
+static bool
+init_check_store(struct ctl *c, const struct conf *conf)
+{
+	char path[PATH_SIZE];
+	bool is_running;
+	int  fd;
+
+	snprintf(path, sizeof(path), "%s/lock", conf->store.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	is_running = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+	if (fd >= 0)
+		close(fd);
+	if (is_running) {
+		ctl_say_error(c, "ConflictException", "posthornd is running");
+		return false;
+	}
+	snprintf(path, sizeof(path), "%s/state/data.mdb", conf->store.dir);
+	if (access(path, F_OK) != 0)
+		return true;
+	ctl_say_error(c, "AlreadyExistsException", "a store exists in %s",
+	    conf->store.dir);
+	return false;
+}
+
+static void
+init_warn_unused(struct ctl *c)
+{
+	static const char *const names[] = { "hostname", "domain", "region",
+		"postmaster" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (ctl_arg(c, names[i]) != NULL)
+			fprintf(stderr, "warning: %s is there already and "
+			    "stays as it is: --%s has no effect\n",
+			    c->conf_path, names[i]);
+}
+
+static int
+init_would(struct ctl *c, const struct conf *conf, bool fresh,
+    const char *key_path)
+{
+	if (fresh)
+		printf("would write %s\n", c->conf_path);
+	if (access(key_path, F_OK) != 0)
+		printf("would make the master key %s\n", key_path);
+	printf("would make the store %s with account %s and credential "
+	    "app1\n", conf->store.dir,
+	    init_option(c, "account-name", "default"));
+	return CTL_DONE;
+}
+
+static int
+init_make(struct ctl *c, const struct conf *conf)
+{
+	if (conf->store.master_key != NULL) {
+		if (!init_write_key(c, conf->store.master_key))
+			return CTL_REFUSED;
+		init_own(conf->server.keys_user, conf->store.master_key);
+	}
+	if (!init_make_dirs(c, conf->store.dir, 0700))
+		return CTL_REFUSED;
+	return init_store(c, conf);
+}
+
 int
 offline_init(struct ctl *c)
 {
-	char	     key_path[PATH_SIZE + 16], dir[PATH_SIZE], store[PATH_SIZE];
+	char	     key_path[PATH_SIZE + 16], dir[PATH_SIZE];
+	bool	     fresh = access(c->conf_path, F_OK) != 0;
 	struct conf *conf;
 	char	    *slash;
 	int	     status = CTL_REFUSED;
@@ -243,24 +334,28 @@ offline_init(struct ctl *c)
 	else
 		*slash = '\0';
 	snprintf(key_path, sizeof(key_path), "%s/master.key", dir);
-	if (!init_make_dirs(c, dir, 0755) || !init_write_conf(c, key_path))
-		return CTL_REFUSED;
-	conf = offline_conf(c, false);
+	conf = fresh ? conf_defaults() : offline_conf(c, false);
 	if (conf == NULL)
 		return CTL_REFUSED;
-	snprintf(store, sizeof(store), "%s/state/data.mdb", conf->store.dir);
-	if (access(store, F_OK) == 0) {
-		ctl_say_error(c, "AlreadyExistsException",
-		    "a store exists in %s", conf->store.dir);
+	if (!fresh)
+		init_warn_unused(c);
+	if (!init_check_users(c, conf) || !init_check_store(c, conf))
+		goto out;
+	if (c->dry_run) {
+		status = init_would(c, conf, fresh, fresh ||
+			conf->store.master_key == NULL ? key_path
+			: conf->store.master_key);
 		goto out;
 	}
-	if (conf->store.master_key != NULL) {
-		if (!init_write_key(c, conf->store.master_key))
-			goto out;
-		init_own(conf->server.keys_user, conf->store.master_key);
+	if (fresh) {
+		conf_unref(conf);
+		conf = NULL;
+		if (!init_make_dirs(c, dir, 0755) ||
+		    !init_write_conf(c, key_path) ||
+		    (conf = offline_conf(c, false)) == NULL)
+			return CTL_REFUSED;
 	}
-	if (init_make_dirs(c, conf->store.dir, 0700))
-		status = init_store(c, conf);
+	status = init_make(c, conf);
 	init_own_stores(conf);
 out:
 	conf_unref(conf);

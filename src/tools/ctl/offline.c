@@ -92,11 +92,13 @@ derive_check_region(struct ctl *c, const char *region)
 
 	if (conf == NULL)
 		return 0; /* nothing to compare with */
-	if (strcmp(conf->server.region, region) != 0) {
-		fprintf(stderr, "%s: The %s Region doesn't have an SMTP "
-		    "endpoint.\n", strict ? "error" : "warning", region);
-		status = strict ? CTL_REFUSED : 0;
-	}
+	if (strcmp(conf->server.region, region) != 0 && strict) {
+		ctl_say_error(c, "BadRequestException",
+		    "The %s Region doesn't have an SMTP endpoint.", region);
+		status = CTL_REFUSED;
+	} else if (strcmp(conf->server.region, region) != 0)
+		fprintf(stderr, "warning: The %s Region doesn't have an SMTP "
+		    "endpoint.\n", region);
 	conf_unref(conf);
 	return status;
 }

@@ -50,16 +50,16 @@ ctl_clean(json_t *v)
 		ctl_clean(item);
 }
 
-void
-ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
+static void
+output_error(struct ctl *c, const char *code, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+static void
+output_error(struct ctl *c, const char *code, const char *fmt, va_list ap)
 {
 	json_t *e;
 	char	text[4096];
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	if (c->form != CTL_JSON) {
 		output_clean(text, strlen(text));
 		fprintf(stderr, "error: %s\n", text);
@@ -71,6 +71,26 @@ ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
 	json_dumpf(e, stderr, JSON_INDENT(4));
 	fputc('\n', stderr);
 	json_decref(e);
+}
+
+void
+ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	output_error(c, code, fmt, ap);
+	va_end(ap);
+}
+
+void
+ctl_say_misuse(struct ctl *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	output_error(c, "BadRequestException", fmt, ap);
+	va_end(ap);
 }
 
 void

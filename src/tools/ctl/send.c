@@ -118,7 +118,7 @@ send_add_list(struct buf *out, const char *name, json_t *list)
 
 /* --header "Name: value"; what would break the section is a usage error. */
 static bool
-send_add_field(struct buf *out, const char *text)
+send_add_field(struct ctl *c, struct buf *out, const char *text)
 {
 	const char *colon = strchr(text, ':'), *p;
 
@@ -127,7 +127,8 @@ send_add_field(struct buf *out, const char *text)
 			break;
 	if (colon == NULL || colon == text || p < colon ||
 	    strpbrk(text, "\r\n") != NULL) {
-		fprintf(stderr, "error: --header: not NAME: VALUE\n");
+		ctl_say_misuse(c, "--header: %s is not NAME: VALUE",
+		    text);
 		return false;
 	}
 	buf_printf(out, "%.*s: ", (int)(colon - text), text);
@@ -145,7 +146,7 @@ send_add_fields(struct ctl *c, struct buf *out)
 	size_t	    i;
 
 	json_array_foreach(json_object_get(c->args, "header"), i, v)
-		if (!send_add_field(out, json_string_value(v)))
+		if (!send_add_field(c, out, json_string_value(v)))
 			return false;
 	if (set != NULL)
 		buf_printf(out, "X-SES-CONFIGURATION-SET: %s\r\n", set);
@@ -278,8 +279,8 @@ send_run(struct ctl *c)
 	    json_array_size(json_object_get(c->args, "to")) == 0 ||
 	    (raw && (json_object_get(c->args, "text") != NULL ||
 		ctl_arg(c, "subject") != NULL))) {
-		fprintf(stderr, "error: --from, --to and either --raw or "
-		    "--subject and --text are needed\n");
+		ctl_say_misuse(c, "--from, --to and either --raw or "
+		    "--subject and --text are needed");
 		return CTL_USAGE;
 	}
 	buf_init(&text, MESSAGE_MAX);

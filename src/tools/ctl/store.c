@@ -236,6 +236,12 @@ offline_store_compact(struct ctl *c)
 		snprintf(path[i], sizeof(path[i]), "%s/%s", dir, names[i]);
 	if (!stores_open(c, &s))
 		goto out;
+	if (c->dry_run) {
+		printf("would write the stores in %s anew\n",
+		    s.conf->store.dir);
+		status = CTL_DONE;
+		goto out;
+	}
 	if ((mkdir(dir, 0700) != 0 && errno != EEXIST) ||
 	    book_backup(s.book, path[0], &e) != 0 ||
 	    spool_backup(s.spool, path[1], &e) != 0) {
@@ -284,6 +290,26 @@ store_copy_file(struct ctl *c, const char *from, const char *to)
 	return n == 0;
 }
 
+static int
+store_restore_would(struct ctl *c, const struct stores *s, const char *dir)
+{
+	static const char *const names[] = { "state", "spool" };
+	char	      from[PATH_SIZE];
+	int	      i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, names[i]);
+		if (access(from, R_OK) != 0) {
+			ctl_say_error(c, "NotFoundException", "%s: %s", from,
+			    strerror(errno));
+			return CTL_REFUSED;
+		}
+	}
+	printf("would replace the stores in %s by those of %s\n",
+	    s->conf->store.dir, dir);
+	return CTL_DONE;
+}
+
 /* The backup is copied beside the store, then takes its place. */
 int
 offline_store_restore(struct ctl *c)
@@ -295,13 +321,17 @@ offline_store_restore(struct ctl *c)
 	const char   *dir = ctl_arg(c, "dir");
 	int	      i, status = CTL_REFUSED;
 
-	if (!c->yes) {
-		fprintf(stderr, "error: this replaces the stores; give "
-		    "--yes\n");
+	if (!c->yes && !c->dry_run) {
+		ctl_say_misuse(c, "this replaces the stores; give "
+		    "--yes");
 		return CTL_USAGE;
 	}
 	if (!stores_lock(c, &s))
 		return CTL_REFUSED;
+	if (c->dry_run) {
+		status = store_restore_would(c, &s, dir);
+		goto out;
+	}
 	for (i = 0; i < 2; i++) {
 		snprintf(folder, sizeof(folder), "%s/%s", s.conf->store.dir,
 		    names[i]);
