@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "daemon/control_private.h"
@@ -301,7 +302,8 @@ store_backup_work(struct request *q)
 	struct err *e = &q->err;
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return err_sys(e, "make %s", dir);
+		return err_sys(e, "make %s as uid %u", dir,
+		    (unsigned)geteuid());
 	snprintf(path, sizeof(path), "%s/state", dir);
 	if (book_backup(q->relay->book, path, e) != 0)
 		return -1;

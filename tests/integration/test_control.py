@@ -119,6 +119,40 @@ class WithoutDaemon(Folder):
         r = offline("identity", "show", "-z")
         self.assertIn("error: unknown option -z; arguments that begin with - stand behind --\n", r.stderr)
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_owner_of_the_stores(self):
+        """Root makes, checks, compacts and restores; the relay's user must be able to open what came of it."""
+        conf, store = os.path.join(self.folder, "posthorn.conf"), f"{self.folder}/store"
+        self.conf(f"server {{\n    name mail.relay.example\n    user nobody\n    group nogroup\n    keys_user root\n"
+                  f"    verifier_user root\n}}\nstore {{\n    dir {store}\n    map_size 1g\n}}\n")
+        nobody = pwd.getpwnam("nobody").pw_uid
+
+        def look(what):
+            seen = set()
+            for folder, _, files in os.walk(store):
+                for path in [folder] + [os.path.join(folder, f) for f in files]:
+                    st = os.stat(path)
+                    self.assertEqual(st.st_uid, nobody, f"{path} after {what}")
+                    self.assertEqual(st.st_mode & 0o077, 0, f"{path} after {what}")
+                    seen.add(os.path.relpath(path, store))
+            return seen
+
+        def run(*args):
+            r = offline("-c", conf, *args)
+            self.assertEqual(r.returncode, 0, r.stderr)
+        run("init")
+        self.assertIn("state/data.mdb", look("init"))
+        run("store", "check")
+        self.assertIn("spool/data.mdb", look("check"))
+        run("store", "compact")
+        look("compact")
+        run("store", "check")
+        look("check after compact")
+        copy = f"{self.folder}/copy"
+        shutil.copytree(store, copy)
+        run("store", "restore", copy, "--yes")
+        look("restore")
+
     def test_init_without_configuration(self):
         """It writes one, but nothing at all when it could not go on; a dry run only tells."""
         conf = os.path.join(self.folder, "new", "posthorn.conf")
@@ -813,7 +847,10 @@ class Configuration(unittest.TestCase):
         account = relay.account()
         relay.ctl("identity", "add", "example.com", "--verified", "--dkim", "none")
         copy = os.path.join(relay.folder, "copy")
-        relay.ctl("store", "backup", copy)
+        relay.ctl("store", "backup", os.path.relpath(copy))
+        r = relay.run_ctl("store", "backup", "/nonexistent/copy")
+        self.assertEqual(r.returncode, 1)
+        self.assertRegex(r.stderr, r"^error: make /nonexistent/copy as uid \d+: No such file or directory\n$")
         relay.ctl("account", "create", "afterwards")
         for verb in (["check"], ["compact"], ["restore", copy, "--yes"]):
             r = relay.run_ctl("store", *verb)

@@ -56,19 +56,6 @@ init_make_dirs(struct ctl *c, const char *path, mode_t last)
 	return true;
 }
 
-/* The user that a process runs as; nothing without root. */
-static void
-init_own(const char *user, const char *path)
-{
-	struct process_user u;
-	struct err	    e;
-
-	if (geteuid() == 0 && process_user_find(user, NULL, &u, &e) == 0 &&
-	    chown(path, u.uid, u.gid) != 0)
-		fprintf(stderr, "warning: chown %s: %s\n", path,
-		    strerror(errno));
-}
-
 static const char *
 init_option(struct ctl *c, const char *name, const char *otherwise)
 {
@@ -184,22 +171,6 @@ init_print(const struct first *x)
 	    c->mail_from.default_domain, c->server.name);
 }
 
-/* The stores belong to the relay's user. */
-static void
-init_own_stores(const struct conf *c)
-{
-	static const char *const parts[] = { "", "/state", "/spool", "/lock",
-		"/state/data.mdb", "/state/lock.mdb" };
-	char   path[PATH_SIZE];
-	size_t i;
-
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		snprintf(path, sizeof(path), "%s%s", c->store.dir, parts[i]);
-		if (access(path, F_OK) == 0)
-			init_own(c->server.user, path);
-	}
-}
-
 static int
 init_store(struct ctl *c, const struct conf *conf)
 {
@@ -311,7 +282,7 @@ init_make(struct ctl *c, const struct conf *conf)
 	if (conf->store.master_key != NULL) {
 		if (!init_write_key(c, conf->store.master_key))
 			return CTL_REFUSED;
-		init_own(conf->server.keys_user, conf->store.master_key);
+		offline_own(conf->server.keys_user, conf->store.master_key);
 	}
 	if (!init_make_dirs(c, conf->store.dir, 0700))
 		return CTL_REFUSED;
@@ -356,7 +327,7 @@ offline_init(struct ctl *c)
 			return CTL_REFUSED;
 	}
 	status = init_make(c, conf);
-	init_own_stores(conf);
+	offline_own_stores(conf);
 out:
 	conf_unref(conf);
 	return status;

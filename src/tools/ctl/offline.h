@@ -20,4 +20,8 @@ int offline_store_check(struct ctl *c);
 int offline_store_compact(struct ctl *c);
 int offline_store_restore(struct ctl *c);
 
+/* As root: what was made belongs to the user whose process opens it. */
+void offline_own(const char *user, const char *path);
+void offline_own_stores(const struct conf *c); /* the relay's */
+
 #endif

@@ -17,7 +17,7 @@
 #include "store/spool.h"
 #include "tools/ctl/offline.h"
 
-enum { PATH_SIZE = 1200, MASTER_KEY_OCTETS = 32 };
+enum { PATH_SIZE = 1200 };
 
 /* -- the lock, and both stores --------------------------------------------- */
 
@@ -26,7 +26,36 @@ struct stores {
 	struct book  *book;
 	struct spool *spool;
 	int	      lock;
+	bool	      is_replaced; /* by a copy */
 };
+
+void
+offline_own(const char *user, const char *path)
+{
+	struct process_user u;
+	struct err	    e;
+
+	if (geteuid() == 0 && process_user_find(user, NULL, &u, &e) == 0 &&
+	    chown(path, u.uid, u.gid) != 0)
+		fprintf(stderr, "warning: chown %s: %s\n", path,
+		    strerror(errno));
+}
+
+void
+offline_own_stores(const struct conf *c)
+{
+	static const char *const parts[] = { "", "/state", "/spool", "/lock",
+		"/state/data.mdb", "/state/lock.mdb", "/spool/data.mdb",
+		"/spool/lock.mdb" };
+	char   path[PATH_SIZE];
+	size_t i;
+
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", c->store.dir, parts[i]);
+		if (access(path, F_OK) == 0)
+			offline_own(c->server.user, path);
+	}
+}
 
 static void
 stores_close(struct stores *s)
@@ -35,6 +64,9 @@ stores_close(struct stores *s)
 		spool_close(s->spool);
 	if (s->book != NULL)
 		book_close(s->book);
+	/* what LMDB has made anew belongs to root, too */
+	if (s->book != NULL || s->is_replaced)
+		offline_own_stores(s->conf);
 	if (s->lock >= 0)
 		close(s->lock);
 	conf_unref(s->conf);
@@ -203,20 +235,23 @@ store_move(struct ctl *c, const char *from, const char *to)
 	return false;
 }
 
-/* dir/NAME/data.mdb takes the place of the one in store.dir. */
+/* The file takes the place of NAME's data.mdb in store.dir. */
 static bool
-store_replace(struct ctl *c, const struct stores *s, const char *dir,
+store_replace(struct ctl *c, const struct stores *s, const char *file,
     const char *name)
 {
-	char from[PATH_SIZE], to[PATH_SIZE], lock[PATH_SIZE];
+	char to[PATH_SIZE];
 
-	snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, name);
-	snprintf(to, sizeof(to), "%s/%s/data.mdb", s->conf->store.dir, name);
-	snprintf(lock, sizeof(lock), "%s/%s/lock.mdb", s->conf->store.dir,
-	    name);
-	if (!store_move(c, from, to))
+	if (chmod(file, 0600) != 0) {
+		ctl_say_error(c, "InternalServiceErrorException",
+		    "chmod %s: %s", file, strerror(errno));
 		return false;
-	unlink(lock);
+	}
+	snprintf(to, sizeof(to), "%s/%s/data.mdb", s->conf->store.dir, name);
+	if (!store_move(c, file, to))
+		return false;
+	snprintf(to, sizeof(to), "%s/%s/lock.mdb", s->conf->store.dir, name);
+	unlink(to);
 	return true;
 }
 
@@ -227,13 +262,16 @@ offline_store_compact(struct ctl *c)
 	struct stores s;
 	struct err    e;
 	char	      dir[PATH_SIZE], path[2][PATH_SIZE + 16];
+	char	      file[2][PATH_SIZE + 32];
 	int	      i, status = CTL_REFUSED;
 
 	if (!stores_lock(c, &s))
 		return CTL_REFUSED;
 	snprintf(dir, sizeof(dir), "%s/compact", s.conf->store.dir);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		snprintf(path[i], sizeof(path[i]), "%s/%s", dir, names[i]);
+		snprintf(file[i], sizeof(file[i]), "%s/data.mdb", path[i]);
+	}
 	if (!stores_open(c, &s))
 		goto out;
 	if (c->dry_run) {
@@ -253,8 +291,9 @@ offline_store_compact(struct ctl *c)
 	book_close(s.book);
 	s.spool = NULL;
 	s.book = NULL;
-	if (store_replace(c, &s, dir, names[0]) &&
-	    store_replace(c, &s, dir, names[1]))
+	s.is_replaced = true;
+	if (store_replace(c, &s, file[0], names[0]) &&
+	    store_replace(c, &s, file[1], names[1]))
 		status = CTL_DONE;
 	for (i = 0; i < 2; i++)
 		rmdir(path[i]);
@@ -316,8 +355,7 @@ offline_store_restore(struct ctl *c)
 {
 	static const char *const names[] = { "state", "spool" };
 	struct stores s;
-	char	      from[PATH_SIZE], part[PATH_SIZE], to[PATH_SIZE];
-	char	      folder[PATH_SIZE];
+	char	      from[PATH_SIZE], part[PATH_SIZE], folder[PATH_SIZE];
 	const char   *dir = ctl_arg(c, "dir");
 	int	      i, status = CTL_REFUSED;
 
@@ -345,13 +383,9 @@ offline_store_restore(struct ctl *c)
 	for (i = 0; i < 2; i++) {
 		snprintf(part, sizeof(part), "%s/%s/restore.part",
 		    s.conf->store.dir, names[i]);
-		snprintf(to, sizeof(to), "%s/%s/data.mdb", s.conf->store.dir,
-		    names[i]);
-		if (!store_move(c, part, to))
+		s.is_replaced = true;
+		if (!store_replace(c, &s, part, names[i]))
 			goto out;
-		snprintf(to, sizeof(to), "%s/%s/lock.mdb", s.conf->store.dir,
-		    names[i]);
-		unlink(to);
 	}
 	status = CTL_DONE;
 out:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The installation: status, reload, stop, figures, audit, blocks. */
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/thread.h"
 #include "config.h"
@@ -169,10 +171,17 @@ ctl_version(struct ctl *c)
 	return CTL_DONE;
 }
 
-/* A backup takes as long as it takes. */
+/* A backup takes as long as it takes; a folder is meant from here. */
 static int
 backup_prepare(struct ctl *c)
 {
+	const char *dir = ctl_arg(c, "dir");
+	char	    here[PATH_MAX], path[2 * PATH_MAX];
+
+	if (dir[0] != '/' && getcwd(here, sizeof(here)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", here, dir);
+		json_object_set_new(c->args, "dir", json_string(path));
+	}
 	if (!c->has_timeout)
 		c->timeout_ms = -1;
 	return 0;
