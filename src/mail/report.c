@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/report.h"
 
+#include <stdio.h>
+
 #include "base/err.h"
 
 enum {
@@ -277,9 +279,10 @@ report_write_dsn(const struct report_dsn *d, struct buf *out)
 
 /* -- notices ---------------------------------------------------------- */
 
-/* Everything before the subject's text; the caller goes on with it. */
+/* The header section; the subject is before, value, after. */
 static void
-notice_head(struct buf *out, const struct report_head *h)
+notice_begin(struct buf *out, const struct report_head *h, const char *before,
+    struct bytes value, const char *after)
 {
 	size_t i;
 
@@ -292,12 +295,9 @@ notice_head(struct buf *out, const struct report_head *h)
 		add_safe(out, h->to[i], "\r\n ");
 	}
 	buf_add_text(out, "\r\nSubject: ");
-}
-
-/* Everything between the subject's text and the body. */
-static void
-notice_body(struct buf *out)
-{
+	buf_add_text(out, before);
+	add_safe(out, value, "\r\n ");
+	buf_add_text(out, after);
 	buf_add_text(out, "\r\nAuto-Submitted: auto-generated\r\n"
 			  "MIME-Version: 1.0\r\n"
 			  "Content-Type: text/plain; charset=us-ascii\r\n"
@@ -320,10 +320,8 @@ report_write_verification(const struct report_head *h, struct bytes region,
     struct bytes token, struct bytes url, struct buf *out)
 {
 	must(h->to_count == 1);
-	notice_head(out, h);
-	buf_add_text(out, "Email address verification request in region ");
-	add_safe(out, region, "\r\n ");
-	notice_body(out);
+	notice_begin(out, h, "Email address verification request in region ",
+	    region, "");
 	buf_add_text(out, "Somebody asked to send mail with this address:"
 			  "\r\n\r\n");
 	add_quoted(out, h->to[0]);
@@ -348,10 +346,11 @@ bool
 report_write_quota_warning(const struct report_head *h, struct bytes account,
     unsigned percent, double sent, double max, struct buf *out)
 {
-	notice_head(out, h);
-	buf_printf(out, "Quota warning: %u %% of the 24 hour quota used",
-	    percent);
-	notice_body(out);
+	char subject[64];
+
+	snprintf(subject, sizeof(subject),
+	    "Quota warning: %u %% of the 24 hour quota used", percent);
+	notice_begin(out, h, "", bytes_of(subject), "");
 	notice_line(out, "Account", account);
 	buf_printf(out, "Used: %u %%: %.0f of %.0f\r\n\r\n", percent, sent,
 	    max);
@@ -417,13 +416,13 @@ bool
 report_write_status(const struct report_head *h,
     const struct report_status *s, struct buf *out)
 {
-	notice_head(out, h);
-	buf_add_text(out, status_noun(s->kind));
-	buf_add_text(out, " status of ");
-	add_safe(out, s->identity, "\r\n ");
-	buf_add_text(out, ": ");
-	add_safe(out, s->after, "\r\n ");
-	notice_body(out);
+	char before[64], after[64];
+
+	snprintf(before, sizeof(before), "%s status of ",
+	    status_noun(s->kind));
+	snprintf(after, sizeof(after), ": %.*s", (int)s->after.n,
+	    s->after.p);
+	notice_begin(out, h, before, s->identity, after);
 	notice_line(out, "Account", s->account);
 	notice_line(out, "Identity", s->identity);
 	buf_add_text(out, status_noun(s->kind));
@@ -445,12 +444,12 @@ bool
 report_write_switch(const struct report_head *h,
     const struct report_switch *s, struct buf *out)
 {
-	notice_head(out, h);
-	buf_add_text(out, s->enabled ? "Sending resumed for "
-				     : "Sending paused for ");
-	buf_add_text(out, s->set.n > 0 ? "configuration set " : "account ");
-	add_safe(out, s->set.n > 0 ? s->set : s->account, "\r\n ");
-	notice_body(out);
+	char before[64];
+
+	snprintf(before, sizeof(before), "Sending %s for %s ",
+	    s->enabled ? "resumed" : "paused",
+	    s->set.n > 0 ? "configuration set" : "account");
+	notice_begin(out, h, before, s->set.n > 0 ? s->set : s->account, "");
 	notice_line(out, "Account", s->account);
 	notice_line(out, "Configuration set", s->set);
 	notice_line(out, "Reason", s->reason);
@@ -467,10 +466,7 @@ bool
 report_write_destination(const struct report_head *h, struct bytes account,
     struct bytes destination, struct bytes reason, struct buf *out)
 {
-	notice_head(out, h);
-	buf_add_text(out, "Event destination disabled: ");
-	add_safe(out, destination, "\r\n ");
-	notice_body(out);
+	notice_begin(out, h, "Event destination disabled: ", destination, "");
 	notice_line(out, "Account", account);
 	notice_line(out, "Destination", destination);
 	notice_line(out, "Reason", reason);
@@ -484,11 +480,8 @@ bool
 report_write_topic(const struct report_head *h, struct bytes identity,
     struct bytes topic, struct bytes event_type, struct buf *out)
 {
-	notice_head(out, h);
-	buf_add_text(out, "Notifications of ");
-	add_safe(out, identity, "\r\n ");
-	buf_add_text(out, " go by mail now");
-	notice_body(out);
+	notice_begin(out, h, "Notifications of ", identity,
+	    " go by mail now");
 	notice_line(out, "Identity", identity);
 	notice_line(out, "Topic", topic);
 	notice_line(out, "Type", event_type);
@@ -502,11 +495,8 @@ bool
 report_write_auth_alert(const struct report_head *h, struct bytes identity,
     struct bytes recipient, struct bytes reply, struct buf *out)
 {
-	notice_head(out, h);
-	buf_add_text(out, "Mail of ");
-	add_safe(out, identity, "\r\n ");
-	buf_add_text(out, " fails authentication checks");
-	notice_body(out);
+	notice_begin(out, h, "Mail of ", identity,
+	    " fails authentication checks");
 	buf_add_text(out, "A receiving server refused mail because SPF, DKIM "
 			  "or DMARC did not pass.\r\n\r\n");
 	notice_line(out, "Identity", identity);
@@ -524,9 +514,7 @@ bool
 report_write_warning(const struct report_head *h, struct bytes account,
     struct bytes subject, struct bytes text, struct buf *out)
 {
-	notice_head(out, h);
-	add_safe(out, subject, "\r\n ");
-	notice_body(out);
+	notice_begin(out, h, "", subject, "");
 	notice_line(out, "Account", account);
 	add_safe(out, text, "\r\n");
 	buf_add_text(out, "\r\n");

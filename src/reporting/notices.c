@@ -293,28 +293,42 @@ notices_find(struct notices *n, const char *account, struct addressees *a)
 	return a->n > 0;
 }
 
-/* One text, as many mails as there are addressees. */
+/* -- one text, as many mails as there are addressees ----------------------- */
+
+struct draft {
+	const char	  *account;
+	struct addressees  a;
+	struct report_head head;
+	struct buf	   text;
+};
+
 static void
-notices_spread(struct notices *n, const char *account,
-    const struct addressees *a, const struct buf *text)
+draft_open(struct draft *d, const char *account)
+{
+	d->account = account;
+	d->head = (struct report_head){ bytes_of(d->a.from), d->a.to, d->a.n };
+	buf_init(&d->text, TEXT_MAX);
+}
+
+/* is_whole: what the writer said. */
+static void
+draft_send(struct notices *n, struct draft *d, bool is_whole)
 {
 	struct notices_mail *m;
 	size_t		     i;
 
-	for (i = 0; i < a->n; i++) {
-		m = notices_mail_new(n, account, a->v[i]);
+	if (!is_whole)
+		log_error("notice-dropped", "account=%s reason=\"no room\"",
+		    d->account);
+	for (i = 0; is_whole && i < d->a.n; i++) {
+		m = notices_mail_new(n, d->account, d->a.v[i]);
 		if (m == NULL)
-			return;
-		buf_add_bytes(&m->text, buf_bytes(text));
+			break;
+		buf_add_bytes(&m->text, buf_bytes(&d->text));
 		notices_put(n, m);
 	}
+	buf_wipe(&d->text);
 	notices_pump(n);
-}
-
-static struct report_head
-addressees_head(const struct addressees *a)
-{
-	return (struct report_head){ bytes_of(a->from), a->to, a->n };
 }
 
 /* -- what ------------------------------------------------------------------ */
@@ -389,85 +403,56 @@ void
 notices_warn(struct notices *n, const char *account, const char *what,
     const char *text)
 {
-	struct addressees  a;
-	struct report_head h;
-	struct buf	   b;
+	struct draft d;
 
 	if (notices_is_limited(n, account, what) ||
-	    !notices_find(n, account, &a))
+	    !notices_find(n, account, &d.a))
 		return;
-	h = addressees_head(&a);
-	buf_init(&b, TEXT_MAX);
-	if (notices_write_warning(&h, account, what, text, &b))
-		notices_spread(n, account, &a, &b);
-	else
-		log_error("notice-dropped", "account=%s what=%s "
-		    "reason=\"no room\"", account, what);
-	buf_wipe(&b);
+	draft_open(&d, account);
+	draft_send(n, &d, notices_write_warning(&d.head, account, what, text,
+	    &d.text));
 }
 
 void
 notices_status(struct notices *n, const char *account,
     const struct report_status *s)
 {
-	struct addressees  a;
-	struct report_head h;
-	struct buf	   b;
+	struct draft d;
 
-	if (!notices_find(n, account, &a))
+	if (!notices_find(n, account, &d.a))
 		return;
-	h = addressees_head(&a);
-	buf_init(&b, TEXT_MAX);
-	if (report_write_status(&h, s, &b))
-		notices_spread(n, account, &a, &b);
-	else
-		log_error("notice-dropped", "account=%s reason=\"no room\"",
-		    account);
-	buf_wipe(&b);
+	draft_open(&d, account);
+	draft_send(n, &d, report_write_status(&d.head, s, &d.text));
 }
 
 void
 notices_auth_alert(struct notices *n, const char *account,
     struct bytes identity, struct bytes recipient, struct bytes reply)
 {
-	struct addressees  a;
-	struct report_head h;
-	struct buf	   b;
+	struct draft d;
 
 	if (notices_is_second(n, account, "authentication", identity) ||
-	    !notices_find(n, account, &a))
+	    !notices_find(n, account, &d.a))
 		return;
-	h = addressees_head(&a);
-	buf_init(&b, TEXT_MAX);
-	if (report_write_auth_alert(&h, identity, recipient, reply, &b))
-		notices_spread(n, account, &a, &b);
-	else
-		log_error("notice-dropped", "account=%s reason=\"no room\"",
-		    account);
-	buf_wipe(&b);
+	draft_open(&d, account);
+	draft_send(n, &d, report_write_auth_alert(&d.head, identity,
+	    recipient, reply, &d.text));
 }
 
 void
 notices_verification(struct notices *n, const char *account,
     const char *address, const char *token)
 {
-	struct addressees  a;
-	struct report_head h;
-	struct buf	   b;
+	const struct conf *c = n->setup.conf;
+	struct draft	   d;
 
-	addressees_from(&a, n->setup.conf);
-	addressees_add(&a, address);
-	h = addressees_head(&a);
-	buf_init(&b, TEXT_MAX);
+	addressees_from(&d.a, c);
+	addressees_add(&d.a, address);
+	draft_open(&d, account);
 	/* the page that identity.verify_url names is of a later release */
-	if (report_write_verification(&h,
-		bytes_of(n->setup.conf->server.region), bytes_of(token),
-		BYTES(""), &b))
-		notices_spread(n, account, &a, &b);
-	else
-		log_error("notice-dropped", "account=%s reason=\"no room\"",
-		    account);
-	buf_wipe(&b);
+	draft_send(n, &d, report_write_verification(&d.head,
+	    bytes_of(c->server.region), bytes_of(token), BYTES(""),
+	    &d.text));
 }
 
 void
