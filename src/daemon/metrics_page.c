@@ -303,6 +303,10 @@ metrics_bounces(struct metrics_page *p, const struct carrier_meters *m)
 	for (i = 0; i < DELAY_TYPES; i++)
 		metrics_count(p, "delay_type",
 		    delay_type_to_text((enum delay_type)i), &m->delays[i]);
+	metrics_family(p, "posthorn_classification_total", METRICS_COUNTER,
+	    "Refusals by the rule that recognised them");
+	for (i = 0; i < CLASSIFY_RULES; i++)
+		metrics_count(p, "rule", classify_rule_id(i), &m->rules[i]);
 }
 
 static void

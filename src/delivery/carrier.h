@@ -38,6 +38,7 @@ struct carrier_meters {
 	struct meter tls[4]; /* none, TLSv1.2, TLSv1.3, verified */
 	struct meter bounces[16][16]; /* by type, sub-type (classify.h) */
 	struct meter delays[16];      /* by delay type */
+	struct meter rules[CLASSIFY_RULES]; /* failures by rule */
 	struct meter_histogram delivery_seconds;
 	struct meter in_flight, waiting;
 };

@@ -52,6 +52,8 @@ carrier_meter(struct carrier *c, const struct attempt *a,
 	unsigned	       tls = 0;
 
 	carrier_count(c, o->verdict);
+	if (o->rule[0] != '\0')
+		meter_add(&m->rules[classify_rule_find(o->rule)], 1);
 	switch (o->verdict) {
 	case OUTCOME_DELIVERED:
 		meter_add(&m->delivered, 1);

@@ -99,7 +99,7 @@ static const char *const expressions[EXPRESSIONS] = {
 };
 
 /* In the order of section 3.2; the first that holds counts. */
-static const struct rule rules[] = {
+static const struct rule rules[CLASSIFY_RULES] = {
 	{ "S1", E_S1, "1.7 1.8", { 0 }, NULL, BOUNCE_UNDETERMINED,
 	    BOUNCE_SUB_UNDETERMINED },
 	{ "R1", E_R1, "", { 0 }, NULL, BOUNCE_TRANSIENT, BOUNCE_SUB_GENERAL },
@@ -141,7 +141,6 @@ static const struct rule rules[] = {
 	{ "X3", E_NONE, "", { 0 }, holds_always, BOUNCE_UNDETERMINED,
 	    BOUNCE_SUB_UNDETERMINED },
 };
-enum { RULES = sizeof(rules) / sizeof(rules[0]) };
 
 /* -- the rules -------------------------------------------------------- */
 
@@ -567,16 +566,23 @@ rule_first(struct look *l)
 	return &rules[i];
 }
 
-static const struct rule *
-rule_named(const char *id)
+const char *
+classify_rule_id(unsigned i)
 {
-	int i = 0;
+	must(i < CLASSIFY_RULES);
+	return rules[i].id;
+}
+
+unsigned
+classify_rule_find(const char *id)
+{
+	unsigned i = 0;
 
 	while (strcmp(rules[i].id, id) != 0) {
 		i++;
-		must(i < RULES);
+		must(i < CLASSIFY_RULES);
 	}
-	return &rules[i];
+	return i;
 }
 
 static void
@@ -615,7 +621,7 @@ rule_among(struct look *l, const char *const *ids)
 	const struct rule *r;
 
 	for (; *ids != NULL; ids++) {
-		r = rule_named(*ids);
+		r = &rules[classify_rule_find(*ids)];
 		if (rule_holds(r, l))
 			return r;
 	}

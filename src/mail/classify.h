@@ -107,6 +107,11 @@ struct classification {
 	char		    url[CLASSIFY_URL_MAX]; /* only with ip_block */
 };
 
+/* The rules in their order, for figures: 0 to CLASSIFY_RULES - 1. */
+enum { CLASSIFY_RULES = 22 };
+const char *classify_rule_id(unsigned i);
+unsigned classify_rule_find(const char *id); /* one of them */
+
 struct classify;
 struct classify *classify_new(struct err *e);
 void classify_free(struct classify *c); /* NULL is allowed */

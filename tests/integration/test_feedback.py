@@ -113,6 +113,23 @@ class Feedback(World):
         self.assertEqual(len(self.to(self.me)), 1)
         self.assertEqual(self.tried, ["jane@sink.example"])
 
+    def test_figures(self):
+        """bounces-and-feedback.md 11"""
+        def figure(name):
+            found = re.search(rf"(?m)^{re.escape(name)} (\d+)$", self.relay.ctl("metrics"))
+            return int(found[1]) if found else 0
+        names = ('posthorn_classification_total{rule="N1"}', 'posthorn_classification_total{rule="X2"}',
+                 'posthorn_bounces_total{bounce_type="Permanent",bounce_subtype="General"}',
+                 'posthorn_delays_total{delay_type="RecipientServerError"}')
+        before = [figure(n) for n in names]
+        later = ["451 4.3.0 later"]
+        self.sink.rules.rcpt = lambda s, a: {"jane@sink.example": "550 5.1.1 no", "joe@sink.example":
+                                             later.pop() if a.startswith("joe@") and later else None}.get(a)
+        self.accepted(["jane@sink.example", "joe@sink.example"])
+        self.quiet()
+        # one more by the mark of quiet()
+        self.assertEqual([figure(n) for n in names], [n + d for n, d in zip(before, (2, 1, 2, 1))])
+
     def test_remote_mta(self):
         """5.4: the server that answered is named"""
         self.refuse("jane@sink.example")

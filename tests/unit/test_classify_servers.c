@@ -563,6 +563,19 @@ every_reply_has_one_class(void **state)
 		}
 }
 
+/* Figures are kept by the number of a rule. */
+static void
+rules_have_numbers(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < CLASSIFY_RULES; i++)
+		assert_int_equal(classify_rule_find(classify_rule_id(i)), i);
+	assert_string_equal(classify_rule_id(0), "S1");
+	assert_string_equal(classify_rule_id(CLASSIFY_RULES - 1), "X3");
+}
+
 int
 main(void)
 {
@@ -571,6 +584,7 @@ main(void)
 		cmocka_unit_test(each_alternative_is_enough),
 		cmocka_unit_test(the_first_rule_counts),
 		cmocka_unit_test(every_reply_has_one_class),
+		cmocka_unit_test(rules_have_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
