@@ -252,9 +252,10 @@ send_help_simulator(void)
 	static const char *const lines[] = {
 		"success@          delivered",
 		"bounce@           hard bounce: 550 5.1.1 user unknown",
-		"ooto@             delivered, then an automatic reply",
-		"complaint@        delivered, then a complaint",
-		"suppressionlist@  bounce, as if on the suppression list",
+		"ooto@             delivered; the automatic reply is not yet "
+		"made",
+		"complaint@        delivered; the complaint is not yet made",
+		"suppressionlist@  hard bounce, as any other name",
 	};
 	size_t i;
 
