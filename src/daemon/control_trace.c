@@ -13,6 +13,7 @@
 #include "daemon/control_sweep.h"
 #include "mail/address.h"
 #include "mail/header.h"
+#include "registry/identity.h"
 #include "reporting/event_mail.h"
 
 enum {
@@ -172,26 +173,56 @@ trace_search(struct request *q)
 
 /* -- what became of it ----------------------------------------------------- */
 
+/* NULL = not one of the message's */
 static json_t *
-trace_recipient(struct trace *t, struct bytes address)
+trace_find(const struct trace *t, struct bytes address)
 {
-	const struct conf_provider *p;
-	struct address		    a;
-	json_t			   *v, *events;
-	size_t			    i;
+	json_t *v;
+	size_t	i;
 
 	json_array_foreach(t->insights, i, v)
 		if (bytes_eq_nocase(address, bytes_of(json_string_value(
 			json_object_get(v, "Destination")))))
-			return json_object_get(v, "Events");
-	p = address_split(address, &a) ?
-		conf_provider_of_domain(t->q->conf, a.domain) : NULL;
-	events = json_array();
-	json_array_append_new(t->insights, json_pack("{s:o, s:o, s:o}",
-	    "Destination", json_of_bytes(address), "Isp",
-	    p != NULL ? json_of_text(p->title) : json_null(), "Events",
-	    events));
-	return events;
+			return v;
+	return NULL;
+}
+
+/* Title or name of the destination group (delivery.md 8); the server that
+ * answered tells more than the domain alone. */
+static json_t *
+trace_isp(const struct conf *c, struct bytes domain, struct bytes host)
+{
+	const struct conf_provider *p;
+
+	if (conf_dest_find(c, domain) != NULL)
+		return json_of_bytes(domain);
+	p = conf_provider_of_domain(c, domain);
+	if (p == NULL && host.n > 0)
+		p = conf_provider_of_mx(c, host);
+	if (p != NULL)
+		return json_of_text(p->title != NULL ? p->title : p->name);
+	return json_of_bytes(host.n > 0 ? identity_registrable(host) :
+	    domain);
+}
+
+/* The recipient at hand, made at its first mention; host: or empty. */
+static json_t *
+trace_recipient(struct trace *t, struct bytes address, struct bytes host)
+{
+	struct address a;
+	json_t	      *v = trace_find(t, address);
+
+	if (v == NULL) {
+		v = json_pack("{s:o, s:n, s:[]}", "Destination",
+		    json_of_bytes(address), "Isp", "Events");
+		json_array_append_new(t->insights, v);
+	} else if (host.n == 0) {
+		return v;
+	}
+	if (address_split(address, &a))
+		json_object_set_new(v, "Isp", trace_isp(t->q->conf, a.domain,
+		    host));
+	return v;
 }
 
 static json_t *
@@ -229,35 +260,16 @@ trace_event_json(const struct event *ev)
 	return row;
 }
 
-/* The host that answered tells whose server it is (delivery.md 8). */
-static void
-trace_take_isp(struct trace *t, const struct event *ev, struct bytes address)
-{
-	const struct conf_provider *p =
-	    conf_provider_of_mx(t->q->conf, ev->remote_host);
-	json_t *v;
-	size_t	i;
-
-	json_array_foreach(t->insights, i, v)
-		if (p != NULL && p->title != NULL &&
-		    json_is_null(json_object_get(v, "Isp")) &&
-		    bytes_eq_nocase(address, bytes_of(json_string_value(
-			json_object_get(v, "Destination")))))
-			json_object_set_new(v, "Isp",
-			    json_of_text(p->title));
-}
-
 /* Newest first. */
 static bool
 trace_take(struct trace *t, const struct event *ev)
 {
 	size_t i;
 
-	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++) {
-		json_array_insert_new(trace_recipient(t,
-		    ev->recipients[i].address), 0, trace_event_json(ev));
-		trace_take_isp(t, ev, ev->recipients[i].address);
-	}
+	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++)
+		json_array_insert_new(json_object_get(trace_recipient(t,
+		    ev->recipients[i].address, ev->remote_host), "Events"),
+		    0, trace_event_json(ev));
 	return ++t->events < TRACE_EVENTS;
 }
 
@@ -301,22 +313,15 @@ static bool
 trace_on_waiting(void *arg, const struct recipient_row *r)
 {
 	struct trace *t = arg;
-	json_t	     *v;
-	size_t	      i;
 
 	if (msgid_cmp(&r->id, &t->id[t->at]) != 0)
 		return false;
-	(void)trace_recipient(t, r->address);
-	json_array_foreach(t->insights, i, v)
-		if (bytes_eq_nocase(r->address, bytes_of(json_string_value(
-			json_object_get(v, "Destination")))))
-			json_object_set_new(v, "Waiting", json_pack(
-			    "{s:s, s:o, s:i}", "State",
-			    queue_state_to_text(queue_state_of(r, false,
-				t->q->now)),
-			    "NextAttempt", r->state == ENVELOPE_HELD ?
-				json_null() : json_of_wall(r->next),
-			    "Attempts", (int)r->attempts));
+	json_object_set_new(trace_recipient(t, r->address, BYTES("")),
+	    "Waiting", json_pack("{s:s, s:o, s:i}", "State",
+		queue_state_to_text(queue_state_of(r, false, t->q->now)),
+		"NextAttempt", r->state == ENVELOPE_HELD ? json_null() :
+		    json_of_wall(r->next),
+		"Attempts", (int)r->attempts));
 	return true;
 }
 
@@ -457,7 +462,7 @@ trace_one(struct trace *t, json_t *list)
 	t->insights = json_array();
 	t->events = 0;
 	for (i = 0; i < m.recipient_count; i++)
-		(void)trace_recipient(t, m.recipients[i]);
+		(void)trace_recipient(t, m.recipients[i], BYTES(""));
 	since = spool_first_event_since(spool, m.accepted);
 	if (spool_scan_history(spool, &t->id[t->at], 0, SIZE_MAX,
 		trace_on_history, t, &q->err) < 0 ||

@@ -323,6 +323,9 @@ outcome_fill_event(const struct outcome_context *c, const struct attempt *a,
 	ev->outgoing_ip = outcome_copy(ar, r->local_ip);
 	ev->outgoing_tls = outcome_copy(ar, r->tls_version);
 	to->address = arena_bytes(ar, en->address);
+	/* who answered, not who was merely met */
+	if (r->kind == RESULT_REPLY && r->remote_ip[0] != '\0')
+		ev->remote_host = outcome_copy(ar, r->remote_host);
 	if (o->verdict == OUTCOME_DELIVERED) {
 		ev->type = EVENT_DELIVERY;
 		ev->reply = outcome_copy(ar, r->text);
@@ -349,9 +352,6 @@ outcome_fill_event(const struct outcome_context *c, const struct attempt *a,
 	msgid_to_text(&feedback, c->conf->server.id_prefix, 0, id);
 	ev->feedback_id = outcome_copy(ar, id);
 	if (r->remote_ip[0] != '\0') {
-		/* the notice names who answered, not who was merely met */
-		if (r->kind == RESULT_REPLY)
-			ev->remote_host = outcome_copy(ar, r->remote_host);
 		ev->remote_ip = outcome_copy(ar, r->remote_ip);
 		ev->reporting_mta = bytes_of(
 		    arena_printf(ar, "dns; %s", c->ehlo));

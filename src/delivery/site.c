@@ -10,26 +10,6 @@
 
 enum { SITE_KEY_MAX = 8192 };
 
-/* example.org of mx1.mail.example.org */
-static struct bytes
-site_registrable(struct bytes host)
-{
-	struct bytes best = host, rest = host;
-	ptrdiff_t    dot;
-	char	     text[DOMAIN_SIZE];
-
-	for (;;) {
-		bytes_text(rest, text, sizeof(text));
-		if (identity_is_public_suffix(text))
-			return best;
-		best = rest;
-		dot = bytes_find(rest, 0, '.');
-		if (dot < 0)
-			return host;
-		rest = bytes_from(rest, (size_t)dot + 1);
-	}
-}
-
 /* The group that limits apply to (delivery.md 8), and its settings. */
 static void
 site_set_group(struct carrier *c, struct site *s, struct bytes domain)
@@ -47,7 +27,7 @@ site_set_group(struct carrier *c, struct site *s, struct bytes domain)
 		if (p != NULL)
 			name = bytes_of(p->name);
 		else if (!s->hosts[0].is_address)
-			name = site_registrable(best);
+			name = identity_registrable(best);
 		dest = conf_dest_find(c->conf, name);
 	}
 	bytes_text(name, s->group_name, sizeof(s->group_name));

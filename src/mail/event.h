@@ -108,8 +108,8 @@ struct event {
 	struct bytes	    reporting_mta;
 	struct bytes	    remote_ip;	  /* Delivery, Bounce: remoteMtaIp */
 	/*
-	 * Bounce: name of the server whose reply is the diagnostic; empty:
-	 * posthorn found the failure itself.  For the mail to the sender; no
+	 * name of the server whose reply it is; empty: posthorn found the
+	 * failure itself.  For the mail to the sender and for trace; no
 	 * record shows it
 	 */
 	struct bytes	    remote_host;

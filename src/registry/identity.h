@@ -178,6 +178,8 @@ int identity_each_due(struct db_txn *t, struct wall by,
 bool identity_normalize(const char *given, char out[IDENTITY_NAME_SIZE],
     struct err *e);
 bool identity_is_public_suffix(const char *domain);
+/* "example.org" of "mx1.mail.example.org"; lends from it. */
+struct bytes identity_registrable(struct bytes host);
 /* Reads the list (libpsl; path NULL = built in), before privileges go. */
 int identity_load_suffixes(const char *path, struct err *e);
 bool selector_is_valid(const char *selector); /* either case */

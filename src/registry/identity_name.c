@@ -35,6 +35,25 @@ identity_is_public_suffix(const char *domain)
 	return list != NULL && psl_is_public_suffix(list, domain) != 0;
 }
 
+struct bytes
+identity_registrable(struct bytes host)
+{
+	struct bytes best = host, rest = host;
+	ptrdiff_t    dot;
+	char	     text[DOMAIN_TEXT_MAX];
+
+	for (;;) {
+		bytes_text(rest, text, sizeof(text));
+		if (identity_is_public_suffix(text))
+			return best;
+		best = rest;
+		dot = bytes_find(rest, 0, '.');
+		if (dot < 0)
+			return host;
+		rest = bytes_from(rest, (size_t)dot + 1);
+	}
+}
+
 static bool
 identity_normalize_address(const char *given, char *out, struct err *e)
 {

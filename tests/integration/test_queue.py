@@ -637,7 +637,7 @@ class Traces(World):
                                   r"\(app1, SMTP.*\)$")
         self.assertRegex(text[2], r"^from      mary@example\.com   envelope bob@example\.com   subject Grüße   size \d+$")
         self.assertRegex(text[3], r"^set       -")
-        self.assertEqual(text[4], "rcpt@sink.example")
+        self.assertEqual(text[4], "rcpt@sink.example  (sink.example)")
         self.assertRegex(text[5], rf"^  {STAMP}\.\d+Z  DELIVERY        127\.0\.0\.2 from 127\.0\.0\.\d+  "
                                   r".*250 2\.6\.0 Message received$")
         self.assertRegex(text[6], rf"^  {STAMP}\.\d+Z  SEND$")
