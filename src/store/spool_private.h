@@ -198,6 +198,12 @@ void spool_fill_arrival(struct arrival *a, const struct due_key *k,
 /* Octets of the store that a submission will take, roughly. */
 uint64_t spool_need(const struct message *m);
 
+/* -- spool_read.c */
+/* All pieces of a value in a row: 1, 0 = there are none, -1. */
+int spool_copy_paged(struct db_txn *t, enum spool_table table,
+    const struct msgid *id, struct arena *a, struct bytes *out,
+    struct err *e);
+
 /* -- spool_change.c */
 int spool_write_change(struct spool_txn *t, struct change *c,
     struct err *e);

@@ -68,8 +68,7 @@ spool_read_message(struct spool *s, const struct msgid *id, struct arena *a,
 	return 1;
 }
 
-/* All pieces of a value in a row: 1, 0 = there are none, -1. */
-static int
+int
 spool_copy_paged(struct db_txn *t, enum spool_table table,
     const struct msgid *id, struct arena *a, struct bytes *out,
     struct err *e)

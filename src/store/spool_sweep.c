@@ -11,6 +11,7 @@
 enum {
 	PORTION_ROWS = 1000,
 	PORTION_PIECES = 1000,
+	SHOWN_ARENA = 1 << 20,
 	MINUTE_MS = 60000,
 	DAY_MINUTES = 1440
 };
@@ -134,13 +135,73 @@ spool_is_queued(struct spool_txn *t, const struct msgid *id, struct err *e)
 	return db_get(t->db, SPOOL_MESSAGE, record_key_id(id), &unused, e);
 }
 
+/* Recipients whose end is in the history; -1. */
+static int64_t
+spool_count_ended(struct spool_txn *t, const struct msgid *id,
+    struct arena *a, struct err *e)
+{
+	struct db_cursor *c = db_cursor(t->db, SPOOL_HISTORY, e);
+	struct record_key k;
+	struct bytes	  key, value;
+	struct event	  ev;
+	int64_t		  n = 0;
+	int		  rc;
+
+	if (c == NULL)
+		return -1;
+	rc = db_seek(c, record_key_numbered(&k, id, 0), &key, &value, e);
+	while (rc == 1 && bytes_starts(key, record_key_id(id))) {
+		if (!record_read_event(value, a, &ev)) {
+			rc = err_set(e, "spool: damaged history row");
+			break;
+		}
+		if (ev.type == EVENT_DELIVERY || ev.type == EVENT_BOUNCE)
+			n += (int64_t)ev.recipient_count;
+		rc = db_next(c, &key, &value, e);
+	}
+	db_cursor_close(c);
+	return rc < 0 ? -1 : n;
+}
+
 /*
- * Rows (id, piece) of messages accepted before limit, unless these are still
- * in the queue.  From s->sweep_at on; 1 = more to do.
+ * May an event of it still be shown?  While it is in the queue, and until the
+ * ends of all its recipients have left the tail.  An end that was never told
+ * (queue delete) is waited for as long as the message could have lived.
+ */
+static int
+spool_is_shown(struct spool_txn *t, const struct msgid *id, struct err *e)
+{
+	struct arena   *a;
+	struct mail_row m;
+	struct bytes	value;
+	int64_t		ended;
+	int		rc = spool_is_queued(t, id, e);
+
+	if (rc != 0)
+		return rc;
+	a = arena_new(SHOWN_ARENA);
+	rc = spool_copy_paged(t->db, SPOOL_MAIL, id, a, &value, e);
+	if (rc == 1 && !record_read_mail(value, a, &m))
+		rc = err_set(e, "spool: damaged mail row");
+	if (rc == 1 && (m.system || t->now.ms - m.expires.ms >
+		atomic_load(&t->spool->tail_keep_ms)))
+		rc = 0;
+	if (rc == 1) {
+		ended = spool_count_ended(t, id, a, e);
+		rc = ended < 0 ? -1 : ended < (int64_t)m.recipient_count;
+	}
+	arena_free(a);
+	return rc;
+}
+
+/*
+ * Rows (id, piece) of messages accepted before limit, unless keeps() says
+ * 1.  From s->sweep_at on; 1 = more to do.
  */
 static int
 spool_sweep_ids(struct spool_txn *t, enum spool_table table,
-    struct wall limit, struct err *e)
+    struct wall limit, int (*keeps)(struct spool_txn *t,
+	const struct msgid *id, struct err *e), struct err *e)
 {
 	struct spool	 *s = t->spool;
 	struct db_cursor *c = db_cursor(t->db, table, e);
@@ -148,7 +209,7 @@ spool_sweep_ids(struct spool_txn *t, enum spool_table table,
 	struct msgid	  id;
 	uint32_t	  piece;
 	size_t		  budget = PORTION_ROWS;
-	int		  rc, is_queued;
+	int		  rc, is_kept;
 
 	if (c == NULL)
 		return -1;
@@ -164,9 +225,9 @@ spool_sweep_ids(struct spool_txn *t, enum spool_table table,
 			break;
 		}
 		sweep_remember(s, key);
-		is_queued = spool_is_queued(t, &id, e);
-		if (is_queued < 0 ||
-		    (is_queued == 0 && db_cursor_delete(c, e) < 0))
+		is_kept = keeps(t, &id, e);
+		if (is_kept < 0 ||
+		    (is_kept == 0 && db_cursor_delete(c, e) < 0))
 			rc = -1;
 		else
 			rc = db_next(c, &key, &value, e);
@@ -280,13 +341,15 @@ spool_sweep_stage(struct spool_txn *t, struct err *e)
 	switch (s->sweep) {
 	case SWEEP_MAIL:
 		return spool_sweep_ids(t, SPOOL_MAIL,
-		    (struct wall){ t->now.ms - index_ms }, e);
+		    (struct wall){ t->now.ms - index_ms }, spool_is_queued,
+		    e);
 	case SWEEP_HISTORY:
 		return spool_sweep_ids(t, SPOOL_HISTORY,
-		    (struct wall){ t->now.ms - index_ms }, e);
+		    (struct wall){ t->now.ms - index_ms }, spool_is_queued,
+		    e);
 	case SWEEP_SNAPSHOT:
 		return spool_sweep_ids(t, SPOOL_SNAPSHOT,
-		    (struct wall){ t->now.ms - tail_ms }, e);
+		    (struct wall){ t->now.ms - tail_ms }, spool_is_shown, e);
 	case SWEEP_EVENT:
 		return spool_sweep_events(t, tail_ms, e);
 	case SWEEP_COUNTER:

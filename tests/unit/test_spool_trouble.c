@@ -597,72 +597,6 @@ a_lost_transaction_counts_nothing(void **state)
 
 /* -- the sweep ----------------------------------------------------------- */
 
-static void
-old_rows_go(void **state)
-{
-	struct bed     *b = *state;
-	int64_t		now = clock_wall().ms, day = 86400000;
-	struct msgid	old, queued, fresh;
-	struct arena   *a = arena_new(1 << 20);
-	struct mail_row r;
-	struct message	m;
-	struct err	e;
-
-	b->setup.index_keep_ms = 10 * day;
-	bed_start(b);
-	memset(&m, 0, sizeof(m));
-	old = bed_put(b, 1, 10, now - 11 * day);
-	queued = bed_put(b, 1, 10, now - 11 * day + 1);
-	fresh = bed_put(b, 1, 10, now - 2 * day);
-	m.id = old;
-	assert_true(bed_change_one(b, CHANGE_DONE, &m, 1, (struct wall){ 0 }));
-	m.id = fresh;
-	assert_true(bed_change_one(b, CHANGE_DONE, &m, 1, (struct wall){ 0 }));
-	spool_sweep(b->spool);
-	bed_passes(b, 10);
-	assert_int_equal(spool_read_mail(b->spool, &old, a, &r, &e), 0);
-	/* what is in the queue keeps all of its rows */
-	assert_int_equal(spool_read_mail(b->spool, &queued, a, &r, &e), 1);
-	assert_true(r.snapshot.n > 0);
-	/* older than the tail: headers have gone, the record stays */
-	assert_int_equal(spool_read_mail(b->spool, &fresh, a, &r, &e), 1);
-	assert_int_equal(r.snapshot.n, 0);
-	assert_int_equal(bed_rows(b, SPOOL_EVENT), 3);
-	arena_free(a);
-}
-
-static void
-events_wait_for_their_readers(void **state)
-{
-	struct bed *b = *state;
-	unsigned    i;
-
-	b->setup.tail_keep_ms = -1; /* all are old enough */
-	bed_start(b);
-	for (i = 0; i < 4; i++)
-		bed_put(b, 1, 10, 0);
-	assert_int_equal(spool_move_cursor(b->spool, "file", 3), 0);
-	assert_int_equal(spool_move_cursor(b->spool, "hook", 2), 0);
-	bed_passes(b, 1);
-	spool_sweep(b->spool);
-	bed_passes(b, 10);
-	assert_int_equal(bed_rows(b, SPOOL_EVENT), 2);
-	assert_int_equal(spool_move_cursor(b->spool, "hook", 4), 0);
-	spool_sweep(b->spool);
-	bed_passes(b, 10);
-	assert_int_equal(bed_rows(b, SPOOL_EVENT), 1);
-	/* the sequence goes on even when all rows have gone */
-	assert_int_equal(spool_move_cursor(b->spool, "file", 4), 0);
-	spool_sweep(b->spool);
-	bed_passes(b, 10);
-	assert_int_equal(bed_rows(b, SPOOL_EVENT), 0);
-	bed_stop(b);
-	bed_start(b);
-	bed_put(b, 1, 10, 0);
-	assert_true(spool_first_event_since(b->spool, (struct wall){ 0 }) ==
-	    5);
-}
-
 struct told {
 	unsigned	count;
 	struct msgid	of[8];
@@ -703,6 +637,83 @@ bed_settle(struct bed *b, const struct msgid *id, unsigned n)
 
 	assert_int_equal(bed_change(b, &item, 1), RECEIPT_OK);
 	assert_true(item.found);
+}
+
+static void
+old_rows_go(void **state)
+{
+	struct bed     *b = *state;
+	int64_t		now = clock_wall().ms, day = 86400000;
+	struct msgid	old, queued, fresh;
+	struct arena   *a = arena_new(1 << 20);
+	struct mail_row r;
+	struct message	m;
+	struct err	e;
+
+	b->setup.index_keep_ms = 10 * day;
+	bed_start(b);
+	memset(&m, 0, sizeof(m));
+	old = bed_put(b, 1, 10, now - 11 * day);
+	queued = bed_put(b, 1, 10, now - 11 * day + 1);
+	fresh = bed_put(b, 1, 10, now - 2 * day);
+	m.id = old;
+	assert_true(bed_change_one(b, CHANGE_DONE, &m, 1, (struct wall){ 0 }));
+	bed_settle(b, &fresh, 1);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(spool_read_mail(b->spool, &old, a, &r, &e), 0);
+	/* what is in the queue keeps all of its rows */
+	assert_int_equal(spool_read_mail(b->spool, &queued, a, &r, &e), 1);
+	assert_true(r.snapshot.n > 0);
+	/* older than the tail, but its Delivery is young and shows them */
+	assert_int_equal(spool_read_mail(b->spool, &fresh, a, &r, &e), 1);
+	assert_true(r.snapshot.n > 0);
+	assert_int_equal(bed_rows(b, SPOOL_EVENT), 4);
+	/* once it has left the tail, headers go and the record stays */
+	spool_retune(b->spool, b->setup.min_free, b->setup.messages_max,
+	    10 * day, -1);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(bed_rows(b, SPOOL_EVENT), 0);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(spool_read_mail(b->spool, &fresh, a, &r, &e), 1);
+	assert_int_equal(r.snapshot.n, 0);
+	assert_int_equal(spool_read_mail(b->spool, &queued, a, &r, &e), 1);
+	assert_true(r.snapshot.n > 0);
+	arena_free(a);
+}
+
+static void
+events_wait_for_their_readers(void **state)
+{
+	struct bed *b = *state;
+	unsigned    i;
+
+	b->setup.tail_keep_ms = -1; /* all are old enough */
+	bed_start(b);
+	for (i = 0; i < 4; i++)
+		bed_put(b, 1, 10, 0);
+	assert_int_equal(spool_move_cursor(b->spool, "file", 3), 0);
+	assert_int_equal(spool_move_cursor(b->spool, "hook", 2), 0);
+	bed_passes(b, 1);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(bed_rows(b, SPOOL_EVENT), 2);
+	assert_int_equal(spool_move_cursor(b->spool, "hook", 4), 0);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(bed_rows(b, SPOOL_EVENT), 1);
+	/* the sequence goes on even when all rows have gone */
+	assert_int_equal(spool_move_cursor(b->spool, "file", 4), 0);
+	spool_sweep(b->spool);
+	bed_passes(b, 10);
+	assert_int_equal(bed_rows(b, SPOOL_EVENT), 0);
+	bed_stop(b);
+	bed_start(b);
+	bed_put(b, 1, 10, 0);
+	assert_true(spool_first_event_since(b->spool, (struct wall){ 0 }) ==
+	    5);
 }
 
 /* events.tail_keep is over, feedback.index_days are not: trace goes on. */
