@@ -257,6 +257,23 @@ child_files_begin(struct child_files *f)
 }
 
 int
+child_open_log(const struct child_files *f, const struct conf *c,
+    struct err *e)
+{
+	struct log_setup s = { c->log.target, c->log.facility, c->log.level,
+		c->log.format };
+	int		 fd;
+
+	if (f->log_fd < 0)
+		return log_open(&s, e);
+	fd = dup(f->log_fd);
+	if (fd < 0)
+		return err_sys(e, "dup");
+	log_open_fd(fd, c->log.level, c->log.format);
+	return 0;
+}
+
+int
 child_drop(const struct child_files *f, struct err *e)
 {
 	struct process_user u;
@@ -332,6 +349,45 @@ child_receive_all(struct child_files *f)
 		close(fd);
 	mem_free(raw);
 	return whole;
+}
+
+void
+child_news_add(struct child_files **news, const struct child_message *m,
+    int fd)
+{
+	if (*news == NULL) {
+		*news = mem_alloc(sizeof(**news));
+		child_files_init(*news);
+	}
+	if (!child_files_add(*news, m, fd) && fd >= 0)
+		close(fd);
+}
+
+void
+child_news_end(struct child_files **news)
+{
+	if (*news == NULL)
+		return;
+	child_files_wipe(*news);
+	mem_free(*news);
+	*news = NULL;
+}
+
+void
+child_resolver_setup(const struct conf *c,
+    struct sockaddr_storage room[RESOLVER_SERVERS_MAX],
+    struct resolver_setup *out)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	out->servers = room;
+	for (i = 0; i < c->dns.servers.n && i < RESOLVER_SERVERS_MAX; i++)
+		memcpy(&room[i], &c->dns.servers.v[i].u,
+		    c->dns.servers.v[i].length);
+	out->server_count = i;
+	out->timeout_ms = c->dns.timeout_ms;
+	out->tries = c->dns.tries;
 }
 
 int

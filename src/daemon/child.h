@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "daemon/child_proto.h"
+#include "net/resolver.h"
 #include "registry/conf.h"
 
 enum { CHILD_FILES_MAX = 256, CHILD_OPTIONS_MAX = 600, CHILD_FDS_MAX = 2048 };
@@ -63,8 +64,25 @@ int child_files_take(struct child_files *f, enum child_kind kind,
     uint32_t *index);
 /* Loads the configuration the set-up names; text gets the errors. */
 struct conf *child_files_conf(struct child_files *f, struct buf *text);
+/* log.*, with what the master opened for it; at start and at reload. */
+int child_open_log(const struct child_files *f, const struct conf *c,
+    struct err *e);
 /* "user=UID:GID" of the set-up: drops to it. */
 int child_drop(const struct child_files *f, struct err *e);
+
+/*
+ * After GO, for what a child does not know itself: the parts of a reload
+ * gather in *news, which is made for the first of them.  At CHILD_RELOAD the
+ * child reads it and calls child_news_end(), which frees it.
+ */
+void child_news_add(struct child_files **news, const struct child_message *m,
+    int fd);
+void child_news_end(struct child_files **news); /* *news NULL is allowed */
+
+/* dns.*; the servers stand in room, which has to live as long as *out. */
+void child_resolver_setup(const struct conf *c,
+    struct sockaddr_storage room[RESOLVER_SERVERS_MAX],
+    struct resolver_setup *out);
 
 /* After GO, for a child without a loop: waits for a descriptor of that kind;
  * -1 = told to stop, or the master has gone. */

@@ -49,9 +49,8 @@ keys_reload(struct keys_main *x, struct keys *k)
 	if (keys_set_operator(k, fd, c->dkim.operator_domain,
 		c->dkim.operator_selector, &e) != 0)
 		log_error("operator-key", "reason=\"%s\"", e.text);
-	if (x->reload->log_fd >= 0)
-		log_open_fd(dup(x->reload->log_fd), c->log.level,
-		    c->log.format);
+	if (child_open_log(x->reload, c, &e) != 0)
+		log_error("log-failed", "reason=\"%s\"", e.text);
 	conf_unref(c);
 }
 
@@ -75,18 +74,12 @@ keys_on_master(void *arg, struct keys *k, struct bytes message, int fd)
 		/* relay has gone; nothing is kept here but memory */
 		exit(0);
 	case CHILD_RELOAD:
-		if (x->reload != NULL) {
+		if (x->reload != NULL)
 			keys_reload(x, k);
-			child_files_wipe(x->reload);
-		}
+		child_news_end(&x->reload);
 		return;
 	default:
-		if (x->reload == NULL) {
-			x->reload = mem_alloc(sizeof(*x->reload));
-			child_files_init(x->reload);
-		}
-		if (!child_files_add(x->reload, &m, fd) && fd >= 0)
-			close(fd);
+		child_news_add(&x->reload, &m, fd);
 		return;
 	}
 }
@@ -95,8 +88,8 @@ keys_on_master(void *arg, struct keys *k, struct bytes message, int fd)
 static int
 keys_prepare(struct child_files *f, const struct conf *c, struct err *e)
 {
-	if (f->log_fd >= 0)
-		log_open_fd(dup(f->log_fd), c->log.level, c->log.format);
+	if (child_open_log(f, c, e) != 0)
+		return -1;
 	return child_drop(f, e);
 }
 
@@ -130,10 +123,7 @@ keys_main(struct child_files *f, int channel_fd)
 	s.on_control_arg = &x;
 	status = keys_run(&s);
 out:
-	if (x.reload != NULL) {
-		child_files_wipe(x.reload);
-		mem_free(x.reload);
-	}
+	child_news_end(&x.reload);
 	conf_unref(c);
 	return status;
 }

@@ -141,26 +141,16 @@ relay_listen(struct relay *r, struct child_files *f, struct err *e)
 static int
 relay_open_delivery(struct relay *r, struct err *e)
 {
-	struct sockaddr_storage *servers;
-	struct resolver_setup	 rs;
-	struct carrier_setup	 s;
-	size_t			 i;
+	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
+	struct resolver_setup	rs;
+	struct carrier_setup	s;
 
 	r->delivery = loop_new("delivery-1", DELIVERY_FEED, e);
 	if (r->delivery == NULL)
 		return -1;
-	servers = mem_alloc((r->conf->dns.servers.n + 1) * sizeof(*servers));
-	for (i = 0; i < r->conf->dns.servers.n; i++)
-		memcpy(&servers[i], &r->conf->dns.servers.v[i].u,
-		    r->conf->dns.servers.v[i].length);
-	memset(&rs, 0, sizeof(rs));
-	rs.servers = servers;
-	rs.server_count = r->conf->dns.servers.n;
-	rs.timeout_ms = r->conf->dns.timeout_ms;
-	rs.tries = r->conf->dns.tries;
+	child_resolver_setup(r->conf, servers, &rs);
 	rs.cache_max = RESOLVER_CACHE;
 	r->resolver = resolver_new(r->delivery, &rs, e);
-	mem_free(servers);
 	if (r->resolver == NULL)
 		return err_wrap(e, "resolver");
 	memset(&s, 0, sizeof(s));
@@ -246,6 +236,7 @@ relay_on_minute(void *relay, void *unused)
 
 	(void)unused;
 	spool_sweep(r->spool);
+	book_check_readers(r->book);
 	timer_set(&r->every_minute, MINUTE_MS);
 }
 
@@ -329,11 +320,18 @@ relay_tell_desk(void *desk, void *news)
 }
 
 static void
-relay_tell_carrier(void *relay, void *news)
+relay_tell_delivery(void *relay, void *news)
 {
-	struct relay_news *n = news;
+	struct relay	       *r = relay;
+	struct relay_news      *n = news;
+	struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
+	struct resolver_setup	rs;
+	struct err		e;
 
-	carrier_reload(((struct relay *)relay)->carrier, n->conf);
+	child_resolver_setup(n->conf, servers, &rs);
+	if (resolver_retune(r->resolver, &rs, &e) != 0)
+		log_error("dns-servers-kept", "reason=\"%s\"", e.text);
+	carrier_reload(r->carrier, n->conf);
 	relay_news_free(n);
 }
 
@@ -406,8 +404,9 @@ relay_reload(struct relay *r, struct buf *why)
 		return false;
 	conf_keep(c, r->conf);
 	tls = relay_load_tls(c, f, &e);
-	if (tls == NULL) {
+	if (tls == NULL || relay_load_suffixes(c, f, &e) != 0) {
 		buf_add_text(why, e.text);
+		desk_tls_unref(tls);
 		conf_unref(c);
 		return false;
 	}
@@ -415,7 +414,7 @@ relay_reload(struct relay *r, struct buf *why)
 	r->conf = c;
 	desk_tls_unref(r->tls);
 	r->tls = tls;
-	if (relay_open_log(c, f, &e) != 0)
+	if (child_open_log(f, c, &e) != 0)
 		log_error("log-failed", "reason=\"%s\"", e.text);
 	if (f->audit_fd >= 0)
 		audit_reopen(r->audit, dup(f->audit_fd));
@@ -425,7 +424,7 @@ relay_reload(struct relay *r, struct buf *why)
 	for (i = 0; i < r->desk_count; i++)
 		relay_tell(r->desks[i].loop, relay_tell_desk, &r->desks[i],
 		    relay_news_new(r, -1));
-	relay_tell(r->delivery, relay_tell_carrier, r, relay_news_new(r, -1));
+	relay_tell(r->delivery, relay_tell_delivery, r, relay_news_new(r, -1));
 	relay_tell(r->reporting, relay_tell_reporter, r,
 	    relay_news_new(r, -1));
 	relay_reload_operator(r);
@@ -445,7 +444,7 @@ relay_on_reload(struct relay *r, uint32_t number)
 	if (!relay_reload(r, &why))
 		log_error("reload-refused", "reason=\"%.*s\"",
 		    (int)(why.n > 400 ? 400 : why.n), why.p);
-	child_files_wipe(r->reload);
+	child_news_end(&r->reload);
 	if (number != 0)
 		child_send(r->master, CHILD_RELOAD_RESULT, number,
 		    buf_bytes(&why), -1);
@@ -479,12 +478,7 @@ relay_on_master(void *relay, struct bytes message, int fd)
 			relay_on_peer(r, &m, fd);
 		break;
 	default:
-		if (r->reload == NULL) {
-			r->reload = mem_alloc(sizeof(*r->reload));
-			child_files_init(r->reload);
-		}
-		if (!child_files_add(r->reload, &m, fd) && fd >= 0)
-			close(fd);
+		child_news_add(&r->reload, &m, fd);
 		break;
 	}
 }
@@ -640,9 +634,7 @@ relay_free(struct relay *r)
 
 	if (r == NULL)
 		return;
-	if (r->reload != NULL)
-		child_files_wipe(r->reload);
-	mem_free(r->reload);
+	child_news_end(&r->reload);
 	metrics_free(r->metrics);
 	for (i = 0; i < r->desk_count; i++)
 		relay_join(r->desks[i].loop);
@@ -695,8 +687,8 @@ relay_open(struct relay *r, struct child_files *f, struct err *e)
 		return -1;
 	}
 	buf_wipe(&text);
-	if (relay_open_log(r->conf, f, e) != 0 ||
-	    identity_load_suffixes(r->conf->dns.psl_file, e) != 0)
+	if (child_open_log(f, r->conf, e) != 0 ||
+	    relay_load_suffixes(r->conf, f, e) != 0)
 		return -1;
 	r->tls = relay_load_tls(r->conf, f, e);
 	r->tls_client = tls_client_new(NULL, e);

@@ -121,7 +121,7 @@ void relay_reload_operator(struct relay *r);
 /* relay_setup.c */
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);
-int relay_open_log(const struct conf *c, struct child_files *f,
+int relay_load_suffixes(const struct conf *c, const struct child_files *f,
     struct err *e);
 int relay_check_region(struct relay *r, bool accept_change, struct err *e);
 

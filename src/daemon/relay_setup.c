@@ -6,23 +6,7 @@
 #include "base/log.h"
 #include "daemon/relay.h"
 
-enum { PEM_MAX = 1024 * 1024 };
-
-int
-relay_open_log(const struct conf *c, struct child_files *f, struct err *e)
-{
-	struct log_setup s = { c->log.target, c->log.facility, c->log.level,
-		c->log.format };
-	int		 fd;
-
-	if (f->log_fd < 0)
-		return log_open(&s, e);
-	fd = dup(f->log_fd);
-	if (fd < 0)
-		return err_sys(e, "dup");
-	log_open_fd(fd, c->log.level, c->log.format);
-	return 0;
-}
+enum { PEM_MAX = 1024 * 1024, PSL_MAX = 16 * 1024 * 1024 };
 
 /* Certificate and key of one pair; false = not readable (*e says why). */
 static bool
@@ -104,6 +88,24 @@ relay_load_tls(const struct conf *c, const struct child_files *f,
 			    c->server.name);
 	}
 	return t;
+}
+
+int
+relay_load_suffixes(const struct conf *c, const struct child_files *f,
+    struct err *e)
+{
+	struct buf text;
+	int	   rc;
+
+	if (c->dns.psl_file == NULL)
+		return identity_load_suffixes(BYTES(""), e);
+	if (!child_files_read(f, c->dns.psl_file, PSL_MAX, &text, e))
+		return err_wrap(e, "dns.psl_file");
+	/* an empty file is no list, and not the system's */
+	rc = text.n == 0 ? err_set(e, "not a list of public suffixes") :
+	    identity_load_suffixes(buf_bytes(&text), e);
+	buf_wipe(&text);
+	return rc == 0 ? 0 : err_wrap(e, "dns.psl_file %s", c->dns.psl_file);
 }
 
 /* A region is part of every derived password: it changes by intent only. */

@@ -18,11 +18,10 @@ static int
 verifier_prepare(struct child_files *f, struct verifier_setup *s,
     struct conf **out, struct err *e)
 {
-	struct sockaddr_storage *servers;
-	struct buf		 text;
-	struct conf		*c;
-	size_t			 i;
-	bool			 sandboxed;
+	static struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
+	struct buf		       text;
+	struct conf		      *c;
+	bool			       sandboxed;
 
 	buf_init(&text, ERR_TEXT_MAX);
 	c = child_files_conf(f, &text);
@@ -32,20 +31,12 @@ verifier_prepare(struct child_files *f, struct verifier_setup *s,
 	if (c == NULL)
 		return -1;
 	*out = c;
-	servers = mem_alloc((c->dns.servers.n + 1) * sizeof(*servers));
-	for (i = 0; i < c->dns.servers.n; i++)
-		memcpy(&servers[i], &c->dns.servers.v[i].u,
-		    c->dns.servers.v[i].length);
 	memset(s, 0, sizeof(*s));
-	s->resolver.servers = servers;
-	s->resolver.server_count = c->dns.servers.n;
-	s->resolver.timeout_ms = c->dns.timeout_ms;
-	s->resolver.tries = c->dns.tries;
+	child_resolver_setup(c, servers, &s->resolver);
 	s->resolver.cache_max = 1000;
 	s->allow_private = c->delivery.allow_private;
-	if (f->log_fd >= 0)
-		log_open_fd(dup(f->log_fd), c->log.level, c->log.format);
-	if (child_drop(f, e) != 0 || process_harden(e) != 0 ||
+	if (child_open_log(f, c, e) != 0 || child_drop(f, e) != 0 ||
+	    process_harden(e) != 0 ||
 	    process_sandbox(verifier_readable, verifier_writable, &sandboxed,
 		e) != 0)
 		return -1;
@@ -76,7 +67,6 @@ verifier_main(struct child_files *f, int channel_fd)
 	     fd = child_wait(CHILD_PEER_VERIFIER))
 		status = verifier_run(fd, &s);
 out:
-	mem_free((void *)(uintptr_t)s.resolver.servers);
 	conf_unref(c);
 	return status;
 }

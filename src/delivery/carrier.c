@@ -237,6 +237,7 @@ carrier_reload(struct carrier *c, struct conf *conf)
 {
 	conf_unref(c->conf);
 	c->conf = conf_ref(conf);
+	c->has_ipv6 = carrier_has_ipv6(conf);
 	route_forget_all(c);
 	carrier_read_sources(c);
 }

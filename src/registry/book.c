@@ -306,6 +306,12 @@ book_figures(struct book *b, struct db_figures *out, struct err *e)
 	return db_figures(b->db, out, e);
 }
 
+void
+book_check_readers(struct book *b)
+{
+	db_reader_check(b->db);
+}
+
 int
 book_backup(struct book *b, const char *dir, struct err *e)
 {

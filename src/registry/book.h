@@ -92,6 +92,8 @@ int book_region(struct db_txn *t, char out[33], struct err *e); /* 1, 0, -1 */
 int book_set_region(struct db_txn *t, const char *region, struct err *e);
 int book_feedback_key(struct db_txn *t, unsigned char out[32], struct err *e);
 int book_figures(struct book *b, struct db_figures *out, struct err *e);
+/* Once a minute, any thread: db_reader_check(). */
+void book_check_readers(struct book *b);
 int book_backup(struct book *b, const char *dir, struct err *e);
 /* Grows with each commit: caches compare it. */
 uint64_t book_version(const struct book *b);

@@ -180,8 +180,11 @@ bool identity_normalize(const char *given, char out[IDENTITY_NAME_SIZE],
 bool identity_is_public_suffix(const char *domain);
 /* "example.org" of "mx1.mail.example.org"; lends from it. */
 struct bytes identity_registrable(struct bytes host);
-/* Reads the list (libpsl; path NULL = built in), before privileges go. */
-int identity_load_suffixes(const char *path, struct err *e);
+/*
+ * The list from now on, at the start and at reload (one thread; others may be
+ * asking): the text of dns.psl_file, or none: the system's.  -1: as before.
+ */
+int identity_load_suffixes(struct bytes text, struct err *e);
 bool selector_is_valid(const char *selector); /* either case */
 /* A managed selector: 32 of a-z2-7. */
 void selector_make(char out[SELECTOR_SIZE]);

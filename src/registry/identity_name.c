@@ -1,36 +1,87 @@
 /* SPDX-License-Identifier: ISC */
 /* Part of registry/identity.h: names, selectors, tokens, words. */
 #include <libpsl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mail/address.h"
 #include "registry/identity.h"
 
-/* Loaded once before the threads start, read-only from then on. */
-static const psl_ctx_t *suffixes;
+/*
+ * Lists that were loaded, the one in force first.  A former one stays, since
+ * another thread may be looking into it; there is one for each change of the
+ * list, a few in a year.
+ */
+struct suffix_list {
+	const psl_ctx_t	   *psl;
+	char		   *key; /* equal for equal lists */
+	struct suffix_list *former;
+};
+static _Atomic(struct suffix_list *) suffixes;
+
+/* Which file the system has, and of when. */
+static char *
+suffix_key_of_system(void)
+{
+	const char *path = psl_dist_filename();
+	struct stat st;
+	char	    key[600];
+
+	if (path == NULL || stat(path, &st) != 0)
+		return mem_dup("built in");
+	snprintf(key, sizeof(key), "%.500s %lld %lld", path,
+	    (long long)st.st_mtime, (long long)st.st_size);
+	return mem_dup(key);
+}
+
+static const psl_ctx_t *
+suffix_parse(struct bytes text)
+{
+	psl_ctx_t *psl;
+	FILE	  *f;
+
+	f = fmemopen((void *)(uintptr_t)text.p, text.n, "r");
+	if (f == NULL)
+		return NULL;
+	psl = psl_load_fp(f);
+	fclose(f);
+	return psl;
+}
 
 int
-identity_load_suffixes(const char *path, struct err *e)
+identity_load_suffixes(struct bytes text, struct err *e)
 {
-	psl_ctx_t *loaded;
+	struct suffix_list *now = atomic_load(&suffixes), *fresh;
+	char		   *key;
 
-	loaded = path != NULL ? psl_load_file(path) : psl_latest(NULL);
-	if (loaded == NULL && path != NULL)
-		return err_set(e, "%s: not a list of public suffixes", path);
-	if (loaded == NULL && psl_builtin() == NULL)
-		return err_set(e, "no list of public suffixes: set "
-		    "dns.psl_file");
-	if (suffixes != NULL && suffixes != psl_builtin())
-		psl_free((psl_ctx_t *)(uintptr_t)suffixes);
-	suffixes = loaded != NULL ? loaded : psl_builtin();
-	return 0;
+	key = text.n > 0 ? mem_dup_bytes(text) : suffix_key_of_system();
+	if (now != NULL && strcmp(now->key, key) == 0) {
+		mem_free(key);
+		return 0;
+	}
+	fresh = mem_alloc(sizeof(*fresh));
+	fresh->key = key;
+	fresh->former = now;
+	fresh->psl = text.n > 0 ? suffix_parse(text) : psl_latest(NULL);
+	if (fresh->psl == NULL && text.n == 0)
+		fresh->psl = psl_builtin();
+	if (fresh->psl != NULL) {
+		atomic_store(&suffixes, fresh);
+		return 0;
+	}
+	mem_free(key);
+	mem_free(fresh);
+	return text.n > 0 ? err_set(e, "not a list of public suffixes") :
+	    err_set(e, "no list of public suffixes: set dns.psl_file");
 }
 
 bool
 identity_is_public_suffix(const char *domain)
 {
-	const psl_ctx_t *list = suffixes != NULL ? suffixes : psl_builtin();
+	const struct suffix_list *now = atomic_load(&suffixes);
+	const psl_ctx_t *list = now != NULL ? now->psl : psl_builtin();
 
 	return list != NULL && psl_is_public_suffix(list, domain) != 0;
 }

@@ -93,6 +93,8 @@ int db_figures(struct db *d, struct db_figures *out, struct err *e);
 /* How far into the map the file has ever reached; costs nothing. */
 uint64_t db_reach_bytes(struct db *d);
 uint64_t db_disk_free_bytes(struct db *d); /* 0 when it cannot be told */
+/* Slots of dead processes, whose snapshots would keep pages: at open, then
+ * once a minute; any thread. */
 void db_reader_check(struct db *d);
 int db_copy(struct db *d, const char *dir, struct err *e); /* backup */
 /* Meta values beside the tables ("region"): 1 found, 0 not, -1. */

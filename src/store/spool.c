@@ -204,6 +204,9 @@ spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
 	atomic_store(&s->messages_max, messages_max);
 	atomic_store(&s->index_keep_ms, index_keep_ms);
 	atomic_store(&s->tail_keep_ms, tail_keep_ms);
+	/* a full feed: its next batch looks anyway */
+	if (s->loop != NULL)
+		(void)loop_post(s->loop, spool_on_retry, s, NULL);
 }
 
 /* -- wiring ---------------------------------------------------------------- */
@@ -371,6 +374,7 @@ spool_move_cursor(struct spool *s, const char *name, uint64_t to)
 void
 spool_sweep(struct spool *s)
 {
+	db_reader_check(s->db);
 	/* a full feed: the next minute comes */
 	if (!atomic_load(&s->is_closed))
 		(void)loop_post(s->loop, spool_take_sweep, s, NULL);

@@ -55,7 +55,7 @@ int spool_start(struct spool *s, struct err *e);
 void spool_stop(struct spool *s);
 void spool_close(struct spool *s);
 void spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
-    int64_t index_keep_ms, int64_t tail_keep_ms); /* reload; any thread */
+    int64_t index_keep_ms, int64_t tail_keep_ms); /* reload, any thread: holds when the writer has looked */
 
 /* -- wiring, before spool_start() ------------------------------------- */
 /* What has become due at once (new envelopes, CHANGE_RETRY, the last hold
@@ -337,8 +337,9 @@ struct spool_meters {
 };
 const struct spool_meters *spool_meters(const struct spool *s);
 int spool_backup(struct spool *s, const char *dir, struct err *e);
-/* Removes what has passed its keeping time; posts itself to the writer in
- * bounded portions.  Called by the main loop once a minute. */
+/* Frees reader slots of the dead, and removes what has passed its keeping
+ * time, posted to the writer in bounded portions.  Called by the main loop
+ * once a minute. */
 void spool_sweep(struct spool *s);
 
 #endif

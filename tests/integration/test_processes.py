@@ -379,7 +379,77 @@ class Reload(World):
         self.wait_other("verifier", pid)
         self.relay.ctl("dkim", "verify", "example.com")
         silent.settimeout(30)
-        self.assertIn(b"_domainkey", silent.recv(4096))
+        while b"_domainkey" not in silent.recv(4096):
+            pass                             # delivery asks there, too
+
+    def test_resolver(self):
+        """delivery follows a change of dns.servers, and forgets what the former ones said"""
+        other = Dns(tempfile.mkdtemp(dir=self.relay.folder))
+        other.zone("moved.example", "@ MX 10 mx.sink.example.\n")
+        other.zone("sink.example", "mx A 127.0.0.2\n")
+        other.start()
+        self.addCleanup(other.stop)
+        answer = self.message(self.session(), "jane@moved.example")
+        self.assertRegex(answer, ID)
+        self.relay.wait_event("DeliveryDelay")          # who does not know the name says REFUSED
+        self.assertEqual(self.sink.messages, [])
+        self.relay.edit = lambda text: re.sub(r"dns.servers .*", f"dns.servers 127.0.0.1:{other.port}", text)
+        self.hup()
+        self.signed_copy(answer.split()[2])
+
+    def test_suffixes(self):
+        """dns.psl_file is read again; one that is none is refused, and nothing changes"""
+        path = os.path.join(self.relay.folder, "suffixes")
+        with open(path, "w") as f:
+            f.write("example\nowned.example\n")
+        self.relay.ctl("identity", "add", "owned.example")
+        self.relay.ctl("identity", "delete", "owned.example", "--yes")
+        self.hup(f"dns.psl_file {path}\n")
+        r = self.relay.run_ctl("identity", "add", "owned.example")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("owned.example is a public suffix", r.stderr)
+        with open(path, "w"):
+            pass
+        r = self.relay.run_ctl("reload")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(f"dns.psl_file {path}: not a list of public suffixes", r.stderr)
+        self.assertEqual(self.relay.run_ctl("identity", "add", "owned.example").returncode, 1)
+
+    def test_store_limits(self):
+        """spool.min_free and queue.max_messages hold for the next message"""
+        for line, answer in ((r"spool.min_free 65536g", "452 Insufficient system storage"),
+                             (r"spool.min_free 16m", None),
+                             ("spool.min_free 16m\nqueue.max_messages 1", "454 Throttling failure: System capacity exceeded"),
+                             (r"spool.min_free 16m", None)):
+            self.relay.edit = lambda text: text.replace("spool.min_free 16m", line)
+            self.hup()
+            w = self.session()
+            if answer is not None:
+                wait_for(lambda: w.cmd("MAIL FROM:<bob@example.com>") == answer or w.cmd("RSET") == "", answer)
+            else:
+                wait_for(lambda: w.cmd("MAIL FROM:<bob@example.com>") == "250 Ok", "room")
+                w.cmd("RSET")
+                self.assertRegex(self.message(w, "later@unknown.invalid"), ID)
+
+    def test_operator_key(self):
+        """dkim.operator_*: the keys process signs with it from the reload on"""
+        key = os.path.join(self.relay.folder, "operator.key")
+        subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+        os.chmod(key, 0o400)
+        keys = started(self.relay, "keys")
+        self.hup(f"dkim.operator_domain relay.example\ndkim.operator_selector op\ndkim.operator_key {key}\n")
+        answer = self.message(self.session())
+        self.assertRegex(answer, ID)
+        self.assertIn(b"d=relay.example", self.signed_copy(answer.split()[2]).data)
+        self.assertEqual(started(self.relay, "keys"), keys)
+
+    def test_log_level(self):
+        """log.level holds for every process that goes on"""
+        self.relay.edit = lambda text: text.replace("level debug", "level info")
+        self.hup()
+        self.message(self.session())
+        self.assertEqual(re.findall(r"^\S+ debug (?:relay|keys) .*$",
+                                    self.relay.log_text().rpartition(" reloaded ")[2], re.M), [])
 
     def test_log_rotation(self):
         """log.target is opened again by every process"""
