@@ -38,10 +38,17 @@ check-integration: all $(O)/tests/test_signer
 check-build: all
 	tests/build/run $(O)
 
-check-long: check check-build
+# Processes killed under load.  check-crash is the short tier.
+$(O)/tests/crash-image: tests/crash/image.c $(LINK_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
+	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
+check-long: check check-build crash
+crash: all $(O)/tests/crash-image
 	tests/crash/run $(O)
-crash: all
-	tests/crash/run $(O)
+.PHONY: check-crash
+check-crash: all $(O)/tests/crash-image
+	tests/crash/run $(O) --kills 20
 bench: all
 	tests/bench/run $(O)
 .PHONY: bench-memory

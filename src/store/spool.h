@@ -54,8 +54,9 @@ int spool_start(struct spool *s, struct err *e);
 /* Commits what has gathered, then ends the thread. */
 void spool_stop(struct spool *s);
 void spool_close(struct spool *s);
+/* Reload; in force when the writer has looked, soon after. */
 void spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
-    int64_t index_keep_ms, int64_t tail_keep_ms); /* reload, any thread: holds when the writer has looked */
+    int64_t index_keep_ms, int64_t tail_keep_ms); /* any thread */
 
 /* -- wiring, before spool_start() ------------------------------------- */
 /* What has become due at once (new envelopes, CHANGE_RETRY, the last hold
