@@ -113,6 +113,12 @@ stream_wants_input(const struct stream *s)
 	    (!s->is_pressed && (s->watched & WATCH_READ) != 0);
 }
 
+static int
+stream_blocked_on(const struct stream *s)
+{
+	return s->write_wants_read ? WATCH_READ : WATCH_WRITE;
+}
+
 void
 stream_watch(struct stream *s)
 {
@@ -127,11 +133,14 @@ stream_watch(struct stream *s)
 			what |= WATCH_READ;
 		if (s->read_wants_write)
 			what |= WATCH_WRITE;
-		/* FALLTHROUGH */
+		if (s->is_blocked)
+			what |= stream_blocked_on(s);
+		break;
 	case STREAM_TLS_WAIT:
 	case STREAM_FINISHING:
-		if (s->is_blocked)
-			what |= s->write_wants_read ? WATCH_READ : WATCH_WRITE;
+		if (!s->is_blocked)
+			return; /* over in this pass, as a rule */
+		what = stream_blocked_on(s);
 		break;
 	case STREAM_HANDSHAKE:
 		what = s->handshake_wants;

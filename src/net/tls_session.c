@@ -336,10 +336,16 @@ tls_session_handshake(struct tls_session *s)
 enum tls_io
 tls_session_read(struct tls_session *s, void *p, size_t n, size_t *got)
 {
+	enum tls_io io;
+
 	ERR_clear_error();
 	errno = 0;
 	*got = 0;
-	return session_result(s, SSL_read_ex(s->ssl, p, n, got));
+	io = session_result(s, SSL_read_ex(s->ssl, p, n, got));
+	/* all that had come is here: the kernel will tell of more */
+	if (io == TLS_IO_DONE && *got < n && SSL_has_pending(s->ssl) == 0)
+		io = TLS_IO_WANT_READ;
+	return io;
 }
 
 enum tls_io
