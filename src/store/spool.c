@@ -137,6 +137,7 @@ spool_open(const struct spool_setup *setup, struct err *e)
 	must(loop_reserve(s->loop)); /* for spool_stop() */
 	timer_init(&s->again, s->loop, spool_on_again, s);
 	timer_init(&s->retry, s->loop, spool_on_retry, s);
+	timer_init(&s->notes, s->loop, spool_on_notes, s);
 	s->db = spool_open_db(setup, e);
 	if (s->db == NULL || spool_recover(s, e) < 0)
 		goto fail;
@@ -187,6 +188,7 @@ spool_close(struct spool *s)
 	if (s->loop != NULL) {
 		timer_clear(&s->again);
 		timer_clear(&s->retry);
+		timer_clear(&s->notes);
 		loop_free(s->loop);
 	}
 	if (s->down_to.to != NULL && !atomic_load(&s->is_down))
@@ -220,6 +222,7 @@ listener_set(struct listener *l, struct spool *s, struct loop *to,
 	l->to = to;
 	l->fn = fn;
 	l->ctx = ctx;
+	l->window.ms = INT64_MIN / 2; /* long ago */
 }
 
 void

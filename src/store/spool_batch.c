@@ -15,6 +15,8 @@
 enum {
 	RETRY_MS = 1000,
 	NOTE_RETRY_MS = 100,
+	NOTE_WINDOW_MS = 100,
+	NOTES_MAX = 8, /* in a window */
 	IDLE_LOOK_MS = 10000,
 	DISK_LOOK_MS = 1000,
 	MAP_LOOK_MS = 250,
@@ -459,23 +461,50 @@ listener_on_note(void *ctx, void *unused)
 	l->fn(l->ctx, unused);
 }
 
+/* Looks again in ms; an earlier look stays. */
+static void
+listener_wait(struct listener *l, int64_t ms)
+{
+	l->is_waiting = true;
+	if (!timer_is_set(&l->spool->notes))
+		timer_set(&l->spool->notes, ms);
+}
+
+/*
+ * A few notes go at once; a busy store makes hundreds of commits a second,
+ * and who were told of each would read a row or two at a time.
+ */
 static void
 listener_note(struct listener *l)
 {
+	struct mono now = loop_now(l->spool->loop);
+
+	if (now.ms - l->window.ms >= NOTE_WINDOW_MS) {
+		l->window = now;
+		l->notes = 0;
+	}
+	if (l->notes >= NOTES_MAX) {
+		listener_wait(l, l->window.ms + NOTE_WINDOW_MS - now.ms);
+		return;
+	}
+	l->is_waiting = false;
 	if (atomic_exchange(&l->is_under_way, true))
 		return;
-	l->is_waiting = !loop_post(l->to, listener_on_note, l, NULL);
-	if (l->is_waiting) {
-		atomic_store(&l->is_under_way, false);
-		timer_set(&l->spool->retry, NOTE_RETRY_MS);
+	if (loop_post(l->to, listener_on_note, l, NULL)) {
+		l->notes++;
+		return;
 	}
+	atomic_store(&l->is_under_way, false);
+	listener_wait(l, NOTE_RETRY_MS);
 }
 
-static void
-spool_note_waiting(struct spool *s)
+void
+spool_on_notes(void *ctx, void *unused)
 {
-	unsigned i;
+	struct spool *s = ctx;
+	unsigned      i;
 
+	(void)unused;
 	for (i = 0; i < s->event_listener_count; i++)
 		if (s->events_to[i].is_waiting)
 			listener_note(&s->events_to[i]);
@@ -759,5 +788,4 @@ spool_on_retry(void *ctx, void *unused)
 	spool_look_for_room(s);
 	timer_set(&s->retry, s->map_looked.ms != 0 || s->room == 0 ?
 	    RETRY_MS : IDLE_LOOK_MS);
-	spool_note_waiting(s); /* sets it nearer when one still waits */
 }

@@ -89,7 +89,9 @@ struct listener {
 	loop_fn	     *fn;
 	void	     *ctx;
 	atomic_bool   is_under_way; /* a note is in the feed */
-	bool	      is_waiting;   /* the feed was full */
+	bool	      is_waiting;   /* for its time, or for room in the feed */
+	struct mono   window;	    /* notes in it are counted */
+	unsigned      notes;
 };
 
 /* Posted by spool_move_cursor(). */
@@ -152,7 +154,7 @@ struct spool {
 	struct counter	*dirty;
 
 	/* keeping up */
-	struct timer	 again, retry;
+	struct timer	 again, retry, notes;
 	bool		 changes_wait; /* no space: until the retry timer */
 	struct mono	 disk_looked, map_looked, full_logged;
 	uint64_t	 disk_free, map_used, used_since, freed_since;
@@ -172,6 +174,7 @@ void spool_batch_init(struct spool *s);
 void spool_batch_wipe(struct spool *s);
 void spool_on_pass_end(void *ctx, void *unused);
 void spool_on_retry(void *ctx, void *unused);
+void spool_on_notes(void *ctx, void *unused);
 void spool_on_again(void *ctx, void *unused);
 void spool_look_for_room(struct spool *s);
 int spool_begin(struct spool *s, struct spool_txn *t, struct err *e);

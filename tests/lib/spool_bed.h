@@ -25,6 +25,7 @@ struct bed {
 	struct arrivals	  *arrivals[64];
 	size_t		   arrival_batches;
 	unsigned	   notes, downs;
+	bool		   stops_at_note;
 };
 
 static inline int
@@ -62,6 +63,8 @@ bed_on_events(void *ctx, void *unused)
 
 	assert_null(unused);
 	b->notes++;
+	if (b->stops_at_note)
+		loop_stop(b->asker);
 }
 
 static inline void

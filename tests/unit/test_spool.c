@@ -135,6 +135,36 @@ a_message_is_laid_down(void **state)
 	message_free(m);
 }
 
+/*
+ * Of many commits not each is told: at most eight notes in 100 ms, but the
+ * last commit never goes untold.
+ */
+static void
+busy_store_tells_in_windows(void **state)
+{
+	enum { COMMITS = 40 };
+	struct bed     *b = *state;
+	struct mono	began = clock_mono();
+	struct message *m;
+	unsigned	i, before = 0;
+
+	bed_start(b);
+	for (i = 0; i < COMMITS; i++) {
+		before = b->notes;
+		m = bed_message(1, 10, 0);
+		assert_int_equal(bed_submit(b, m), RECEIPT_OK);
+		bed_drain(b);
+		message_free(m);
+	}
+	i = (unsigned)((clock_mono().ms - began.ms) / 100) + 2;
+	assert_true(b->notes <= i * 8);
+	if (b->notes == before) {
+		b->stops_at_note = true;
+		loop_run(b->asker);
+	}
+	assert_true(b->notes > before);
+}
+
 static void
 mail_of_posthorn_makes_no_event(void **state)
 {
@@ -814,6 +844,7 @@ main(void)
 #define test(f) cmocka_unit_test_setup_teardown(f, bed_make, bed_remove)
 	static const struct CMUnitTest tests[] = {
 		test(a_message_is_laid_down),
+		test(busy_store_tells_in_windows),
 		test(mail_of_posthorn_makes_no_event),
 		test(content_is_read_from_any_offset),
 		test(a_batch_is_one_commit),
