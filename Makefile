@@ -89,7 +89,7 @@ submission_MODULES = \
 delivery_MODULES = \
 	carrier carrier_attempt carrier_batch carrier_settle \
 	    carrier_simulate carrier_view \
-	scheduler lane \
+	scheduler lane due \
 	route site group \
 	egress connection dial \
 	transport transaction attempt \
