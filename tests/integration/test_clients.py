@@ -2,14 +2,15 @@
 """Real clients against the listeners: openssl, swaks, msmtp, curl, smtplib
 (smtp-interface.md sections 17 and 18)."""
 import os
-import smtplib
-import ssl
+import re
 import subprocess
+import sys
 import time
 import unittest
 
 from harness.dns import Dns
-from harness.relay import Relay
+from harness.readme import Recipe
+from harness.relay import BUILD, Relay
 from harness.sink import Sink
 from harness.waiting import wait_for
 
@@ -76,60 +77,105 @@ class Clients(unittest.TestCase):
         self.assertNotIn("250-STARTTLS", lines)
         self.assertEqual(lines[-1], "221 Bye")
 
-    def test_swaks(self):
-        """section 17.7: swaks with STARTTLS and with TLS on connect"""
-        for listener, option, auth in (("submission", "--tls", "PLAIN"), ("submissions", "--tls-on-connect", "LOGIN")):
-            with self.sink.lock:
-                self.sink.messages.clear()
-            r = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(self.relay.ports[listener]), option,
-                                "--auth", auth, "--auth-user", self.key, "--auth-password", self.password,
-                                "--from", "sender@example.com", "--to", "recipient@sink.example",
-                                "--data", MESSAGE.replace("\n", "\\n")], capture_output=True, text=True, timeout=60)
-            self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
-            self.assertRegex(r.stdout, r"<~  250 Ok " + ID)
-            self.assertIn("<~  221 Bye", r.stdout)
-            self.sink.wait(1)
+    def recipe(self, title, listener="submission"):
+        return Recipe(title, self.relay.ports[listener], self.key, self.password, host="localhost")
 
-    def test_msmtp(self):
-        """section 17.7: msmtp"""
-        conf = os.path.join(self.relay.folder, "msmtprc")
-        log = os.path.join(self.relay.folder, "msmtp.log")
-        with open(conf, "w") as f:
-            f.write(f"defaults\nauth on\ntls on\ntls_starttls on\ntls_trust_file {self.relay.cert}\n"
-                    f"logfile {log}\naccount default\nhost localhost\nport {self.relay.ports['submission']}\n"
-                    f"from sender@example.com\nuser {self.key}\npassword {self.password}\n")
-        os.chmod(conf, 0o600)
-        r = subprocess.run(["msmtp", "-C", conf, "recipient@sink.example"], input=MESSAGE, capture_output=True,
-                           text=True, timeout=60)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        with open(log) as f:
-            self.assertRegex(f.read(), r"smtpstatus=250 smtpmsg='250 Ok " + ID + "' .*exitcode=EX_OK")
-        self.arrived()
+    def shell(self, command, **env):
+        """Types it, where message.eml lies and the certificate is trusted."""
+        self.file()
+        r = subprocess.run(["bash", "-c", command], cwd=self.relay.folder, capture_output=True, text=True, timeout=60,
+                           env=dict(os.environ, SSL_CERT_FILE=self.relay.cert, CURL_CA_BUNDLE=self.relay.cert, **env))
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        return r.stdout
+
+    def by_hand(self, program, listener="submission"):
+        """The command of "Trying by hand" that begins so, to a recipient that is ours."""
+        commands = self.recipe("Trying by hand", listener).blocks[0].replace("\\\n", "").splitlines()
+        found = [c for c in commands if c.startswith(program + " ")]
+        self.assertEqual(len(found), 1, commands)
+        return re.sub(r"recipient@example\.org", "recipient@sink.example", found[0])
+
+    def test_swaks(self):
+        """section 17.7: swaks, as README.md has it"""
+        out = self.shell(self.by_hand("swaks"))
+        self.assertRegex(out, r"<~  250 Ok " + ID)
+        self.assertIn("<~  221 Bye", out)
+        self.sink.wait(1)
+
+    def test_swaks_wrapper(self):
+        """section 17.7: TLS on connect, LOGIN"""
+        command = self.by_hand("swaks", "submissions").replace(" --tls ", " --tls-on-connect ").replace("PLAIN", "LOGIN")
+        self.assertRegex(self.shell(command), r"<~  250 Ok " + ID)
+        self.sink.wait(1)
 
     def test_curl(self):
-        """section 17.7: curl, credentials in the option"""
-        r = subprocess.run(["curl", "-sS", "--ssl-reqd", "--cacert", self.relay.cert, "--url",
-                            f"smtp://localhost:{self.relay.ports['submission']}", "--user",
-                            f"{self.key}:{self.password}", "--mail-from", "sender@example.com", "--mail-rcpt",
-                            "recipient@sink.example", "--upload-file", self.file()],
-                           capture_output=True, text=True, timeout=60)
-        self.assertEqual(r.returncode, 0, r.stderr)
+        """section 17.7: curl, as README.md has it"""
+        self.shell(self.by_hand("curl").replace("BLBM/…", self.password))
         self.arrived()
 
-    def test_smtplib(self):
-        """section 17.8: Python, both kinds of TLS"""
-        context = ssl.create_default_context(cafile=self.relay.cert)
-        with smtplib.SMTP("localhost", self.relay.ports["submission"]) as s:
-            s.starttls(context=context)
-            s.login(self.key, self.password)
-            s.sendmail("sender@example.com", ["recipient@sink.example"], MESSAGE)
+    def test_openssl_by_hand(self):
+        """section 17.7: s_client, as README.md has it; lines are typed"""
+        out = self.shell("printf 'EHLO app1.example.com\\nQUIT\\n' | " + self.by_hand("openssl"))
+        self.assertIn("250-AUTH PLAIN LOGIN", out)
+        self.assertIn("221 Bye", out)
+
+    def msmtp(self, text):
+        conf = os.path.join(self.relay.folder, "msmtprc")
+        log = os.path.join(self.relay.folder, "msmtp.log")
+        self.assertIn("/etc/ssl/certs/ca-certificates.crt", text)
+        with open(conf, "w") as f:
+            f.write(text.replace("/etc/ssl/certs/ca-certificates.crt", self.relay.cert)
+                    .replace("account default", f"logfile {log}\naccount default"))
+        os.chmod(conf, 0o600)
+        self.shell(f"msmtp -C {conf} recipient@sink.example <message.eml")
+        with open(log) as f:
+            self.assertRegex(f.read().splitlines()[-1], r"smtpstatus=250 smtpmsg='250 Ok " + ID + "' .*exitcode=EX_OK")
         self.arrived()
-        with self.sink.lock:
-            self.sink.messages.clear()
-        with smtplib.SMTP_SSL("localhost", self.relay.ports["submissions"], context=context) as s:
-            s.login(self.key, self.password)
-            s.sendmail("sender@example.com", ["recipient@sink.example"], MESSAGE)
-        self.arrived()
+
+    def test_msmtp(self):
+        """section 17.7: msmtp, as README.md has it"""
+        self.msmtp(self.recipe("msmtp").blocks[0])
+
+    def test_msmtp_wrapper(self):
+        """section 17.7: the same with port 465"""
+        recipe = self.recipe("msmtp", "submissions")
+        self.msmtp(re.sub(r"(?m)^port .*$", recipe.one(r"port \d+"),
+                          re.sub(r"(?m)^tls_starttls .*$", recipe.one("tls_starttls off"), recipe.blocks[0])))
+
+    def test_python(self):
+        """section 17.8: smtplib, as README.md has it; both kinds of TLS"""
+        for listener in ("submission", "submissions"):
+            with self.subTest(listener=listener):
+                with self.sink.lock:
+                    self.sink.messages.clear()
+                code = self.recipe("PHP, Python, Node", listener).blocks[0]
+                port = self.relay.ports[listener]
+                self.assertIn(f'smtplib.SMTP("localhost", {port})', code)
+                if listener == "submissions":
+                    code = re.sub(r"(?m)smtplib\.SMTP\(.*\) as s:.*$",
+                                  f'smtplib.SMTP_SSL("localhost", {port}, context=ssl.create_default_context()) as s:',
+                                  re.sub(r"(?m)^ *s\.starttls.*\n", "", code))
+                code = code.replace("recipient@example.org", "recipient@sink.example")
+                path = os.path.join(self.relay.folder, "client.py")
+                with open(path, "w") as f:
+                    f.write(f"message = {MESSAGE!r}\n" + code)
+                self.shell(f"{sys.executable} {path}")
+                self.arrived()
+
+    def test_php(self):
+        """section 17.8: PHP's mail() through the sendmail program, as README.md has it"""
+        setting = self.recipe("PHP, Python, Node").one("sendmail_path = .*")
+        program = os.path.join(os.path.abspath(BUILD), "sendmail")
+        self.assertIn("/usr/local/sbin/posthorn-sendmail -t -i", setting)
+        ini = os.path.join(self.relay.folder, "php.ini")
+        with open(ini, "w") as f:
+            f.write(setting.replace("/usr/local/sbin/posthorn-sendmail", f"{program} -C {self.relay.sendmail_conf()}"))
+        self.relay.extra += f"local everybody {{\n    match *\n    credential {self.account}/app1\n" \
+                            "    sender sender@example.com\n}\n"
+        self.relay.reload()
+        out = self.shell(f"php -n -c {ini} -r 'var_dump(mail(\"recipient@sink.example\", \"hello\", \"Hello.\"));'")
+        self.assertEqual(out, "bool(true)\n")
+        self.assertIn(b"\r\nSubject: hello\r\n", self.arrived().data)
 
     def test_wrong_secret(self):
         """smtp-interface#7: the secret is no password; 535 after 2 s, 421 after the third"""

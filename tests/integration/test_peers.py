@@ -281,7 +281,7 @@ class Clients(World):
         self.addCleanup(c.stop)
         c.put("etc/postfix/header_checks", f"/^Subject:/ PREPEND {field}\n")
         return c.smarthost(self.relay, self.relay.ports["submission"], self.key, self.password,
-                           recipe=["header_checks = regexp:/etc/postfix/header_checks"]).start()
+                           more=["header_checks = regexp:/etc/postfix/header_checks"]).start()
 
     def test_postfix_recipe(self):
         """section 17.2: generic addresses, a header set by Postfix, 50 recipients a transaction"""

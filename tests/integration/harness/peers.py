@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 
+from .readme import HOST, Recipe
 from .waiting import wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -294,30 +295,20 @@ virtual_destination_recipient_limit = 1
         self.put("etc/postfix/domains", "/./ any\n")
         return self
 
-    def smarthost(self, relay, port, user, password, wrapper=False, recipe=()):
-        """smtp-interface.md 17.2; recipe: further lines of main.cf"""
-        host = "mail.relay.example"
-        self.hosts[host] = "127.0.0.1"
+    def smarthost(self, relay, port, user, password, wrapper=False, more=()):
+        """As README.md has it (smtp-interface.md 17.2); more: further lines of main.cf."""
+        recipe = Recipe("Postfix", port, user, password)
+        main, login, generic = recipe.blocks
+        self.hosts[HOST] = "127.0.0.1"
         self.trust(relay.cert)
-        self.main.append(f"""
-relayhost = [{host}]:{port}
-smtp_sasl_auth_enable = yes
-smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd
-smtp_sasl_security_options = noanonymous
-smtp_sasl_tls_security_options = noanonymous
-smtp_tls_security_level = secure
-smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt
-smtp_destination_recipient_limit = 50
-smtp_generic_maps = regexp:/etc/postfix/generic
-# names come from the file of hosts, and the log names TLS and the login
-smtp_host_lookup = native
-smtp_tls_loglevel = 1
-""")
         if wrapper:
-            self.main.append("smtp_tls_wrappermode = yes\n")
-        self.main.extend(line + "\n" for line in recipe)
-        self.put("etc/postfix/sasl_passwd", f"[{host}]:{port} {user}:{password}\n", 0o600)
-        self.put("etc/postfix/generic", "/^[^@]+@app1\\.example\\.com$/ alerts@example.com\n")
+            main = re.sub(r"(?m)^relayhost = .*", recipe.one("relayhost = .*"), main)
+            main += recipe.one("smtp_tls_wrappermode = yes") + "\n"
+        # names come from the file of hosts, and the log names TLS and the login
+        main += "smtp_host_lookup = native\nsmtp_tls_loglevel = 1\n"
+        self.main.append(main + "".join(line + "\n" for line in more))
+        self.put("etc/postfix/sasl_passwd", login, 0o600)
+        self.put("etc/postfix/generic", generic)
         return self
 
     def configure(self):
@@ -396,35 +387,20 @@ class Exim(Peer):
         return self
 
     def smarthost(self, relay, port, user, password, wrapper=False, login=False):
-        """smtp-interface.md 17.3"""
-        host = "mail.relay.example"
-        self.hosts[host] = "127.0.0.1"
+        """As README.md has it (smtp-interface.md 17.3)."""
+        recipe = Recipe("Exim", port, user, password)
+        router, transport, plain = re.split(r"(?m)^# .*\n", recipe.blocks[0])[1:]
+        self.hosts[HOST] = "127.0.0.1"
         self.trust(relay.cert)
-        # posthorn is on this machine here: self, allow_localhost
-        self.routers.append(f"""posthorn_smarthost:
-  driver = manualroute
-  domains = ! +local_domains
-  transport = posthorn_smtp
-  route_list = * {host}::{port} byname
-  host_find_failed = defer
-  no_more
-  self = send
-""")
-        self.transports.append("""posthorn_smtp:
-  driver = smtp
-  hosts_require_auth = *
-  hosts_require_tls = *
-  tls_verify_certificates = system
-  tls_verify_hosts = *
-  max_rcpt = 50
-  allow_localhost
-""" + ("  protocol = smtps\n" if wrapper else ""))
-        if login:
-            self.authenticators.append(f"posthorn_login:\n  driver = plaintext\n  public_name = LOGIN\n"
-                                       f"  client_send = : {user} : {password}\n")
-        else:
-            self.authenticators.append(f"posthorn_plain:\n  driver = plaintext\n  public_name = PLAIN\n"
-                                       f"  client_send = ^{user}^{password}\n")
+        if wrapper:
+            router = re.sub(r"(?m)^  route_list = .*", "  " + recipe.one("route_list = .*"), router)
+            transport += "  " + recipe.one("protocol = smtps") + "\n"
+        # posthorn is on this machine here
+        self.routers.append(router + "  self = send\n")
+        self.transports.append(transport + "  allow_localhost\n")
+        self.authenticators.append(plain if not login else
+                                   "posthorn_login:\n  driver = plaintext\n  public_name = LOGIN\n"
+                                   f"  client_send = : {user} : {password}\n")
         return self
 
     def configure(self):
