@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Postfix and Exim: as senders with posthorn as their smart host
-(smtp-interface.md 17.2, 17.3) and as receivers of what posthorn delivers
+"""Postfix, Exim and Sendmail: as senders with posthorn as their smart host
+(smtp-interface.md 17.2 to 17.4) and as receivers of what posthorn delivers
 (delivery.md 5)."""
 import os
 import re
@@ -10,7 +10,7 @@ import unittest
 
 from harness.dns import Dns
 from harness.oracle import verify
-from harness.peers import NOT_ROOT, Exim, Greylist, Postfix, unpack
+from harness.peers import NOT_ROOT, Exim, Greylist, Postfix, Sendmail, unpack
 from harness.relay import Relay, certificate
 from harness.waiting import free_port, wait_for
 
@@ -244,7 +244,7 @@ class Shared(World):
 
 
 class Clients(World):
-    """Postfix and Exim with posthorn as their smart host."""
+    """Postfix, Exim and Sendmail with posthorn as their smart host."""
 
     def client(self, kind, listener, key=None, password=None, **options):
         c = kind("app1.example.com", self.relay.folder)
@@ -391,6 +391,32 @@ class Clients(World):
         c.flush()
         c.wait_log(r" => later@postfix\.example .* C=\"250 Ok " + ID + '"')
         self.assertEqual(len(self.postfix.wait_mails("later@postfix.example")), 1)
+        self.assertEqual(c.queue(), [])
+
+    # -- Sendmail ---------------------------------------------------------------
+    def test_sendmail(self):
+        """README.md, Sendmail: STARTTLS, AUTH PLAIN, the domain put in front of local names"""
+        c = self.client(Sendmail, "submission")
+        c.submit("root", ["s587@postfix.example"], "From: root\n" + TEXT.split("\n", 1)[1])
+        c.wait_log(r"STARTTLS=client, relay=mail\.relay\.example\.?, version=TLSv1\.3, verify=OK")
+        mid = c.wait_log(rf"to=s587@postfix\.example, .*mailer=relay, .*stat=Sent \(Ok ({ID})\)")[1]
+        self.of(mid, "Delivery")
+        mail = self.postfix.wait_mails("s587@postfix.example")[0]
+        self.assertEqual(mail.field("From"), "root@example.com")
+        self.assert_signed(mail)
+        self.assertEqual(c.queue(), [])
+
+    def test_sendmail_454(self):
+        """quotas.md 8: throttled mail waits in Sendmail's queue, and goes when it may"""
+        c = self.client(Sendmail, "submission")
+        self.addCleanup(self.unthrottle)
+        self.relay.ctl("-a", self.account, "quota", "set", "--max-24h", "0")
+        c.submit("sender@example.com", ["slater@postfix.example"], TEXT)
+        c.wait_log(r"to=slater@postfix\.example, .*stat=Deferred: 454 Throttling failure: Daily message quota exceeded")
+        self.assertEqual(len(c.queue()), 1)
+        self.unthrottle()
+        c.flush()
+        c.wait_log(rf"to=slater@postfix\.example, .*stat=Sent \(Ok {ID}\)")
         self.assertEqual(c.queue(), [])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Postfix and Exim, each in a folder of its own.
+"""Postfix, Exim and Sendmail, each in a folder of its own.
 
     unpack()                                 # once
     mx = Postfix("mx.postfix.example").receive("127.0.0.2", port, (cert, key)).start()
@@ -17,6 +17,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import socketserver
 import subprocess
 import tempfile
@@ -30,7 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "..", "..", "..", "contrib", "dev", "peers")
 BASE = os.environ.get("POSTHORN_PEERS", "/var/cache/posthorn-peers")
 APP = 1000                       # the user of the mailboxes, in the copy
-NOT_ROOT = "Postfix and Exim run with chroot, as several users: root only"
+NOT_ROOT = "these mail servers run with chroot, as several users: root only"
 
 
 def unpack():
@@ -436,6 +437,71 @@ timeout_frozen_after = 1d
 
     def queue(self):
         return re.findall(r"(?m)\s(\w{6}-\w{6}-\w{2})\s", self.inside("exim4", "-bp").stdout)
+
+
+class Sendmail(Peer):
+    """A client only: delivers before submit() returns."""
+    name = "sendmail"
+    log_path = "var/log/mail.log"
+    users = {"var/spool/mqueue": (0, 0, 0o700), "var/lib/sendmail/host_status": (0, 0, 0o700)}
+    PROGRAM = "/usr/libexec/sendmail/sendmail"
+
+    def smarthost(self, relay, port, user, password, wrapper=False):
+        """As README.md has it."""
+        recipe = Recipe("Sendmail", port, user, password)
+        login, self.mc = recipe.blocks
+        self.hosts[HOST] = "127.0.0.1"
+        self.trust(relay.cert)
+        self.put("etc/mail/authinfo", login, 0o600)
+        return self
+
+    def configure(self):
+        # the machine's own syslog is not in here; names come from the file of hosts
+        self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.syslog.bind(self.path("dev/log"))
+        self.put(self.log_path, "")
+        self.keeper = threading.Thread(target=self.keep_syslog, daemon=True)
+        self.keeper.start()
+        self.put("etc/mail/sendmail.mc", f"""define(`_USE_ETC_MAIL_')dnl
+include(`/usr/share/sendmail/cf/m4/cf.m4')dnl
+OSTYPE(`debian')dnl
+define(`confDOMAIN_NAME', `{self.hostname}')dnl
+define(`confSERVICE_SWITCH_FILE', `/etc/mail/service.switch-nodns')dnl
+define(`confLOG_LEVEL', `14')dnl
+{self.mc}MAILER(`local')dnl
+MAILER(`smtp')dnl
+""")
+        self.put("etc/mail/service.switch-nodns", "hosts files\naliases files\n")
+        self.put("etc/mail/sendmail.cf", self.inside("m4", "/etc/mail/sendmail.mc").stdout)
+        self.inside("/usr/libexec/sendmail/makemap", "hash", "/etc/mail/authinfo",
+                    input=pathlib.Path(self.path("etc/mail/authinfo")).read_text())
+
+    def command(self):
+        return None
+
+    def keep_syslog(self):
+        with open(self.path(self.log_path), "ab", buffering=0) as f:
+            while line := self.syslog.recv(65536):
+                f.write(line + b"\n")
+
+    def stop(self):
+        self.syslog.shutdown(socket.SHUT_RD)
+        self.keeper.join()
+        self.syslog.close()
+        super().stop()
+
+    def submit(self, sender, rcpts, text):
+        # status 75: it waits in the queue
+        r = self.inside(self.PROGRAM, "-Am", "-i", "-O", "DeliveryMode=interactive", "-f", sender, *rcpts,
+                        input=text, check=False)
+        if r.returncode not in (0, 75):
+            raise AssertionError(f"sendmail: status {r.returncode}: {r.stdout}{r.stderr}{self.log_text()}")
+
+    def flush(self):
+        self.inside(self.PROGRAM, "-Am", "-q")
+
+    def queue(self):
+        return [n for n in os.listdir(self.path("var/spool/mqueue")) if n.startswith("qf")]
 
 
 class Greylist(socketserver.ThreadingTCPServer):
