@@ -271,6 +271,19 @@ dial_first_family(const struct connection *cn)
 
 static void dial_ask(struct connection *cn, int family);
 
+/* An MX should not name an alias (RFC 5321 5.1): followed, and told once. */
+static void
+dial_note_alias(struct connection *cn, const struct dns_answer *a)
+{
+	struct site	 *s = cn->egress->site;
+	struct site_host *h = &s->hosts[cn->order[cn->host]];
+
+	if (s->is_static || h->is_alias || strcmp(a->canonical, a->name) == 0)
+		return;
+	h->is_alias = true;
+	log_info("mx-is-alias", "relay=%s target=%s", h->name, a->canonical);
+}
+
 static void
 dial_on_addresses(void *connection, const struct dns_answer *a)
 {
@@ -281,6 +294,8 @@ dial_on_addresses(void *connection, const struct dns_answer *a)
 
 	cn->ticket = 0;
 	first = cn->asked_family == dial_first_family(cn);
+	if (a->status == DNS_FOUND)
+		dial_note_alias(cn, a);
 	if (a->status == DNS_FOUND && !first && families != 3)
 		cn->foreign++;
 	else if (a->status == DNS_FOUND)

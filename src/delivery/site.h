@@ -29,6 +29,7 @@ struct site_host {
 	char	 name[DOMAIN_SIZE];
 	uint16_t preference;
 	bool	 is_address;
+	bool	 is_alias; /* it has a CNAME; that was logged */
 	struct sockaddr_storage address; /* of is_address */
 };
 struct site {
