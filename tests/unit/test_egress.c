@@ -532,6 +532,15 @@ rates_are_exact(void **state)
 		assert_in_range(n, (unsigned)(rates[i] * 9.99),
 		    (unsigned)(rates[i] * 10.01) + 1);
 	}
+	/* ten before it, and three accounts that take turns */
+	memset(&g, 0, sizeof(g));
+	now.ms = 1000;
+	assert_int_equal(group_wait_ms(&g, 2, 10, now), 5000);
+	g.busy = 3;
+	assert_int_equal(group_wait_ms(&g, 2, 10, now), 15000);
+	group_count_message(&g, 2, now);
+	assert_int_equal(group_wait_ms(&g, 2, 10, now), 15500);
+	assert_int_equal(group_wait_ms(&g, 0, 10, now), 0);
 	/* what was not used is not saved up */
 	memset(&g, 0, sizeof(g));
 	now.ms = 100000;

@@ -428,6 +428,31 @@ one_slow_receiver(void **state)
 		fail_msg("%zu rows were read", w.shown);
 }
 
+/* What has moved meanwhile is found where it is now. */
+static void
+left_after_it_moved(void **state)
+{
+	struct due *d;
+
+	(void)state;
+	put(1, noon, "slow.example");
+	scheduler_rescan(&c);
+	settle();
+	assert_int_equal(w.taken_count, 1);
+	d = w.taken[0];
+	w.rows[0].due.ms = noon + 60000;
+	scheduler_again(&c, d, w.rows[0].due);
+	w.is_slow = true;
+	w.slow_count = WINDOW_MAX; /* no room */
+	assert_true(fake_threads_advance(60000));
+	assert_true(w.left.any);
+	w.slow_count = 0;
+	scheduler_fetch(&c, &w.left);
+	settle();
+	assert_int_equal(w.slow_count, 1);
+	assert_false(w.left.any);
+}
+
 static void
 room_is_shared(void **state)
 {
@@ -457,6 +482,7 @@ main(void)
 		TEST(behind_the_horizon),
 		TEST(table_that_cannot_be_read),
 		TEST(one_slow_receiver),
+		TEST(left_after_it_moved),
 		TEST(room_is_shared),
 	};
 

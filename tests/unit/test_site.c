@@ -298,7 +298,7 @@ choice_of_the_source(void **state) /* delivery.md 11.3, 11.4, 3.3 */
 static void
 next_source_after_a_block(void **state)
 {
-	struct source  list[4], *end = list;
+	struct source  list[5], *end = list;
 	struct site   *s;
 	struct egress *eg;
 	struct due     d;
@@ -324,6 +324,13 @@ next_source_after_a_block(void **state)
 	assert_string_equal(choose(s, &d, SITE_NEXT, "203.0.113.2"),
 	    "2001:db8::1");
 	assert_int_equal(site_count_sources(&c, s, d.account), 3);
+	end = source(end, "203.0.113.3", false);
+	c.source_count = 4;
+	list[2].enabled = false;
+	assert_string_equal(choose(s, &d, SITE_NEXT, "203.0.113.1"),
+	    "203.0.113.3");
+	list[2].enabled = true;
+	c.source_count = 3;
 	for (eg = s->egresses; eg != NULL; eg = eg->next)
 		if (eg->source_text[0] == '2' && eg->source_text[3] == '1')
 			eg->foreign_until.ms = 1;
@@ -333,11 +340,15 @@ next_source_after_a_block(void **state)
 	assert_string_equal(choose(s, &d, SITE_SAME, "2001:db8::1"),
 	    "203.0.113.2");
 	assert_true(site_has_other_family(s, &d));
-	list[1].enabled = list[2].enabled = false;
+	/* the one behind it may be further on */
+	list[1].enabled = false;
+	assert_string_equal(choose(s, &d, SITE_NEXT, "2001:db8::1"),
+	    "203.0.113.2");
+	list[2].enabled = false;
 	assert_false(site_has_other_family(s, &d));
 	/* there is no other: it is tried, and fails */
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "2001:db8::1");
-	assert_int_equal(end - list, 3);
+	assert_int_equal(end - list, 4);
 	close_bed();
 }
 

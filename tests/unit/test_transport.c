@@ -503,6 +503,18 @@ used_again_after_a_refusal(void **state) /* delivery.md 8: RSET */
 			    "S 250 ok|D|C MAIL");
 	assert_int_equal(transport_count(b.t), 3);
 	bed_close(&b);
+	/* refused at DATA, then at the dot, then not */
+	bed_open(&b);
+	play(&b, PLAIN OPEN "C RCPT|S 250 ok|C DATA|S 451 no|D|C RSET|S 250 ok|"
+			    "C MAIL|S 250 ok|C RCPT|S 250 ok|C DATA|S 354 go|.|"
+			    "S 554 no|D|C RSET|S 250 ok|C MAIL|S 250 ok|C RCPT|"
+			    "S 250 ok|C DATA|S 354 go|.|S 250 ok|D|C MAIL");
+	bed_close(&b);
+	bed_open(&b);
+	play(&b, HELLO "S 250-hi|S 250-PIPELINING|S 250 CHUNKING|D|C MAIL|"
+		       "C RCPT|C BDAT|=20|S 250 ok|S 250 ok|S 554 no|D|C RSET|"
+		       "C MAIL");
+	bed_close(&b);
 	/* the peer closes, or speaks, while nothing is under way */
 	bed_open(&b);
 	play(&b, HELLO "S 250 hi|S 421 idle for too long");
