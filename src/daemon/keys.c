@@ -36,7 +36,9 @@ struct keys {
 	struct workers	 *signers, *makers;
 	struct sealer	 *sealer; /* NULL = no master key */
 	struct table	 *table;
-	struct kept_key	 *newest, *oldest;
+	struct kept_key	 *newest, *oldest; /* by last use */
+	struct timer	  idle;
+	int64_t		  keep_ms;
 	struct kept_key	 *operator_key; /* NULL = none */
 	struct kept_key	 *operator_before; /* the last reload */
 	struct keys_job	 *spare, *busy;
@@ -113,11 +115,26 @@ kept_find(struct keys *k, struct bytes name,
 
 	if (x == NULL || memcmp(x->tag, tag, KEYS_TAG_SIZE) != 0)
 		return NULL;
+	x->used = loop_now(k->loop);
 	if (x != k->newest) {
 		kept_unlink(k, x);
 		kept_link(k, x);
 	}
 	return x;
+}
+
+/* Those that nobody has used for a while are wiped. */
+static void
+kept_on_idle(void *keys, void *unused)
+{
+	struct keys *k = keys;
+	int64_t	     now = loop_now(k->loop).ms;
+
+	(void)unused;
+	while (k->oldest != NULL && now - k->oldest->used.ms >= k->keep_ms)
+		kept_drop(k, k->oldest);
+	if (k->oldest != NULL)
+		timer_set(&k->idle, k->oldest->used.ms + k->keep_ms - now);
 }
 
 static void
@@ -138,7 +155,10 @@ kept_add(struct keys *k, struct keys_job *j)
 	memcpy(x->name, j->name, j->name_n);
 	x->name_n = j->name_n;
 	memcpy(x->tag, j->tag, sizeof(x->tag));
+	x->used = loop_now(k->loop);
 	must(table_put(k->table, name, x));
+	if (k->oldest == NULL)
+		timer_set(&k->idle, k->keep_ms);
 	kept_link(k, x);
 	k->figures.unsealed++;
 }
@@ -526,6 +546,8 @@ keys_open(struct loop *l, const struct keys_setup *s, struct err *e)
 
 	k->loop = l;
 	k->table = table_new(KEYS_TABLE_MAX);
+	k->keep_ms = s->keep_ms > 0 ? s->keep_ms : KEYS_KEEP_MS;
+	timer_init(&k->idle, l, kept_on_idle, k);
 	buf_init(&k->out, KEYS_MESSAGE_MAX);
 	if (keys_load(k, s, e) < 0)
 		goto fail;
@@ -567,6 +589,7 @@ keys_close(struct keys *k)
 		mem_free(p);
 	}
 	channel_close(k->control);
+	timer_clear(&k->idle);
 	while (k->newest != NULL)
 		kept_drop(k, k->newest);
 	kept_release(k->operator_key);

@@ -15,14 +15,17 @@
  *         may not be used.  keys_run() returns the exit status: 0 when
  *         stopped, KEYS_EXIT_SETUP when it may not start like this (to try
  *         again is useless), 1 for any other failure.
- * Unsealed keys are kept in a bounded table, least used go first.  Without a
- * master key everything but the operator's signature is refused.
+ * Unsealed keys are kept in a bounded table, least used go first, and none
+ * for longer than KEYS_KEEP_MS after its last use: so those of a deleted
+ * identity go, too, whom nobody can use any more.  Without a master key
+ * everything but the operator's signature is refused.
  */
 #ifndef DAEMON_KEYS_H
 #define DAEMON_KEYS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -31,7 +34,12 @@
 struct channel;
 struct keys;
 
-enum { KEYS_TABLE_MAX = 4096, KEYS_QUEUE_MAX = 4096, KEYS_EXIT_SETUP = 78 };
+enum {
+	KEYS_TABLE_MAX = 4096,
+	KEYS_QUEUE_MAX = 4096,
+	KEYS_KEEP_MS = 15 * 60 * 1000,
+	KEYS_EXIT_SETUP = 78
+};
 
 struct keys_setup {
 	const int  *peers; /* one channel for each loop that asks */
@@ -40,6 +48,7 @@ struct keys_setup {
 	int	    operator_key_fd; /* dkim.operator_key; -1 = none */
 	const char *operator_domain, *operator_selector;
 	unsigned    threads; /* that sign; 0 = one for each core */
+	int64_t	    keep_ms; /* 0 = KEYS_KEEP_MS */
 	/* keys_run(): channel of the master (child_proto.h), -1 = none: then
 	 * it ends when the last peer has gone */
 	int	    control_fd;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/thread.h"
 #include "daemon/keys.h"
@@ -27,6 +28,7 @@ struct keys_peer;
 struct kept_key {
 	struct kept_key	   *newer, *older;
 	struct signing_key *key;
+	struct mono	    used;
 	unsigned	    uses; /* jobs; the table counts for one more */
 	size_t		    name_n;
 	char		    name[SEAL_NAME_MAX];

@@ -434,6 +434,34 @@ test_table_is_bounded(void **state)
 	sealer_free(s);
 }
 
+/* What nobody uses is wiped, and unsealed anew when it is wanted again. */
+static void
+test_idle_keys_go(void **state)
+{
+	struct keys_setup s = { .master_key_fd = master_file('m'),
+		.operator_key_fd = -1, .control_fd = -1, .threads = 2,
+		.keep_ms = 100 };
+	struct keys_figures f;
+	struct world	    w;
+	struct made	    m, busy;
+	struct mono	    begun;
+
+	(void)state;
+	world_open_setup(&w, &s);
+	make(&w, &m, "example.com", "s1", 1024);
+	make(&w, &busy, "example.com", "busy", 1024);
+	sign(&w, &m, 1);
+	begun = clock_mono();
+	while (clock_mono().ms - begun.ms < 300)
+		sign(&w, &busy, 2);
+	sign(&w, &m, 3);
+	f = figures_at_end(&w);
+	/* m twice; the busy one at most for each time the machine slept */
+	assert_in_range(f.kept, 1, 2);
+	assert_in_range(f.unsealed, 3, 6);
+	world_close(&w);
+}
+
 /* -- import, export, check ------------------------------------------------ */
 
 static const struct keys_answer *
@@ -1228,6 +1256,7 @@ main(void)
 		cmocka_unit_test(test_many_in_flight),
 		cmocka_unit_test(test_signing_does_not_wait_for_making),
 		cmocka_unit_test(test_table_is_bounded),
+		cmocka_unit_test(test_idle_keys_go),
 		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_import_is_bounded),
 		cmocka_unit_test(test_export),
