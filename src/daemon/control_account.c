@@ -332,7 +332,11 @@ account_set_write(struct request *q, struct db_txn *t)
 static void
 account_set(struct request *q)
 {
-	request_write(q, account_set_write, NULL);
+	if (json_object_size(q->args) == 0) {
+		(void)request_misuse(q, "nothing to set");
+		request_end(q);
+	} else
+		request_write(q, account_set_write, NULL);
 }
 
 static int

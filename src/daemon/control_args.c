@@ -254,6 +254,7 @@ arg_word(struct request *q, const char *name, const char *const *words,
     int *out)
 {
 	const char *text = arg_text(q, name);
+	struct buf  list;
 	int	    i;
 
 	if (!arg_has(q, name))
@@ -263,8 +264,13 @@ arg_word(struct request *q, const char *name, const char *const *words,
 			*out = i;
 			return 1;
 		}
-	return request_refuse(q, BOOK_BAD_REQUEST, "%s: not one of its words",
-	    name);
+	buf_init(&list, 1024);
+	for (i = 0; words[i] != NULL; i++)
+		buf_printf(&list, "%s%s", i > 0 ? ", " : "", words[i]);
+	request_refuse(q, BOOK_BAD_REQUEST, "%s: %.60s is not one of %.*s",
+	    name, text != NULL ? text : "it", (int)list.n, list.p);
+	buf_wipe(&list);
+	return -1;
 }
 
 int

@@ -515,7 +515,11 @@ credential_change(struct request *q, struct credential *c, unsigned key)
 	struct wall *expires = key == CREDENTIAL_KEYS_MAX
 		? &c->limits.expires : &c->keys[key].expires;
 
-	if (key != CREDENTIAL_KEYS_MAX && json_object_size(q->args) > 2)
+	/* "name" is one of them */
+	if (json_object_size(q->args) < 2)
+		return request_misuse(q, "nothing to set");
+	if (key != CREDENTIAL_KEYS_MAX && (json_object_size(q->args) > 2 ||
+		!arg_has(q, "expires")))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "a key has no options but --expires");
 	if (arg_time(q, "expires", expires) < 0)

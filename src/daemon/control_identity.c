@@ -50,10 +50,13 @@ identity_on_list(void *arg, const struct identity *i)
 static int
 identity_list_read(struct request *q, struct db_txn *t)
 {
+	static const char *const statuses[] = { "NOT_STARTED", "PENDING",
+		"SUCCESS", "TEMPORARY_FAILURE", "FAILED", NULL };
 	struct identity_list l = { q, { 0 }, -1, arg_text(q, "status") };
-	int		     rc;
+	int		     rc, status;
 
 	if (arg_word(q, "type", type_words, &l.type) < 0 ||
+	    arg_word(q, "status", statuses, &status) < 0 ||
 	    page_open(q, &l.page) != 0)
 		return -1;
 	rc = identity_each(t, q->account.id, identity_on_list, &l, &q->err);

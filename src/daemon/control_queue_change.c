@@ -119,12 +119,16 @@ change_check(struct request *q, const struct sweep *s)
 	bool ends = s->kind == CHANGE_DONE;
 
 	if (ends && s->id_count == 0)
-		return request_misuse(q, "which messages?");
+		return request_misuse(q, "which messages? give their ids");
 	if (!ends)
 		chosen |= s->filter.from.n > 0 || s->filter.credential.n > 0;
 	if (s->kind == CHANGE_RETRY)
 		chosen |= arg_is_true(q, "all");
-	return chosen ? 0 : request_misuse(q, "which messages?");
+	if (chosen)
+		return 0;
+	return request_misuse(q, "which messages? give ids, --to%s",
+	    s->kind == CHANGE_RETRY ? ", or --all"
+				    : ", --from, or --credential");
 }
 
 static void

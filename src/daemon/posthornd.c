@@ -107,6 +107,8 @@ main(int argc, char **argv)
 			return 2;
 		}
 	if (optind != argc) {
+		fprintf(stderr, "posthornd: unexpected argument %s\n",
+		    argv[optind]);
 		posthornd_usage(stderr);
 		return 2;
 	}

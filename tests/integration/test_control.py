@@ -88,9 +88,13 @@ class WithoutDaemon(Folder):
         path = os.path.join(self.folder, "control.sock")
         r = offline("-s", path, "status")
         self.assertEqual((r.returncode, r.stdout), (3, ""))
-        self.assertTrue(r.stderr.startswith(f"error: cannot connect to {path}: "), r.stderr)
+        self.assertEqual(r.stderr, f"error: cannot connect to {path}: No such file or directory; is posthornd running?\n")
         r = offline("status", env={"POSTHORN_SOCKET": path})
         self.assertIn(path, r.stderr)
+        if not os.path.exists("/run/posthorn"):
+            r = offline("status", env={})
+            self.assertEqual(r.returncode, 3)
+            self.assertIn("error: cannot connect to /run/posthorn/control.sock: ", r.stderr)
 
     def test_usage(self):
         """admin-cli#5: unknown noun, verb, option, missing argument"""
@@ -164,6 +168,15 @@ class WithoutDaemon(Folder):
             self.assertEqual(r.returncode, 0, r.stderr)
             self.assertIn(f"would write {conf}\n", r.stdout)
         self.assertFalse(os.path.exists(os.path.dirname(conf)))
+        r = offline("-c", conf, "init", "--hostname", "bad name")
+        self.assertEqual((r.returncode, r.stderr), (2, 'error: --hostname: "bad name" is not one word\n'))
+
+    def test_config_check_files(self):
+        """A certificate that is not there is told before the daemon starts; the file is well all the same."""
+        self.conf("tls.cert /nonexistent/a.pem\ntls.key /nonexistent/k.pem\n")
+        r = offline("config", "check", "posthorn.conf", cwd=self.folder)
+        self.assertEqual((r.returncode, r.stdout), (0, "posthorn.conf: ok\n"))
+        self.assertIn("warning: tls.cert: /nonexistent/a.pem: No such file or directory\n", r.stderr)
 
     def test_help(self):
         r = offline("help", "queue", "list")
@@ -183,10 +196,11 @@ class WithoutDaemon(Folder):
         shown = set()
         for form in forms:
             self.conf(form)
-            r = offline("-c", "posthorn.conf", "config", "show", "delivery.max_lifetime", cwd=self.folder)
+            r = offline("-c", "posthorn.conf", "config", "show", "delivery", cwd=self.folder)
             self.assertEqual(r.returncode, 0, r.stderr)
-            shown.add(r.stdout.split("#")[0].strip())
+            shown.add(re.sub(r"(?m)  # .*$", "", r.stdout))
         self.assertEqual(len(shown), 1, shown)
+        self.assertRegex(shown.pop(), r"(?m)^delivery\.max_lifetime (72h|3d)$")
         r = offline("-c", "posthorn.conf", "config", "show", "delivery", "--changed", cwd=self.folder)
         self.assertRegex(r.stdout, r"^delivery\.max_lifetime \S+  # posthorn\.conf:1\n$")
 
@@ -352,6 +366,59 @@ class Accounts(Running):
         self.assertIn("CLOSED", self.ctl("account", "list"))
         self.ctl("account", "undelete", "other")
         self.refused("account 888888888888 is not closed", "account", "undelete", "other")
+
+
+class Messages(Running):
+    """What is typed wrongly is answered by what is wrong, where, and what would be right."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.relay.account()
+        cls.key, _ = cls.relay.credential("app1")
+
+    def test_wrong_values(self):
+        for line, text in (
+                ("account set --date sometimes", "date: sometimes is not one of default, rewrite, preserve"),
+                ("account set --mail-type spam", "mail-type: spam is not one of transactional, marketing, promotional"),
+                ("identity list --status good", "status: good is not one of NOT_STARTED, PENDING, SUCCESS, "
+                                                "TEMPORARY_FAILURE, FAILED"),
+                ("identity add x.example --dkim maybe", "dkim: maybe is not one of managed, none"),
+                ("identity add x.example --bits 512", "bits: not a number from 1024 to 2048"),
+                ("identity add example", "not a domain name of at least two labels: example"),
+                ("queue list --state waiting", "state: waiting is not one of any, ready, active, deferred, held, scheduled"),
+                ("credential create x --min-tls 1.1", "min-tls: 1.1 is not one of "),
+                ("credential create x --role king", "no such role: king"),
+                ("credential create x --policy /nonexistent", "/nonexistent: No such file or directory"),
+                (f"credential set {self.key} --rate 5", "a key has no options but --expires"),
+                ("account create shop --id 12", "an account id is 12 digits"),
+                ("config show server.nope", "no such section or setting: server.nope")):
+            self.refused(text, *line.split())
+
+    def test_usage(self):
+        for line, text in (
+                ("account set", "nothing to set"), ("credential set app1", "nothing to set"),
+                ("queue retry", "which messages? give ids, --to, or --all"),
+                ("queue hold", "which messages? give ids, --to, --from, or --credential"),
+                ("queue list --older-than soon", "--older-than: soon is no duration (10s, 5m, 6h, 14d)"),
+                ("queue list --limit many", "--limit: many is no number (0, 1, 2 ...)"),
+                ("event tail --since yesterday", "--since: yesterday is no time (2026-03-02T10:15:30Z, 2026-03-02, "
+                                                 "-15m, now)"),
+                ("quota set --rate fast", "--rate: fast is no amount (a number, or unlimited)"),
+                ("credential create x --max-size 40q", "--max-size: 40q is no size (1024, 64k, 40m, 1g)"),
+                ("credential create x --expires tomorrow", "--expires: tomorrow is no time (2026-03-02, +90d, never)"),
+                ("queue list --limit 1 --limit 2", "--limit is given twice"),
+                ("status --json=1", "unknown option --json")):
+            self.refused(text, *line.split(), status=2)
+
+    def test_programs(self):
+        r = subprocess.run([os.path.join(BUILD, "posthornd"), "start"], capture_output=True, text=True)
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("posthornd: unexpected argument start\nusage: ", r.stderr)
+        r = subprocess.run([os.path.join(BUILD, "posthornd"), "-c", self.relay.conf, "--allow-volatile"],
+                           capture_output=True, text=True)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(f"posthornd is running ({self.relay.folder}/store/lock is locked)", r.stderr)
 
 
 class Credentials(Running):
@@ -622,6 +689,7 @@ class Identities(Running):
         lines = self.audit("PutEmailIdentityDkimSigningAttributes")
         self.assertEqual({l["requestParameters"].get("domainSigningPrivateKey", "***") for l in lines}, {"***"})
         self.assertEqual(lines[-1]["requestParameters"]["selector"], "Mail-2024")
+        self.assertEqual(lines[-1]["requestParameters"]["domainSigningPrivateKey"], "***")
         with open(self.keys["bare"]) as f, open(f"{self.relay.folder}/audit.jsonl") as log:
             self.assertNotIn(f.read()[:60], log.read())
         pem = self.ctl("dkim", "export", "own0.example", "--private")
@@ -693,6 +761,7 @@ class Queue(Running):
         lines = []
         reader = threading.Thread(target=lambda: lines.append(tail.stdout.readline()))
         reader.start()
+        wait_for(lambda: [j["State"] for j in self.job(message)] == ["DEFERRED"], "the attempt to end")
         self.ctl("queue", "bounce", message, "--reason", "by hand")
         reader.join(5)
         event = json.loads(lines[0])

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Accounts, credentials, quotas. */
+#include <errno.h>
 #include <string.h>
 
 #include "tools/ctl/ctl.h"
@@ -169,8 +170,8 @@ credential_prepare_policy(struct ctl *c)
 		f = fopen(equals != NULL ? equals + 1 : text, "re");
 		if (f == NULL) {
 			ctl_say_error(c, "BadRequestException",
-			    "%s cannot be read",
-			    equals != NULL ? equals + 1 : text);
+			    "%s: %s", equals != NULL ? equals + 1 : text,
+			    strerror(errno));
 			json_decref(out);
 			return CTL_REFUSED;
 		}

@@ -104,6 +104,27 @@ args_file(struct ctl *c, const char *path)
 	return index < 0 ? NULL : json_integer(index);
 }
 
+static void
+args_say_form(struct ctl *c, const char *kind, const char *name,
+    const char *text)
+{
+	static const struct {
+		const char *kind, *word, *form;
+	} forms[] = { { "int", "number", "0, 1, 2 ..." },
+		{ "size", "size", "1024, 64k, 40m, 1g" },
+		{ "duration", "duration", "10s, 5m, 6h, 14d" },
+		{ "amount", "amount", "a number, or unlimited" },
+		{ "time", "time", "2026-03-02T10:15:30Z, 2026-03-02, -15m, "
+		    "now" },
+		{ "expires", "time", "2026-03-02, +90d, never" } };
+	size_t i;
+
+	for (i = 0; strcmp(forms[i].kind, kind) != 0; i++)
+		;
+	ctl_say_misuse(c, "--%s: %s is no %s (%s)", name, text, forms[i].word,
+	    forms[i].form);
+}
+
 static json_t *
 args_number(struct ctl *c, const char *kind, const char *name,
     const char *text)
@@ -132,8 +153,7 @@ args_number(struct ctl *c, const char *kind, const char *name,
 	    ctl_parse_time(text, clock_wall(), &w)) {
 		return json_integer(w.ms);
 	}
-	ctl_say_misuse(c, "--%s: %s is not a valid %s", name, text,
-	    strcmp(kind, "expires") == 0 ? "time" : kind);
+	args_say_form(c, kind, name, text);
 	return NULL;
 }
 

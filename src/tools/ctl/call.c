@@ -67,8 +67,9 @@ call_connect(struct ctl *c)
 	}
 	if (fd < 0)
 		ctl_say_error(c, "ServiceUnavailableException",
-		    "cannot connect to %s: %s", c->socket_path,
-		    strerror(errno));
+		    "cannot connect to %s: %s%s", c->socket_path,
+		    strerror(errno), errno == ENOENT || errno == ECONNREFUSED
+			? "; is posthornd running?" : "");
 	return fd;
 }
 

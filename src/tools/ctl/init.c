@@ -248,18 +248,39 @@ init_check_store(struct ctl *c, const struct conf *conf)
 	return false;
 }
 
+static const char *const init_options[] = { "hostname", "domain", "region",
+	"postmaster" };
+enum { INIT_OPTIONS = sizeof(init_options) / sizeof(init_options[0]) };
+
+/* They are written as they are: one word each. */
+static bool
+init_check_options(struct ctl *c)
+{
+	const char *v;
+	size_t	    i;
+
+	for (i = 0; i < INIT_OPTIONS; i++) {
+		v = ctl_arg(c, init_options[i]);
+		if (v == NULL || (v[0] != '\0' &&
+		    strpbrk(v, " \t\r\n\"{}#\\") == NULL))
+			continue;
+		ctl_say_misuse(c, "--%s: \"%s\" is not one word",
+		    init_options[i], v);
+		return false;
+	}
+	return true;
+}
+
 static void
 init_warn_unused(struct ctl *c)
 {
-	static const char *const names[] = { "hostname", "domain", "region",
-		"postmaster" };
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (ctl_arg(c, names[i]) != NULL)
+	for (i = 0; i < INIT_OPTIONS; i++)
+		if (ctl_arg(c, init_options[i]) != NULL)
 			fprintf(stderr, "warning: %s is there already and "
 			    "stays as it is: --%s has no effect\n",
-			    c->conf_path, names[i]);
+			    c->conf_path, init_options[i]);
 }
 
 static int
@@ -298,6 +319,8 @@ offline_init(struct ctl *c)
 	char	    *slash;
 	int	     status = CTL_REFUSED;
 
+	if (!init_check_options(c))
+		return CTL_USAGE;
 	snprintf(dir, sizeof(dir), "%s", c->conf_path);
 	slash = strrchr(dir, '/');
 	if (slash == NULL)
@@ -322,9 +345,14 @@ offline_init(struct ctl *c)
 		conf_unref(conf);
 		conf = NULL;
 		if (!init_make_dirs(c, dir, 0755) ||
-		    !init_write_conf(c, key_path) ||
-		    (conf = offline_conf(c, false)) == NULL)
+		    !init_write_conf(c, key_path))
 			return CTL_REFUSED;
+		conf = offline_conf(c, false);
+		if (conf == NULL) {
+			/* of a wrong option: the next try begins anew */
+			unlink(c->conf_path);
+			return CTL_REFUSED;
+		}
 	}
 	status = init_make(c, conf);
 	offline_own_stores(conf);

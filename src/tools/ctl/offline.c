@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What works without the daemon: configuration, derive, help for both. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,18 @@
 enum { SHOW_MAX = 4 * 1024 * 1024 };
 
 /* -- configuration --------------------------------------------------------- */
+
+/* Only the daemon's start opens them; whoever checks wants to know before. */
+static void
+config_on_file(void *arg, enum conf_file_kind kind, const char *setting,
+    const char *path)
+{
+	(void)arg;
+	(void)kind;
+	if (access(path, F_OK) != 0 && errno != EACCES)
+		fprintf(stderr, "warning: %s: %s: %s\n", setting, path,
+		    strerror(errno));
+}
 
 static int
 config_check(struct ctl *c)
@@ -29,8 +42,10 @@ config_check(struct ctl *c)
 			fprintf(stderr, "warning: %s\n", errors.v[i].text);
 		else
 			puts(errors.v[i].text);
-	if (conf != NULL)
+	if (conf != NULL) {
+		conf_each_file(conf, config_on_file, NULL);
 		printf("%s: ok\n", path);
+	}
 	conf_errors_wipe(&errors);
 	conf_unref(conf);
 	return conf != NULL ? CTL_DONE : CTL_REFUSED;
@@ -71,7 +86,7 @@ config_show(struct ctl *c)
 	if (conf_show(conf, ctl_arg(c, "section"), mode, &out)) {
 		fwrite(out.p, 1, out.n, stdout);
 	} else {
-		ctl_say_error(c, "NotFoundException", "no such section: %s",
+		ctl_say_error(c, "NotFoundException", "no such section or setting: %s",
 		    ctl_arg(c, "section"));
 		status = CTL_REFUSED;
 	}
