@@ -18,14 +18,21 @@ metrics_family(struct metrics_page *p, const char *name,
 {
 	static const char total[] = "_total";
 	struct bytes	  shown = bytes_of(name);
+	const char	 *type = kind_names[kind];
 
-	/* OpenMetrics names a counter without its ending */
+	/* OpenMetrics names a counter without its ending, unless the gauge
+	 * before it has that name: then it is of no type */
 	if (p->open && kind == METRICS_COUNTER &&
-	    bytes_ends_nocase(shown, BYTES(total)))
+	    bytes_ends_nocase(shown, BYTES(total))) {
 		shown = bytes_head(shown, shown.n - (sizeof(total) - 1));
+		if (p->name != NULL && bytes_eq_text(shown, p->name)) {
+			shown = bytes_of(name);
+			type = "unknown";
+		}
+	}
 	p->name = name;
 	buf_printf(p->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)shown.n,
-	    shown.p, help, (int)shown.n, shown.p, kind_names[kind]);
+	    shown.p, help, (int)shown.n, shown.p, type);
 }
 
 static void

@@ -56,9 +56,20 @@ test_open(void **state)
 	buf_init(&b, 65536);
 	metrics_family(&p, "posthorn_x_total", METRICS_COUNTER, "Some help");
 	metrics_value(&p, NULL, 3);
+	/* two families of one name: the second is of no type */
+	metrics_family(&p, "posthorn_y", METRICS_GAUGE, "Now");
+	metrics_value(&p, NULL, 1);
+	metrics_family(&p, "posthorn_y_total", METRICS_COUNTER, "Ever");
+	metrics_value(&p, NULL, 2);
 	expect(&b, "# HELP posthorn_x Some help\n"
 		   "# TYPE posthorn_x counter\n"
-		   "posthorn_x_total 3\n");
+		   "posthorn_x_total 3\n"
+		   "# HELP posthorn_y Now\n"
+		   "# TYPE posthorn_y gauge\n"
+		   "posthorn_y 1\n"
+		   "# HELP posthorn_y_total Ever\n"
+		   "# TYPE posthorn_y_total unknown\n"
+		   "posthorn_y_total 2\n");
 }
 
 static void

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: ISC
+"""The page of figures: its form, strictly as a collector reads it; names and types (events.md)."""
+import os
+import re
+import unittest
+import urllib.request
+
+from harness.relay import Relay
+from harness.sink import Sink
+from harness.waiting import free_port, wait_for
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+# name: type, labels it may have
+FAMILIES = {
+    "posthorn_build_info": ("gauge", {"version"}),
+    "posthorn_start_time_seconds": ("gauge", set()),
+    "posthorn_smtp_connections": ("gauge", {"listener"}),
+    "posthorn_smtp_connections_total": ("counter", {"listener", "result"}),
+    "posthorn_smtp_auth_total": ("counter", {"mechanism", "result", "reason"}),
+    "posthorn_smtp_blocked_addresses": ("gauge", set()),
+    "posthorn_submissions_total": ("counter", {"account", "interface", "result"}),
+    "posthorn_submitted_bytes_total": ("counter", {"account"}),
+    "posthorn_throttled_total": ("counter", {"account", "limit"}),
+    "posthorn_queue_recipients": ("gauge", {"state"}),
+    "posthorn_queue_messages": ("gauge", set()),
+    "posthorn_queue_bytes": ("gauge", set()),
+    "posthorn_queue_oldest_seconds": ("gauge", set()),
+    "posthorn_delivery_attempts_total": ("counter", {"result"}),
+    "posthorn_delivery_seconds": ("histogram", set()),
+    "posthorn_outbound_connections": ("gauge", set()),
+    "posthorn_outbound_connections_total": ("counter", {"result"}),
+    "posthorn_outbound_tls_total": ("counter", {"version", "verified", "policy"}),
+    "posthorn_dns_queries_total": ("counter", {"type", "result"}),
+    "posthorn_dkim_signatures_total": ("counter", {"algorithm", "result"}),
+    "posthorn_dkim_sign_seconds": ("histogram", set()),
+    "posthorn_dkim_operator_checks_total": ("counter", {"outcome"}),
+    "posthorn_bounces_total": ("counter", {"account", "bounce_type", "bounce_subtype"}),
+    "posthorn_delays_total": ("counter", {"account", "delay_type"}),
+    "posthorn_sending_enabled": ("gauge", {"account", "configuration_set"}),
+    "posthorn_quota_max_24h": ("gauge", {"account"}),
+    "posthorn_quota_sent_24h": ("gauge", {"account"}),
+    "posthorn_quota_max_rate": ("gauge", {"account"}),
+    "posthorn_identities": ("gauge", {"account", "status"}),
+    "posthorn_store_used_bytes": ("gauge", {"store"}),
+    "posthorn_store_map_bytes": ("gauge", {"store"}),
+    "posthorn_store_commit_seconds": ("histogram", set()),
+    "posthorn_store_commit_items": ("histogram", set()),
+}
+DELIVERY_BUCKETS = "0.1 0.3 1 3 10 30 60 300 1800 7200 43200 172800 +Inf".split()
+LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(' + LABEL + r'(?:,' + LABEL + r')*)\})? '
+                    r'([+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|Inf)|NaN)')
+
+
+def parse(test, text, is_open):
+    """{family: (type, [(sample name, labels, value)])}; fails on anything a strict reader would refuse."""
+    families, name, samples = {}, None, None
+    test.assertTrue(text.endswith("# EOF\n" if is_open else "\n"))
+    lines = text[:-1].split("\n")
+    if is_open:
+        lines.pop()
+    helped = None
+    for line in lines:
+        if line.startswith("# HELP "):
+            helped = re.fullmatch(r"# HELP ([a-z_0-9]+) ((?:[^\\\n]|\\\\|\\n)+)", line).group(1)
+            test.assertNotIn(helped, families, "a family stands in one piece")
+        elif line.startswith("# TYPE "):
+            name, kind = re.fullmatch(r"# TYPE ([a-z_0-9]+) (counter|gauge|histogram|unknown)", line).groups()
+            test.assertTrue(is_open or kind != "unknown", line)
+            test.assertEqual(name, helped, "HELP stands before TYPE")
+            test.assertFalse(is_open and kind == "counter" and name.endswith("_total"), line)
+            samples = []
+            families[name] = (kind, samples)
+        else:
+            found = SAMPLE.fullmatch(line)
+            test.assertIsNotNone(found, line)
+            labels = re.findall(LABEL, found.group(2) or "")
+            test.assertEqual(len(labels), len(dict(labels)), line)
+            kind = families[name][0]
+            base = name + ("_total" if is_open and kind == "counter" else "")
+            allowed = [f"{name}_{s}" for s in ("bucket", "sum", "count")] if kind == "histogram" else [base]
+            test.assertIn(found.group(1), allowed, "a sample stands under its family")
+            samples.append((found.group(1), dict(labels), float(found.group(7).replace("Inf", "inf"))))
+    for name, (kind, samples) in families.items():
+        keys = [(s, tuple(sorted(l.items()))) for s, l, _ in samples]
+        test.assertEqual(len(keys), len(set(keys)), f"{name}: a series twice")
+        if kind == "counter":
+            test.assertTrue(all(v >= 0 for _, _, v in samples), name)
+        if kind == "histogram":
+            histogram(test, name, samples)
+    return families
+
+
+def histogram(test, name, samples):
+    buckets = [(float(l["le"].replace("Inf", "inf")), v) for s, l, v in samples if s.endswith("_bucket")]
+    test.assertEqual(buckets, sorted(buckets), name)
+    test.assertEqual([v for _, v in buckets], sorted(v for _, v in buckets), f"{name}: buckets are cumulative")
+    test.assertEqual(buckets[-1][0], float("inf"))
+    values = {s: v for s, l, v in samples if not l}
+    test.assertEqual(values[name + "_count"], buckets[-1][1])
+    test.assertGreaterEqual(values[name + "_sum"], 0)
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        sink = Sink()
+        sink.start()
+        cls.addClassCleanup(sink.stop)
+        sink.rules.rcpt = lambda session, address: \
+            "450 4.7.1 later" if "late" in address else "550 5.1.1 unknown" if "gone" in address else None
+        cls.relay = Relay(extra=f"delivery.route * 127.0.0.1:{sink.port}\n")
+        cls.addClassCleanup(cls.relay.cleanup)
+        cls.port = free_port()
+        with open(cls.relay.conf) as f:
+            text = f.read()
+        with open(cls.relay.conf, "w") as f:
+            f.write(text.replace("metrics.listen 127.0.0.1:0", f"metrics.listen 127.0.0.1:{cls.port}"))
+        cls.relay.start()
+        cls.account, key, password = cls.relay.sender()
+        for to in ("r", "late", "gone"):
+            w = cls.relay.session(key, password)
+            w.message("a@example.com", f"{to}@sink.example", "From: a@example.com\n\nx\n")
+            w.close()
+        for event in ("Delivery", "DeliveryDelay", "Bounce"):
+            cls.relay.wait_event(event)
+
+    def get(self, accept="text/plain"):
+        ask = urllib.request.Request(f"http://127.0.0.1:{self.port}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(ask, timeout=20) as r:
+            return r.read().decode()
+
+    def test_forms(self):
+        """Both forms are what a strict reader takes, and say the same."""
+        text = parse(self, self.get(), False)
+        opened = parse(self, self.get("application/openmetrics-text"), True)
+        self.assertEqual({n + ("_total" if k == "counter" else "") for n, (k, _) in opened.items()}, set(text))
+        self.assertEqual(set(parse(self, self.relay.ctl("metrics"), False)), set(text))
+
+    def test_names_and_types(self):
+        families = parse(self, self.get(), False)
+        self.assertEqual({n: k for n, (k, _) in families.items()}, {n: k for n, (k, _) in FAMILIES.items()})
+        for name, (_, samples) in families.items():
+            for _, labels, _ in samples:
+                self.assertLessEqual(set(labels) - {"le"}, FAMILIES[name][1], name)
+        buckets = [l["le"] for s, l, _ in families["posthorn_delivery_seconds"][1] if s.endswith("_bucket")]
+        self.assertEqual([float(b.replace("Inf", "inf")) for b in buckets],
+                         [float(b.replace("Inf", "inf")) for b in DELIVERY_BUCKETS])
+
+    def test_values(self):
+        def value(name, **labels):
+            found = parse(self, self.get(), False)[name][1]
+            return sum(v for _, l, v in found if labels.items() <= l.items())
+        wait_for(lambda: value("posthorn_delivery_attempts_total", result="failed") == 1, "the figures")
+        # and perhaps the notice of the bounce
+        self.assertIn(value("posthorn_delivery_attempts_total", result="delivered"), (1, 2))
+        self.assertEqual(value("posthorn_delivery_attempts_total", result="deferred"), 1)
+        self.assertEqual(value("posthorn_submissions_total", result="accepted"), 3)
+        self.assertEqual(value("posthorn_queue_recipients", state="deferred"), 1)
+        self.assertEqual(value("posthorn_bounces_total", bounce_type="Permanent", bounce_subtype="General"), 1)
+        self.assertEqual(value("posthorn_delays_total", delay_type="General"), 1)
+        self.assertEqual(value("posthorn_smtp_auth_total", result="ok"), 3)
+        self.assertEqual(value("posthorn_quota_sent_24h", account=self.account), 3)
+        self.assertEqual(value("posthorn_sending_enabled", account=self.account), 1)
+        self.assertEqual(value("posthorn_identities", account=self.account, status="SUCCESS"), 1)
+
+    def test_documented(self):
+        """posthornd(8) lists the figures that there are."""
+        with open(os.path.join(TOP, "man", "posthornd.8")) as f:
+            told = re.findall(r"\bposthorn_[a-z_0-9]+", f.read())
+        self.assertEqual(sorted(told), sorted(parse(self, self.get(), False)))
+
+
+if __name__ == "__main__":
+    unittest.main()
