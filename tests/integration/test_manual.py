@@ -336,6 +336,70 @@ class Pages(Example):
         self.assertEqual(set(done), {"commands", "transcript", "configuration", "json", "log"})
 
 
+class Configurations(unittest.TestCase):
+    """conf/posthorn.conf: what stands behind # is the default, or an example where there is none."""
+
+    def ctl(self, *args):
+        r = subprocess.run([os.path.join(BUILD, "posthornctl"), *args], capture_output=True, text=True)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        return r.stdout
+
+    def test_comments(self):
+        with open(os.path.join(TOP, "conf", "posthorn.conf")) as f:
+            lines = f.read().splitlines()
+        # of blocks that are repeated by name, and of what the host decides
+        free = re.compile(r"^(admin|listener|local|tls\.certificate|delivery\.(dest\.[^ .]+\.|route|tls\b|provider))|"
+                          r"^server\.(name|domain|threads)|^dns\.psl")
+        opened, own, block, said = [], set(), [], False
+        for line in lines:
+            text = line.strip()
+            bare = re.sub(r"^#", "", text)
+            is_setting = re.match(r"#?[a-z_.]+ +\S", text) and not text.startswith("# ")
+            if bare.endswith("{") and re.match(r"[a-z]", bare):
+                block.append(bare.split()[0])
+                opened.append(bare)
+            elif bare == "}":
+                block.pop()
+                opened.append(bare)
+            elif is_setting:
+                name = ".".join(block + [bare.split()[0]])
+                if not said:
+                    own.add(name)
+                opened.append(bare)
+            said = text.startswith("# default:") or (said and text.startswith("# ") and not is_setting)
+        folder = tempfile.mkdtemp(prefix="posthorn-conf-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        path = os.path.join(folder, "posthorn.conf")
+        with open(path, "w") as f:
+            f.write("\n".join(opened) + "\n")
+        os.chmod(path, 0o644)
+        self.assertEqual(self.ctl("config", "check", path), f"{path}: ok\n")
+
+        def shown(*args):
+            return dict(l.split(None, 1) for l in re.sub(r"(?m)  # .*$", "", self.ctl(*args)).splitlines() if " " in l)
+        empty = os.path.join(folder, "empty.conf")
+        open(empty, "w").close()
+        os.chmod(empty, 0o644)
+        defaults, values = shown("-c", empty, "config", "show"), shown("-c", path, "config", "show")
+        checked = [n for n in sorted(own) if n in values and not free.search(n)]
+        self.assertGreater(len(checked), 100)
+        for name in checked:
+            self.assertEqual(values[name], defaults.get(name), name)
+        settings = [l.split()[0] for l in self.ctl("help", "settings").splitlines()]
+        text = "\n".join(opened)
+        for name in settings:
+            word = name.rsplit(".", 1)[-1]
+            self.assertRegex(text, rf"(?m)^(\S+\.)?{word}\b|^{name.split('.')[0]} ", name)
+
+    def test_commands_in_examples(self):
+        """What the comments tell to type is a command."""
+        known = {" ".join(l.split()[1:3]) for l in self.ctl("help").splitlines()}
+        for name in os.listdir(os.path.join(TOP, "conf")):
+            with open(os.path.join(TOP, "conf", name)) as f:
+                for command in re.findall(r"posthornctl ([a-z]+ [a-z]+)", f.read()):
+                    self.assertIn(command, known | {"reload"}, name)
+
+
 class LogKeys(unittest.TestCase):
     def test_keys_are_in_the_source(self):
         """posthorn-log(5): each key of its list is written somewhere, and the keys of an event are those it has."""
