@@ -69,6 +69,7 @@ struct loop {
 	size_t		    corpse_count, corpse_cap;
 	struct signal_hook *signals;
 	char		   *scratch; /* made when first asked for */
+	struct guest	   *guests;
 	struct alarms	    alarms;
 	int		    alarm_fd;
 	int64_t		    armed_ms; /* when alarm_fd rings; INT64_MAX never */
@@ -187,6 +188,8 @@ loop_free(struct loop *l)
 	if (l == NULL)
 		return;
 	must(!l->is_started && atomic_load(&l->owner) == 0);
+	while (l->guests != NULL)
+		l->guests->end(l->guests->arg, NULL);
 	loop_run_reaper(l);
 	alarms_wipe(&l->alarms);
 	while ((s = l->signals) != NULL) {
@@ -440,6 +443,33 @@ loop_reap(struct loop *l, void (*free_fn)(void *), void *p)
 		    l->corpse_cap * sizeof(*l->corpses));
 	}
 	l->corpses[l->corpse_count++] = (struct corpse){ free_fn, p };
+}
+
+void
+loop_add_guest(struct loop *l, struct guest *g, loop_fn *end, void *arg)
+{
+	loop_must_own(l);
+	must(g->loop == NULL);
+	g->loop = l;
+	g->end = end;
+	g->arg = arg;
+	g->next = l->guests;
+	g->self = &l->guests;
+	if (g->next != NULL)
+		g->next->self = &g->next;
+	l->guests = g;
+}
+
+void
+loop_remove_guest(struct guest *g)
+{
+	if (g->loop == NULL)
+		return;
+	loop_must_own(g->loop);
+	*g->self = g->next;
+	if (g->next != NULL)
+		g->next->self = g->self;
+	g->loop = NULL;
 }
 
 /* -- the feed ------------------------------------------------------------- */

@@ -82,6 +82,20 @@ void loop_on_pass_end(struct loop *l, loop_fn *fn, void *ctx);
 void loop_reap(struct loop *l, void (*free_fn)(void *), void *p);
 
 /*
+ * Guests: embedded in what lives on a loop without an owner until it ends by
+ * itself (a stream that says its last words).  Those that are left when the
+ * loop is freed are told to end then: end(arg, NULL), which removes the guest.
+ */
+struct guest {
+	struct loop  *loop; /* NULL while it is none */
+	loop_fn	     *end;
+	void	     *arg;
+	struct guest *next, **self;
+};
+void loop_add_guest(struct loop *l, struct guest *g, loop_fn *end, void *arg);
+void loop_remove_guest(struct guest *g); /* nothing when it is none */
+
+/*
  * Timers: embedded, not to be moved in memory; the owner clears it before
  * its storage goes.  A timer runs once, in a pass whose loop_now() is at
  * least that of the setting plus after_ms; set from a timer, in a later pass.

@@ -272,6 +272,7 @@ stream_close(struct stream *s)
 	timer_clear(&s->soon);
 	timer_clear(&s->deadline);
 	timer_clear(&s->stall);
+	loop_remove_guest(&s->guest);
 	watch_close(s->watch);
 	tls_session_free(s->tls);
 	s->tls = NULL;
@@ -294,6 +295,7 @@ stream_finish(struct stream *s, int64_t ms)
 		return;
 	}
 	s->state = STREAM_FINISHING;
+	loop_add_guest(s->loop, &s->guest, stream_on_loop_end, s);
 	s->is_paused = false;
 	block_wipe(&s->in);
 	timer_set(&s->deadline, ms);

@@ -202,6 +202,21 @@ stream_linger(struct stream *s)
 	stream_watch(s);
 }
 
+/* What the socket takes still leaves; nobody waits for the peer any more. */
+void
+stream_on_loop_end(void *arg, void *unused)
+{
+	struct stream *s = arg;
+
+	(void)unused;
+	if (s->state == STREAM_FINISHING) {
+		(void)stream_drain(s);
+		if (s->tls != NULL && s->out.n == 0)
+			tls_session_shutdown(s->tls);
+	}
+	stream_close(s);
+}
+
 static void
 stream_swallow(struct stream *s)
 {

@@ -54,6 +54,7 @@ struct stream {
 	struct watch	    *watch;
 	int		     watched; /* what the kernel was asked for */
 	struct timer	     soon, deadline, stall;
+	struct guest	     guest; /* of the loop, once there is no owner */
 	struct block	     in, out;
 	size_t		     input_max, output_max;
 	size_t		     plain_left; /* of out, before TLS */
@@ -99,6 +100,7 @@ void stream_name_local(struct stream *s);
 /* stream_io.c */
 void stream_on_event(void *arg, int fd, int what);
 void stream_on_soon(void *arg, void *unused);
+void stream_on_loop_end(void *arg, void *unused); /* orphans only */
 
 /* stream_socket.c */
 bool socket_credentials(int fd, struct stream_cred *out);

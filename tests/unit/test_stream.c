@@ -542,6 +542,33 @@ finish_keeps_the_last_words(void **state)
 	tcp_close(&t);
 }
 
+/* A loop that ends first: its last words leave, and nothing is left over (the
+ * leak checker says). */
+static void
+finish_ends_with_the_loop(void **state)
+{
+	struct pair x;
+	char	    got[32];
+	int	    passes;
+
+	(void)state;
+	for (passes = 0; passes < 2; passes++) {
+		pair_open(&x, SOCK_STREAM);
+		stream_write(x.p.s, BYTES("421 bye\r\n"));
+		stream_finish(x.p.s, 60000);
+		x.p.s = NULL;
+		if (passes > 0) /* now it waits for the peer */
+			world_rest(&x.w, 5);
+		world_close(&x.w);
+		assert_int_equal(recv(x.fd, got, sizeof(got), 0), 9);
+		assert_memory_equal(got, "421 bye\r\n", 9);
+		assert_int_equal(recv(x.fd, got, sizeof(got), 0), 0);
+		assert_int_equal(x.p.ended, 0);
+		close(x.fd);
+		buf_wipe(&x.p.got);
+	}
+}
+
 static void
 finish_gives_up_in_time(void **state)
 {
@@ -738,6 +765,7 @@ main(void)
 		cmocka_unit_test(last_words_are_read_after_a_failed_write),
 		cmocka_unit_test(much_is_carried_by_on_drained_and_finish),
 		cmocka_unit_test(finish_keeps_the_last_words),
+		cmocka_unit_test(finish_ends_with_the_loop),
 		cmocka_unit_test(finish_gives_up_in_time),
 		cmocka_unit_test(closing_inside_a_callback_is_allowed),
 		cmocka_unit_test(unix_peer_shows_its_credentials),
