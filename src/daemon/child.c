@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 
-enum { CHILD_CHANNEL = 3, SETUP_WAIT_MS = 30000 };
+enum { CHILD_CHANNEL = 3, SETUP_WAIT_MS = 30000, FILE_PIECE = 4096 };
 
 void
 child_files_init(struct child_files *f)
@@ -149,25 +149,23 @@ child_files_read(const struct child_files *f, const char *path, size_t max,
 		err_sys(e, "open %s", path);
 		return false;
 	}
-	buf_init(out, max);
-	for (;;) {
-		room = buf_room(out, 4096);
-		n = room == NULL ? -1 : read(fd, room, 4096);
-		if (n <= 0)
-			break;
-		buf_commit(out, (size_t)n);
-	}
+	buf_init(out, max + FILE_PIECE);
+	do {
+		room = buf_room(out, FILE_PIECE);
+		n = room == NULL ? -1 : read(fd, room, FILE_PIECE);
+		if (n > 0)
+			buf_commit(out, (size_t)n);
+	} while (n > 0 && out->n <= max);
+	if (n < 0)
+		err_sys(e, "read %s", path);
+	else if (out->n > max)
+		err_set(e, "%s is too large", path);
 	close(fd);
-	if (n < 0) {
-		if (room == NULL)
-			err_set(e, "%s is too large", path);
-		else
-			err_sys(e, "read %s", path);
-		mem_wipe(out->p, out->n);
-		buf_wipe(out);
-		return false;
-	}
-	return true;
+	if (n == 0 && out->n <= max)
+		return true;
+	mem_wipe(out->p, out->n);
+	buf_wipe(out);
+	return false;
 }
 
 static int
