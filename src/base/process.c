@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -329,6 +332,62 @@ out:
 	close(ruleset);
 	return rc;
 }
+
+/* -- network -------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#define FILTER_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define FILTER_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+#ifdef FILTER_ARCH
+#define FILTER_LOAD(what) \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
+#define FILTER_IF(how, value, then, otherwise) \
+	BPF_JUMP(BPF_JMP | (how) | BPF_K, (value), (then), (otherwise))
+#define FILTER_SAY(what) BPF_STMT(BPF_RET | BPF_K, (what))
+#define FILTER_REFUSE FILTER_SAY(SECCOMP_RET_ERRNO | EACCES)
+enum { CALL_FOREIGN = 0x40000000 }; /* x32: the same calls once more */
+
+int
+process_close_network(bool *closed, struct err *e)
+{
+	static struct sock_filter code[] = {
+		FILTER_LOAD(arch),
+		FILTER_IF(BPF_JEQ, FILTER_ARCH, 1, 0),
+		FILTER_REFUSE,
+		FILTER_LOAD(nr),
+		FILTER_IF(BPF_JGE, CALL_FOREIGN, 5, 0),
+		FILTER_IF(BPF_JEQ, SYS_io_uring_setup, 4, 0),
+		FILTER_IF(BPF_JEQ, SYS_socket, 0, 2),
+		FILTER_LOAD(args[0]), /* little-endian: its low half */
+		FILTER_IF(BPF_JEQ, AF_UNIX, 0, 1),
+		FILTER_SAY(SECCOMP_RET_ALLOW),
+		FILTER_REFUSE,
+	};
+	const struct sock_fprog filter = { sizeof(code) / sizeof(code[0]),
+		code };
+
+	*closed = false;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, "prctl PR_SET_NO_NEW_PRIVS");
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0) {
+		*closed = true;
+		return 0;
+	}
+	return errno == EINVAL || errno == ENOSYS ? 0 :
+	    err_sys(e, "prctl PR_SET_SECCOMP");
+}
+#else
+int
+process_close_network(bool *closed, struct err *e)
+{
+	(void)e;
+	*closed = false;
+	return 0;
+}
+#endif
 
 /* -- supervisor ----------------------------------------------------------- */
 

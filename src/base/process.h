@@ -88,6 +88,12 @@ int process_harden(struct err *e);
  */
 int process_sandbox(const char *const *read, const char *const *write,
     bool *sandboxed, struct err *e);
+/*
+ * No sockets from now on but local ones (AF_UNIX: the log); others fail with
+ * EACCES.  For this thread and those it starts; there is no way back.  0 also
+ * where the kernel has no such filters (*closed says).
+ */
+int process_close_network(bool *closed, struct err *e);
 /* RLIMIT_NOFILE; as many as are allowed, where n is more than that. */
 int process_files_max(unsigned long n, struct err *e);
 /* sd_notify protocol: "READY=1" and so on; nothing without NOTIFY_SOCKET. */

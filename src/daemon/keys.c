@@ -684,15 +684,18 @@ static int
 keys_enclose(struct err *e)
 {
 	static const char *const nothing[] = { NULL };
-	bool			 sandboxed;
+	bool			 sandboxed, closed;
 
 	if (!seal_init())
 		log_warn("keys-unwiped", "reason=\"OpenSSL was in use\"");
 	if (process_harden(e) < 0 ||
-	    process_sandbox(nothing, nothing, &sandboxed, e) < 0)
+	    process_sandbox(nothing, nothing, &sandboxed, e) < 0 ||
+	    process_close_network(&closed, e) < 0)
 		return -1;
 	if (!sandboxed)
 		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
+	if (!closed)
+		log_warn("no-sandbox", "reason=\"the kernel has no seccomp\"");
 	return 0;
 }
 

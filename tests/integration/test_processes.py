@@ -793,6 +793,7 @@ class Users(unittest.TestCase):
             self.assertEqual(s["Groups"].split(), [], name)
             self.assertEqual((int(s["CapEff"], 16), int(s["CapPrm"], 16)), (0, 0), name)
             self.assertEqual(s["NoNewPrivs"], "1", name)
+            self.assertEqual(s["Seccomp"], "2" if name == "keys" else "0", name)    # keys has no network
             self.assertEqual(os.stat(f"/proc/{children[name]}/mem").st_uid, 0, "dumpable: " + name)
         for path in (relay.folder + "/store", relay.folder + "/store/spool/data.mdb", relay.folder + "/store/state/data.mdb"):
             self.assertEqual(os.stat(path).st_uid, pwd.getpwnam("daemon").pw_uid)

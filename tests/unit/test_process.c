@@ -649,6 +649,52 @@ sandbox_run(void *arg)
 	return try_open(c->file, O_RDONLY) == EACCES ? 0 : 7;
 }
 
+/* -- network -------------------------------------------------------------- */
+
+static int
+errno_of_socket(int family)
+{
+	int fd = socket(family, SOCK_STREAM, 0);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static int
+network_run(void *unused)
+{
+	struct err e;
+	bool	   closed;
+	int	   pair[2];
+
+	(void)unused;
+	if (process_close_network(&closed, &e) != 0 || !closed)
+		return 1;
+	if (errno_of_socket(AF_INET) != EACCES ||
+	    errno_of_socket(AF_INET6) != EACCES ||
+	    errno_of_socket(AF_NETLINK) != EACCES)
+		return 2;
+	if (errno_of_socket(AF_UNIX) != 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0)
+		return 3;
+	return 0;
+}
+
+static void
+process_closes_the_network(void **state)
+{
+	struct process_spec spec = { "network", network_run, NULL };
+	struct err	    e;
+	int		    status;
+
+	(void)state;
+	assert_int_equal(waitpid(process_start(&spec, &e), &status, 0) > 0, 1);
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(errno_of_socket(AF_INET), 0); /* not the parent's */
+}
+
 static void
 process_sandboxes(void **state)
 {
@@ -749,6 +795,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(process_drops_privileges),
 		cmocka_unit_test(process_hardens),
 		cmocka_unit_test(process_sandboxes),
+		cmocka_unit_test(process_closes_the_network),
 		cmocka_unit_test(process_notifies),
 	};
 
