@@ -168,7 +168,7 @@ rolling_quotas_6(void **state)
 	assert_true(sent_24h(b, at) == 1);
 }
 
-/* quotas#7 in part: the count is as durable as the 250 */
+/* quotas.md 3: the count is as durable as the 250 */
 static void
 restart_quotas_7(void **state)
 {
