@@ -225,6 +225,55 @@ carrier_add_envelope(struct attempt *a, struct due *d,
 	en->flags = row->flags;
 }
 
+/*
+ * What has waited may have left the page cache: a worker touches its pages
+ * while MAIL and RCPT go to and fro, so that this loop need not wait for the
+ * disk.  Without a free worker it does.
+ */
+struct warming {
+	struct job	job;
+	struct carrier *carrier;
+	uint64_t	content;
+};
+enum { WARMINGS_MAX = 16 }; /* operators' jobs wait behind them */
+
+static void
+warming_run(struct job *j)
+{
+	struct warming *w = (struct warming *)(void *)j;
+
+	spool_warm(w->carrier->set.spool, w->content);
+}
+
+static void
+warming_done(void *job, void *unused)
+{
+	struct warming *w = job;
+
+	(void)unused;
+	w->carrier->warmings--;
+	mem_free(w);
+}
+
+static void
+carrier_warm(struct carrier *c, uint64_t content)
+{
+	struct warming *w;
+
+	if (c->set.workers == NULL || c->warmings == WARMINGS_MAX)
+		return;
+	w = mem_alloc(sizeof(*w));
+	w->job.asker = c->loop;
+	w->job.run = warming_run;
+	w->job.done = warming_done;
+	w->carrier = c;
+	w->content = content;
+	if (workers_post(c->set.workers, &w->job))
+		c->warmings++;
+	else
+		mem_free(w);
+}
+
 struct attempt *
 carrier_make_attempt(struct carrier *c, struct due **dues)
 {
@@ -233,6 +282,7 @@ carrier_make_attempt(struct carrier *c, struct due **dues)
 	struct due	    *d, *next, **last = dues, *head = *dues;
 	struct err	     e;
 	unsigned	     n = 0;
+	bool		     has_waited = false;
 	int		     found;
 
 	for (d = head; d != NULL; d = d->next)
@@ -257,6 +307,7 @@ carrier_make_attempt(struct carrier *c, struct due **dues)
 			    loop_wall(c->loop).ms + STORE_TROUBLE_MS });
 		} else if (carrier_read_row(c, d, a->arena, &row) == 1) {
 			carrier_add_envelope(a, d, &row);
+			has_waited = has_waited || row.attempts > 0;
 			d->place = DUE_FLYING;
 			d->told.ms = 0;
 			*last = d;
@@ -267,6 +318,8 @@ carrier_make_attempt(struct carrier *c, struct due **dues)
 		attempt_free(a);
 		return NULL;
 	}
+	if (has_waited)
+		carrier_warm(c, a->message.content);
 	a->sender = carrier_sender(c, a, a->envelopes[0].n);
 	return a;
 }

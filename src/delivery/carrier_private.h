@@ -51,6 +51,7 @@ struct carrier {
 	unsigned	 source_count;
 	uint64_t	 sources_version, source_turn;
 	bool		 has_ipv6;
+	unsigned	 warmings; /* contents workers read ahead */
 	unsigned	 connections;
 	struct egress	*starved, **starved_last;
 	struct due_list	 simulated; /* of this pass */
