@@ -104,6 +104,15 @@ spool_scan_held(struct spool *s, const struct due_key *after, size_t max,
 	return w.has_held;
 }
 
+/* A worker's, and there are none. */
+void
+spool_warm(struct spool *s, uint64_t content)
+{
+	(void)s;
+	fail_msg("content %llu is read ahead",
+	    (unsigned long long)content);
+}
+
 bool
 spool_took_missed(struct spool *s)
 {
