@@ -239,8 +239,9 @@ $(O)/fuzz/obj/fake/%.o: tests/lib/%.c | config.mk
 $(O)/fuzz/libfakes.a: $(FUZZ_FAKES)
 	@rm -f $@
 	$(AR) rcs $@ $^
-$(O)/fuzz/fuzz_transport: FUZZ_EXTRA = $(O)/fuzz/libfakes.a
-$(O)/fuzz/fuzz_transport: $(O)/fuzz/libfakes.a
+FUZZ_FAKED = $(addprefix $(O)/fuzz/fuzz_,auth session transport)
+$(FUZZ_FAKED): FUZZ_EXTRA = $(O)/fuzz/libfakes.a
+$(FUZZ_FAKED): $(O)/fuzz/libfakes.a
 
 check: check-unit check-conf check-replay check-fuzz
 

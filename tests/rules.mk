@@ -23,7 +23,8 @@ $(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
 	@rm -f $@
 	$(AR) rcs $@ $^
 FAKED = $(addprefix $(O)/tests/test_,carrier connection dial egress route \
-	scheduler site transport) $(O)/fuzz/fuzz_transport-replay
+	scheduler site transport) \
+	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth session transport)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a
 $(FAKED): $(O)/libfakes.a
 check-replay: $(O)/replay/replay
