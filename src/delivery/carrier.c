@@ -13,7 +13,7 @@
 
 enum { ROW_ARENA = 64 * 1024, SHUT_MS = 30000 };
 
-/* -- sources, starved egresses -------------------------------------------------------------- */
+/* -- sources, starved egresses --------------------------------------------- */
 
 struct source_list {
 	struct source *v;
@@ -87,7 +87,7 @@ carrier_run_starved(struct carrier *c)
 	timer_set(&eg->wake, 0);
 }
 
-/* -- once a minute: what waits under a hold may expire ----------------------------------------- */
+/* -- once a minute: what waits under a hold may expire --------------------- */
 
 struct held_scan {
 	struct carrier *carrier;
@@ -173,7 +173,7 @@ carrier_on_minute(void *carrier, void *unused)
 	timer_set(&c->minute, MINUTE_MS);
 }
 
-/* -- the contract ---------------------------------------------------------------------------------- */
+/* -- the contract ---------------------------------------------------------- */
 
 void
 carrier_meters_init(struct carrier_meters *m)
@@ -303,7 +303,7 @@ carrier_free(struct carrier *c)
 	mem_free(c);
 }
 
-/* -- shut-down ---------------------------------------------------------------- */
+/* -- shut-down ------------------------------------------------------------- */
 
 static void
 carrier_shut_site(void *arg, struct bytes key, void *value)

@@ -13,7 +13,7 @@ enum {
 	STORE_TROUBLE_MS = MINUTE_MS
 };
 
-/* -- holds and moves ------------------------------------------------------------------ */
+/* -- holds and moves ------------------------------------------------------- */
 
 static void
 carrier_hold(struct carrier *c, struct due *d, uint8_t by)
@@ -131,7 +131,7 @@ carrier_account_may_send(struct carrier *c, const char *account)
 	return v->may_send;
 }
 
-/* -- attempts --------------------------------------------------------------------------- */
+/* -- attempts -------------------------------------------------------------- */
 
 void
 carrier_expire(struct carrier *c, struct due *d, const struct due_key *key,

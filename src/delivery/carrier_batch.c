@@ -26,7 +26,8 @@ carrier_batch(struct carrier *c)
 		b->carrier = c;
 		b->cap = BATCH_ITEMS;
 		b->pending = mem_alloc(b->cap * sizeof(*b->pending));
-		b->change.items = mem_alloc(b->cap * sizeof(struct change_item));
+		b->change.items = mem_alloc(b->cap *
+		    sizeof(*b->change.items));
 		b->change.arena = arena_new(BATCH_ARENA);
 		c->batch = b;
 	}

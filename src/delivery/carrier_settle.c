@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "delivery/carrier_private.h"
 
-/* -- outcomes -------------------------------------------------------------------- */
+/* -- outcomes -------------------------------------------------------------- */
 
 const char *
 carrier_ehlo(const struct carrier *c, const struct egress *eg)

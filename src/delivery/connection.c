@@ -132,7 +132,7 @@ connection_failed_foreign(struct connection *cn, const struct result *r)
 	connection_ended(cn);
 }
 
-/* -- attempts ------------------------------------------------------------------ */
+/* -- attempts -------------------------------------------------------------- */
 
 static void
 connection_deliver(struct connection *cn)
@@ -238,7 +238,7 @@ connection_on_done(void *connection, struct attempt *a)
 	carrier_settle(eg->carrier, eg, a, dues);
 }
 
-/* -- the end ------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------- */
 
 void
 connection_stop(struct connection *cn, bool hard)

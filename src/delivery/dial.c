@@ -173,7 +173,7 @@ dial_next_address(struct connection *cn)
 	}
 }
 
-/* -- addresses ------------------------------------------------------------------ */
+/* -- addresses ------------------------------------------------------------- */
 
 /* One of our own listeners: the address is of this host, and so is the port. */
 static bool
@@ -218,6 +218,7 @@ dial_add_address(struct connection *cn, const struct dns_address *a)
 {
 	struct site		*s = cn->egress->site;
 	struct carrier		*c = cn->egress->carrier;
+	const struct site_host	*h = &s->hosts[cn->order[cn->host]];
 	struct sockaddr_storage *sa;
 
 	if (cn->address_count == SITE_ADDRESSES_MAX)
@@ -239,9 +240,8 @@ dial_add_address(struct connection *cn, const struct dns_address *a)
 	/* RFC 5321 5.1: neither this host nor any that is no better */
 	if (!s->is_static && dial_is_self(c, sa, s->port)) {
 		cn->selves++;
-		if (cn->self_preference > s->hosts[cn->order[cn->host]].preference)
-			cn->self_preference =
-			    s->hosts[cn->order[cn->host]].preference;
+		if (cn->self_preference > h->preference)
+			cn->self_preference = h->preference;
 		return;
 	}
 	cn->address_count++;

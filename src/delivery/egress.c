@@ -95,7 +95,7 @@ egress_tidy(struct egress *eg)
 	    !eg->waits;
 }
 
-/* -- what waits -------------------------------------------------------------------- */
+/* -- what waits ------------------------------------------------------------ */
 
 /* The group knows how many lanes take turns. */
 static void
@@ -232,7 +232,7 @@ egress_put_back(struct egress *eg, struct due *dues)
 	egress_count_lanes(eg, before);
 }
 
-/* -- pace ----------------------------------------------------------------------- */
+/* -- pace ------------------------------------------------------------------ */
 
 static void
 egress_hold(struct egress *eg)
@@ -383,7 +383,7 @@ egress_may_connect(struct egress *eg)
 	return false;
 }
 
-/* -- running ------------------------------------------------------------------------ */
+/* -- running --------------------------------------------------------------- */
 
 static enum tls_demand
 egress_demand(const struct egress *eg, const struct due *d)

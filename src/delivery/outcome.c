@@ -146,7 +146,8 @@ outcome_decide_fixed(const struct outcome_context *c, const struct attempt *a,
 	int		    n;
 
 	if (r->kind == RESULT_NXDOMAIN || r->kind == RESULT_NO_ADDRESS) {
-		limit.ms = a->accepted.ms + c->conf->delivery.nxdomain_lifetime_ms;
+		limit.ms = a->accepted.ms +
+		    c->conf->delivery.nxdomain_lifetime_ms;
 		if (limit.ms < o->expires.ms)
 			o->expires = limit;
 	}

@@ -213,7 +213,7 @@ route_fail(struct route *r, enum result_kind k)
 	route_settle(r, FAILURE_KEEP_MS);
 }
 
-/* -- the site ------------------------------------------------------------------ */
+/* -- the site -------------------------------------------------------------- */
 
 static enum tls_demand
 route_tls_policy(const struct carrier *c, struct bytes domain)

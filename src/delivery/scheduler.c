@@ -205,7 +205,7 @@ scheduler_add(struct carrier *c, const struct arrival *a)
 	scheduler_set_timer(c);
 }
 
-/* -- reading on ---------------------------------------------------------------- */
+/* -- reading on ------------------------------------------------------------ */
 
 struct scheduler_scan {
 	struct carrier	*carrier;

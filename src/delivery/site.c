@@ -31,8 +31,8 @@ site_set_group(struct carrier *c, struct site *s, struct bytes domain)
 		dest = conf_dest_find(c->conf, name);
 	}
 	bytes_text(name, s->group_name, sizeof(s->group_name));
-	s->max_connections = dest != NULL ? dest->max_connections
-					  : c->conf->delivery.dest.max_connections;
+	s->max_connections = dest != NULL
+	    ? dest->max_connections : c->conf->delivery.dest.max_connections;
 	s->rate = dest != NULL ? dest->rate : c->conf->delivery.dest.rate;
 	s->reuse_max = dest != NULL ? dest->reuse_max
 				    : c->conf->delivery.reuse_max;
@@ -103,7 +103,7 @@ site_egress(struct site *s, const struct source *source)
 	return eg;
 }
 
-/* -- source addresses: delivery.md 11.3 and 11.4, without pools ---------------- */
+/* -- source addresses: delivery.md 11.3 and 11.4, without pools ------------ */
 
 static bool
 source_is_of(const struct source *src, const char *account)

@@ -157,7 +157,7 @@ transaction_begin(struct transport *t)
 	transaction_send(t);
 }
 
-/* -- sending ------------------------------------------------------------------ */
+/* -- sending --------------------------------------------------------------- */
 
 static void
 transaction_say_mail(struct transport *t)
@@ -300,7 +300,7 @@ transaction_send(struct transport *t)
 		transport_await(t);
 }
 
-/* -- replies --------------------------------------------------------------------- */
+/* -- replies --------------------------------------------------------------- */
 
 static void
 transaction_next(struct transport *t)

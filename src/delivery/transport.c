@@ -296,7 +296,7 @@ transport_become_ready(struct transport *t)
 		t->ev.on_ready(t->arg);
 }
 
-/* -- greeting, EHLO, TLS ---------------------------------------------------- */
+/* -- greeting, EHLO, TLS --------------------------------------------------- */
 
 static void
 transport_after_ehlo(struct transport *t)
@@ -305,8 +305,8 @@ transport_after_ehlo(struct transport *t)
 	bool	      wanted = t->demand >= TLS_REQUIRE ||
 	    (t->demand == TLS_TRY && !t->no_starttls);
 
-	if (t->session.active || (!t->caps.starttls && t->demand < TLS_REQUIRE) ||
-	    !wanted) {
+	if (t->session.active || !wanted ||
+	    (!t->caps.starttls && t->demand < TLS_REQUIRE)) {
 		transport_enter(t, TRANSPORT_READY);
 		transport_become_ready(t);
 		return;
@@ -405,7 +405,7 @@ transport_on_starttls(struct transport *t)
 	transport_end(t, &r, false);
 }
 
-/* -- the stream --------------------------------------------------------------- */
+/* -- the stream ------------------------------------------------------------ */
 
 static void
 transport_on_ready(void *arg)

@@ -43,7 +43,7 @@ static struct {
 	struct wall	     next;
 } w;
 
-/* -- in the place of the other parts ------------------------------------------ */
+/* -- in the place of the other parts --------------------------------------- */
 
 bool
 spool_change(struct spool *s, struct change *change)
@@ -311,7 +311,7 @@ egress_shut(struct egress *eg)
 	(void)eg;
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static void
 on_idle(void *arg, void *unused)
@@ -430,7 +430,7 @@ attempt_ends(unsigned code)
 	settle();
 }
 
-/* -- cases ------------------------------------------------------------------------ */
+/* -- cases ----------------------------------------------------------------- */
 
 static void
 results_become_changes(void **state)
@@ -576,7 +576,8 @@ moves_are_told(void **state) /* delivery.md 10.2 */
 		    loop_wall(loop).ms + HOUR / 2 });
 		settle();
 		assert_int_equal(item(0)->kind, CHANGE_MOVE);
-		assert_int_equal(item(0)->next.ms, loop_wall(loop).ms + HOUR / 2);
+		assert_int_equal(item(0)->next.ms - loop_wall(loop).ms,
+		    HOUR / 2);
 		told += item(0)->event != NULL;
 		if (item(0)->event != NULL) {
 			assert_int_equal(item(0)->event->delay_type,

@@ -23,7 +23,8 @@ static struct due	  due;
 static struct {
 	struct connection *dialled;
 	unsigned	   dials, cancelled, delivered, quits, closed, settled;
-	unsigned	   ended, failures, connected, put_back, elsewhere, taken;
+	unsigned	   ended, failures, connected, put_back;
+	unsigned	   elsewhere, taken;
 	unsigned	   count; /* transactions of the transport */
 	uint64_t	   mail_max;
 	struct mono	   since;
@@ -33,7 +34,7 @@ static struct {
 	char		   prefix[128];
 } w;
 
-/* -- in the place of the other parts ------------------------------------------ */
+/* -- in the place of the other parts --------------------------------------- */
 
 void
 dial_begin(struct connection *cn)
@@ -186,7 +187,7 @@ route_take(struct carrier *carrier, struct due *d)
 	w.taken++;
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static struct attempt *
 attempt(void)
@@ -262,7 +263,7 @@ connected(void)
 	return cn;
 }
 
-/* -- cases ------------------------------------------------------------------------ */
+/* -- cases ----------------------------------------------------------------- */
 
 static void
 carries_one_after_the_other(void **state)

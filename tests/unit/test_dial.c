@@ -38,7 +38,7 @@ static struct {
 	unsigned    closed;
 } w;
 
-/* -- in the place of the other parts ------------------------------------------ */
+/* -- in the place of the other parts --------------------------------------- */
 
 static void
 on_answer(void *unused, void *ignored)
@@ -147,7 +147,7 @@ carrier_ehlo(const struct carrier *carrier, const struct egress *egress)
 	return "mail.relay.example";
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static void
 open_bed(const char *conf)
@@ -224,7 +224,7 @@ dial(void)
 
 #define PUBLIC "delivery.allow_private yes\n"
 
-/* -- cases ------------------------------------------------------------------------ */
+/* -- cases ----------------------------------------------------------------- */
 
 /* Two hosts, one address each: what they answer, and what is told. */
 struct two {

@@ -28,7 +28,7 @@ static struct {
 	bool	    gone; /* rows are */
 } w;
 
-/* -- in the place of the other parts ------------------------------------------ */
+/* -- in the place of the other parts --------------------------------------- */
 
 struct attempt *
 carrier_make_attempt(struct carrier *carrier, struct due **list)
@@ -162,7 +162,7 @@ scheduler_fetch(struct carrier *carrier, struct leftover *l)
 	w.fetched++;
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static struct egress *
 open_bed(const char *conf)
@@ -241,7 +241,7 @@ learn(struct egress *eg, enum outcome_verdict verdict, unsigned code,
 		egress_learn(eg, &o, &r);
 }
 
-/* -- connections and their number ------------------------------------------------ */
+/* -- connections and their number ------------------------------------------ */
 
 static void
 no_more_than_allowed(void **state)
@@ -351,7 +351,7 @@ held_down(void **state)
 	close_bed(eg);
 }
 
-/* -- whose turn it is ---------------------------------------------------------------- */
+/* -- whose turn it is ------------------------------------------------------ */
 
 static void
 accounts_take_turns(void **state)
@@ -404,10 +404,11 @@ together_in_one_transaction(void **state)
 static void
 too_weak_for_it(void **state)
 {
-	struct egress	 *eg = open_bed("delivery.dest.initial_connections 1\n");
+	struct egress	 *eg;
 	struct connection cn;
 
 	(void)state;
+	eg = open_bed("delivery.dest.initial_connections 1\n");
 	memset(&cn, 0, sizeof(cn));
 	cn.egress = eg;
 	cn.ready = true;
@@ -451,7 +452,7 @@ rows_that_are_gone(void **state)
 	close_bed(eg);
 }
 
-/* -- the rate --------------------------------------------------------------------- */
+/* -- the rate -------------------------------------------------------------- */
 
 static void
 turns_under_a_rate(void **state) /* delivery.md 2.2, 10.2 */
@@ -579,7 +580,7 @@ one_group_two_sources(void **state)
 	close_bed(eg);
 }
 
-/* -- no room ---------------------------------------------------------------------- */
+/* -- no room --------------------------------------------------------------- */
 
 static void
 left_to_the_table(void **state)

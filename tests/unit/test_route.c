@@ -26,7 +26,7 @@ static struct {
 	uint32_t	 flags; /* of the row */
 } w;
 
-/* -- in the place of the other parts ------------------------------------------ */
+/* -- in the place of the other parts --------------------------------------- */
 
 struct site *
 site_find(struct carrier *carrier, const struct site *wanted,
@@ -100,7 +100,7 @@ spool_read_recipient(struct spool *s, const struct msgid *id, unsigned n,
 	return 1;
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static void
 open_bed(const char *conf)
@@ -149,7 +149,7 @@ hosts(char *out, size_t size)
 		    w.site.hosts[i].name);
 }
 
-/* -- cases ------------------------------------------------------------------------ */
+/* -- cases ----------------------------------------------------------------- */
 
 struct dns_case {
 	const char	*records[5]; /* of d.example, MX unless "TYPE:..." */

@@ -34,7 +34,7 @@ static struct {
 	struct leftover left;
 } w;
 
-/* -- in the place of the other parts ------------------------------------------ */
+/* -- in the place of the other parts --------------------------------------- */
 
 struct route *
 route_ref(struct carrier *carrier, struct bytes domain)
@@ -127,7 +127,7 @@ spool_read_recipient(struct spool *s, const struct msgid *id, unsigned n,
 	return 0; /* it is gone */
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static int
 setup(void **state)
@@ -197,7 +197,7 @@ settle(void)
 	assert_true(fake_threads_settle());
 }
 
-/* -- cases ------------------------------------------------------------------------ */
+/* -- cases ----------------------------------------------------------------- */
 
 static void
 each_at_its_time(void **state)

@@ -21,6 +21,10 @@ static const struct scenario scenarios[] = {
 	{ "success+label@simulator.amazonses.com", true },
 	{ "success+@simulator.amazonses.com", true },
 	{ "success+a+b@simulator.amazonses.com", true },
+	/* what they send back comes with the intake */
+	{ "ooto+x@simulator.amazonses.com", true },
+	{ "Complaint@simulator.amazonses.com", true },
+	{ "suppressionlist@simulator.amazonses.com", false },
 	{ "bounce@simulator.amazonses.com", false },
 	{ "Bounce@SIMULATOR.amazonses.com", false },
 	{ "bounce+label1@simulator.amazonses.com", false },

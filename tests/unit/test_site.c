@@ -18,7 +18,7 @@ static struct carrier c;
 static unsigned egresses_freed;
 static bool	egresses_idle;
 
-/* -- in the place of egress.c --------------------------------------------------- */
+/* -- in the place of egress.c ---------------------------------------------- */
 
 struct egress *
 egress_new(struct site *s, const struct source *source)
@@ -59,7 +59,7 @@ egress_tidy(struct egress *eg)
 	return egresses_idle;
 }
 
-/* -- the bed -------------------------------------------------------------------- */
+/* -- the bed --------------------------------------------------------------- */
 
 static void
 open_bed(const char *conf)
@@ -100,7 +100,7 @@ find(const char *domain, const char *hosts, enum tls_demand policy)
 	return found;
 }
 
-/* -- cases ------------------------------------------------------------------------ */
+/* -- cases ----------------------------------------------------------------- */
 
 static void
 who_shares_a_site(void **state)
@@ -157,8 +157,8 @@ groups_and_their_limits(void **state)
 	size_t	     i;
 
 	(void)state;
-	open_bed("delivery.dest named.example {\n\tmax_connections 3\n\trate 7\n"
-		 "}\ndelivery.provider big {\n\ttitle Big\n\tmx big.example\n"
+	open_bed("delivery.dest named.example {\n\tmax_connections 3\n"
+		 "\trate 7\n}\ndelivery.provider big {\n\ttitle Big\n\tmx big.example\n"
 		 "\tdomains mine.example\n}\ndelivery.dest big {\n"
 		 "\tmax_connections 4\n}\n");
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -256,7 +256,8 @@ choice_of_the_source(void **state) /* delivery.md 11.3, 11.4, 3.3 */
 	strcpy(d.account, "123456789012");
 	open_bed("");
 	s = find("one.example", "10 a.example", TLS_TRY);
-	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), ""); /* the system's */
+	/* the system's choice */
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "");
 	c.sources = list;
 	end = source(end, "203.0.113.1", false);
 	end = source(end, "203.0.113.2", false);
@@ -265,7 +266,8 @@ choice_of_the_source(void **state) /* delivery.md 11.3, 11.4, 3.3 */
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.1");
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.2");
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.1");
-	assert_string_equal(choose(s, &d, SITE_SAME, "203.0.113.1"), "203.0.113.1");
+	assert_string_equal(choose(s, &d, SITE_SAME, "203.0.113.1"),
+	    "203.0.113.1");
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.2");
 	/* not the one that is held down, as long as there is another */
 	s->egresses->hold_until.ms = 1; /* .2: made last */
@@ -282,7 +284,8 @@ choice_of_the_source(void **state) /* delivery.md 11.3, 11.4, 3.3 */
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.2");
 	strcpy(list[2].account, "123456789012");
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.3");
-	assert_string_equal(choose(s, &d, SITE_SAME, "203.0.113.1"), "203.0.113.3");
+	assert_string_equal(choose(s, &d, SITE_SAME, "203.0.113.1"),
+	    "203.0.113.3");
 	/* none that may be used: there is no other fall-back */
 	list[2].enabled = false;
 	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "none");

@@ -23,7 +23,10 @@
  */
 #define HELLO "S 220 hi|C EHLO mail.relay.example|"
 #define PLAIN HELLO "S 250 hi|D|"
-#define PIPE HELLO "S 250-hi|S 250 PIPELINING|D|"
+#define PIPED HELLO "S 250-hi|S 250 PIPELINING|"
+#define CHUNKED HELLO "S 250-hi|S 250 CHUNKING|"
+#define BOTH HELLO "S 250-hi|S 250-PIPELINING|S 250 CHUNKING|"
+#define PIPE PIPED "D|"
 #define OPEN "C MAIL FROM:<bounce@relay.example>|S 250 ok|"
 
 static void
@@ -105,7 +108,7 @@ play(struct transport_bed *b, const char *script)
 	}
 }
 
-/* -- rows of the attempt table: what an attempt for one recipient gets ------- */
+/* -- rows of the attempt table: what an attempt for one recipient gets ----- */
 
 struct row {
 	const char	   *script;
@@ -129,7 +132,8 @@ static const struct row rows[] = {
 	{ PLAIN "C MAIL|+300000", RESULT_TIMEOUT, CLASSIFY_MAIL, 0, false },
 	/* RCPT */
 	{ PLAIN OPEN "C RCPT TO:<a@sink.example>|S 251 2.1.5 on|C DATA|S 354|"
-		     ".|S 250 2.6.0 ok", RESULT_REPLY, CLASSIFY_DOT, 250, true },
+		     ".|S 250 2.6.0 ok",
+	    RESULT_REPLY, CLASSIFY_DOT, 250, true },
 	{ PLAIN OPEN "C RCPT|S 252 2.1.5 maybe|C DATA|S 354 go|.|S 250 ok",
 	    RESULT_REPLY, CLASSIFY_DOT, 250, true },
 	{ PLAIN OPEN "C RCPT|S 450 4.2.0 later", RESULT_REPLY, CLASSIFY_RCPT,
@@ -224,12 +228,12 @@ rows_of_an_attempt(void **state) /* delivery.md 5 */
 	}
 }
 
-/* -- before an attempt: greeting, EHLO, STARTTLS ----------------------------- */
+/* -- before an attempt: greeting, EHLO, STARTTLS --------------------------- */
 
 struct opening {
 	const char	   *script;
 	enum tls_demand	    demand;
-	const char	   *tls_version; /* "" = the handshake is not answered */
+	const char	   *tls_version; /* NULL = the handshake fails */
 	bool		    trusted;
 	/* RESULT_NONE: it is ready */
 	enum result_kind    kind;
@@ -333,7 +337,7 @@ openings_of_a_connection(void **state) /* delivery.md 5, 6.2 */
 	}
 }
 
-/* -- several recipients, BDAT, extensions ----------------------------------- */
+/* -- several recipients, BDAT, extensions ---------------------------------- */
 
 static void
 each_recipient_has_its_verdict(void **state)
@@ -342,7 +346,7 @@ each_recipient_has_its_verdict(void **state)
 
 	(void)state;
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250 PIPELINING|D3|C MAIL|C RCPT|C RCPT|C RCPT|C DATA|"
+	play(&b, PIPED "D3|C MAIL|C RCPT|C RCPT|C RCPT|C DATA|"
 		       "S 250 ok|S 250 ok|S 550 5.1.1 gone|S 450 4.2.0 later|"
 		       "S 354 go|.|S 250 2.6.0 kept");
 	assert_int_equal(b.done, 1);
@@ -353,7 +357,7 @@ each_recipient_has_its_verdict(void **state)
 	bed_close(&b);
 	/* too many: the rest in a transaction of its own (RFC 5321) */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250 PIPELINING|D3|C MAIL|C RCPT|C RCPT|C RCPT|C DATA|"
+	play(&b, PIPED "D3|C MAIL|C RCPT|C RCPT|C RCPT|C DATA|"
 		       "S 250 ok|S 250 ok|S 452 4.5.3 too many|"
 		       "S 552 too many recipients|S 354 go|.|S 250 one|"
 		       "C MAIL|C RCPT TO:<b@|C RCPT TO:<c@|C DATA|S 250 ok|"
@@ -365,7 +369,7 @@ each_recipient_has_its_verdict(void **state)
 	bed_close(&b);
 	/* the connection is lost in the further one: the first is delivered */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250 PIPELINING|D2|C MAIL|C RCPT|C RCPT|C DATA|"
+	play(&b, PIPED "D2|C MAIL|C RCPT|C RCPT|C DATA|"
 		       "S 250 ok|S 250 ok|S 452 4.5.3 too many|S 354 go|.|"
 		       "S 250 one|C MAIL|C RCPT TO:<b@|C DATA|X");
 	assert_int_equal(b.a->envelopes[0].result.code, 250);
@@ -381,7 +385,7 @@ content_by_bdat(void **state) /* delivery.md 5.1 */
 	(void)state;
 	/* in one flight, counted, not stuffed */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250-PIPELINING|S 250 CHUNKING|D|C MAIL|C RCPT|"
+	play(&b, BOTH "D|C MAIL|C RCPT|"
 		       "C BDAT 20 LAST|=20|S 250 ok|S 250 ok|S 250 2.0.0 kept");
 	assert_string_equal(b.a->envelopes[0].result.text, "250 2.0.0 kept");
 	assert_int_equal(b.a->envelopes[0].result.stage, CLASSIFY_DOT);
@@ -389,14 +393,14 @@ content_by_bdat(void **state) /* delivery.md 5.1 */
 	bed_close(&b);
 	/* without PIPELINING each reply is waited for */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250 CHUNKING|D|C MAIL|S 250 ok|C RCPT|S 250 ok|"
+	play(&b, CHUNKED "D|C MAIL|S 250 ok|C RCPT|S 250 ok|"
 		       "C BDAT 20 LAST|=20|S 554 5.6.0 no");
 	assert_int_equal(b.a->envelopes[0].result.code, 554);
 	assert_int_equal(b.a->envelopes[0].result.stage, CLASSIFY_DOT);
 	bed_close(&b);
 	/* nobody was accepted: the chunk's refusal says nothing */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250-PIPELINING|S 250 CHUNKING|D|C MAIL|C RCPT|"
+	play(&b, BOTH "D|C MAIL|C RCPT|"
 		       "C BDAT 20 LAST|=20|S 250 ok|S 550 5.1.1 gone|"
 		       "S 503 nobody");
 	assert_int_equal(b.a->envelopes[0].result.code, 550);
@@ -406,7 +410,7 @@ content_by_bdat(void **state) /* delivery.md 5.1 */
 	/* switched off */
 	bed_open(&b);
 	b.setup.use_bdat = false;
-	play(&b, HELLO "S 250-hi|S 250 CHUNKING|D|C MAIL|S 250 ok|C RCPT|S 250 ok|"
+	play(&b, CHUNKED "D|C MAIL|S 250 ok|C RCPT|S 250 ok|"
 		       "C DATA|S 354 go|.|S 250 ok");
 	assert_int_equal(b.a->envelopes[0].result.code, 250);
 	bed_close(&b);
@@ -433,8 +437,8 @@ lost_with_bdat_under_way(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		bed_open(&b);
-		snprintf(script, sizeof(script), HELLO
-		    "S 250-hi|S 250-PIPELINING|S 250 CHUNKING|D|C MAIL|C RCPT|C BDAT|%s",
+		snprintf(script, sizeof(script),
+		    BOTH "D|C MAIL|C RCPT|C BDAT|%s",
 		    cases[i].script);
 		play(&b, script);
 		assert_int_equal(b.done, 1);
@@ -464,8 +468,8 @@ extensions_are_used(void **state) /* delivery#13, delivery.md 5.1 */
 	bed_close(&b);
 	/* SIZE 0 is no limit (RFC 1870) */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250 SIZE 0|D|C MAIL FROM:<bounce@relay.example> "
-		       "SIZE=20");
+	play(&b, HELLO "S 250-hi|S 250 SIZE 0|D|"
+		       "C MAIL FROM:<bounce@relay.example> SIZE=20");
 	bed_close(&b);
 	/* 8-bit content is sent as it is, or is not sent */
 	bed_open(&b);
@@ -484,7 +488,8 @@ extensions_are_used(void **state) /* delivery#13, delivery.md 5.1 */
 	bed_close(&b);
 	/* LIMITS (RFC 9422): recipients in one transaction */
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250-PIPELINING|S 250 LIMITS RCPTMAX=1 MAILMAX=7|D2|"
+	play(&b, HELLO "S 250-hi|S 250-PIPELINING|"
+		       "S 250 LIMITS RCPTMAX=1 MAILMAX=7|D2|"
 		       "C MAIL|C RCPT TO:<a@|C DATA|S 250 ok|S 250 ok|S 354 go|"
 		       ".|S 250 one|C MAIL|C RCPT TO:<b@|C DATA");
 	assert_int_equal(transport_mail_max(b.t), 7);
@@ -511,7 +516,7 @@ used_again_after_a_refusal(void **state) /* delivery.md 8: RSET */
 			    "S 250 ok|C DATA|S 354 go|.|S 250 ok|D|C MAIL");
 	bed_close(&b);
 	bed_open(&b);
-	play(&b, HELLO "S 250-hi|S 250-PIPELINING|S 250 CHUNKING|D|C MAIL|"
+	play(&b, BOTH "D|C MAIL|"
 		       "C RCPT|C BDAT|=20|S 250 ok|S 250 ok|S 554 no|D|C RSET|"
 		       "C MAIL");
 	bed_close(&b);
@@ -526,7 +531,7 @@ used_again_after_a_refusal(void **state) /* delivery.md 8: RSET */
 	bed_close(&b);
 }
 
-/* -- peers that mean no good --------------------------------------------------- */
+/* -- peers that mean no good ----------------------------------------------- */
 
 static void
 replies_octet_by_octet(void **state)
