@@ -406,6 +406,8 @@ dkim_export(struct request *q)
 		request_end(q);
 		return;
 	}
+	request_would(q, "hand out the private key of selector %s",
+	    w->fresh.v[0].selector);
 	if (q->dry_run || !arg_is_true(q, "private") ||
 	    arg_int(q, "key-file", 0, CONTROL_FDS_MAX - 1, &index) < 0 ||
 	    (fd = request_take_fd(q, index)) < 0) {

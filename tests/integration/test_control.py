@@ -421,6 +421,66 @@ class Messages(Running):
         self.assertIn(f"posthornd is running ({self.relay.folder}/store/lock is locked)", r.stderr)
 
 
+class DryRun(Running):
+    """--dry-run of every changing command: checked, told, and nothing is changed."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.account = cls.relay.account()
+        cls.key, _ = cls.relay.credential("app1")
+        cls.ctl("identity", "add", "example.com", "--verified")
+        cls.ctl("identity", "add", "bare.example", "--verified", "--dkim", "none")
+        cls.ctl("ip", "add", "127.0.0.4", "--ehlo", "a.relay.example")
+        cls.message = cls.ctl("send", "--from", "a@example.com", "--to", "b@sink.example", "--subject", "x", "--text",
+                              "-", input="x\n").strip()
+        wait_for(lambda: [j["State"] for j in cls.json("queue", "list")["Jobs"]] == ["DEFERRED"], "the attempt")
+
+    def everything(self):
+        """All that the commands show, without what only time changes."""
+        shown = {}
+        for line in ("account show", "credential list", "credential show app1", "identity list", "quota show",
+                     "identity show example.com", "dkim show example.com", "identity show bare.example", "ip list",
+                     "queue list", "event tail", "auth blocks", "account list"):
+            text = self.ctl("--json", *line.split())
+            shown[line] = re.sub(r'"(Age|AgeSeconds|LastChecked|LastOutcome|Hint|LastReply|NextAttempt|Attempts|'
+                                 r'LastUpdatedTimestamp)": [^\n]*', "", text)
+        shown["audit"] = [l for l in self.ctl("audit", "list").splitlines()]
+        return shown
+
+    def test_nothing_changes(self):
+        commands = [c.replace("MID", self.message).replace("KEY", self.key) for c in (
+            "account create other", "account set --name other", "account pause", "account resume --reason x",
+            "account delete " + self.account, "credential create app2",
+            "credential import app3 --access-key-id AKIAIOSFODNN7EXAMPLE --smtp-password-stdin",
+            "credential set app1 --rate 5", "credential disable app1 --hold-queue", "credential enable app1",
+            "credential delete app1", "credential rotate app1", "credential delete KEY", "quota set --rate 3",
+            "identity add other.example", "identity add someone@sink.example", "identity delete bare.example",
+            "identity delete example.com --force", "dkim disable example.com", "dkim enable example.com",
+            "dkim managed example.com --bits 1024", "dkim new-key example.com", "dkim rotate example.com --force",
+            "dkim export example.com --private", "queue retry MID", "queue hold MID", "queue bounce MID",
+            "queue delete MID", "queue hold --from a@example.com", "ip add 127.0.0.5", "ip disable 127.0.0.4",
+            "ip remove 127.0.0.4", "ip enable 127.0.0.4", "store backup copy-of-stores", "reload", "stop",
+            "send --from a@example.com --to c@sink.example --subject x --text -")]
+        before = self.everything()
+        for line in commands:
+            with self.subTest(line=line):
+                r = self.run_ctl("--dry-run", *line.split(), input=PASSWORD + "\n")
+                self.assertIn(r.returncode, (0, 1), r.stderr)
+                self.assertEqual([l for l in r.stdout.splitlines() if not l.startswith("would ")], [], r.stdout)
+                if r.returncode == 0:
+                    self.assertTrue(r.stdout.startswith("would "), "it says what it would do")
+                j = self.run_ctl("--dry-run", "--json", *line.split(), input=PASSWORD + "\n")
+                self.assertEqual(j.returncode, r.returncode)
+                if r.returncode == 0:
+                    self.assertEqual(json.loads(j.stdout),
+                                     {"Would": [l[len("would "):] for l in r.stdout.splitlines()]})
+                after = self.everything()
+                self.assertEqual(after, before)
+        self.assertFalse(os.path.exists("copy-of-stores"))
+        self.assertEqual(self.run_ctl("status").returncode, 0)
+
+
 class Credentials(Running):
     def test_1_create(self):
         """admin-cli#1, credentials#4: shown once"""
@@ -751,7 +811,7 @@ class Queue(Running):
 
     def test_bounce_is_followed(self):
         """admin-cli#25"""
-        message = self.send("late@sink.example")
+        message = self.waiting("late@sink.example")
         tail = subprocess.Popen([os.path.join(BUILD, "posthornctl"), "-s", self.relay.socket, "event", "tail",
                                  "--json", "--types", "BOUNCE", "--follow", "--message-id", message],
                                 stdout=subprocess.PIPE, text=True)
@@ -761,7 +821,6 @@ class Queue(Running):
         lines = []
         reader = threading.Thread(target=lambda: lines.append(tail.stdout.readline()))
         reader.start()
-        wait_for(lambda: [j["State"] for j in self.job(message)] == ["DEFERRED"], "the attempt to end")
         self.ctl("queue", "bounce", message, "--reason", "by hand")
         reader.join(5)
         event = json.loads(lines[0])
@@ -774,8 +833,14 @@ class Queue(Running):
         self.assertEqual(event["mail"]["tags"]["ses:caller-identity"], ["root"])
         self.assertEqual(self.job(message), [])
 
+    def waiting(self, to="b@sink.example"):
+        """A message whose attempt is over: what is under way cannot be taken out."""
+        message = self.send(to)
+        wait_for(lambda: [j["State"] for j in self.job(message)] == ["DEFERRED"], "the attempt to end")
+        return message
+
     def test_delete(self):
-        message = self.send()
+        message = self.waiting()
         self.refused("this cannot be undone; give --yes", "queue", "delete", message, status=2)
         self.ctl("queue", "delete", message, "--yes")
         self.assertEqual(self.job(message), [])

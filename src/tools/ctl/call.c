@@ -132,6 +132,23 @@ call_error(struct ctl *c, json_t *answer, json_t *error)
 				       : CTL_REFUSED;
 }
 
+/* Of a dry run: what would be done, in place of values that do not hold. */
+static json_t *
+call_result(struct ctl *c, json_t *answer)
+{
+	json_t *would = json_object_get(answer, "would"), *item;
+	size_t	i;
+
+	if (json_array_size(would) == 0)
+		return json_incref(json_object_get(answer, "result"));
+	if (c->form == CTL_JSON)
+		return json_pack("{s:O}", "Would", would);
+	ctl_clean(would);
+	json_array_foreach(would, i, item)
+		printf("would %s\n", json_string_value(item));
+	return NULL;
+}
+
 /* true = this was the last one */
 static bool
 call_take(struct ctl *c, json_t *answer, ctl_line_fn *on_line,
@@ -156,14 +173,12 @@ call_take(struct ctl *c, json_t *answer, ctl_line_fn *on_line,
 		    json_string_value(json_object_get(item, "Code")), "%s",
 		    json_is_string(item) ? json_string_value(item)
 			: json_string_value(json_object_get(item, "Message")));
-	json_array_foreach(json_object_get(answer, "would"), i, item)
-		printf("would %s\n", json_string_value(item));
 	v = json_object_get(answer, "error");
 	if (v != NULL) {
 		c->status = call_error(c, answer, v);
 		return true;
 	}
-	*result = json_incref(json_object_get(answer, "result"));
+	*result = call_result(c, answer);
 	v = json_object_get(answer, "status");
 	c->status = json_is_integer(v) ? (int)json_integer_value(v) : CTL_DONE;
 	return true;

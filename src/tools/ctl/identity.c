@@ -208,11 +208,14 @@ dkim_export(struct ctl *c)
 		n = read(pipes[0], pem, sizeof(pem) - 1);
 	close(pipes[0]);
 	pem[n > 0 ? n : 0] = '\0';
-	if (n > 0 && c->form == CTL_JSON) {
-		json_object_set_new(result, "PrivateKey", json_string(pem));
-		ctl_print_json(result);
-	} else
+	if (c->form != CTL_JSON)
 		fputs(pem, stdout);
+	else if (result != NULL) {
+		if (n > 0)
+			json_object_set_new(result, "PrivateKey",
+			    json_string(pem));
+		ctl_print_json(result);
+	}
 	mem_wipe(pem, sizeof(pem));
 	json_decref(result);
 	return status;
