@@ -123,9 +123,9 @@ credential_find(struct request *q, struct db_txn *t, struct credential *c,
 	const char *name = arg_text(q, "name");
 	int	    found;
 
+	*key = CREDENTIAL_KEYS_MAX; /* also where it is refused */
 	if (name == NULL)
 		return request_misuse(q, "which credential?");
-	*key = CREDENTIAL_KEYS_MAX;
 	found = credential_get(t, q->account.id, name, c, &q->err);
 	if (found == 0 && credential_key_id_is_valid(name)) {
 		found = credential_find_key(t, name, c, key, &q->err);
