@@ -35,6 +35,7 @@ FAMILIES = {
     "posthorn_dkim_sign_seconds": ("histogram", set()),
     "posthorn_dkim_operator_checks_total": ("counter", {"outcome"}),
     "posthorn_bounces_total": ("counter", {"account", "bounce_type", "bounce_subtype"}),
+    "posthorn_classification_total": ("counter", {"rule"}),
     "posthorn_delays_total": ("counter", {"account", "delay_type"}),
     "posthorn_sending_enabled": ("gauge", {"account", "configuration_set"}),
     "posthorn_quota_max_24h": ("gauge", {"account"}),
