@@ -32,6 +32,16 @@ def certificate(folder, name="mail.relay.example", days=30, key="ec"):
     return cert, private
 
 
+def has_ended(pid):
+    """Gone, or a zombie without threads: as long as one of them ends, the sockets are still bound."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            state = f.read().rsplit(")", 1)[1].split()[0]
+        return state in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Relay:
     """Relay(extra="delivery { ... }", dns=Dns or None)"""
 
@@ -175,8 +185,7 @@ listener local {{
             self.process.kill()
             self.process.wait()
             for pid in children:
-                wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
-                         open(f"/proc/{pid}/stat").read().split()[2] == "Z", f"child {pid} to end")
+                wait_for(lambda: has_ended(pid), f"child {pid} to end")
             self.process = None
 
     def children(self):
