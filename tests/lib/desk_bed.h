@@ -673,4 +673,62 @@ bed_group_teardown(void **state)
 	return 0;
 }
 
+/* -- what most tests of a desk begin and end with ------------------------- */
+
+/* The bed of the test that runs. */
+static struct bed bed;
+
+static inline int
+bed_teardown(void **state)
+{
+	(void)state;
+	bed_close(&bed);
+	return 0;
+}
+
+static inline uint64_t
+stored_count(void)
+{
+	struct spool_figures f;
+	struct err	     e;
+
+	assert_int_equal(spool_figures(bed.spool, &f, &e), 0);
+	return f.messages;
+}
+
+/* A client that has been greeted and has said EHLO. */
+static inline struct client *
+client_ready(const char *listener)
+{
+	struct client *c = client_open(&bed, listener);
+	char	       text[1024];
+
+	greeted(c);
+	hello(c, text, sizeof(text));
+	return c;
+}
+
+static inline void
+send_envelope(struct client *c)
+{
+	say(c, "MAIL FROM:<sender@example.com>", "250 Ok");
+	say(c, "RCPT TO:<r@example.org>", "250 Ok");
+}
+
+/* Lines of 998 octets, and one shorter, of so many octets in all. */
+static inline void
+send_body(struct client *c, size_t octets)
+{
+	char   line[1000];
+	size_t n;
+
+	memset(line, 'x', sizeof(line));
+	for (; octets > 0; octets -= n) {
+		n = octets > sizeof(line) ? sizeof(line) : octets;
+		assert_true(n >= 2);
+		memcpy(line + n - 2, "\r\n", 2);
+		send_bytes(c, (struct bytes){ line, n });
+	}
+}
+
 #endif

@@ -7,33 +7,6 @@
 
 #include "dkim_oracle.h"
 
-static struct bed bed;
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	bed_close(&bed);
-	return 0;
-}
-
-static struct spool_figures
-figures(void)
-{
-	struct spool_figures f;
-	struct err	     e;
-
-	assert_int_equal(spool_figures(bed.spool, &f, &e), 0);
-	return f;
-}
-
-static void
-envelope(struct client *c)
-{
-	say(c, "MAIL FROM:<sender@example.com>", "250 Ok");
-	say(c, "RCPT TO:<r@example.org>", "250 Ok");
-}
-
 /* -- admission ------------------------------------------------------------ */
 
 static void
@@ -72,7 +45,7 @@ test_refusals_at_end_of_data(void **state)
 	/* errors of content are none of the session */
 	say(c, "NOOP", "250 Ok");
 	client_close(c);
-	assert_int_equal(figures().messages, 0);
+	assert_int_equal(stored_count(), 0);
 	assert_int_equal(meter_get(&bed.meters.refused), 5);
 	assert_true(bed_has_logged(&bed, "refused sid="));
 }
@@ -233,7 +206,7 @@ test_race_for_the_last_place(void **state)
 	    "8@x.example", "9@x.example"), "250 Ok 0100*");
 	c[1] = client_in(&bed);
 	for (i = 0; i < 2; i++) {
-		envelope(c[i]);
+		send_envelope(c[i]);
 		say(c[i], "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	}
 	for (i = 0; i < 2; i++)
@@ -251,7 +224,7 @@ test_race_for_the_last_place(void **state)
 	assert_int_equal(sent(), 10);
 	c[0] = client_in(&bed);
 	post_to(c[0], TO("success@simulator.amazonses.com"), "250 Ok 0100*");
-	envelope(c[0]);
+	send_envelope(c[0]);
 	say(c[0], "DATA", "454 Throttling failure: Daily message quota "
 	    "exceeded");
 	client_close(c[0]);
@@ -271,7 +244,7 @@ test_sending_rate(void **state)
 	for (i = 0; i < 5; i++)
 		post_to(c, TO("success@simulator.amazonses.com"),
 		    "250 Ok 0100*");
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "454 Throttling failure: Maximum sending rate "
 	    "exceeded");
 	client_close(c);
@@ -395,7 +368,7 @@ test_notice_is_not_sent_unsigned(void **state)
 	assert_null(post_notice(&a, "user@example.net", text));
 	assert_int_equal(a.result, RECEIPT_DOWN);
 	assert_true(bed_has_logged(&bed, "notice-delayed account="));
-	assert_int_equal(figures().messages, 0);
+	assert_int_equal(stored_count(), 0);
 	bed_change(&bed, sign_relay);
 	m = stored_message(&bed, post_notice(&a, "user@example.net", text));
 	assert_int_equal(oracle_verify_with(bytes_of(m), keys_double_key), 1);
@@ -464,7 +437,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_teardown(f, teardown)
+#define T(f) cmocka_unit_test_teardown(f, bed_teardown)
 		T(test_refusals_at_end_of_data),
 		T(test_overrides_of_the_account),
 		T(test_daily_quota),

@@ -8,8 +8,6 @@
 
 #include "dkim_oracle.h"
 
-static struct bed bed;
-
 static int
 teardown(void **state)
 {
@@ -18,42 +16,6 @@ teardown(void **state)
 	keys_double_result = KEYS_OK;
 	bed_close(&bed);
 	return 0;
-}
-
-static uint64_t
-stored_count(void)
-{
-	struct spool_figures f;
-	struct err	     e;
-
-	assert_int_equal(spool_figures(bed.spool, &f, &e), 0);
-	return f.messages;
-}
-
-static void
-envelope(struct client *c)
-{
-	say(c, "MAIL FROM:<sender@example.com>", "250 Ok");
-	say(c, "RCPT TO:<r@example.org>", "250 Ok");
-}
-
-static void
-send_body(struct client *c, size_t octets)
-{
-	char   line[1000];
-	size_t n;
-
-	memset(line, 'x', sizeof(line));
-	memcpy(line + 998, "\r\n", 2);
-	while (octets > 0) {
-		n = octets > 1000 ? 1000 : octets;
-		memcpy(line + n - 2, "\r\n", 2);
-		send_bytes(c, (struct bytes){ line, n });
-		memcpy(line + 998, "\r\n", 2);
-		if (n < 1000)
-			break;
-		octets -= n;
-	}
 }
 
 /* Number of signatures, all of which verify; -1 = one does not. */
@@ -121,7 +83,7 @@ test_big_message_is_signed(void **state)
 	bed_open(&bed, "");
 	bed_change(&bed, sign_example);
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, "From: sender@example.com\r\n\r\n");
 	send_body(c, 700000);
@@ -194,7 +156,7 @@ test_chunks_are_signed(void **state)
 	bed_open(&bed, "");
 	bed_change(&bed, sign_example);
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	send_text(c, "BDAT 24\r\nFrom: sender@example.com");
 	expect_line(c, "250 *");
 	send_text(c, "BDAT 19\r\n\r\nSubject: x\r\n\r\na \r");
@@ -336,7 +298,7 @@ post_held(struct client *c)
 	int	before = keys_double_count;
 
 	keys_double_hold = 1;
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, BED_MESSAGE "\r\n.\r\n");
 	while (keys_double_count == before) {

@@ -8,27 +8,6 @@
 
 #include "desk_bed.h"
 
-static struct bed bed;
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	bed_close(&bed);
-	return 0;
-}
-
-static struct client *
-client_ready(const char *listener)
-{
-	struct client *c = client_open(&bed, listener);
-	char	       text[1024];
-
-	greeted(c);
-	hello(c, text, sizeof(text));
-	return c;
-}
-
 /* -- greeting, TLS, EHLO -------------------------------------------------- */
 
 /* smtp-interface#1,3,4,9: the dialogue of section 1 */
@@ -644,7 +623,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_teardown(f, teardown)
+#define T(f) cmocka_unit_test_teardown(f, bed_teardown)
 		T(test_whole_dialogue),
 		T(test_wrapper),
 		T(test_injection_behind_starttls),

@@ -5,33 +5,6 @@
  */
 #include "desk_bed.h"
 
-static struct bed bed;
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	bed_close(&bed);
-	return 0;
-}
-
-static struct spool_figures
-figures(void)
-{
-	struct spool_figures f;
-	struct err	     e;
-
-	assert_int_equal(spool_figures(bed.spool, &f, &e), 0);
-	return f;
-}
-
-static void
-envelope(struct client *c)
-{
-	say(c, "MAIL FROM:<sender@example.com>", "250 Ok");
-	say(c, "RCPT TO:<r@example.org>", "250 Ok");
-}
-
 /* -- DATA ----------------------------------------------------------------- */
 
 /* smtp-interface#12: one reply each, no second transaction */
@@ -150,7 +123,7 @@ test_pipelined_transactions(void **state)
 	expect_line(c, "221 Bye");
 	expect_closed(c);
 	client_close(c);
-	assert_int_equal(figures().messages, 20);
+	assert_int_equal(stored_count(), 20);
 }
 
 static void
@@ -161,19 +134,19 @@ test_client_goes_before_the_answer(void **state)
 	(void)state;
 	bed_open(&bed, "");
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, "From: sender@example.com\r\n\r\nhalf");
 	client_close(c); /* inside data: nothing is left behind */
 	bed_await_log(&bed, "reason=eof");
-	assert_int_equal(figures().messages, 0);
+	assert_int_equal(stored_count(), 0);
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, BED_MESSAGE "\r\n.\r\n");
 	client_close(c); /* behind it: it has submitted */
 	bed_await_log(&bed, "accepted sid=");
-	assert_int_equal(figures().messages, 1);
+	assert_int_equal(stored_count(), 1);
 }
 
 static void
@@ -191,13 +164,13 @@ test_timeout_in_data(void **state)
 	(void)state;
 	bed_open_with(&bed, "", tweak_data_timeout);
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, "From: sender@example.com\r\n");
 	expect_line(c, "451 Timeout waiting for data from client");
 	expect_closed(c);
 	client_close(c);
-	assert_int_equal(figures().messages, 0);
+	assert_int_equal(stored_count(), 0);
 }
 
 static void
@@ -215,7 +188,7 @@ test_timeout_of_the_whole(void **state)
 	(void)state;
 	bed_open_with(&bed, "", tweak_data_total);
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	p = (struct pollfd){ .fd = c->fd, .events = POLLIN };
 	do
@@ -227,25 +200,6 @@ test_timeout_of_the_whole(void **state)
 
 /* -- size ----------------------------------------------------------------- */
 
-static void
-send_body(struct client *c, size_t octets)
-{
-	char   line[1000];
-	size_t n;
-
-	memset(line, 'x', sizeof(line));
-	memcpy(line + 998, "\r\n", 2);
-	while (octets > 0) {
-		n = octets > 1000 ? 1000 : octets;
-		memcpy(line + n - 2, "\r\n", 2);
-		send_bytes(c, (struct bytes){ line, n });
-		memcpy(line + 998, "\r\n", 2);
-		if (n < 1000)
-			break;
-		octets -= n;
-	}
-}
-
 /* smtp-interface#15, with a smaller limit */
 static void
 test_size_limits(void **state)
@@ -256,19 +210,19 @@ test_size_limits(void **state)
 	(void)state;
 	bed_open(&bed, "message.max_size 2m\n");
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, head);
 	send_body(c, 2097152 - strlen(head));
 	send_text(c, ".\r\n");
 	expect_line(c, "250 Ok 0100*");
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, head);
 	send_body(c, 2097153 - strlen(head));
 	send_text(c, ".\r\n");
 	expect_line(c, "552 Message is too long.");
-	envelope(c); /* the session is usable */
+	send_envelope(c); /* the session is usable */
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_body(c, 5 << 20);
 	expect_line(c, "552 Message is too long.");
@@ -287,7 +241,7 @@ test_big_message_is_staged(void **state)
 	(void)state;
 	bed_open(&bed, "");
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, "From: sender@example.com\r\n\r\n");
 	for (i = 0; i < 50000; i++) {
@@ -304,13 +258,13 @@ test_big_message_is_staged(void **state)
 	for (i = 0; i < 50000; i++)
 		assert_int_equal(atol(body + i * 16 + 5), i);
 	/* one that ends in the middle leaves nothing */
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	send_text(c, "From: sender@example.com\r\n\r\n");
 	send_body(c, 1 << 20);
 	client_close(c);
 	bed_await_log(&bed, "reason=eof");
-	assert_int_equal(figures().messages, 1);
+	assert_int_equal(stored_count(), 1);
 }
 
 static void
@@ -330,7 +284,7 @@ test_bandwidth_of_large_messages(void **state)
 	(void)state;
 	bed_open_with(&bed, "", tweak_bandwidth);
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	say(c, "DATA", "354 End data with <CR><LF>.<CR><LF>");
 	began = clock_mono_us();
 	send_text(c, "From: sender@example.com\r\n\r\n");
@@ -353,7 +307,7 @@ test_bdat(void **state)
 	(void)state;
 	bed_open(&bed, "");
 	c = client_in(&bed);
-	envelope(c);
+	send_envelope(c);
 	send_text(c, "BDAT 10\r\nFrom: send");
 	expect_line(c, "250 Ok 10 octets received");
 	say(c, "DATA", "503 Bad sequence of commands: BDAT in progress");
@@ -367,7 +321,7 @@ test_bdat(void **state)
 	assert_non_null(strstr(stored_message(&bed, c->last),
 	    "\r\n\r\n.\r\n..\r\n"));
 	expect_line(c, "250 Ok");
-	envelope(c);
+	send_envelope(c);
 	say(c, "BDAT 0 LAST", "554 Transaction failed: Message is empty.");
 	client_close(c);
 }
@@ -395,7 +349,7 @@ test_bdat_refusals(void **state)
 	expect_line(c, "503 Bad sequence of commands: need RCPT");
 	say(c, "RCPT TO:<a@example.org>",
 	    "503 Bad sequence of commands: need MAIL"); /* it is dead */
-	envelope(c);
+	send_envelope(c);
 	send_text(c, "BDAT 26\r\nFrom: sender@example.com\r\n");
 	expect_line(c, "250 Ok 26 octets received");
 	send_text(c, "BDAT 975\r\n");
@@ -403,7 +357,7 @@ test_bdat_refusals(void **state)
 	expect_line(c, "552 Message is too long.");
 	send_text(c, "BDAT 6 LAST\r\nQUIT\r\n");
 	expect_line(c, "503 Bad sequence of commands: need MAIL");
-	envelope(c);
+	send_envelope(c);
 	say(c, "BDAT x", "501 Syntax error in parameters");
 	expect_closed(c);
 	client_close(c);
@@ -413,14 +367,14 @@ test_bdat_refusals(void **state)
 	expect_line(c, "552 Message is too long.");
 	expect_closed(c);
 	client_close(c);
-	assert_int_equal(figures().messages, 0);
+	assert_int_equal(stored_count(), 0);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_teardown(f, teardown)
+#define T(f) cmocka_unit_test_teardown(f, bed_teardown)
 		T(test_smuggling),
 		T(test_stored_message),
 		T(test_content_behind_refused_data),

@@ -7,27 +7,6 @@
 
 #include "desk_bed.h"
 
-static struct bed bed;
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	bed_close(&bed);
-	return 0;
-}
-
-static struct client *
-client_ready(const char *listener)
-{
-	struct client *c = client_open(&bed, listener);
-	char	       text[1024];
-
-	greeted(c);
-	hello(c, text, sizeof(text));
-	return c;
-}
-
 /* -- login ---------------------------------------------------------------- */
 
 /* smtp-interface#8; credentials#8 */
@@ -723,7 +702,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_teardown(f, teardown)
+#define T(f) cmocka_unit_test_teardown(f, bed_teardown)
 		T(test_login_forms),
 		T(test_wrong_password),
 		T(test_debug_log_hides_logins),
