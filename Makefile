@@ -37,7 +37,7 @@ base_MODULES = \
 	clock clock_text \
 	log \
 	table heap \
-	thread alarm workers \
+	thread alarm pass workers \
 	process channel \
 	tally
 

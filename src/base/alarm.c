@@ -17,6 +17,21 @@ struct alarm {
 };
 
 void
+timer_init(struct timer *t, struct loop *l, loop_fn *fn, void *arg)
+{
+	t->loop = l;
+	t->fn = fn;
+	t->arg = arg;
+	t->impl = NULL;
+}
+
+bool
+timer_is_set(const struct timer *t)
+{
+	return t->impl != NULL;
+}
+
+void
 alarms_init(struct alarms *as)
 {
 	memset(as, 0, sizeof(*as));

@@ -15,9 +15,9 @@
 
 #include "base/alarm.h"
 #include "base/mem.h"
+#include "base/pass.h"
 
 enum {
-	LOOP_HOOKS_MAX = 8,
 	LOOP_NAME_MAX = 32,
 	THREAD_NAME_MAX = 16,
 	LOOP_SCRATCH = 64 * 1024
@@ -25,21 +25,6 @@ enum {
 
 /* Ten years: far enough, and no sum overflows. */
 static const int64_t timer_after_max_ms = (int64_t)10 * 366 * 86400 * 1000;
-
-struct call {
-	loop_fn *fn;
-	void	*ctx, *load;
-};
-
-struct calls {
-	struct call *v;
-	size_t	     n, cap;
-};
-
-struct corpse {
-	void (*free_fn)(void *);
-	void *p;
-};
 
 struct signal_hook {
 	struct signal_hook *next;
@@ -62,11 +47,7 @@ struct loop {
 	_Atomic pthread_t   owner;	/* 0 = not running */
 	struct pass_time   *time; /* apart, since asking for it is const */
 	bool		    is_stopping;
-	struct call	    hooks[LOOP_HOOKS_MAX];
-	size_t		    hook_count;
-	struct calls	    deferred, deferred_running;
-	struct corpse	   *corpses;
-	size_t		    corpse_count, corpse_cap;
+	struct pass	    pass;
 	struct signal_hook *signals;
 	char		   *scratch; /* made when first asked for */
 	struct guest	   *guests;
@@ -166,20 +147,6 @@ fail:
 	return NULL;
 }
 
-static void
-loop_run_reaper(struct loop *l)
-{
-	struct corpse c;
-	size_t	      i;
-
-	/* what is freed may lay down more */
-	for (i = 0; i < l->corpse_count; i++) {
-		c = l->corpses[i];
-		c.free_fn(c.p);
-	}
-	l->corpse_count = 0;
-}
-
 void
 loop_free(struct loop *l)
 {
@@ -190,7 +157,7 @@ loop_free(struct loop *l)
 	must(!l->is_started && atomic_load(&l->owner) == 0);
 	while (l->guests != NULL)
 		l->guests->end(l->guests->arg, NULL);
-	loop_run_reaper(l);
+	pass_bury(&l->pass);
 	alarms_wipe(&l->alarms);
 	while ((s = l->signals) != NULL) {
 		l->signals = s->next;
@@ -207,9 +174,7 @@ loop_free(struct loop *l)
 	if (l->alarm_fd >= 0)
 		close(l->alarm_fd);
 	pthread_mutex_destroy(&l->lock);
-	free(l->deferred.v);
-	free(l->deferred_running.v);
-	free(l->corpses);
+	pass_wipe(&l->pass);
 	free(l->scratch);
 	free(l->feed);
 	free(l->feed_running);
@@ -352,39 +317,15 @@ loop_wall(const struct loop *l)
 	return loop_time(l)->wall;
 }
 
-static void
-calls_add(struct calls *c, loop_fn *fn, void *ctx)
-{
-	if (c->n == c->cap) {
-		c->cap = c->cap == 0 ? 16 : c->cap * 2;
-		c->v = mem_realloc(c->v, c->cap * sizeof(*c->v));
-	}
-	c->v[c->n++] = (struct call){ fn, ctx, NULL };
-}
-
-static void
-loop_run_deferred(struct loop *l)
-{
-	struct calls run = l->deferred;
-	size_t	     i;
-
-	l->deferred = l->deferred_running;
-	for (i = 0; i < run.n; i++)
-		run.v[i].fn(run.v[i].ctx, NULL);
-	run.n = 0;
-	l->deferred_running = run;
-}
-
 static void loop_arm_alarm(struct loop *l);
 
 static void
 loop_pass(struct loop *l)
 {
-	bool   is_due;
-	size_t i;
+	bool is_due;
 
 	/* the time is still that of the pass before */
-	is_due = l->deferred.n > 0 || (l->time->is_read &&
+	is_due = l->pass.deferred.n > 0 || (l->time->is_read &&
 	    alarms_next(&l->alarms) <= l->time->mono.ms);
 	if (!is_due)
 		loop_arm_alarm(l);
@@ -393,10 +334,7 @@ loop_pass(struct loop *l)
 		 is_due ? EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0);
 	if (alarms_next(&l->alarms) != INT64_MAX)
 		alarms_run(&l->alarms, loop_now(l).ms);
-	loop_run_deferred(l);
-	for (i = 0; i < l->hook_count; i++)
-		l->hooks[i].fn(l->hooks[i].ctx, NULL);
-	loop_run_reaper(l);
+	pass_end(&l->pass);
 }
 
 /* The owner is set before and cleared after by who knows what thread it is */
@@ -422,27 +360,21 @@ void
 loop_defer(struct loop *l, loop_fn *fn, void *ctx)
 {
 	loop_must_own(l);
-	calls_add(&l->deferred, fn, ctx);
+	pass_defer(&l->pass, fn, ctx);
 }
 
 void
 loop_on_pass_end(struct loop *l, loop_fn *fn, void *ctx)
 {
 	loop_must_own(l);
-	must(l->hook_count < LOOP_HOOKS_MAX);
-	l->hooks[l->hook_count++] = (struct call){ fn, ctx, NULL };
+	pass_hook(&l->pass, fn, ctx);
 }
 
 void
 loop_reap(struct loop *l, void (*free_fn)(void *), void *p)
 {
 	loop_must_own(l);
-	if (l->corpse_count == l->corpse_cap) {
-		l->corpse_cap = l->corpse_cap == 0 ? 16 : l->corpse_cap * 2;
-		l->corpses = mem_realloc(l->corpses,
-		    l->corpse_cap * sizeof(*l->corpses));
-	}
-	l->corpses[l->corpse_count++] = (struct corpse){ free_fn, p };
+	pass_reap(&l->pass, free_fn, p);
 }
 
 void
@@ -573,15 +505,6 @@ loop_on_wake(evutil_socket_t fd, short what, void *arg)
 /* -- timers --------------------------------------------------------------- */
 
 void
-timer_init(struct timer *t, struct loop *l, loop_fn *fn, void *arg)
-{
-	t->loop = l;
-	t->fn = fn;
-	t->arg = arg;
-	t->impl = NULL;
-}
-
-void
 timer_set(struct timer *t, int64_t after_ms)
 {
 	struct loop *l = t->loop;
@@ -601,12 +524,6 @@ timer_clear(struct timer *t)
 		return;
 	loop_must_own(t->loop);
 	alarms_clear(&t->loop->alarms, t);
-}
-
-bool
-timer_is_set(const struct timer *t)
-{
-	return t->impl != NULL;
 }
 
 /*

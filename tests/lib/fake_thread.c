@@ -8,26 +8,13 @@
 
 #include "base/alarm.h"
 #include "base/mem.h"
+#include "base/pass.h"
 #include "fake_clock.h"
 
 enum {
-	LOOP_HOOKS_MAX = 8,
 	LOOP_NAME_MAX = 32,
 	WATCHES_MAX = 256,
 	PASSES_MAX = 200000 /* without coming to rest */
-};
-
-struct call {
-	loop_fn *fn;
-	void	*ctx, *load;
-};
-struct calls {
-	struct call *v;
-	size_t	     n, cap;
-};
-struct corpse {
-	void (*free_fn)(void *);
-	void *p;
 };
 
 struct watch {
@@ -45,11 +32,8 @@ struct loop {
 	bool	       is_started; /* would have a thread of its own */
 	bool	       is_running, stop_asked, is_halted;
 	size_t	       feed_max, reserved;
-	struct calls   feed, deferred;
-	struct call    hooks[LOOP_HOOKS_MAX];
-	size_t	       hook_count;
-	struct corpse *corpses;
-	size_t	       corpse_count, corpse_cap;
+	struct calls   feed, feed_running;
+	struct pass    pass;
 	struct alarms  alarms;
 	struct watch  *watches;
 };
@@ -80,19 +64,6 @@ loop_new(const char *name, size_t feed_max, struct err *e)
 	return l;
 }
 
-static void
-loop_run_reaper(struct loop *l)
-{
-	struct corpse c;
-	size_t	      i;
-
-	for (i = 0; i < l->corpse_count; i++) {
-		c = l->corpses[i];
-		c.free_fn(c.p);
-	}
-	l->corpse_count = 0;
-}
-
 void
 loop_free(struct loop *l)
 {
@@ -101,15 +72,15 @@ loop_free(struct loop *l)
 	if (l == NULL)
 		return;
 	must(!l->is_started && !l->is_running);
-	loop_run_reaper(l);
+	pass_bury(&l->pass);
 	alarms_wipe(&l->alarms);
 	while (*p != l)
 		p = &(*p)->next;
 	*p = l->next;
 	the_threads.generation++;
 	free(l->feed.v);
-	free(l->deferred.v);
-	free(l->corpses);
+	free(l->feed_running.v);
+	pass_wipe(&l->pass);
 	free(l);
 }
 
@@ -217,35 +188,12 @@ loop_wall(const struct loop *l)
 
 /* -- what waits for a pass ---------------------------------------------------- */
 
-static void
-calls_add(struct calls *c, loop_fn *fn, void *ctx, void *load)
-{
-	if (c->n == c->cap) {
-		c->cap = c->cap == 0 ? 16 : c->cap * 2;
-		c->v = mem_realloc(c->v, c->cap * sizeof(*c->v));
-	}
-	c->v[c->n++] = (struct call){ fn, ctx, load };
-}
-
-/* What is added meanwhile waits for the next pass. */
-static void
-calls_run(struct calls *c)
-{
-	struct calls run = *c;
-	size_t	     i;
-
-	memset(c, 0, sizeof(*c));
-	for (i = 0; i < run.n; i++)
-		run.v[i].fn(run.v[i].ctx, run.v[i].load);
-	free(run.v);
-}
-
 bool
 loop_post(struct loop *l, loop_fn *fn, void *ctx, void *load)
 {
 	if (l->feed.n + l->reserved >= l->feed_max)
 		return false;
-	calls_add(&l->feed, fn, ctx, load);
+	calls_add(&l->feed, (struct call){ fn, ctx, load });
 	return true;
 }
 
@@ -269,7 +217,7 @@ void
 loop_post_reserved(struct loop *l, loop_fn *fn, void *ctx, void *load)
 {
 	loop_unreserve(l);
-	calls_add(&l->feed, fn, ctx, load);
+	calls_add(&l->feed, (struct call){ fn, ctx, load });
 }
 
 size_t
@@ -282,36 +230,21 @@ void
 loop_defer(struct loop *l, loop_fn *fn, void *ctx)
 {
 	loop_must_own(l);
-	calls_add(&l->deferred, fn, ctx, NULL);
+	pass_defer(&l->pass, fn, ctx);
 }
 
 void
 loop_on_pass_end(struct loop *l, loop_fn *fn, void *ctx)
 {
 	loop_must_own(l);
-	must(l->hook_count < LOOP_HOOKS_MAX);
-	l->hooks[l->hook_count++] = (struct call){ fn, ctx, NULL };
+	pass_hook(&l->pass, fn, ctx);
 }
 
 void
 loop_reap(struct loop *l, void (*free_fn)(void *), void *p)
 {
 	loop_must_own(l);
-	if (l->corpse_count == l->corpse_cap) {
-		l->corpse_cap = l->corpse_cap == 0 ? 16 : l->corpse_cap * 2;
-		l->corpses = mem_realloc(l->corpses,
-		    l->corpse_cap * sizeof(*l->corpses));
-	}
-	l->corpses[l->corpse_count++] = (struct corpse){ free_fn, p };
-}
-
-void
-timer_init(struct timer *t, struct loop *l, loop_fn *fn, void *arg)
-{
-	t->loop = l;
-	t->fn = fn;
-	t->arg = arg;
-	t->impl = NULL;
+	pass_reap(&l->pass, free_fn, p);
 }
 
 void
@@ -329,12 +262,6 @@ timer_clear(struct timer *t)
 		return;
 	loop_must_own(t->loop);
 	alarms_clear(&t->loop->alarms, t);
-}
-
-bool
-timer_is_set(const struct timer *t)
-{
-	return t->impl != NULL;
 }
 
 /* -- descriptors ------------------------------------------------------------- */
@@ -429,7 +356,7 @@ loop_has_work(const struct loop *l)
 	struct pollfd v[WATCHES_MAX];
 	struct watch *of[WATCHES_MAX];
 
-	return l->feed.n > 0 || l->deferred.n > 0 || l->stop_asked ||
+	return l->feed.n > 0 || l->pass.deferred.n > 0 || l->stop_asked ||
 	    alarms_next(&l->alarms) <= clock_mono().ms ||
 	    loop_poll(l, v, of) > 0;
 }
@@ -437,19 +364,15 @@ loop_has_work(const struct loop *l)
 static void
 loop_pass(struct loop *l)
 {
-	bool   stops = l->stop_asked;
-	size_t i;
+	bool stops = l->stop_asked;
 
 	must(the_threads.current == NULL);
 	the_threads.current = l;
 	l->stop_asked = false;
-	calls_run(&l->feed);
+	calls_run(&l->feed, &l->feed_running);
 	loop_run_watches(l);
 	alarms_run(&l->alarms, clock_mono().ms);
-	calls_run(&l->deferred);
-	for (i = 0; i < l->hook_count; i++)
-		l->hooks[i].fn(l->hooks[i].ctx, NULL);
-	loop_run_reaper(l);
+	pass_end(&l->pass);
 	the_threads.current = NULL;
 	if (stops)
 		l->is_running = false;
