@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* Addresses of sockets as text and numbers; pure. */
+#include "net/sockaddr.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
-#include "net/stream_private.h"
+#include "net/stream.h"
 
 static const char *
 sockaddr_un_text(const struct sockaddr *sa, char *out, size_t size)

@@ -26,6 +26,7 @@
 #ifndef NET_STREAM_PRIVATE_H
 #define NET_STREAM_PRIVATE_H
 
+#include "net/sockaddr.h"
 #include "net/stream.h"
 #include "net/stream_block.h"
 
@@ -104,8 +105,6 @@ void stream_on_loop_end(void *arg, void *unused); /* orphans only */
 
 /* stream_socket.c */
 bool socket_credentials(int fd, struct stream_cred *out);
-socklen_t sockaddr_len(const struct sockaddr *sa);
-uint16_t sockaddr_port(const struct sockaddr_storage *ss);
 void socket_set_up(int fd, int family);
 
 #endif

@@ -134,13 +134,6 @@ stream_choose_local(struct stream *s)
 		memcpy(&s->local, &in, sizeof(in));
 }
 
-static socklen_t
-net_address_size(const struct sockaddr *sa)
-{
-	return sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
-	    sizeof(struct sockaddr_in);
-}
-
 struct stream *
 stream_connect(struct loop *l, const struct sockaddr *to,
     const struct sockaddr *from, const struct stream_events *ev, void *arg)
@@ -148,9 +141,9 @@ stream_connect(struct loop *l, const struct sockaddr *to,
 	struct stream *s = stream_new(l, ev, arg);
 
 	s->state = STREAM_CONNECTING;
-	memcpy(&s->peer, to, net_address_size(to));
+	memcpy(&s->peer, to, sockaddr_len(to));
 	if (from != NULL)
-		memcpy(&s->local, from, net_address_size(from));
+		memcpy(&s->local, from, sockaddr_len(from));
 	else
 		stream_choose_local(s);
 	stream_name_both(s);
@@ -504,16 +497,6 @@ stream_tls_client(struct stream *s, struct tls_client *ctx, const char *name,
 
 /* -- what the owner may ask -------------------------------------------------------- */
 
-static uint16_t
-net_port(const struct sockaddr_storage *ss)
-{
-	if (ss->ss_family == AF_INET)
-		return ntohs(((const struct sockaddr_in *)ss)->sin_port);
-	if (ss->ss_family == AF_INET6)
-		return ntohs(((const struct sockaddr_in6 *)ss)->sin6_port);
-	return 0;
-}
-
 void
 stream_tls_describe(const struct stream *s, struct stream_tls *out)
 {
@@ -535,13 +518,13 @@ stream_local_text(const struct stream *s)
 uint16_t
 stream_peer_port(const struct stream *s)
 {
-	return net_port(&s->peer);
+	return sockaddr_port(&s->peer);
 }
 
 uint16_t
 stream_local_port(const struct stream *s)
 {
-	return net_port(&s->local);
+	return sockaddr_port(&s->local);
 }
 
 const struct sockaddr *

@@ -16,6 +16,7 @@
 #define TESTS_FAKE_STREAM_PRIVATE_H
 
 #include "fake_stream.h"
+#include "net/sockaddr.h"
 #include "net/tls.h"
 
 enum {
