@@ -7,7 +7,8 @@
 
 struct asking {
 	struct world	  w;
-	struct dns_server d;
+	struct dns_server d, second;
+	bool		  has_second;
 	struct resolver	 *r;
 };
 
@@ -43,6 +44,7 @@ asking_open_timed(struct asking *x, const struct dns_record *records,
 {
 	struct err e;
 
+	x->has_second = false;
 	world_open(&x->w);
 	dns_server_open(&x->d, x->w.loop, records);
 	x->r = resolver_new(x->w.loop, &(struct resolver_setup){
@@ -57,11 +59,33 @@ asking_open(struct asking *x, const struct dns_record *records)
 	asking_open_timed(x, records, 80);
 }
 
+/* Two servers, of which the first is asked first. */
+static void
+asking_open_two(struct asking *x, const struct dns_record *first,
+    const struct dns_record *second, int64_t timeout_ms, unsigned tries)
+{
+	struct sockaddr_storage servers[2];
+	struct err		e;
+
+	world_open(&x->w);
+	dns_server_open(&x->d, x->w.loop, first);
+	dns_server_open(&x->second, x->w.loop, second);
+	x->has_second = true;
+	servers[0] = x->d.addr;
+	servers[1] = x->second.addr;
+	x->r = resolver_new(x->w.loop, &(struct resolver_setup){
+	    .servers = servers, .server_count = 2, .timeout_ms = timeout_ms,
+	    .tries = tries, .cache_max = 4 }, &e);
+	assert_non_null(x->r);
+}
+
 static void
 asking_close(struct asking *x)
 {
 	resolver_free(x->r);
 	dns_server_close(&x->d);
+	if (x->has_second)
+		dns_server_close(&x->second);
 	world_close(&x->w);
 }
 
@@ -425,43 +449,24 @@ silent_server_is_asked_again(void **state)
 		{ "*", ns_t_a, 0, "!drop" },
 		{ NULL, 0, 0, NULL },
 	};
-	struct world		w;
-	struct dns_server	d[2];
-	struct sockaddr_storage servers[2];
-	struct resolver	       *r;
-	struct asker		k = { 0 };
-	struct err		e;
+	struct asking x;
+	struct asker  k = { 0 };
 
 	(void)state;
-	world_open(&w);
-	dns_server_open(&d[0], w.loop, silent);
-	dns_server_open(&d[1], w.loop, silent);
-	servers[0] = d[0].addr;
-	servers[1] = d[1].addr;
-	r = resolver_new(w.loop, &(struct resolver_setup){
-	    .servers = servers, .server_count = 2, .timeout_ms = 20,
-	    .tries = 3, .cache_max = 4 }, &e);
-	resolver_ask(r, RESOLVER_A, "a.example", on_answer, &k);
-	world_run(&w, is_told, &k);
-	assert_int_equal(k.a->status, DNS_TIMEOUT);
-	assert_int_equal(d[0].asked, 3);
-	assert_int_equal(d[1].asked, 3);
+	asking_open_two(&x, silent, silent, 20, 3);
+	assert_int_equal(ask(&x, &k, RESOLVER_A, "a.example")->status,
+	    DNS_TIMEOUT);
+	assert_int_equal(x.d.asked, 3);
+	assert_int_equal(x.second.asked, 3);
 	/* the one that answers is asked first from then on */
-	d[1].records = zone;
-	k.told = 0;
-	resolver_ask(r, RESOLVER_A, "b.example", on_answer, &k);
-	world_run(&w, is_told, &k);
-	assert_int_equal(k.a->status, DNS_NXDOMAIN);
-	k.told = 0;
-	resolver_ask(r, RESOLVER_A, "c.example", on_answer, &k);
-	world_run(&w, is_told, &k);
-	assert_int_equal(k.a->status, DNS_NXDOMAIN);
-	assert_int_equal(d[0].asked, 4);
+	x.second.records = zone;
+	assert_int_equal(ask(&x, &k, RESOLVER_A, "b.example")->status,
+	    DNS_NXDOMAIN);
+	assert_int_equal(ask(&x, &k, RESOLVER_A, "c.example")->status,
+	    DNS_NXDOMAIN);
+	assert_int_equal(x.d.asked, 4);
 	dns_answer_unref(k.a);
-	resolver_free(r);
-	dns_server_close(&d[0]);
-	dns_server_close(&d[1]);
-	world_close(&w);
+	asking_close(&x);
 }
 
 static void
@@ -471,31 +476,16 @@ second_server_answers_for_the_first(void **state)
 		{ "*", ns_t_a, 0, "!servfail" },
 		{ NULL, 0, 0, NULL },
 	};
-	struct world		w;
-	struct dns_server	d[2];
-	struct sockaddr_storage servers[2];
-	struct resolver	       *r;
-	struct asker		k = { 0 };
-	struct err		e;
+	struct asking x;
+	struct asker  k = { 0 };
 
 	(void)state;
-	world_open(&w);
-	dns_server_open(&d[0], w.loop, broken);
-	dns_server_open(&d[1], w.loop, zone);
-	servers[0] = d[0].addr;
-	servers[1] = d[1].addr;
-	r = resolver_new(w.loop, &(struct resolver_setup){
-	    .servers = servers, .server_count = 2, .timeout_ms = 500,
-	    .tries = 2, .cache_max = 4 }, &e);
-	resolver_ask(r, RESOLVER_A, "mx1.example.org", on_answer, &k);
-	world_run(&w, is_told, &k);
-	assert_int_equal(k.a->status, DNS_FOUND);
-	assert_int_equal(d[0].asked, 1);
+	asking_open_two(&x, broken, zone, 500, 2);
+	assert_int_equal(ask(&x, &k, RESOLVER_A, "mx1.example.org")->status,
+	    DNS_FOUND);
+	assert_int_equal(x.d.asked, 1);
 	dns_answer_unref(k.a);
-	resolver_free(r);
-	dns_server_close(&d[0]);
-	dns_server_close(&d[1]);
-	world_close(&w);
+	asking_close(&x);
 }
 
 static void
