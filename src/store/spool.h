@@ -81,8 +81,8 @@ struct arrivals {
 void spool_on_arrivals(struct spool *s, struct loop *to, loop_fn *fn,
     void *ctx);
 bool spool_took_missed(struct spool *s);
-/* New events are there: fn(ctx, NULL), at most one note under way and eight
- * in 100 ms; several listeners (reporting, event tail) may be wired. */
+/* New events are there: fn(ctx, NULL), at most one note under way and 24
+ * in 250 ms; several listeners (reporting, event tail) may be wired. */
 void spool_on_events(struct spool *s, struct loop *to, loop_fn *fn, void *ctx);
 /* The store is down (fn on the loop, once). */
 void spool_on_down(struct spool *s, struct loop *to, loop_fn *fn, void *ctx);

@@ -15,8 +15,8 @@
 enum {
 	RETRY_MS = 1000,
 	NOTE_RETRY_MS = 100,
-	NOTE_WINDOW_MS = 100,
-	NOTES_MAX = 8, /* in a window */
+	NOTE_WINDOW_MS = 250,
+	NOTES_MAX = 24, /* in a window */
 	IDLE_LOOK_MS = 10000,
 	DISK_LOOK_MS = 1000,
 	MAP_LOOK_MS = 250,
