@@ -166,7 +166,6 @@ receive_take_header(struct receive *r)
 		return;
 	}
 	r->mime = mime_new(&parts);
-	r->hash = signer_hash_new(r->setup.desk->signer, c, &r->hash_err);
 	r->no_memory = r->mime == NULL || (r->setup.local_sender != NULL &&
 	    !receive_use_local_sender(r));
 	if (r->no_memory) {
@@ -279,6 +278,35 @@ receive_on_retry(void *receive, void *unused)
 	receive_submit_stage(receive);
 }
 
+/*
+ * The body hash of what has come so far.  Most messages end before anything
+ * is laid down, and many of them are not signed: so it is reckoned when a
+ * signature is asked for, or when chunks are about to leave the memory.
+ */
+static void
+receive_catch_up(struct receive *r)
+{
+	const struct message *m = r->setup.message;
+	const struct chunk   *c;
+	uint64_t	      at = m->body_octets;
+	struct bytes	      b;
+
+	if (r->hash == NULL && r->hashed == 0)
+		r->hash = signer_hash_new(r->setup.desk->signer,
+		    r->setup.conf, &r->hash_err);
+	for (c = m->body_first; c != NULL; c = c->next)
+		at -= c->n;
+	must(r->hashed >= at);
+	for (c = m->body_first; c != NULL; c = c->next) {
+		b = bytes_from((struct bytes){ c->data, c->n },
+		    r->hashed > at ? (size_t)(r->hashed - at) : 0);
+		if (r->hash != NULL)
+			signer_hash_feed(r->hash, b);
+		at += c->n;
+		r->hashed += b.n;
+	}
+}
+
 /* Lays full chunks down ahead of the message, one batch at a time. */
 static void
 receive_stage(struct receive *r)
@@ -291,6 +319,7 @@ receive_stage(struct receive *r)
 	if (r->stage_ticket != 0 || r->stage_waiting != NULL ||
 	    !receive_is_heavy(r))
 		return;
+	receive_catch_up(r);
 	c = message_take_full(m);
 	if (c == NULL)
 		return;
@@ -354,13 +383,14 @@ receive_add_body(struct receive *r, struct bytes piece)
 	if (piece.n == 0)
 		return;
 	mime_feed(r->mime, piece);
-	if (r->hash != NULL)
-		signer_hash_feed(r->hash, piece);
 	if (!message_add_body(r->setup.message, piece)) {
 		r->no_memory = true;
 		receive_drop(r);
 		return;
 	}
+	/* bounded pieces: the other sessions of the loop wait meanwhile */
+	if (r->setup.message->body_octets - r->hashed >= CHUNK_OCTETS)
+		receive_catch_up(r);
 	receive_stage(r);
 	receive_count_memory(r);
 }
@@ -587,6 +617,7 @@ receive_snapshot(struct receive *r)
 int
 receive_body_hash(struct receive *r, unsigned char digest[32], struct err *e)
 {
+	receive_catch_up(r);
 	if (r->hash == NULL) {
 		*e = r->hash_err;
 		return -1;

@@ -35,6 +35,7 @@ struct receive {
 	const struct mime_blocked *blocked;
 	struct mime_blocked	  *own_blocked; /* of the account; or NULL */
 	struct signer_hash	  *hash;
+	uint64_t		   hashed;   /* octets of the body */
 	struct err		   hash_err; /* why there is none */
 	bool dropping;	/* something is wrong: only the framing goes on */
 	bool no_memory;
