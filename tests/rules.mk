@@ -52,6 +52,8 @@ check-crash: all $(O)/tests/crash-image
 	tests/crash/run $(O) --kills 20
 bench: all
 	tests/bench/run $(O)
-.PHONY: bench-memory
+.PHONY: bench-memory bench-idle
+bench-idle: all
+	tests/bench/idle $(O)
 bench-memory: all
 	tests/bench/memory $(O)
