@@ -13,13 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "play.h"
 #include "world.h"
 
-enum { REPLAY_LIMIT_S = 60, REPLAY_JOBS_MAX = 16 };
+/* Of CPU, and, for a play that waits for ever, of a machine that may be busy. */
+enum { REPLAY_LIMIT_S = 60, REPLAY_WAIT_S = 600, REPLAY_JOBS_MAX = 16 };
 
 struct run {
 	pid_t	    pid; /* 0 = free */
@@ -45,11 +47,13 @@ replay_remove(const char *path, const struct stat *st, int what,
 static void
 replay_play(const struct run *r, bool verbose)
 {
-	struct play *p;
-	bool	     was_killed;
+	const struct itimerval limit = { .it_value.tv_sec = REPLAY_LIMIT_S };
+	struct play	      *p;
+	bool		       was_killed;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	alarm(REPLAY_LIMIT_S);
+	setitimer(ITIMER_PROF, &limit, NULL);
+	alarm(REPLAY_WAIT_S);
 	p = play_open(r->path, r->dir, verbose);
 	play_run(p);
 	was_killed = p->world->was_killed;
@@ -75,7 +79,8 @@ replay_wait(struct replay *x)
 	if (WIFSIGNALED(status))
 		fprintf(stderr, "%s:0: ended by signal %d%s\n",
 		    x->runs[i].path, WTERMSIG(status),
-		    WTERMSIG(status) == SIGALRM ? " (takes too long)" : "");
+		    WTERMSIG(status) == SIGALRM ||
+		    WTERMSIG(status) == SIGPROF ? " (takes too long)" : "");
 	else if (WEXITSTATUS(status) > 1)
 		fprintf(stderr, "%s:0: ended with status %d\n",
 		    x->runs[i].path, WEXITSTATUS(status));
