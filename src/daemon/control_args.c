@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "daemon/control_private.h"
 
@@ -246,6 +247,21 @@ arg_switch(struct request *q, const char *name, bool *out)
 	else
 		return request_refuse(q, BOOK_BAD_REQUEST, "%s: not on or off",
 		    name);
+	return 1;
+}
+
+int
+arg_file(struct request *q, const char *name, int *fd)
+{
+	struct stat st;
+	int64_t	    index = -1;
+	int	    rc = arg_int(q, name, 0, CONTROL_FDS_MAX - 1, &index);
+
+	if (rc <= 0)
+		return rc;
+	*fd = request_take_fd(q, index);
+	if (*fd < 0 || fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return request_misuse(q, "%s: not a file", name);
 	return 1;
 }
 

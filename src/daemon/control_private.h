@@ -229,6 +229,9 @@ int arg_switch(struct request *q, const char *name, bool *out);
 int arg_word(struct request *q, const char *name, const char *const *words,
     int *out);
 int arg_time(struct request *q, const char *name, struct wall *out);
+/* A file of the caller's, never a pipe: a worker must not wait for it.  The
+ * descriptor is the command's from then on. */
+int arg_file(struct request *q, const char *name, int *fd);
 /* An array of texts; NULL = not given. */
 json_t *arg_list(const struct request *q, const char *name);
 /* Everything has the type that commands expect; 0 / -1. */

@@ -2,7 +2,6 @@
 /* The queue, looked at: list and show (delivery.md 13). */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/control_queue.h"
@@ -441,22 +440,6 @@ show_finish(struct request *q)
 	request_end(q);
 }
 
-/* A file of the caller's, never a pipe: a worker must not wait for it. */
-static int
-show_take_file(struct request *q, const char *name, int *fd)
-{
-	struct stat st;
-	int64_t	    index = -1;
-	int	    rc = arg_int(q, name, 0, CONTROL_FDS_MAX - 1, &index);
-
-	if (rc <= 0)
-		return rc;
-	*fd = request_take_fd(q, index);
-	if (*fd < 0 || fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return request_misuse(q, "%s: not a file", name);
-	return 0;
-}
-
 static void
 show_start(struct request *q, struct carrier_query *c)
 {
@@ -474,8 +457,8 @@ show_start(struct request *q, struct carrier_query *c)
 		return;
 	}
 	if (queue_take_id(q, arg_text(q, "id"), &s->id) != 0 ||
-	    show_take_file(q, "headers", &s->headers_fd) != 0 ||
-	    show_take_file(q, "body", &s->body_fd) != 0) {
+	    arg_file(q, "headers", &s->headers_fd) < 0 ||
+	    arg_file(q, "body", &s->body_fd) < 0) {
 		request_end(q);
 		return;
 	}

@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/heap.h"
@@ -135,21 +134,6 @@ sending_take_to(struct request *q, struct sending *s)
 	return 0;
 }
 
-static int
-sending_take_file(struct request *q, struct sending *s)
-{
-	struct stat st;
-	int64_t	    index = -1;
-
-	if (arg_int(q, "message", 0, CONTROL_FDS_MAX - 1, &index) < 0)
-		return -1;
-	s->fd = request_take_fd(q, index);
-	/* never a pipe: a worker must not wait for it */
-	if (s->fd < 0 || fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return request_misuse(q, "no message");
-	return 0;
-}
-
 static void
 send_run(struct request *q)
 {
@@ -162,8 +146,11 @@ send_run(struct request *q)
 	memcpy(s->in.account, q->account.id, sizeof(s->in.account));
 	if (!arg_has(q, "from"))
 		(void)request_misuse(q, "--from is needed");
+	else if (!arg_has(q, "message"))
+		(void)request_misuse(q, "no message");
 	else if (arg_copy(q, "from", s->in.from, sizeof(s->in.from)) == 1 &&
-	    sending_take_to(q, s) == 0 && sending_take_file(q, s) == 0) {
+	    sending_take_to(q, s) == 0 &&
+	    arg_file(q, "message", &s->fd) == 1) {
 		request_work(q, sending_read, sending_post);
 		return;
 	}

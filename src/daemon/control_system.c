@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The installation: status, reload, stop, stores, blocks, figures. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -294,33 +292,51 @@ store_stat(struct request *q)
 	request_end(q);
 }
 
+/* The files are the caller's: what may be written is for him to decide. */
+struct backup_files {
+	int state, spool;
+};
+
+static void
+backup_files_free(void *files)
+{
+	struct backup_files *f = files;
+
+	if (f->state >= 0)
+		close(f->state);
+	if (f->spool >= 0)
+		close(f->spool);
+}
+
 static int
 store_backup_work(struct request *q)
 {
-	const char *dir = arg_text(q, "dir");
-	char	    path[4200];
-	struct err *e = &q->err;
+	const struct backup_files *f = q->state;
 
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return err_sys(e, "make %s as uid %u", dir,
-		    (unsigned)geteuid());
-	snprintf(path, sizeof(path), "%s/state", dir);
-	if (book_backup(q->relay->book, path, e) != 0)
+	if (book_backup(q->relay->book, f->state, &q->err) != 0)
 		return -1;
-	snprintf(path, sizeof(path), "%s/spool", dir);
-	return spool_backup(q->relay->spool, path, e);
+	return spool_backup(q->relay->spool, f->spool, &q->err);
 }
 
 static void
 store_backup(struct request *q)
 {
-	const char *dir = arg_text(q, "dir");
+	const char	    *dir = arg_text(q, "dir"); /* for the audit log */
+	struct backup_files *f = request_state(q, sizeof(*f),
+		   backup_files_free);
 
+	f->state = f->spool = -1;
 	if (dir == NULL || dir[0] != '/') {
 		(void)request_misuse(q, "an absolute path is wanted");
 		request_end(q);
 	} else if (q->dry_run) {
 		request_would(q, "copy both stores to %s", dir);
+		request_end(q);
+	} else if (arg_file(q, "state", &f->state) < 0 ||
+	    arg_file(q, "spool", &f->spool) < 0) {
+		request_end(q);
+	} else if (f->state < 0 || f->spool < 0) {
+		(void)request_misuse(q, "two files are wanted");
 		request_end(q);
 	} else
 		request_work(q, store_backup_work, request_end);

@@ -313,9 +313,9 @@ book_check_readers(struct book *b)
 }
 
 int
-book_backup(struct book *b, const char *dir, struct err *e)
+book_backup(struct book *b, int fd, struct err *e)
 {
-	return db_copy(b->db, dir, e);
+	return db_copy(b->db, fd, e);
 }
 
 uint64_t

@@ -94,7 +94,8 @@ int book_feedback_key(struct db_txn *t, unsigned char out[32], struct err *e);
 int book_figures(struct book *b, struct db_figures *out, struct err *e);
 /* Once a minute, any thread: db_reader_check(). */
 void book_check_readers(struct book *b);
-int book_backup(struct book *b, const char *dir, struct err *e);
+/* A copy into a file that the caller made and syncs; any thread. */
+int book_backup(struct book *b, int fd, struct err *e);
 /* Grows with each commit: caches compare it. */
 uint64_t book_version(const struct book *b);
 

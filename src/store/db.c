@@ -614,13 +614,11 @@ db_reader_check(struct db *d)
 }
 
 int
-db_copy(struct db *d, const char *dir, struct err *e)
+db_copy(struct db *d, int fd, struct err *e)
 {
 	int rc;
 
-	if (mkdir(dir, DB_DIR_MODE) < 0 && errno != EEXIST)
-		return err_sys(e, "backup %s", dir);
-	rc = mdb_env_copy2(d->env, dir, MDB_CP_COMPACT);
+	rc = mdb_env_copyfd2(d->env, fd, MDB_CP_COMPACT);
 	return rc == 0 ? 0 : db_error(d, rc, e, "backup");
 }
 

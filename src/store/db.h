@@ -96,7 +96,8 @@ uint64_t db_disk_free_bytes(struct db *d); /* 0 when it cannot be told */
 /* Slots of dead processes, whose snapshots would keep pages: at open, then
  * once a minute; any thread. */
 void db_reader_check(struct db *d);
-int db_copy(struct db *d, const char *dir, struct err *e); /* backup */
+/* A copy without free pages into a file; the caller syncs it. */
+int db_copy(struct db *d, int fd, struct err *e);
 /* Meta values beside the tables ("region"): 1 found, 0 not, -1. */
 int db_meta_get(struct db_txn *t, const char *name, struct bytes *value,
     struct err *e);

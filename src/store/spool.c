@@ -441,9 +441,9 @@ spool_meters(const struct spool *s)
 }
 
 int
-spool_backup(struct spool *s, const char *dir, struct err *e)
+spool_backup(struct spool *s, int fd, struct err *e)
 {
-	return db_copy(s->db, dir, e);
+	return db_copy(s->db, fd, e);
 }
 
 size_t

@@ -337,7 +337,8 @@ struct spool_meters {
 	struct meter_histogram commit_seconds, commit_items;
 };
 const struct spool_meters *spool_meters(const struct spool *s);
-int spool_backup(struct spool *s, const char *dir, struct err *e);
+/* A copy into a file that the caller made and syncs; any thread. */
+int spool_backup(struct spool *s, int fd, struct err *e);
 /* Frees reader slots of the dead, and removes what has passed its keeping
  * time, posted to the writer in bounded portions.  Called by the main loop
  * once a minute. */

@@ -871,7 +871,9 @@ class Configuration(unittest.TestCase):
         relay.ctl("store", "backup", os.path.relpath(copy))
         r = relay.run_ctl("store", "backup", "/nonexistent/copy")
         self.assertEqual(r.returncode, 1)
-        self.assertRegex(r.stderr, r"^error: make /nonexistent/copy as uid \d+: No such file or directory\n$")
+        self.assertRegex(r.stderr, r"^error: make /nonexistent/copy: No such file or directory\n$")
+        r = relay.run_ctl("store", "backup", copy)
+        self.assertEqual((r.returncode, r.stderr), (1, f"error: {copy}/state/data.mdb: File exists\n"))
         relay.ctl("account", "create", "afterwards")
         for verb in (["check"], ["compact"], ["restore", copy, "--yes"]):
             r = relay.run_ctl("store", *verb)

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/db.h"
@@ -408,13 +410,19 @@ a_backup_is_a_store(void **state)
 	struct bytes   v;
 	struct err     e;
 	char	       path[160];
+	int	       fd;
 
 	t = db_write(d, &e);
 	put(t, TABLE_A, 1, "one", true);
 	assert_int_equal(db_meta_put(t, "region", BYTES("eu-1"), &e), 0);
 	assert_int_equal(db_commit(t, &e), 0);
 	snprintf(copy.dir, sizeof(copy.dir), "%.48s/copy", p->dir);
-	assert_int_equal(db_copy(d, copy.dir, &e), 0);
+	assert_int_equal(mkdir(copy.dir, 0700), 0);
+	snprintf(path, sizeof(path), "%s/data.mdb", copy.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(db_copy(d, fd, &e), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(db_copy(d, fd, &e), -1);
 	db_close(d);
 	d = db_must_open(&copy);
 	t = db_read(d, &e);

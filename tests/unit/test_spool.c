@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "spool_bed.h"
@@ -822,11 +824,16 @@ a_backup_can_be_opened(void **state)
 	struct bed *b = *state;
 	char	    copy[128], path[160];
 	struct err  e;
+	int	    fd;
 
 	bed_start(b);
 	bed_put(b, 2, 5000, 0);
 	snprintf(copy, sizeof(copy), "%s/spool2", b->dir);
-	assert_int_equal(spool_backup(b->spool, copy, &e), 0);
+	assert_int_equal(mkdir(copy, 0700), 0);
+	snprintf(path, sizeof(path), "%s/data.mdb", copy);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(spool_backup(b->spool, fd, &e), 0);
+	assert_int_equal(close(fd), 0);
 	bed_stop(b);
 	snprintf(path, sizeof(path), "%s/spool/data.mdb", b->dir);
 	assert_int_equal(unlink(path), 0);

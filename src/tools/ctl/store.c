@@ -15,6 +15,7 @@
 #include "registry/credential.h"
 #include "registry/identity.h"
 #include "store/spool.h"
+#include "tools/ctl/backup.h"
 #include "tools/ctl/offline.h"
 
 enum { PATH_SIZE = 1200 };
@@ -255,23 +256,53 @@ store_replace(struct ctl *c, const struct stores *s, const char *file,
 	return true;
 }
 
+/* A compaction that was interrupted has left it; nobody else makes it. */
+static void
+compact_clean(const struct backup *b)
+{
+	char	 path[BACKUP_PATH_SIZE];
+	unsigned i;
+
+	for (i = 0; i < BACKUP_PARTS; i++) {
+		backup_path(b, i, path);
+		unlink(path);
+		*strrchr(path, '/') = '\0';
+		rmdir(path);
+	}
+	rmdir(b->dir);
+}
+
+static bool
+compact_write(struct ctl *c, struct stores *s, struct backup *b)
+{
+	struct err e;
+	char	   dir[BACKUP_DIR_SIZE];
+
+	snprintf(dir, sizeof(dir), "%s/compact", s->conf->store.dir);
+	snprintf(b->dir, sizeof(b->dir), "%s", dir);
+	compact_clean(b);
+	if (!backup_open(c, b, dir))
+		return false;
+	if (book_backup(s->book, b->fds[0], &e) == 0 &&
+	    spool_backup(s->spool, b->fds[1], &e) == 0)
+		return backup_finish(c, b);
+	ctl_say_error(c, "InternalServiceErrorException", "%s: %s", dir,
+	    e.text);
+	backup_undo(b);
+	return false;
+}
+
 int
 offline_store_compact(struct ctl *c)
 {
-	static const char *const names[] = { "state", "spool" };
 	struct stores s;
-	struct err    e;
-	char	      dir[PATH_SIZE], path[2][PATH_SIZE + 16];
-	char	      file[2][PATH_SIZE + 32];
-	int	      i, status = CTL_REFUSED;
+	struct backup b;
+	char	      path[BACKUP_PATH_SIZE];
+	unsigned      i;
+	int	      status = CTL_REFUSED;
 
 	if (!stores_lock(c, &s))
 		return CTL_REFUSED;
-	snprintf(dir, sizeof(dir), "%s/compact", s.conf->store.dir);
-	for (i = 0; i < 2; i++) {
-		snprintf(path[i], sizeof(path[i]), "%s/%s", dir, names[i]);
-		snprintf(file[i], sizeof(file[i]), "%s/data.mdb", path[i]);
-	}
 	if (!stores_open(c, &s))
 		goto out;
 	if (c->dry_run) {
@@ -280,24 +311,20 @@ offline_store_compact(struct ctl *c)
 		status = CTL_DONE;
 		goto out;
 	}
-	if ((mkdir(dir, 0700) != 0 && errno != EEXIST) ||
-	    book_backup(s.book, path[0], &e) != 0 ||
-	    spool_backup(s.spool, path[1], &e) != 0) {
-		ctl_say_error(c, "InternalServiceErrorException",
-		    "%s cannot be written", dir);
+	if (!compact_write(c, &s, &b))
 		goto out;
-	}
 	spool_close(s.spool);
 	book_close(s.book);
 	s.spool = NULL;
 	s.book = NULL;
 	s.is_replaced = true;
-	if (store_replace(c, &s, file[0], names[0]) &&
-	    store_replace(c, &s, file[1], names[1]))
-		status = CTL_DONE;
-	for (i = 0; i < 2; i++)
-		rmdir(path[i]);
-	rmdir(dir);
+	status = CTL_DONE;
+	for (i = 0; status == CTL_DONE && i < BACKUP_PARTS; i++) {
+		backup_path(&b, i, path);
+		if (!store_replace(c, &s, path, backup_names[i]))
+			status = CTL_REFUSED;
+	}
+	compact_clean(&b);
 out:
 	stores_close(&s);
 	return status;
@@ -332,12 +359,11 @@ store_copy_file(struct ctl *c, const char *from, const char *to)
 static int
 store_restore_would(struct ctl *c, const struct stores *s, const char *dir)
 {
-	static const char *const names[] = { "state", "spool" };
 	char	      from[PATH_SIZE];
 	int	      i;
 
 	for (i = 0; i < 2; i++) {
-		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, names[i]);
+		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, backup_names[i]);
 		if (access(from, R_OK) != 0) {
 			ctl_say_error(c, "NotFoundException", "%s: %s", from,
 			    strerror(errno));
@@ -353,7 +379,6 @@ store_restore_would(struct ctl *c, const struct stores *s, const char *dir)
 int
 offline_store_restore(struct ctl *c)
 {
-	static const char *const names[] = { "state", "spool" };
 	struct stores s;
 	char	      from[PATH_SIZE], part[PATH_SIZE], folder[PATH_SIZE];
 	const char   *dir = ctl_arg(c, "dir");
@@ -372,19 +397,19 @@ offline_store_restore(struct ctl *c)
 	}
 	for (i = 0; i < 2; i++) {
 		snprintf(folder, sizeof(folder), "%s/%s", s.conf->store.dir,
-		    names[i]);
-		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, names[i]);
+		    backup_names[i]);
+		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, backup_names[i]);
 		snprintf(part, sizeof(part), "%s/%s/restore.part",
-		    s.conf->store.dir, names[i]);
+		    s.conf->store.dir, backup_names[i]);
 		if ((mkdir(folder, 0700) != 0 && errno != EEXIST) ||
 		    !store_copy_file(c, from, part))
 			goto out;
 	}
 	for (i = 0; i < 2; i++) {
 		snprintf(part, sizeof(part), "%s/%s/restore.part",
-		    s.conf->store.dir, names[i]);
+		    s.conf->store.dir, backup_names[i]);
 		s.is_replaced = true;
-		if (!store_replace(c, &s, part, names[i]))
+		if (!store_replace(c, &s, part, backup_names[i]))
 			goto out;
 	}
 	status = CTL_DONE;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The installation: status, reload, stop, figures, audit, blocks. */
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "net/resolver.h"
 #include "net/tls.h"
 #include "store/db.h"
+#include "tools/ctl/backup.h"
 #include "tools/ctl/ctl.h"
 #include "tools/ctl/doctor.h"
 
@@ -171,22 +171,6 @@ ctl_version(struct ctl *c)
 	return CTL_DONE;
 }
 
-/* A backup takes as long as it takes; a folder is meant from here. */
-static int
-backup_prepare(struct ctl *c)
-{
-	const char *dir = ctl_arg(c, "dir");
-	char	    here[PATH_MAX], path[2 * PATH_MAX];
-
-	if (dir[0] != '/' && getcwd(here, sizeof(here)) != NULL) {
-		snprintf(path, sizeof(path), "%s/%s", here, dir);
-		json_object_set_new(c->args, "dir", json_string(path));
-	}
-	if (!c->has_timeout)
-		c->timeout_ms = -1;
-	return 0;
-}
-
 /* -- the audit log --------------------------------------------------------- */
 
 static void
@@ -223,7 +207,7 @@ const struct ctl_command ctl_system_commands[] = {
 	{ .verb = "smtp-settings", .show = settings_print },
 	{ .verb = "store stat", .show = stat_print },
 	{ .verb = "store backup", .arguments = "dir", .usage = "DIR",
-	    .prepare = backup_prepare, .show = ctl_print_nothing },
+	    .local = backup_run, .show = ctl_print_nothing },
 	{ .verb = "spf print", .show = spf_print },
 	{ .verb = "auth blocks", .list = "Blocks",
 	    .columns = "address=Address failures=Failures "
