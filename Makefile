@@ -38,7 +38,7 @@ base_MODULES = \
 	log \
 	table heap \
 	thread alarm pass workers \
-	process channel \
+	process sandbox channel \
 	tally
 
 net_MODULES = \
@@ -124,7 +124,7 @@ verifier_MODULES = verifier verifier_authority verifier_check
 # Programs: the first has main().
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
-	$(addprefix tools/ctl/, account args call doctor identity init \
+	$(addprefix tools/ctl/, account args backup call doctor identity init \
 	    offline output queue send store system value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \

@@ -4,10 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +13,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -250,144 +245,6 @@ process_files_max(unsigned long n, struct err *e)
 		return err_sys(e, "setrlimit RLIMIT_NOFILE %lu", n);
 	return 0;
 }
-
-/* -- sandbox -------------------------------------------------------------- */
-
-/* Rights by the version of the kernel's interface; those a file can have. */
-static const uint64_t fs_version_1 = (1 << 13) - 1;
-static const uint64_t fs_refer = 1 << 13;    /* 2 */
-static const uint64_t fs_truncate = 1 << 14; /* 3 */
-static const uint64_t fs_ioctl_dev = 1 << 15; /* 5 */
-static const uint64_t fs_of_file = LANDLOCK_ACCESS_FS_EXECUTE |
-    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | 1 << 14 |
-    1 << 15;
-
-static int
-sandbox_allow(int ruleset, const char *const *paths, uint64_t rights,
-    struct err *e)
-{
-	struct landlock_path_beneath_attr rule;
-	struct stat			  st;
-	int				  fd;
-
-	for (; paths != NULL && *paths != NULL; paths++) {
-		fd = open(*paths, O_PATH | O_CLOEXEC);
-		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-			continue;
-		if (fd < 0 || fstat(fd, &st) < 0) {
-			err_sys(e, "sandbox: open %s", *paths);
-			if (fd >= 0)
-				close(fd);
-			return -1;
-		}
-		memset(&rule, 0, sizeof(rule));
-		rule.parent_fd = fd;
-		rule.allowed_access =
-		    S_ISDIR(st.st_mode) ? rights : rights & fs_of_file;
-		if (syscall(SYS_landlock_add_rule, ruleset,
-			LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0) {
-			err_sys(e, "sandbox: %s", *paths);
-			close(fd);
-			return -1;
-		}
-		close(fd);
-	}
-	return 0;
-}
-
-int
-process_sandbox(const char *const *read, const char *const *write,
-    bool *sandboxed, struct err *e)
-{
-	struct landlock_ruleset_attr attr = { .handled_access_fs = 0 };
-	long			     version;
-	int			     ruleset, rc = -1;
-
-	*sandboxed = false;
-	version = syscall(SYS_landlock_create_ruleset, NULL, 0,
-	    LANDLOCK_CREATE_RULESET_VERSION);
-	if (version < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
-		return 0;
-	if (version < 0)
-		return err_sys(e, "sandbox: landlock");
-	attr.handled_access_fs = fs_version_1 | (version > 1 ? fs_refer : 0) |
-	    (version > 2 ? fs_truncate : 0) | (version > 4 ? fs_ioctl_dev : 0);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr,
-	    sizeof(attr.handled_access_fs), 0);
-	if (ruleset < 0)
-		return err_sys(e, "sandbox: landlock_create_ruleset");
-	if (sandbox_allow(ruleset, read,
-		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-		e) != 0 ||
-	    sandbox_allow(ruleset, write, attr.handled_access_fs, e) != 0)
-		goto out;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
-		err_sys(e, "sandbox: landlock_restrict_self");
-		goto out;
-	}
-	*sandboxed = true;
-	rc = 0;
-out:
-	close(ruleset);
-	return rc;
-}
-
-/* -- network -------------------------------------------------------------- */
-
-#if defined(__x86_64__)
-#define FILTER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define FILTER_ARCH AUDIT_ARCH_AARCH64
-#endif
-
-#ifdef FILTER_ARCH
-#define FILTER_LOAD(what) \
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
-#define FILTER_IF(how, value, then, otherwise) \
-	BPF_JUMP(BPF_JMP | (how) | BPF_K, (value), (then), (otherwise))
-#define FILTER_SAY(what) BPF_STMT(BPF_RET | BPF_K, (what))
-#define FILTER_REFUSE FILTER_SAY(SECCOMP_RET_ERRNO | EACCES)
-enum { CALL_FOREIGN = 0x40000000 }; /* x32: the same calls once more */
-
-int
-process_close_network(bool *closed, struct err *e)
-{
-	static struct sock_filter code[] = {
-		FILTER_LOAD(arch),
-		FILTER_IF(BPF_JEQ, FILTER_ARCH, 1, 0),
-		FILTER_REFUSE,
-		FILTER_LOAD(nr),
-		FILTER_IF(BPF_JGE, CALL_FOREIGN, 5, 0),
-		FILTER_IF(BPF_JEQ, SYS_io_uring_setup, 4, 0),
-		FILTER_IF(BPF_JEQ, SYS_socket, 0, 2),
-		FILTER_LOAD(args[0]), /* little-endian: its low half */
-		FILTER_IF(BPF_JEQ, AF_UNIX, 0, 1),
-		FILTER_SAY(SECCOMP_RET_ALLOW),
-		FILTER_REFUSE,
-	};
-	const struct sock_fprog filter = { sizeof(code) / sizeof(code[0]),
-		code };
-
-	*closed = false;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_sys(e, "prctl PR_SET_NO_NEW_PRIVS");
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0) {
-		*closed = true;
-		return 0;
-	}
-	return errno == EINVAL || errno == ENOSYS ? 0 :
-	    err_sys(e, "prctl PR_SET_SECCOMP");
-}
-#else
-int
-process_close_network(bool *closed, struct err *e)
-{
-	(void)e;
-	*closed = false;
-	return 0;
-}
-#endif
 
 /* -- supervisor ----------------------------------------------------------- */
 

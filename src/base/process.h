@@ -79,21 +79,6 @@ int process_user_find(const char *user, const char *group,
 int process_drop(const struct process_user *u, struct err *e);
 /* Not dumpable, no core, no new privileges. */
 int process_harden(struct err *e);
-/*
- * Landlock: afterwards only these paths can be opened (NULL-ended lists;
- * read = read below it, write = all below it; one that does not exist is
- * passed over), and nothing outside write can be executed.  For this thread
- * and those it starts.  0 also where the kernel has no landlock (*sandboxed
- * says).
- */
-int process_sandbox(const char *const *read, const char *const *write,
-    bool *sandboxed, struct err *e);
-/*
- * No sockets from now on but local ones (AF_UNIX: the log); others fail with
- * EACCES.  For this thread and those it starts; there is no way back.  0 also
- * where the kernel has no such filters (*closed says).
- */
-int process_close_network(bool *closed, struct err *e);
 /* RLIMIT_NOFILE; as many as are allowed, where n is more than that. */
 int process_files_max(unsigned long n, struct err *e);
 /* sd_notify protocol: "READY=1" and so on; nothing without NOTIFY_SOCKET. */

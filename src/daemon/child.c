@@ -292,6 +292,21 @@ child_drop(const struct child_files *f, struct err *e)
 	return process_harden(e);
 }
 
+int
+child_enclose(const struct conf *c, const struct sandbox *s, struct err *e)
+{
+	struct sandbox_got got;
+	const char	  *lacks;
+
+	if (process_harden(e) != 0 ||
+	    sandbox_enter(s, c->server.sandbox, &got, e) != 0)
+		return -1;
+	lacks = sandbox_lacks(&got, c->server.sandbox);
+	if (lacks != NULL)
+		log_warn("no-sandbox", "reason=\"%s\"", lacks);
+	return 0;
+}
+
 /* One message of the channel, without a loop: the set-up comes first. */
 static ssize_t
 child_receive(char *raw, size_t size, int wait_ms, int *fd)

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/sandbox.h"
 #include "daemon/child_proto.h"
 #include "net/resolver.h"
 #include "registry/conf.h"
@@ -69,6 +70,9 @@ int child_open_log(const struct child_files *f, const struct conf *c,
     struct err *e);
 /* "user=UID:GID" of the set-up: drops to it. */
 int child_drop(const struct child_files *f, struct err *e);
+/* Not dumpable, and in its sandbox; warns when that is not in force. */
+int child_enclose(const struct conf *c, const struct sandbox *s,
+    struct err *e);
 
 /*
  * After GO, for what a child does not know itself: the parts of a reload

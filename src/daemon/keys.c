@@ -680,22 +680,22 @@ keys_say_fatal(struct loop *l, int control_fd, const char *text)
 	channel_close(c);
 }
 
+/* No files at all, no network: a local socket for the log. */
 static int
-keys_enclose(struct err *e)
+keys_enclose(enum sandbox_mode mode, struct err *e)
 {
-	static const char *const nothing[] = { NULL };
-	bool			 sandboxed, closed;
+	static const struct sandbox sandbox = { NULL, NULL, SANDBOX_LOCAL };
+	struct sandbox_got	    got;
+	const char		   *lacks;
 
 	if (!seal_init())
 		log_warn("keys-unwiped", "reason=\"OpenSSL was in use\"");
 	if (process_harden(e) < 0 ||
-	    process_sandbox(nothing, nothing, &sandboxed, e) < 0 ||
-	    process_close_network(&closed, e) < 0)
+	    sandbox_enter(&sandbox, mode, &got, e) < 0)
 		return -1;
-	if (!sandboxed)
-		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
-	if (!closed)
-		log_warn("no-sandbox", "reason=\"the kernel has no seccomp\"");
+	lacks = sandbox_lacks(&got, mode);
+	if (lacks != NULL)
+		log_warn("no-sandbox", "reason=\"%s\"", lacks);
 	return 0;
 }
 
@@ -712,7 +712,7 @@ keys_run(const struct keys_setup *s)
 		log_error("keys-failed", "reason=\"%s\"", e.text);
 		return 1;
 	}
-	k = keys_enclose(&e) < 0 ? NULL : keys_open(l, s, &e);
+	k = keys_enclose(s->sandbox, &e) < 0 ? NULL : keys_open(l, s, &e);
 	if (k == NULL) {
 		keys_say_fatal(l, s->control_fd, e.text);
 		loop_free(l);

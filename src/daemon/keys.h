@@ -29,6 +29,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/sandbox.h"
 #include "base/thread.h"
 
 struct channel;
@@ -49,6 +50,7 @@ struct keys_setup {
 	const char *operator_domain, *operator_selector;
 	unsigned    threads; /* that sign; 0 = one for each core */
 	int64_t	    keep_ms; /* 0 = KEYS_KEEP_MS */
+	enum sandbox_mode sandbox; /* keys_run() */
 	/* keys_run(): channel of the master (child_proto.h), -1 = none: then
 	 * it ends when the last peer has gone */
 	int	    control_fd;

@@ -112,6 +112,7 @@ keys_main(struct child_files *f, int channel_fd)
 	    (fd = child_files_take(f, CHILD_PEER_KEYS, NULL)) >= 0)
 		peers[s.peer_count++] = fd;
 	s.peers = peers;
+	s.sandbox = c->server.sandbox;
 	s.master_key_fd = c->store.master_key != NULL
 	    ? child_files_open(f, c->store.master_key) : -1;
 	s.operator_key_fd = c->dkim.operator_key != NULL

@@ -695,7 +695,7 @@ relay_open(struct relay *r, struct child_files *f, struct err *e)
 	r->classify = classify_new(e);
 	if (r->tls == NULL || r->tls_client == NULL || r->classify == NULL)
 		return -1;
-	if (child_drop(f, e) != 0 || process_harden(e) != 0 ||
+	if (child_drop(f, e) != 0 || relay_enclose(r->conf, e) != 0 ||
 	    relay_open_stores(r, f, e) != 0 || relay_open_rooms(r, f, e) != 0 ||
 	    relay_open_main(r, f, e) != 0)
 		return -1;

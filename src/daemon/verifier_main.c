@@ -12,7 +12,8 @@
 static const char *const verifier_readable[] = { "/etc/resolv.conf",
 	"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/dev/urandom",
 	NULL };
-static const char *const verifier_writable[] = { NULL };
+static const struct sandbox verifier_sandbox = { verifier_readable, NULL,
+	SANDBOX_OPENS | SANDBOX_NETWORK };
 
 static int
 verifier_prepare(struct child_files *f, struct verifier_setup *s,
@@ -21,7 +22,6 @@ verifier_prepare(struct child_files *f, struct verifier_setup *s,
 	static struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
 	struct buf		       text;
 	struct conf		      *c;
-	bool			       sandboxed;
 
 	buf_init(&text, ERR_TEXT_MAX);
 	c = child_files_conf(f, &text);
@@ -36,12 +36,8 @@ verifier_prepare(struct child_files *f, struct verifier_setup *s,
 	s->resolver.cache_max = 1000;
 	s->allow_private = c->delivery.allow_private;
 	if (child_open_log(f, c, e) != 0 || child_drop(f, e) != 0 ||
-	    process_harden(e) != 0 ||
-	    process_sandbox(verifier_readable, verifier_writable, &sandboxed,
-		e) != 0)
+	    child_enclose(c, &verifier_sandbox, e) != 0)
 		return -1;
-	if (!sandboxed)
-		log_warn("no-sandbox", "reason=\"the kernel has no landlock\"");
 	return 0;
 }
 

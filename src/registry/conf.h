@@ -29,6 +29,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sandbox.h"
 #include "registry/cidr.h"
 
 /* -- values ---------------------------------------------------------------- */
@@ -188,6 +189,7 @@ struct conf {
 		bool	    admin_group_known;
 		const char *control_socket;
 		uint32_t    threads, max_files;
+		enum sandbox_mode sandbox;
 	} server;
 	struct {
 		const char *dir;

@@ -26,6 +26,8 @@ static const char *const words_admin_role[] = { "full", "read-only", "send",
 static const char *const words_limit[] = { "defer", "reject", NULL };
 static const char *const words_bare_lf[] = { "normalize", "reject", NULL };
 static const char *const words_bare_cr[] = { "reject", "space", NULL };
+static const char *const words_sandbox[] = { "off", "log", "enforce",
+	NULL };
 static const char *const words_rewrite[] = { "rewrite", "preserve", NULL };
 static const char *const words_received[] = { "anonymous", "full", "none",
 	NULL };
@@ -115,6 +117,9 @@ const struct conf_option conf_options[] = {
 	    "number of CPUs", 1, 256, "submission loops"),
 	ROW("server.max_files", INT, server.max_files, CONF_R, "65536", 64,
 	    1 << 30, "descriptor limit set at start"),
+	{ "server.sandbox", CONF_ENUM, CONF_KIND_ROOT, CONF_R,
+	    offsetof(struct conf, server.sandbox), "enforce", 0, 0,
+	    words_sandbox, "what a process may still do once it runs" },
 	LATER("server.extra_regions", STRINGS, "none", NULL,
 	    "further regions whose passwords stay valid"),
 	ROW("store.dir", PATH, store.dir, CONF_R, "/var/lib/posthorn", 0, 0,

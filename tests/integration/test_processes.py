@@ -793,7 +793,7 @@ class Users(unittest.TestCase):
             self.assertEqual(s["Groups"].split(), [], name)
             self.assertEqual((int(s["CapEff"], 16), int(s["CapPrm"], 16)), (0, 0), name)
             self.assertEqual(s["NoNewPrivs"], "1", name)
-            self.assertEqual(s["Seccomp"], "2" if name == "keys" else "0", name)    # keys has no network
+            self.assertEqual(s["Seccomp"], "2", name)
             self.assertEqual(os.stat(f"/proc/{children[name]}/mem").st_uid, 0, "dumpable: " + name)
         for path in (relay.folder + "/store", relay.folder + "/store/spool/data.mdb", relay.folder + "/store/state/data.mdb"):
             self.assertEqual(os.stat(path).st_uid, pwd.getpwnam("daemon").pw_uid)
@@ -818,6 +818,20 @@ class Users(unittest.TestCase):
         relay.process.wait()
         for pid in children:                 # the change of user has not cut the tie
             wait_for(lambda: is_gone(pid), f"child {pid} to end")
+
+    def test_sandbox_modes(self):
+        """server.sandbox: enforced when nothing is said, off only when that is said, and then it is logged"""
+        for mode, seccomp in (("enforce", "2"), ("log", "2"), ("off", "0")):
+            relay, sink = self.world(edit=lambda text: text.replace("server {", f"server {{\n    sandbox {mode}", 1))
+            relay.start()
+            for name in ("relay", "keys", "verifier"):
+                self.assertEqual(status_of(started(relay, name))["Seccomp"], seccomp, (mode, name))
+            _, self.key, self.password = relay.sender()
+            self.send(relay, sink, "submissions")
+            sink.wait(1)
+            lines = re.findall(r'no-sandbox .*reason="(.*)"', relay.log_text())
+            self.assertEqual(set(lines), {"server.sandbox is off"} if mode == "off" else set(), mode)
+            relay.stop()
 
     def test_key_only_root_may_read(self):
         """a new TLS key below a folder of root's alone is taken over at reload"""
