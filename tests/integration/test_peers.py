@@ -404,7 +404,7 @@ class Clients(World):
         mail = self.postfix.wait_mails("s587@postfix.example")[0]
         self.assertEqual(mail.field("From"), "root@example.com")
         self.assert_signed(mail)
-        self.assertEqual(c.queue(), [])
+        wait_for(lambda: c.queue() == [], "an empty queue")
 
     def test_sendmail_454(self):
         """quotas.md 8: throttled mail waits in Sendmail's queue, and goes when it may"""
@@ -417,7 +417,7 @@ class Clients(World):
         self.unthrottle()
         c.flush()
         c.wait_log(rf"to=slater@postfix\.example, .*stat=Sent \(Ok {ID}\)")
-        self.assertEqual(c.queue(), [])
+        wait_for(lambda: c.queue() == [], "an empty queue")
 
 
 if __name__ == "__main__":

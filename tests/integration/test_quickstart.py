@@ -13,6 +13,7 @@ import unittest
 from harness.relay import BUILD
 from harness.waiting import wait_for
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 DIALOGUE = r"""S: 220 mail\.relay\.example ESMTP \S+ \S+
 C: EHLO \S+
@@ -42,6 +43,12 @@ S: 221 Bye
 """
 
 
+def heed_signals():
+    """For a child: who started the tests with nohup or in the background has them ignored."""
+    for s in SIGNALS:
+        signal.signal(s, signal.SIG_DFL)
+
+
 class Quickstart(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="posthorn-quickstart-")
@@ -58,7 +65,7 @@ class Quickstart(unittest.TestCase):
         env = dict(os.environ, TMPDIR=self.tmp, **more)
         return subprocess.Popen(["contrib/quickstart", "--no-install", "--build", "built", *options], cwd=self.clone,
                                 env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True)
+                                text=True, preexec_fn=heed_signals)
 
     def run_one(self, *options, **more):
         p = self.begin(*options, **more)
@@ -115,7 +122,7 @@ class Quickstart(unittest.TestCase):
             with self.subTest(command=command):
                 # one that goes on until Ctrl-C is ended once it has shown what it should
                 p = subprocess.Popen(["bash", "-c", "exec 2>&1; " + command], stdout=subprocess.PIPE, text=True,
-                                     start_new_session=True)
+                                     start_new_session=True, preexec_fn=heed_signals)
                 if "--follow" in command:
                     self.assertRegex(p.stdout.readline(), shown)
                     os.killpg(p.pid, signal.SIGINT)
