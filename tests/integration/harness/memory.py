@@ -3,11 +3,13 @@
 
     found = search(pid, {"master key": b"..."})     # names of needles that are there; PermissionError without root
 
-Every readable mapping is looked at: heap, stacks, the store's pages, libraries.
+Every readable mapping of the program is looked at: heap, stacks, the store's pages, libraries.
 """
 import re
 
 CHUNK = 4 << 20
+# above it: the shadow of a sanitizer, terabytes that hold no data of the program
+REGION_MAX = 16 << 30
 LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \d+\s*(.*)$")
 
 
@@ -15,8 +17,9 @@ def _regions(pid):
     with open(f"/proc/{pid}/maps") as f:
         for line in f:
             begin, end, rights, name = LINE.match(line).groups()
-            if rights[0] == "r" and name not in ("[vvar]", "[vsyscall]"):
-                yield int(begin, 16), int(end, 16)
+            begin, end = int(begin, 16), int(end, 16)
+            if rights[0] == "r" and name not in ("[vvar]", "[vsyscall]") and end - begin <= REGION_MAX:
+                yield begin, end
 
 
 def search(pid, needles):
