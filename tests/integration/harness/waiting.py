@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Waiting for a condition, and free ports."""
+"""Waiting for a condition, and free ports; whether a process has ended."""
+import os
 import socket
 import threading
 import time
@@ -39,3 +40,13 @@ def free_port_both(host="127.0.0.1"):
         except OSError:
             continue
     raise AssertionError("no free port")
+
+
+def is_gone(pid):
+    """It has ended, with all its threads: before, a zombie may still hold sockets."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            state = f.read().rsplit(")", 1)[1].split()[0]
+        return state == "Z" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
