@@ -161,10 +161,11 @@ LINK_LIBS = $(call libs_of,daemon verifier keys child reporting delivery \
 	submission registry store mail net base)
 TOOL_LIBS = $(call libs_of,registry store mail net base)
 
+# also when only its list has changed
 define LIB_RULE
-$(call lib_of,$(1)): $(call obj_of,$(1))
+$(call lib_of,$(1)): $(call obj_of,$(1)) Makefile
 	@mkdir -p $$(@D); rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
 $(foreach l,$(LIBRARIES),$(eval $(call LIB_RULE,$(l))))
 
