@@ -64,18 +64,21 @@ kept_fill(int from, int to)
 	return n < 0 ? -1 : 0;
 }
 
-/* In memory, with owner and mode of the file: they are looked at again. */
+/*
+ * In memory, with owner and mode of the file: they are looked at again.  A
+ * FIFO would have the master wait for its writer, and its children with it.
+ */
 static int
 kept_copy(const char *path)
 {
 	struct stat st;
 	int	    from, to = -1, saved;
 
-	from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (from < 0)
 		return -1;
-	if (fstat(from, &st) == 0 && S_ISDIR(st.st_mode))
-		errno = EISDIR;
+	if (fstat(from, &st) == 0 && !S_ISREG(st.st_mode))
+		errno = S_ISDIR(st.st_mode) ? EISDIR : CONF_NOT_A_FILE;
 	else
 		to = memfd_create("posthorn", MFD_CLOEXEC);
 	if (to >= 0 &&
@@ -169,7 +172,7 @@ static void
 file_unreadable(const char *path)
 {
 	log_warn("file-unreadable", "path=%s reason=\"%s\"", path,
-	    strerror(errno));
+	    conf_file_error(errno));
 }
 
 /*
@@ -253,7 +256,8 @@ send_on_secret(void *child, enum conf_file_kind kind, const char *setting,
 	(void)setting;
 	if (!kept_is_secret(kind))
 		return;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* the keys process looks whether it is a file */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		file_unreadable(path);
 	else
@@ -272,7 +276,8 @@ send_append(struct master *m, struct child *c, enum child_kind kind,
 	if (master_make_parent(m, path, &e) == 0)
 		/* relay shows the audit log, too */
 		fd = open(path, (kind == CHILD_AUDIT ? O_RDWR : O_WRONLY) |
-			O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+			O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
+			O_NONBLOCK, 0640);
 	if (fd < 0)
 		log_warn("file-unwritable", "path=%s reason=\"%s\"", path,
 		    strerror(errno));

@@ -420,7 +420,7 @@ void conf_errors_wipe(struct conf_errors *e);
  * glob(3), the system's user and group lists.
  */
 struct conf_opener {
-	/* a descriptor that conf closes, or -1 with errno */
+	/* a descriptor that conf closes; -1 with errno, or CONF_NOT_A_FILE */
 	int (*open)(void *arg, const char *path);
 	void *arg;
 	/* when paths != NULL, include patterns match among these only */
@@ -430,6 +430,10 @@ struct conf_opener {
 	bool (*find_id)(void *arg, bool is_group, const char *name,
 	    uint32_t *id);
 };
+
+/* Only regular files are read: nobody waits for the writer of a FIFO. */
+enum { CONF_NOT_A_FILE = -1 }; /* beside the values of errno */
+const char *conf_file_error(int code);
 
 /* path NULL: nothing but defaults.  errors is initialised by the caller. */
 struct conf *conf_load(const char *path, const struct conf_opener *opener,

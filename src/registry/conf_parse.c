@@ -472,6 +472,12 @@ conf_parse_text(struct conf_build *b, const char *file, struct bytes text,
 
 /* -- files ----------------------------------------------------------------- */
 
+const char *
+conf_file_error(int code)
+{
+	return code == CONF_NOT_A_FILE ? "no regular file" : strerror(code);
+}
+
 /*
  * Whoever can write the file decides what runs as root.  Started without
  * root everything runs as the caller, and its own files are as good.
@@ -485,12 +491,12 @@ file_is_safe(struct conf_build *b, int fd, struct conf_place at)
 		conf_error(b, at, "cannot read: %s", strerror(errno));
 		return false;
 	}
-	if (S_ISDIR(st.st_mode)) {
-		conf_error(b, at, "cannot read: it is a directory");
+	if (!S_ISREG(st.st_mode)) {
+		conf_error(b, at, "cannot read: it is %s",
+		    S_ISDIR(st.st_mode) ? "a directory"
+					: conf_file_error(CONF_NOT_A_FILE));
 		return false;
 	}
-	if (!S_ISREG(st.st_mode))
-		return true;
 	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
 	    (st.st_mode & S_IWOTH) != 0 ||
 	    ((st.st_mode & S_IWGRP) != 0 && st.st_gid != 0 &&
@@ -557,12 +563,12 @@ conf_parse_file(struct conf_build *b, const char *path,
 		return;
 	fd = b->opener->open != NULL
 	    ? b->opener->open(b->opener->arg, path)
-	    : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	    : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
 		if (from.file == NULL)
 			from = at;
 		conf_error(b, from, "cannot open %s: %s", path,
-		    strerror(errno));
+		    conf_file_error(errno));
 		return;
 	}
 	buf_init(&text, CONF_FILE_BYTES_MAX + 4096);

@@ -806,6 +806,11 @@ test_real_file(void **state)
 	    "can be written by others than root"));
 	assert_null(conf_load(f.path, NULL, &e));
 	assert_non_null(strstr(e.v[1].text, "is a directory"));
+	/* a FIFO without a writer: nobody waits for it */
+	assert_int_equal(unlink(f.file), 0);
+	assert_int_equal(mkfifo(f.file, 0600), 0);
+	assert_null(conf_load(f.file, NULL, &e));
+	assert_non_null(strstr(e.v[2].text, "no regular file"));
 	conf_errors_wipe(&e);
 	folder_remove(&f);
 }
