@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "daemon/relay.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -28,12 +30,28 @@ static void relay_stop(struct relay *r, int64_t grace_ms);
 
 /* -- set-up ------------------------------------------------------------------ */
 
+/* It would be made anew, as if no mail had waited. */
+static void
+relay_miss_spool(const struct conf *c)
+{
+	char	    state[PATH_MAX], spool[PATH_MAX];
+	struct stat st;
+
+	snprintf(state, sizeof(state), "%s/state/data.mdb", c->store.dir);
+	snprintf(spool, sizeof(spool), "%s/spool/data.mdb", c->store.dir);
+	if (stat(state, &st) == 0 && st.st_size > 0 &&
+	    (stat(spool, &st) != 0 || st.st_size == 0))
+		log_error("spool-missing", "path=%s "
+		    "reason=\"the queue begins empty\"", spool);
+}
+
 static int
 relay_open_stores(struct relay *r, const struct child_files *f, struct err *e)
 {
 	const struct conf *c = r->conf;
 	struct spool_setup s;
 
+	relay_miss_spool(c);
 	r->book = book_open(c->store.dir, c->store.map_size_bytes / 16, e);
 	if (r->book == NULL)
 		return err_wrap(e, "state store");

@@ -67,5 +67,106 @@ class NoFiles(unittest.TestCase):
         self.assertEqual((r.returncode, r.stdout), (1, f"{self.relay.conf}: cannot read: it is no regular file\n"))
 
 
+class Stores(unittest.TestCase):
+    """check, compact and restore of stores that are damaged, or after a command that was cut short."""
+
+    def setUp(self):
+        self.relay = Relay()
+        self.addCleanup(self.relay.cleanup)
+        self.relay.start()
+        _, key, password = self.relay.sender()
+        w = self.relay.session(key, password)
+        self.assertRegex(w.message("bob@example.com", "x@sink.example", BODY), ID)
+        w.close()
+        self.store = os.path.join(self.relay.folder, "store")
+        self.copy = os.path.join(self.relay.folder, "copy")
+        self.relay.ctl("store", "backup", self.copy)
+        self.assertEqual(self.relay.stop(), 0)
+
+    def run_store(self, *args):
+        r = self.relay.run_ctl("store", *args)
+        return r.returncode, r.stdout + r.stderr
+
+    def check_whole(self):
+        status, text = self.run_store("check")
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r"^accounts 1, .*waiting recipients 1, damaged 0$")
+        self.assertEqual(sorted(os.listdir(self.store)), ["lock", "spool", "state"])
+
+    def test_missing(self):
+        """A store that is not there is not made anew and found well; the daemon says so."""
+        for name in ("spool", "state"):
+            path = os.path.join(self.store, name, "data.mdb")
+            for damage, reason in ((lambda: os.unlink(path), "No such file"), (lambda: open(path, "w"), "it is empty")):
+                damage()
+                for command in ("check", "compact"):
+                    self.assertEqual(self.run_store(command)[0], 1)
+                    self.assertRegex(self.run_store(command)[1], rf"^error: no store: {re.escape(path)}: {reason}")
+                self.assertEqual(self.run_store("restore", self.copy, "--yes"), (0, ""))
+                self.check_whole()
+        os.unlink(os.path.join(self.store, "spool", "data.mdb"))
+        self.relay.start()
+        self.assertIn("error relay spool-missing", self.relay.log_text(self.relay.log_offset))
+
+    def test_damaged(self):
+        """What is cut short or no store at all: told, with status 1, and nothing is replaced by it."""
+        path = os.path.join(self.store, "spool", "data.mdb")
+        copied = os.path.join(self.copy, "spool", "data.mdb")
+        for where, command in ((path, ("check",)), (path, ("compact",)), (copied, ("restore", self.copy, "--yes"))):
+            with open(where, "rb") as f:
+                whole = f.read()
+            for content, reason in ((whole[:8192], "a store cannot be read: its file is cut short"),
+                                    (b"\0" * 65536, "MDB_INVALID"), (b"x" * 65536, "MDB_INVALID")):
+                with open(where, "wb") as f:
+                    f.write(content)
+                status, text = self.run_store(*command)
+                self.assertEqual(status, 1, text)
+                self.assertRegex(text, rf"^error: .*{reason}")
+                with open(where, "wb") as f:
+                    f.write(whole)
+                if where == path:
+                    self.assertEqual(self.run_store("compact"), (0, ""))
+                self.check_whole() if where == path else None
+        self.assertEqual(self.run_store("restore", self.copy, "--yes"), (0, ""))
+        self.check_whole()
+
+    def test_cut_short(self):
+        """Compact and restore that were killed leave what there was, and the next one works."""
+        for command, stage in ((("compact",), "compact"), (("restore", self.copy, "--yes"), "restore")):
+            for name in ("state", "spool"):
+                os.makedirs(os.path.join(self.store, stage, name))
+                with open(os.path.join(self.store, stage, name, "data.mdb"), "wb") as f:
+                    f.write(b"half")
+            self.assertEqual(self.run_store(*command), (0, ""))
+            self.check_whole()
+            for _ in range(5):
+                p = subprocess.Popen([os.path.join(BUILD, "posthornctl"), "-c", self.relay.conf, "store", *command])
+                wait_for(lambda: p.poll() is not None or os.path.exists(os.path.join(self.store, stage)), "the stage")
+                p.kill()
+                p.wait()
+                status, text = self.run_store("check")
+                self.assertEqual((status, "waiting recipients 1" in text), (0, True), text)
+            self.assertEqual(self.run_store(*command), (0, ""))
+            self.check_whole()
+
+    def test_flushed(self):
+        """What takes a store's place is on the disk before it does."""
+        strace = shutil.which("strace")
+        if strace is None:
+            self.skipTest("strace is not installed")
+        for command in (("compact",), ("restore", self.copy, "--yes")):
+            trace = os.path.join(self.relay.folder, "trace")
+            subprocess.run([strace, "-f", "-y", "-o", trace, "-e", "trace=fsync,rename", os.path.join(BUILD, "posthornctl"),
+                            "-c", self.relay.conf, "store", *command], check=True,
+                           env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+            with open(trace) as f:
+                calls = re.findall(r"(fsync|rename)\((?:\d+<)?\"?([^>\"]*)", f.read())
+            for name in ("state", "spool"):
+                staged = os.path.join(self.store, command[0], name, "data.mdb")
+                renamed = calls.index(("rename", staged))
+                self.assertIn(("fsync", staged), calls[:renamed])
+                self.assertIn(("fsync", os.path.join(self.store, name)), calls[renamed:])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -16,7 +16,7 @@
 
 const char *const backup_names[BACKUP_PARTS] = { "state", "spool" };
 
-void
+static void
 backup_path(const struct backup *b, unsigned part, char out[BACKUP_PATH_SIZE])
 {
 	snprintf(out, BACKUP_PATH_SIZE, "%s/%s/data.mdb", b->dir,

@@ -25,9 +25,6 @@ bool backup_open(struct ctl *c, struct backup *b, const char *dir);
 /* On the disk, folders too. */
 bool backup_finish(struct ctl *c, struct backup *b);
 void backup_undo(struct backup *b);
-void backup_path(const struct backup *b, unsigned part,
-    char out[BACKUP_PATH_SIZE]);
-
 int backup_run(struct ctl *c); /* the command "store backup" */
 
 #endif

@@ -13,6 +13,7 @@
 #include "registry/book.h"
 #include "registry/conf.h"
 #include "registry/credential.h"
+#include "store/spool.h"
 #include "tools/ctl/offline.h"
 
 enum { PATH_SIZE = 1200, MASTER_KEY_OCTETS = 32 };
@@ -171,6 +172,27 @@ init_print(const struct first *x)
 	    c->mail_from.default_domain, c->server.name);
 }
 
+/* Empty, so that a spool that is missing later is one that was lost. */
+static bool
+init_spool(struct ctl *c, const struct conf *conf)
+{
+	struct spool_setup setup;
+	struct spool	  *s;
+	struct err	   e;
+
+	memset(&setup, 0, sizeof(setup));
+	setup.dir = conf->store.dir;
+	setup.map_bytes = conf->store.map_size_bytes;
+	s = spool_open(&setup, &e);
+	if (s == NULL) {
+		ctl_say_error(c, "InternalServiceErrorException", "%s",
+		    e.text);
+		return false;
+	}
+	spool_close(s);
+	return true;
+}
+
 static int
 init_store(struct ctl *c, const struct conf *conf)
 {
@@ -180,6 +202,8 @@ init_store(struct ctl *c, const struct conf *conf)
 	int	      status = CTL_REFUSED;
 
 	x->conf = conf;
+	if (!init_spool(c, conf))
+		goto out;
 	x->account_name = init_option(c, "account-name", "default");
 	x->job.run = init_first_records;
 	book = book_open(conf->store.dir, conf->store.map_size_bytes / 16, &e);
@@ -195,6 +219,7 @@ init_store(struct ctl *c, const struct conf *conf)
 	}
 	if (book != NULL)
 		book_close(book);
+out:
 	mem_wipe(x->password, sizeof(x->password));
 	mem_free(x);
 	return status;

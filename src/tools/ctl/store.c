@@ -2,6 +2,7 @@
 /* Stores without the daemon: init, check, compact, restore. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -99,20 +100,58 @@ stores_lock(struct ctl *c, struct stores *s)
 	return true;
 }
 
+/* Opening would make what is not there, and find nothing wrong with it. */
 static bool
-stores_open(struct ctl *c, struct stores *s)
+stores_are_there(struct ctl *c, const char *dir)
+{
+	char	    path[PATH_SIZE];
+	struct stat st;
+	int	    i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s/data.mdb", dir, backup_names[i]);
+		if (stat(path, &st) == 0 && st.st_size > 0)
+			continue;
+		ctl_say_error(c, "NotFoundException", "no store: %s: %s",
+		    path, access(path, F_OK) == 0 ? "it is empty"
+						  : strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/*
+ * What is mapped but not there, since the file has been cut short or the disk
+ * does not give it, comes as a signal.
+ */
+static void
+stores_on_bus_error(int signo)
+{
+	static const char text[] = "error: a store cannot be read: its file "
+				   "is cut short, or the disk fails\n";
+
+	(void)signo;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(CTL_REFUSED);
+}
+
+/* Those in dir: store.dir, or a copy of them. */
+static bool
+stores_open(struct ctl *c, struct stores *s, const char *dir)
 {
 	struct spool_setup setup;
 	struct err	   e;
 
+	if (!stores_are_there(c, dir))
+		return false;
+	signal(SIGBUS, stores_on_bus_error);
 	memset(&setup, 0, sizeof(setup));
-	setup.dir = s->conf->store.dir;
+	setup.dir = dir;
 	setup.map_bytes = s->conf->store.map_size_bytes;
 	setup.messages_max = s->conf->queue.max_messages;
 	setup.index_keep_ms = (int64_t)s->conf->feedback.index_days * 86400000;
 	setup.tail_keep_ms = s->conf->events.tail_keep_ms;
-	s->book = book_open(s->conf->store.dir,
-	    s->conf->store.map_size_bytes / 16, &e);
+	s->book = book_open(dir, s->conf->store.map_size_bytes / 16, &e);
 	if (s->book != NULL)
 		s->spool = spool_open(&setup, &e);
 	if (s->spool == NULL)
@@ -201,7 +240,7 @@ offline_store_check(struct ctl *c)
 		return CTL_REFUSED;
 	memset(&k, 0, sizeof(k));
 	k.c = c;
-	if (!stores_open(c, &s))
+	if (!stores_open(c, &s, s.conf->store.dir))
 		goto out;
 	k.spool = s.spool;
 	t = book_read(s.book, &e);
@@ -226,69 +265,111 @@ out:
 
 /* -- store compact, store restore ------------------------------------------ */
 
-static bool
-store_move(struct ctl *c, const char *from, const char *to)
+/*
+ * Both write new stores into a folder of store.dir, open them there, and only
+ * then let them take the place of the old ones.  What an earlier command left
+ * behind that was cut short is thrown away.
+ */
+static void
+stage_path(const struct stores *s, const char *stage, const char *name,
+    char path[PATH_SIZE])
 {
-	if (rename(from, to) == 0)
+	snprintf(path, PATH_SIZE, "%s/%s%s%s", s->conf->store.dir, stage,
+	    name[0] == '\0' ? "" : "/", name);
+}
+
+static void
+stage_clear(const struct stores *s, const char *stage)
+{
+	static const char *const parts[] = { "state/data.mdb",
+		"state/lock.mdb", "state", "spool/data.mdb", "spool/lock.mdb",
+		"spool", "" };
+	char   path[PATH_SIZE];
+	size_t i;
+
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		stage_path(s, stage, parts[i], path);
+		(void)remove(path);
+	}
+}
+
+static bool
+stage_make(struct ctl *c, const struct stores *s, const char *stage)
+{
+	char path[PATH_SIZE];
+
+	stage_clear(s, stage);
+	stage_path(s, stage, "", path);
+	if (mkdir(path, 0700) == 0)
 		return true;
-	ctl_say_error(c, "InternalServiceErrorException", "rename %s: %s",
-	    from, strerror(errno));
+	ctl_say_error(c, "InternalServiceErrorException", "make %s: %s", path,
+	    strerror(errno));
 	return false;
 }
 
-/* The file takes the place of NAME's data.mdb in store.dir. */
+/* A rename that a power cut undoes would bring the old file back. */
 static bool
-store_replace(struct ctl *c, const struct stores *s, const char *file,
+store_replace(struct ctl *c, const struct stores *s, const char *stage,
     const char *name)
 {
-	char to[PATH_SIZE];
+	char from[PATH_SIZE + 16], to[PATH_SIZE + 16], dir[PATH_SIZE];
+	int  fd = -1;
+	bool ok;
 
-	if (chmod(file, 0600) != 0) {
+	stage_path(s, stage, name, dir);
+	snprintf(from, sizeof(from), "%s/data.mdb", dir);
+	snprintf(dir, sizeof(dir), "%s/%s", s->conf->store.dir, name);
+	snprintf(to, sizeof(to), "%s/data.mdb", dir);
+	ok = chmod(from, 0600) == 0 &&
+	    (mkdir(dir, 0700) == 0 || errno == EEXIST) &&
+	    rename(from, to) == 0 &&
+	    (fd = open(dir, O_RDONLY | O_CLOEXEC)) >= 0 && fsync(fd) == 0;
+	if (!ok)
 		ctl_say_error(c, "InternalServiceErrorException",
-		    "chmod %s: %s", file, strerror(errno));
-		return false;
-	}
-	snprintf(to, sizeof(to), "%s/%s/data.mdb", s->conf->store.dir, name);
-	if (!store_move(c, file, to))
-		return false;
-	snprintf(to, sizeof(to), "%s/%s/lock.mdb", s->conf->store.dir, name);
-	unlink(to);
-	return true;
+		    "replace %s: %s", to, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	snprintf(to, sizeof(to), "%s/lock.mdb", dir);
+	if (ok)
+		unlink(to);
+	return ok;
 }
 
-/* A compaction that was interrupted has left it; nobody else makes it. */
-static void
-compact_clean(const struct backup *b)
+static int
+stage_take_over(struct ctl *c, struct stores *s, const char *stage)
 {
-	char	 path[BACKUP_PATH_SIZE];
-	unsigned i;
+	int i;
 
-	for (i = 0; i < BACKUP_PARTS; i++) {
-		backup_path(b, i, path);
-		unlink(path);
-		*strrchr(path, '/') = '\0';
-		rmdir(path);
-	}
-	rmdir(b->dir);
+	if (s->spool != NULL)
+		spool_close(s->spool);
+	if (s->book != NULL)
+		book_close(s->book);
+	s->spool = NULL;
+	s->book = NULL;
+	s->is_replaced = true;
+	for (i = 0; i < 2; i++)
+		if (!store_replace(c, s, stage, backup_names[i]))
+			return CTL_REFUSED;
+	stage_clear(s, stage);
+	return CTL_DONE;
 }
 
 static bool
-compact_write(struct ctl *c, struct stores *s, struct backup *b)
+compact_stage(struct ctl *c, const struct stores *s)
 {
-	struct err e;
-	char	   dir[BACKUP_DIR_SIZE];
+	struct backup b;
+	struct err    e;
+	char	      path[PATH_SIZE];
 
-	snprintf(dir, sizeof(dir), "%s/compact", s->conf->store.dir);
-	snprintf(b->dir, sizeof(b->dir), "%s", dir);
-	compact_clean(b);
-	if (!backup_open(c, b, dir))
+	stage_path(s, "compact", "", path);
+	if (!stage_make(c, s, "compact") || !backup_open(c, &b, path))
 		return false;
-	if (book_backup(s->book, b->fds[0], &e) == 0 &&
-	    spool_backup(s->spool, b->fds[1], &e) == 0)
-		return backup_finish(c, b);
-	ctl_say_error(c, "InternalServiceErrorException", "%s: %s", dir,
+	if (book_backup(s->book, b.fds[0], &e) == 0 &&
+	    spool_backup(s->spool, b.fds[1], &e) == 0)
+		return backup_finish(c, &b);
+	ctl_say_error(c, "InternalServiceErrorException", "%s: %s", path,
 	    e.text);
-	backup_undo(b);
+	backup_undo(&b);
 	return false;
 }
 
@@ -296,35 +377,19 @@ int
 offline_store_compact(struct ctl *c)
 {
 	struct stores s;
-	struct backup b;
-	char	      path[BACKUP_PATH_SIZE];
-	unsigned      i;
 	int	      status = CTL_REFUSED;
 
 	if (!stores_lock(c, &s))
 		return CTL_REFUSED;
-	if (!stores_open(c, &s))
+	if (!stores_open(c, &s, s.conf->store.dir))
 		goto out;
 	if (c->dry_run) {
 		printf("would write the stores in %s anew\n",
 		    s.conf->store.dir);
 		status = CTL_DONE;
-		goto out;
+	} else if (compact_stage(c, &s)) {
+		status = stage_take_over(c, &s, "compact");
 	}
-	if (!compact_write(c, &s, &b))
-		goto out;
-	spool_close(s.spool);
-	book_close(s.book);
-	s.spool = NULL;
-	s.book = NULL;
-	s.is_replaced = true;
-	status = CTL_DONE;
-	for (i = 0; status == CTL_DONE && i < BACKUP_PARTS; i++) {
-		backup_path(&b, i, path);
-		if (!store_replace(c, &s, path, backup_names[i]))
-			status = CTL_REFUSED;
-	}
-	compact_clean(&b);
 out:
 	stores_close(&s);
 	return status;
@@ -356,33 +421,37 @@ store_copy_file(struct ctl *c, const char *from, const char *to)
 	return n == 0;
 }
 
-static int
-store_restore_would(struct ctl *c, const struct stores *s, const char *dir)
+/* The backup lies in store.dir, and opens there. */
+static bool
+restore_stage(struct ctl *c, struct stores *s, const char *dir)
 {
-	char	      from[PATH_SIZE];
-	int	      i;
+	char from[PATH_SIZE], to[PATH_SIZE + 16];
+	int  i;
 
+	if (!stage_make(c, s, "restore"))
+		return false;
 	for (i = 0; i < 2; i++) {
 		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, backup_names[i]);
-		if (access(from, R_OK) != 0) {
-			ctl_say_error(c, "NotFoundException", "%s: %s", from,
-			    strerror(errno));
-			return CTL_REFUSED;
+		stage_path(s, "restore", backup_names[i], to);
+		if (mkdir(to, 0700) != 0) {
+			ctl_say_error(c, "InternalServiceErrorException",
+			    "make %s: %s", to, strerror(errno));
+			return false;
 		}
+		strcat(to, "/data.mdb");
+		if (!store_copy_file(c, from, to))
+			return false;
 	}
-	printf("would replace the stores in %s by those of %s\n",
-	    s->conf->store.dir, dir);
-	return CTL_DONE;
+	stage_path(s, "restore", "", to);
+	return stores_open(c, s, to);
 }
 
-/* The backup is copied beside the store, then takes its place. */
 int
 offline_store_restore(struct ctl *c)
 {
 	struct stores s;
-	char	      from[PATH_SIZE], part[PATH_SIZE], folder[PATH_SIZE];
 	const char   *dir = ctl_arg(c, "dir");
-	int	      i, status = CTL_REFUSED;
+	int	      status = CTL_REFUSED;
 
 	if (!c->yes && !c->dry_run) {
 		ctl_say_misuse(c, "this replaces the stores; give "
@@ -391,28 +460,17 @@ offline_store_restore(struct ctl *c)
 	}
 	if (!stores_lock(c, &s))
 		return CTL_REFUSED;
-	if (c->dry_run) {
-		status = store_restore_would(c, &s, dir);
+	if (!stores_are_there(c, dir))
 		goto out;
+	if (c->dry_run) {
+		printf("would replace the stores in %s by those of %s\n",
+		    s.conf->store.dir, dir);
+		status = CTL_DONE;
+	} else if (restore_stage(c, &s, dir)) {
+		status = stage_take_over(c, &s, "restore");
+	} else {
+		stage_clear(&s, "restore");
 	}
-	for (i = 0; i < 2; i++) {
-		snprintf(folder, sizeof(folder), "%s/%s", s.conf->store.dir,
-		    backup_names[i]);
-		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, backup_names[i]);
-		snprintf(part, sizeof(part), "%s/%s/restore.part",
-		    s.conf->store.dir, backup_names[i]);
-		if ((mkdir(folder, 0700) != 0 && errno != EEXIST) ||
-		    !store_copy_file(c, from, part))
-			goto out;
-	}
-	for (i = 0; i < 2; i++) {
-		snprintf(part, sizeof(part), "%s/%s/restore.part",
-		    s.conf->store.dir, backup_names[i]);
-		s.is_replaced = true;
-		if (!store_replace(c, &s, part, backup_names[i]))
-			goto out;
-	}
-	status = CTL_DONE;
 out:
 	stores_close(&s);
 	return status;
