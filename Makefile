@@ -73,7 +73,7 @@ registry_MODULES = \
 	credential credential_book login \
 	identity identity_check identity_command identity_name identity_sign \
 	policy cidr \
-	quota \
+	ledger quota \
 	source \
 	keys_proto verify_job
 
@@ -113,7 +113,7 @@ daemon_MODULES = \
 	    control_request control_send control_sweep control_system \
 	    control_trace \
 	audit \
-	metrics metrics_page \
+	metrics metrics_page metrics_account \
 	keys_main verifier_main
 # Libraries of their own in the same folder: the processes beside relay, and
 # what they say to the master.  "make layers" proves that they link little.

@@ -385,6 +385,18 @@ sweep_bounce(struct sweep *s, const struct sweep_row *w)
 	return ev;
 }
 
+static void
+sweep_count(struct sweep *s)
+{
+	struct ledger *l = s->control->relay->ledger;
+	size_t	       i;
+
+	for (i = 0; i < s->change.count; i++)
+		if (s->item[i].found && s->item[i].event != NULL)
+			ledger_count_event(ledger_page(l, s->row[i].account),
+			    s->item[i].event);
+}
+
 /* The carrier need not wait for what will never come. */
 static void
 sweep_forget(struct sweep *s)
@@ -416,6 +428,7 @@ sweep_on_receipt(void *sweep, void *change)
 	else {
 		for (i = 0; i < s->change.count; i++)
 			s->changed += s->item[i].found;
+		sweep_count(s);
 		sweep_forget(s);
 	}
 	sweep_next(s);

@@ -6,7 +6,7 @@
 
 #include "config.h"
 #include "daemon/relay.h"
-#include "registry/quota.h"
+#include "delivery/attempt.h"
 
 /* -- the text form --------------------------------------------------------- */
 
@@ -183,25 +183,69 @@ metrics_logins(struct metrics_page *p, struct relay *r)
 }
 
 static void
+metrics_handshakes(struct metrics_page *p, struct relay *r)
+{
+	static const char *const versions[DESK_HANDSHAKES] = {
+		[DESK_TLS_1_2] = "TLSv1.2", [DESK_TLS_1_3] = "TLSv1.3",
+		[DESK_TLS_FAILED] = "" };
+	const char *labels[] = { "listener", NULL, "version", NULL, "result",
+		NULL, NULL };
+	const struct meter *m;
+	unsigned	    i, k;
+
+	metrics_family(p, "posthorn_smtp_tls_handshakes_total",
+	    METRICS_COUNTER, "TLS handshakes of clients by result");
+	for (i = 0; i < r->conf->listener_count && i < DESK_LISTENERS_MAX;
+	     i++)
+		for (k = 0; k < DESK_HANDSHAKES; k++) {
+			m = &r->desk_meters.handshakes[i][k];
+			labels[1] = r->conf->listeners[i].name;
+			labels[3] = versions[k];
+			labels[5] = k == DESK_TLS_FAILED ? "failed" : "ok";
+			if (meter_get(m) > 0)
+				metrics_value(p, labels,
+				    (double)meter_get(m));
+		}
+}
+
+static void
+metrics_reply(struct metrics_page *p, const struct relay *r,
+    unsigned command, unsigned code)
+{
+	char	    text[8];
+	const char *labels[] = { "command", desk_command_to_text(command),
+		"code", text, NULL };
+	uint64_t    n = 0;
+	unsigned    i;
+
+	for (i = 0; i < r->desk_count; i++)
+		n += desk_replies(r->desks[i].desk, command, code);
+	if (n == 0)
+		return;
+	snprintf(text, sizeof(text), "%u", code);
+	metrics_value(p, labels, (double)n);
+}
+
+static void
+metrics_replies(struct metrics_page *p, const struct relay *r)
+{
+	unsigned command, code;
+
+	metrics_family(p, "posthorn_smtp_replies_total", METRICS_COUNTER,
+	    "Replies to clients by command and code");
+	for (command = 0; desk_command_to_text(command) != NULL; command++)
+		for (code = DESK_CODE_MIN; code < DESK_CODE_END; code++)
+			metrics_reply(p, r, command, code);
+}
+
+static void
 metrics_submission(struct metrics_page *p, struct relay *r)
 {
-	const struct desk_meters *m = &r->desk_meters;
-
 	metrics_listeners(p, r);
+	metrics_handshakes(p, r);
 	metrics_logins(p, r);
-	metrics_family(p, "posthorn_submissions_total", METRICS_COUNTER,
-	    "Messages handed in, by result");
-	metrics_count(p, "result", "accepted", &m->accepted);
-	metrics_count(p, "result", "refused", &m->refused);
-	metrics_count(p, "result", "throttled", &m->throttled);
-	metrics_family(p, "posthorn_submitted_bytes_total", METRICS_COUNTER,
-	    "Octets of accepted messages");
-	metrics_value(p, NULL, (double)meter_get(&m->submitted_octets));
-	metrics_family(p, "posthorn_throttled_total", METRICS_COUNTER,
-	    "Refusals for a limit, by limit");
-	metrics_count(p, "limit", "rate", &m->throttled_rate);
-	metrics_count(p, "limit", "daily", &m->throttled_daily);
-	metrics_count(p, "limit", "overload", &m->throttled_overload);
+	metrics_replies(p, r);
+	metrics_ledger(p, r);
 }
 
 static void
@@ -287,39 +331,51 @@ metrics_queue(struct metrics_page *p, struct relay *r)
 }
 
 static void
-metrics_bounces(struct metrics_page *p, const struct carrier_meters *m)
+metrics_outbound_tls(struct metrics_page *p, const struct carrier_meters *m)
 {
-	const char *labels[] = { "bounce_type", NULL, "bounce_subtype", NULL,
-		NULL };
-	unsigned    i, j;
+	static const char *const policies[CARRIER_TLS_DEMANDS] = {
+		[TLS_NEVER] = "NONE", [TLS_TRY] = "OPTIONAL",
+		[TLS_REQUIRE] = "REQUIRE", [TLS_VERIFY] = "VERIFY" };
+	static const char *const versions[CARRIER_TLS_VERSIONS] = { "none",
+		"TLSv1.2", "TLSv1.3" };
+	const char *labels[] = { "version", NULL, "verified", NULL, "policy",
+		NULL, NULL };
+	uint64_t    n;
+	unsigned    i;
 
-	metrics_family(p, "posthorn_bounces_total", METRICS_COUNTER,
-	    "Bounces by type and sub-type");
-	for (i = 0; i < BOUNCE_TYPES; i++)
-		for (j = 0; j < BOUNCE_SUBTYPES; j++) {
-			if (meter_get(&m->bounces[i][j]) == 0)
-				continue;
-			labels[1] = bounce_type_to_text((enum bounce_type)i);
-			labels[3] = bounce_subtype_to_text(
-			    (enum bounce_subtype)j);
-			metrics_value(p, labels,
-			    (double)meter_get(&m->bounces[i][j]));
-		}
-	metrics_family(p, "posthorn_delays_total", METRICS_COUNTER,
-	    "Delays by type");
-	for (i = 0; i < DELAY_TYPES; i++)
-		metrics_count(p, "delay_type",
-		    delay_type_to_text((enum delay_type)i), &m->delays[i]);
-	metrics_family(p, "posthorn_classification_total", METRICS_COUNTER,
-	    "Refusals by the rule that recognised them");
-	for (i = 0; i < CLASSIFY_RULES; i++)
-		metrics_count(p, "rule", classify_rule_id(i), &m->rules[i]);
+	metrics_family(p, "posthorn_outbound_tls_total", METRICS_COUNTER,
+	    "Connections to receivers by their protection");
+	for (i = 0; i < CARRIER_TLS_DEMANDS * CARRIER_TLS_VERSIONS * 2; i++) {
+		n = meter_get(&m->tls[i / (CARRIER_TLS_VERSIONS * 2)]
+		    [i / 2 % CARRIER_TLS_VERSIONS][i % 2]);
+		labels[1] = versions[i / 2 % CARRIER_TLS_VERSIONS];
+		labels[3] = i % 2 == 1 ? "pkix" : "none";
+		labels[5] = policies[i / (CARRIER_TLS_VERSIONS * 2)];
+		if (n > 0)
+			metrics_value(p, labels, (double)n);
+	}
+}
+
+static void
+metrics_ips(struct metrics_page *p, const struct carrier_meters *m)
+{
+	const char *labels[] = { "ip", NULL, "pool", "", NULL };
+	unsigned    n = atomic_load_explicit(
+	    &((struct carrier_meters *)(uintptr_t)m)->ip_count,
+	    memory_order_acquire);
+	unsigned    i;
+
+	metrics_family(p, "posthorn_ip_sent_total", METRICS_COUNTER,
+	    "Recipients delivered to, by source address");
+	for (i = 0; i < n; i++) {
+		labels[1] = m->ips[i].ip;
+		metrics_value(p, labels, (double)meter_get(&m->ips[i].sent));
+	}
 }
 
 static void
 metrics_delivery(struct metrics_page *p, struct relay *r)
 {
-	static const char *const versions[] = { "none", "TLSv1.2", "TLSv1.3" };
 	const struct carrier_meters *m = &r->carrier_meters;
 	unsigned		     i;
 
@@ -338,11 +394,12 @@ metrics_delivery(struct metrics_page *p, struct relay *r)
 	    METRICS_COUNTER, "Connections to receivers by result");
 	metrics_count(p, "result", "ok", &m->connections_ok);
 	metrics_count(p, "result", "failed", &m->connections_failed);
-	metrics_family(p, "posthorn_outbound_tls_total", METRICS_COUNTER,
-	    "Protection of connections to receivers");
-	for (i = 0; i < 3; i++)
-		metrics_count(p, "version", versions[i], &m->tls[i]);
-	metrics_bounces(p, m);
+	metrics_outbound_tls(p, m);
+	metrics_ips(p, m);
+	metrics_family(p, "posthorn_classification_total", METRICS_COUNTER,
+	    "Refusals by the rule that recognised them");
+	for (i = 0; i < CLASSIFY_RULES; i++)
+		metrics_count(p, "rule", classify_rule_id(i), &m->rules[i]);
 }
 
 /* Runs on the delivery loop: its resolver's figures for others to read. */
@@ -381,135 +438,6 @@ metrics_dns(struct metrics_page *p, struct relay *r)
 			    (double)meter_get(&r->dns_asked[i][j]));
 		}
 	(void)loop_post(r->delivery, metrics_take_dns, r, NULL);
-}
-
-/* -- accounts -------------------------------------------------------------- */
-
-enum { METRICS_ACCOUNTS_MAX = 1000, STATUSES = IDENTITY_FAILED + 1 };
-struct metrics_account {
-	struct account a;
-	double	       sent;
-	unsigned       identities[STATUSES];
-};
-struct metrics_accounts {
-	struct metrics_account *v;
-	size_t			n, cap;
-};
-
-static bool
-metrics_on_account(void *arg, const struct account *a)
-{
-	struct metrics_accounts *l = arg;
-
-	if (a->closed.ms != 0)
-		return true;
-	if (l->n == l->cap) {
-		l->cap = l->cap * 2 + 4;
-		l->v = mem_realloc(l->v, l->cap * sizeof(*l->v));
-	}
-	memset(&l->v[l->n], 0, sizeof(l->v[0]));
-	l->v[l->n++].a = *a;
-	return l->n < METRICS_ACCOUNTS_MAX;
-}
-
-static bool
-metrics_on_identity(void *arg, const struct identity *i)
-{
-	struct metrics_account *a = arg;
-
-	a->identities[identity_status(i)]++;
-	return true;
-}
-
-static void
-metrics_account_gauge(struct metrics_page *p, const struct metrics_accounts *l,
-    const char *name, const char *help,
-    double (*value)(const struct metrics_account *a))
-{
-	const char *labels[] = { "account", NULL, NULL };
-	size_t	    i;
-
-	metrics_family(p, name, METRICS_GAUGE, help);
-	for (i = 0; i < l->n; i++) {
-		labels[1] = l->v[i].a.id;
-		metrics_value(p, labels, value(&l->v[i]));
-	}
-}
-
-static double
-metrics_max(const struct metrics_account *a)
-{
-	return a->a.max_24h;
-}
-
-static double
-metrics_sent(const struct metrics_account *a)
-{
-	return a->sent;
-}
-
-static double
-metrics_rate(const struct metrics_account *a)
-{
-	return a->a.rate;
-}
-
-static void
-metrics_account_rows(struct metrics_page *p, const struct metrics_accounts *l)
-{
-	const char *sending[] = { "account", NULL, "configuration_set", "",
-		NULL };
-	const char *status[] = { "account", NULL, "status", NULL, NULL };
-	size_t	    i;
-	unsigned    s;
-
-	metrics_account_gauge(p, l, "posthorn_quota_max_24h",
-	    "Recipients allowed in 24 hours; -1 = unlimited", metrics_max);
-	metrics_account_gauge(p, l, "posthorn_quota_sent_24h",
-	    "Recipients of the last 24 hours", metrics_sent);
-	metrics_account_gauge(p, l, "posthorn_quota_max_rate",
-	    "Recipients allowed a second; -1 = unlimited", metrics_rate);
-	metrics_family(p, "posthorn_sending_enabled", METRICS_GAUGE,
-	    "1 = the account may send");
-	for (i = 0; i < l->n; i++) {
-		sending[1] = l->v[i].a.id;
-		metrics_value(p, sending, account_may_send(&l->v[i].a));
-	}
-	metrics_family(p, "posthorn_identities", METRICS_GAUGE,
-	    "Identities by status");
-	for (i = 0; i < l->n; i++)
-		for (s = 0; s < STATUSES; s++) {
-			status[1] = l->v[i].a.id;
-			status[3] = identity_status_to_text(
-			    (enum identity_status)s);
-			if (l->v[i].identities[s] > 0)
-				metrics_value(p, status,
-				    l->v[i].identities[s]);
-		}
-}
-
-static void
-metrics_accounts(struct metrics_page *p, struct relay *r)
-{
-	struct metrics_accounts l = { 0 };
-	struct db_txn	       *t;
-	struct err		e;
-	size_t			i;
-
-	t = book_read(r->book, &e);
-	if (t == NULL)
-		return;
-	if (account_each(t, metrics_on_account, &l, &e) == 0)
-		for (i = 0; i < l.n; i++)
-			identity_each(t, l.v[i].a.id, metrics_on_identity,
-			    &l.v[i], &e);
-	book_end(t);
-	for (i = 0; i < l.n; i++)
-		if (quota_sent_24h(r->spool, l.v[i].a.id, loop_wall(r->main),
-			&l.v[i].sent, &e) != 0)
-			l.v[i].sent = 0;
-	metrics_account_rows(p, &l);
-	mem_free(l.v);
 }
 
 /* -- stores ---------------------------------------------------------------- */

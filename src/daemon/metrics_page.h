@@ -31,6 +31,9 @@ void metrics_family(struct metrics_page *p, const char *name,
 /* labels: name, value, name, value ..., NULL; values are escaped. */
 void metrics_value(struct metrics_page *p, const char *const *labels,
     double v);
+/* metrics_account.c: counters and gauges that have an account */
+void metrics_ledger(struct metrics_page *p, struct relay *r);
+void metrics_accounts(struct metrics_page *p, struct relay *r);
 void metrics_histogram(struct metrics_page *p,
     const struct meter_histogram *h);
 

@@ -111,6 +111,7 @@ relay_open_desk(struct relay *r, struct child_files *f, unsigned i,
 	s.conf = r->conf;
 	s.tls = r->tls;
 	s.meters = &r->desk_meters;
+	s.ledger = r->ledger;
 	relay_wire_desk(r, &s);
 	d->desk = desk_new(&s, e);
 	if (d->desk == NULL)
@@ -181,6 +182,7 @@ relay_open_delivery(struct relay *r, struct err *e)
 	s.conf = r->conf;
 	s.workers = r->workers;
 	s.meters = &r->carrier_meters;
+	s.ledger = r->ledger;
 	r->carrier = carrier_new(&s, e);
 	return r->carrier == NULL ? err_wrap(e, "delivery") : 0;
 }
@@ -213,6 +215,7 @@ relay_open_rooms(struct relay *r, struct child_files *f, struct err *e)
 	r->workers = workers_new(WORKERS, WORKERS_QUEUE, e);
 	if (r->workers == NULL)
 		return -1;
+	r->ledger = ledger_new();
 	desk_meters_init(&r->desk_meters);
 	carrier_meters_init(&r->carrier_meters);
 	for (i = 0; i < r->conf->server.threads && i < RELAY_DESKS_MAX; i++)
@@ -682,6 +685,7 @@ relay_free(struct relay *r)
 	loop_free(r->delivery);
 	loop_free(r->reporting);
 	tally_free(r->tally);
+	ledger_free(r->ledger);
 	classify_free(r->classify);
 	tls_client_unref(r->tls_client);
 	desk_tls_unref(r->tls);

@@ -31,6 +31,7 @@
 #include "registry/conf.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
+#include "registry/ledger.h"
 #include "reporting/reporter.h"
 #include "store/spool.h"
 #include "submission/desk.h"
@@ -76,6 +77,7 @@ struct relay {
 	struct reporter *reporter;
 	struct keys_client *keys; /* of the main loop */
 
+	struct ledger	     *ledger;
 	struct desk_meters    desk_meters;
 	struct carrier_meters carrier_meters;
 	/* resolver_figures.asked, copied by the delivery loop */

@@ -93,6 +93,7 @@ struct held_scan {
 	struct carrier *carrier;
 	struct due_key	keys[256];
 	bool		system[256];
+	char		account[256][ACCOUNT_ID_SIZE];
 	unsigned	n;
 };
 
@@ -108,6 +109,7 @@ carrier_on_held(void *arg, const struct arrival *a, uint8_t held_by,
 	x->keys[x->n].due = expires;
 	x->keys[x->n].id = a->id;
 	x->system[x->n] = a->system;
+	memcpy(x->account[x->n], a->account, sizeof(a->account));
 	x->keys[x->n++].n = a->n;
 	return true;
 }
@@ -129,7 +131,7 @@ carrier_expire_held(struct carrier *c)
 		arena = arena_new(ROW_ARENA);
 		if (spool_read_recipient(c->set.spool, &x->keys[i].id,
 			x->keys[i].n, arena, &row, &e) == 1)
-			carrier_expire(c, NULL, &x->keys[i], &row,
+			carrier_expire(c, NULL, x->account[i], &row,
 			    x->system[i]);
 		arena_free(arena);
 	}

@@ -28,16 +28,28 @@
 #include "net/tls.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "registry/ledger.h"
 #include "store/spool.h"
 
 struct carrier;
 
+enum {
+	CARRIER_TLS_DEMANDS = 4,  /* TLS_NEVER ... TLS_VERIFY (attempt.h) */
+	CARRIER_TLS_VERSIONS = 3, /* none, TLSv1.2, TLSv1.3 */
+	CARRIER_IPS_MAX = 256	  /* the last one stands for the rest */
+};
+struct carrier_ip { /* an address that mail has left from */
+	char	     ip[64];
+	struct meter sent; /* recipients delivered to */
+};
+/* All but what an account has for itself (registry/ledger.h). */
 struct carrier_meters {
 	struct meter delivered, deferred, failed; /* attempts by result */
 	struct meter connections, connections_ok, connections_failed;
-	struct meter tls[4]; /* none, TLSv1.2, TLSv1.3, verified */
-	struct meter bounces[16][16]; /* by type, sub-type (classify.h) */
-	struct meter delays[16];      /* by delay type */
+	/* connections by demand, version, certificate verified */
+	struct meter tls[CARRIER_TLS_DEMANDS][CARRIER_TLS_VERSIONS][2];
+	struct carrier_ip ips[CARRIER_IPS_MAX];
+	atomic_uint ip_count; /* entries that are filled */
 	struct meter rules[CLASSIFY_RULES]; /* failures by rule */
 	struct meter_histogram delivery_seconds;
 	struct meter in_flight, waiting;
@@ -54,6 +66,7 @@ struct carrier_setup {
 	struct conf	  *conf;     /* a reference is taken */
 	struct workers	  *workers;  /* pages of cold content; may be NULL */
 	struct carrier_meters *meters;
+	struct ledger	  *ledger;
 	/* Addresses this installation listens on are loops (5.4.6). */
 };
 struct carrier *carrier_new(const struct carrier_setup *s, struct err *e);

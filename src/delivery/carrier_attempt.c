@@ -69,7 +69,6 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
     struct wall next)
 {
 	struct wall	     now = loop_wall(c->loop);
-	struct due_key	     key = { now, d->id, d->n };
 	struct recipient_row row;
 	struct change_item  *item;
 	struct arena	    *arena, *rows = arena_new(ROW_ARENA);
@@ -88,7 +87,7 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
 		return;
 	}
 	if (now.ms >= row.expires.ms) {
-		carrier_expire(c, d, &key, &row, d->system);
+		carrier_expire(c, d, d->account, &row, d->system);
 		arena_free(rows);
 		return;
 	}
@@ -134,33 +133,36 @@ carrier_account_may_send(struct carrier *c, const char *account)
 /* -- attempts -------------------------------------------------------------- */
 
 void
-carrier_expire(struct carrier *c, struct due *d, const struct due_key *key,
+carrier_expire(struct carrier *c, struct due *d, const char *account,
     const struct recipient_row *row, bool system)
 {
 	struct outcome_context	ctx;
 	struct attempt	       *a = attempt_new();
+	struct pending	       *p;
 	struct attempt_envelope en;
 	struct change_item     *item;
 	struct outcome		o;
 	struct arena	       *arena;
 
 	memset(&en, 0, sizeof(en));
-	en.n = key->n;
+	en.n = row->n;
 	en.address = row->address;
 	en.expires = row->expires;
 	en.attempts = row->attempts;
 	bytes_text(row->last_remote, en.result.remote_ip,
 	    sizeof(en.result.remote_ip));
-	a->id = key->id;
-	a->accepted = msgid_time(&key->id);
+	a->id = row->id;
+	a->accepted = msgid_time(&row->id);
 	a->queued = loop_wall(c->loop);
 	a->message.system = system;
 	carrier_context(c, NULL, "", &ctx); /* no other source */
 	outcome_expire(&ctx, row, &o);
 	item = carrier_item(c, d, false, o.next, &arena);
+	p = &c->batch->pending[c->batch->count - 1];
+	p->page = ledger_page(c->set.ledger, account);
 	must(outcome_fill(&ctx, a, &en, &o, arena, item));
 	carrier_log(c, NULL, a, &en, &o);
-	carrier_meter(c, a, &o, &en.result);
+	carrier_meter(c, NULL, a, &o, &en.result);
 	attempt_free(a);
 }
 
@@ -170,7 +172,6 @@ carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
     struct recipient_row *row)
 {
 	struct wall    now = loop_wall(c->loop);
-	struct due_key key = { now, d->id, d->n };
 	struct err     e;
 	int found = spool_read_recipient(c->set.spool, &d->id, d->n, arena,
 	    row, &e);
@@ -186,7 +187,7 @@ carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
 		return 0;
 	}
 	if (now.ms > row->expires.ms + EXPIRY_SLACK_MS) {
-		carrier_expire(c, d, &key, row, d->system);
+		carrier_expire(c, d, d->account, row, d->system);
 		return 0;
 	}
 	if (!d->system && !carrier_account_may_send(c, d->account)) {

@@ -49,15 +49,19 @@ carrier_on_receipt(void *batch, void *change)
 	struct batch   *b = batch;
 	struct carrier *c = b->carrier;
 	struct pending *p;
+	struct change_item *x;
 	size_t		i;
 
 	(void)change;
 	c->batches_out--;
 	for (i = 0; i < b->count && b->change.result == RECEIPT_OK; i++) {
 		p = &b->pending[i];
+		x = &b->change.items[i];
+		if (x->found && x->event != NULL)
+			ledger_count_event(p->page, x->event);
 		if (p->due == NULL)
 			continue;
-		if (p->again && b->change.items[i].found && !c->stopping)
+		if (p->again && x->found && !c->stopping)
 			scheduler_again(c, p->due, p->next);
 		else
 			scheduler_drop(c, p->due);
@@ -123,6 +127,7 @@ carrier_item(struct carrier *c, struct due *d, bool again, struct wall next,
 	struct pending *p = &b->pending[b->count];
 
 	p->due = d;
+	p->page = d == NULL ? NULL : ledger_page(c->set.ledger, d->account);
 	p->again = again;
 	p->next = next;
 	*arena = b->change.arena;

@@ -27,6 +27,7 @@ enum { SOURCES_MAX = 256, MINUTE_MS = 60000, HOUR_MS = 3600000 };
 
 struct pending { /* an item of the change being gathered */
 	struct due *due;
+	struct ledger_page *page; /* of its account */
 	bool	    again;
 	struct wall next;
 };
@@ -82,11 +83,11 @@ void carrier_context(struct carrier *c, const struct egress *eg,
 void carrier_log(struct carrier *c, const struct egress *eg,
     const struct attempt *a, const struct attempt_envelope *en,
     const struct outcome *o);
-void carrier_meter(struct carrier *c, const struct attempt *a,
-    const struct outcome *o, const struct result *r);
+void carrier_meter(struct carrier *c, struct egress *eg,
+    const struct attempt *a, const struct outcome *o, const struct result *r);
 /* Its time is over while it waited or was held; d may be NULL. */
-void carrier_expire(struct carrier *c, struct due *d,
-    const struct due_key *key, const struct recipient_row *row, bool system);
+void carrier_expire(struct carrier *c, struct due *d, const char *account,
+    const struct recipient_row *row, bool system);
 /* Turns results into changes; the dues are the attempt's, linked. */
 void carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
     struct due *dues);

@@ -44,12 +44,33 @@ carrier_count(struct carrier *c, enum outcome_verdict v)
 	c->recent[i].n[v]++;
 }
 
+/* Usually the address of the last time; this loop alone adds entries. */
+static void
+carrier_count_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
+{
+	unsigned n = atomic_load_explicit(&m->ip_count, memory_order_relaxed);
+	unsigned i = eg->ip;
+
+	if (i >= n || strcmp(m->ips[i].ip, ip) != 0)
+		for (i = 0; i < n && strcmp(m->ips[i].ip, ip) != 0; i++)
+			;
+	if (i == CARRIER_IPS_MAX)
+		i--;
+	if (i == n) {
+		snprintf(m->ips[i].ip, sizeof(m->ips[i].ip), "%s",
+		    i == CARRIER_IPS_MAX - 1 ? "_other_" : ip);
+		atomic_store_explicit(&m->ip_count, n + 1,
+		    memory_order_release);
+	}
+	eg->ip = i;
+	meter_add(&m->ips[i].sent, 1);
+}
+
 void
-carrier_meter(struct carrier *c, const struct attempt *a,
+carrier_meter(struct carrier *c, struct egress *eg, const struct attempt *a,
     const struct outcome *o, const struct result *r)
 {
 	struct carrier_meters *m = c->set.meters;
-	unsigned	       tls = 0;
 
 	carrier_count(c, o->verdict);
 	if (o->rule[0] != '\0')
@@ -59,21 +80,14 @@ carrier_meter(struct carrier *c, const struct attempt *a,
 		meter_add(&m->delivered, 1);
 		meter_observe(&m->delivery_seconds,
 		    (double)(loop_wall(c->loop).ms - a->accepted.ms) / 1000);
-		if (strcmp(r->tls_version, "TLSv1.2") == 0)
-			tls = 1;
-		else if (r->tls_version[0] != '\0')
-			tls = 2;
-		meter_add(&m->tls[tls], 1);
-		if (r->tls_verified)
-			meter_add(&m->tls[3], 1);
+		if (eg != NULL)
+			carrier_count_ip(m, eg, r->local_ip);
 		break;
 	case OUTCOME_LATER:
 		meter_add(&m->deferred, 1);
-		meter_add(&m->delays[o->delay_type], 1);
 		break;
 	case OUTCOME_FAILED:
 		meter_add(&m->failed, 1);
-		meter_add(&m->bounces[o->bounce_type][o->bounce_subtype], 1);
 		break;
 	}
 }
@@ -166,7 +180,7 @@ carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
 		must(outcome_fill(&ctx, a, &a->envelopes[i], &o, arena, item));
 		carrier_log(c, eg, a, &a->envelopes[i], &o);
 		carrier_warn(c, eg, a, &a->envelopes[i].result, &o);
-		carrier_meter(c, a, &o, &a->envelopes[i].result);
+		carrier_meter(c, eg, a, &o, &a->envelopes[i].result);
 		if (eg != NULL)
 			egress_learn(eg, &o, &a->envelopes[i].result);
 	}

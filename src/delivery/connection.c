@@ -15,6 +15,7 @@
 
 #include "delivery/carrier_private.h"
 #include "delivery/dial.h"
+#include "net/stream.h"
 
 static void
 connection_on_idle(void *connection, void *unused)
@@ -182,6 +183,20 @@ connection_is_worn(const struct connection *cn)
 	    eg->connection_count > eg->limit || eg->carrier->stopping;
 }
 
+/* What protects it, and what was asked for. */
+static void
+connection_count_tls(const struct connection *cn)
+{
+	const struct stream_tls *tls = transport_tls(cn->transport);
+	struct carrier_meters	*m = cn->egress->carrier->set.meters;
+	unsigned		 version = 0;
+
+	if (tls->active)
+		version = strcmp(tls->version, "TLSv1.2") == 0 ? 1 : 2;
+	meter_add(&m->tls[cn->attempt->tls][version][tls->active &&
+	    tls->verified], 1);
+}
+
 void
 connection_on_ready(void *connection)
 {
@@ -192,6 +207,7 @@ connection_on_ready(void *connection)
 	if (cn->dialing) {
 		cn->dialing = false;
 		egress_on_connected(eg);
+		connection_count_tls(cn);
 		connection_deliver(cn);
 		return;
 	}

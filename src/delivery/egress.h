@@ -36,6 +36,7 @@ struct egress {
 	struct mono	   hold_until;
 	int64_t		   hold_ms;
 	struct mono	   foreign_until; /* its family leads nowhere */
+	unsigned	   ip;	 /* carrier_meters.ips: where it counts */
 	uint64_t	   used; /* turn in which it was chosen last */
 	struct timer	   wake;
 	bool		   starved; /* waits for delivery.max_connections */

@@ -142,6 +142,12 @@ transport_mail_max(const struct transport *t)
 	return t->caps.mail_max;
 }
 
+const struct stream_tls *
+transport_tls(const struct transport *t)
+{
+	return &t->session;
+}
+
 const char *
 transport_local_ip(const struct transport *t)
 {

@@ -29,6 +29,7 @@
 #include "delivery/attempt.h"
 #include "net/tls.h"
 
+struct stream_tls;
 struct transport;
 
 struct transport_setup {
@@ -59,6 +60,7 @@ unsigned transport_count(const struct transport *t); /* transactions */
 /* LIMITS MAILMAX of the peer (RFC 9422); 0 = none announced */
 uint64_t transport_mail_max(const struct transport *t);
 const char *transport_local_ip(const struct transport *t);
+const struct stream_tls *transport_tls(const struct transport *t);
 struct mono transport_since(const struct transport *t);
 void transport_quit(struct transport *t);
 void transport_close(struct transport *t); /* NULL is allowed */

@@ -94,6 +94,36 @@ desk_meters_init(struct desk_meters *m)
 	    sizeof(sign_bounds[0]);
 }
 
+const char *
+desk_command_to_text(unsigned command)
+{
+	if (command >= DESK_COMMANDS)
+		return NULL;
+	if (command == DESK_CONNECT)
+		return "CONNECT";
+	if (command == VERB_UNKNOWN)
+		return "OTHER";
+	return verb_to_text((enum verb)command);
+}
+
+void
+desk_count_reply(struct desk *d, unsigned command, struct bytes line)
+{
+	unsigned code;
+
+	must(line.n > 3);
+	code = (unsigned)(line.p[0] - '0') * 100 +
+	    (unsigned)(line.p[1] - '0') * 10 + (unsigned)(line.p[2] - '0');
+	must(code >= DESK_CODE_MIN && code < DESK_CODE_END);
+	meter_add_own(&d->replies[command][code - DESK_CODE_MIN], 1);
+}
+
+uint64_t
+desk_replies(const struct desk *d, unsigned command, unsigned code)
+{
+	return meter_get(&d->replies[command][code - DESK_CODE_MIN]);
+}
+
 /* -- life ----------------------------------------------------------------- */
 
 static int
@@ -120,6 +150,7 @@ desk_new(const struct desk_setup *s, struct err *e)
 	timer_init(&d->grace, s->loop, desk_on_grace, d);
 	buf_init(&d->line, DESK_LINE_MAX);
 	d->stages = table_new(DESK_STAGES_MAX);
+	d->replies = mem_alloc(DESK_COMMANDS * sizeof(*d->replies));
 	d->credential = mem_alloc(sizeof(*d->credential));
 	d->account = mem_alloc(sizeof(*d->account));
 	d->rules = desk_rules_new(s->conf, s->tls);
@@ -145,6 +176,7 @@ desk_free(struct desk *d)
 	timer_clear(&d->grace);
 	signer_free(d->signer);
 	table_free(d->stages);
+	mem_free(d->replies);
 	desk_rules_unref(d->rules);
 	mem_wipe(d->feedback_key, sizeof(d->feedback_key));
 	mem_free(d->credential);

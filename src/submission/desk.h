@@ -27,6 +27,7 @@
 #include "net/tls.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "registry/ledger.h"
 #include "store/spool.h"
 
 struct desk;
@@ -45,17 +46,21 @@ void desk_tls_unref(struct desk_tls *t);
 
 /* Figures of all desks together (events.md 11), shared by the wiring. */
 enum { DESK_AUTH_RESULTS = 16, DESK_LISTENERS_MAX = 64 };
+enum desk_handshake {
+	DESK_TLS_1_2,
+	DESK_TLS_1_3,
+	DESK_TLS_FAILED, /* or given up */
+	DESK_HANDSHAKES
+};
 enum desk_mechanism { DESK_PLAIN, DESK_LOGIN, DESK_MECHANISMS };
 struct desk_meters {
 	struct meter connections[DESK_LISTENERS_MAX]; /* open now */
 	struct meter connections_total[DESK_LISTENERS_MAX];
 	struct meter refused_limit[DESK_LISTENERS_MAX]; /* in place of them */
 	struct meter refused_filter[DESK_LISTENERS_MAX];
+	struct meter handshakes[DESK_LISTENERS_MAX][DESK_HANDSHAKES];
 	struct meter auth[DESK_MECHANISMS][DESK_AUTH_RESULTS]; /* by enum
 								  login_result */
-	struct meter accepted, refused, throttled; /* messages */
-	struct meter throttled_rate, throttled_daily, throttled_overload;
-	struct meter submitted_octets, recipients;
 	struct meter dkim_ok, dkim_error, dkim_disabled, dkim_no_identity;
 	struct meter dkim_not_verified, dkim_client;
 	struct meter_histogram accept_seconds, sign_seconds;
@@ -71,6 +76,7 @@ struct desk_setup {
 	struct conf	   *conf;  /* a reference is taken */
 	struct desk_tls	   *tls;   /* a reference is taken */
 	struct desk_meters *meters;
+	struct ledger	   *ledger; /* the same by account, shared by all */
 	/* Warnings that become mail by the reporting loop (quota 80/100 %,
 	 * credential attack): posted there; may be NULL. */
 	void (*on_warning)(void *arg, const char *account, const char *what,
@@ -94,6 +100,15 @@ void desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls);
  * is called at once when they have gone already. */
 void desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg);
 size_t desk_session_count(const struct desk *d);
+/*
+ * Replies so far by command and code.  Each desk counts its own, so that a
+ * reply costs a plain addition.  Commands are numbered from 0; their names are
+ * "MAIL" ..., "OTHER" for what is none of ours, "CONNECT" for what is said
+ * before the first; NULL = there are no more.  Any thread.
+ */
+enum { DESK_CODE_MIN = 200, DESK_CODE_END = 600 };
+uint64_t desk_replies(const struct desk *d, unsigned command, unsigned code);
+const char *desk_command_to_text(unsigned command);
 
 /*
  * Key of a client address in the blocks of the tally (tally_fail(),

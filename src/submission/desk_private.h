@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include "mail/smtp.h"
 #include "registry/credential.h"
 #include "submission/desk.h"
 #include "submission/signer.h"
@@ -47,6 +48,9 @@ enum {
 	DESK_KEY_MAX = 200	    /* a tally key with NUL */
 };
 
+/* Who a reply answers: an enum verb up to QUIT, VERB_UNKNOWN for others. */
+enum { DESK_CONNECT = VERB_QUIT + 1, DESK_COMMANDS };
+
 struct desk {
 	struct desk_setup  setup; /* pointers of the wiring; conf, tls: ours */
 	struct desk_rules *rules; /* of sessions that begin now */
@@ -70,6 +74,8 @@ struct desk {
 	struct account	  *account;
 	struct buf	   line; /* a reply on its way to the stream */
 
+	struct meter (*replies)[DESK_CODE_END - DESK_CODE_MIN]; /* by command */
+
 	bool	     is_shutting;
 	struct timer grace;
 	loop_fn	    *on_idle;
@@ -80,6 +86,8 @@ struct desk {
 uint64_t desk_ticket(struct desk *d);
 bool desk_ticket_put(struct table *t, uint64_t ticket, void *asker);
 void *desk_ticket_take(struct table *t, uint64_t ticket);
+/* line: a whole reply, of one or more lines. */
+void desk_count_reply(struct desk *d, unsigned command, struct bytes line);
 /* A session or posting has gone: perhaps the desk is idle now. */
 void desk_look_idle(struct desk *d);
 void desk_warn(struct desk *d, const char *account, const char *what,

@@ -137,7 +137,7 @@ listener_conf(const struct desk *d, size_t index)
 	return &d->rules->conf->listeners[index];
 }
 
-static size_t
+size_t
 listener_meter(size_t index)
 {
 	return index < DESK_LISTENERS_MAX ? index : DESK_LISTENERS_MAX - 1;
@@ -226,6 +226,8 @@ listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
 		close(fd);
 		return;
 	}
+	if (c->tls != CONF_TLS_WRAPPER)
+		desk_count_reply(l->desk, DESK_CONNECT, bytes_of(line));
 	listener_ip_key(peer, ip);
 	log_info("connection-refused", "ip=%s listener=%s limit=%s", ip,
 	    c->name, why);

@@ -25,6 +25,8 @@ struct session_place;
 
 int listener_open(struct desk *d, size_t index, int fd, struct err *e);
 void listener_close_all(struct desk *d);
+/* Its place in the meters of listeners. */
+size_t listener_meter(size_t index);
 /* A session has gone: its counts go. */
 void listener_forget(const struct session_place *p, bool is_preauth);
 /* It has logged in: it counts no longer as one that has not. */

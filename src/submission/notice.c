@@ -326,7 +326,9 @@ injection_on_post(void *desk, void *injection)
 	struct message	      *m = notice_message(d, i->account);
 	struct posting_setup   p = { .desk = d, .rules = d->rules,
 		.kind = POSTING_ROOT, .message = m, .account = i->account,
+		.page = ledger_page(d->setup.ledger, i->account),
 		.credential = "root", .key_id = "", .with = "local",
+		.is_local = true,
 		.on_reply = injection_on_reply, .arg = i };
 	struct reply re;
 	struct err   e;

@@ -173,16 +173,24 @@ posting_end(struct posting *p, const struct reply *re, const struct msgid *id)
 	posting_free(p);
 }
 
+/* Mail of our own is no submission. */
+static void
+posting_count(struct posting *p, enum ledger_result r)
+{
+	enum ledger_interface i = p->setup.is_local ? LEDGER_LOCAL :
+	    LEDGER_SMTP;
+
+	if (p->setup.kind != POSTING_NOTICE)
+		meter_add(&p->setup.page->submissions[i][r], 1);
+}
+
 static void
 posting_refuse(struct posting *p, const struct reply *re)
 {
-	struct desk_meters *m = p->desk->setup.meters;
-
 	if (p->has_tokens)
 		quota_rate_give(p->desk->setup.tally, &p->charge.limits,
 		    p->message->envelope_count);
-	if (p->setup.kind != POSTING_NOTICE)
-		meter_add(re->code == 454 ? &m->throttled : &m->refused, 1);
+	posting_count(p, re->code == 454 ? LEDGER_THROTTLED : LEDGER_REFUSED);
 	posting_end(p, re, NULL);
 }
 
@@ -233,26 +241,25 @@ posting_check_standing(struct desk *d, struct db_txn *t, const char *account,
 }
 
 static bool
-posting_refuse_quota(struct desk *d, const struct quota_limits *q,
-    const struct quota_finding *f, const struct message *m, struct reply *re)
+posting_refuse_quota(const struct quota_limits *q,
+    const struct quota_finding *f, const struct message *m,
+    struct ledger_page *page, struct reply *re)
 {
-	struct desk_meters *meters = d->setup.meters;
+	bool day = f->limit == QUOTA_ACCOUNT_24H ||
+	    f->limit == QUOTA_CREDENTIAL_24H;
 
 	log_info("quota-refused", "sid=%.*s account=%s user=%s limit=%s "
 	    "max=%g sent=%g rcpts=%u", (int)m->sid.n, m->sid.p, q->account,
 	    q->credential, quota_limit_to_text(f->limit), f->max, f->sent,
 	    m->envelope_count);
-	if (f->limit == QUOTA_ACCOUNT_24H || f->limit == QUOTA_CREDENTIAL_24H)
-		meter_add(&meters->throttled_daily, 1);
-	else
-		meter_add(&meters->throttled_rate, 1);
+	meter_add(&page->throttled[day ? LEDGER_DAILY : LEDGER_RATE], 1);
 	return reply_refuse(re, 454, "4.7.0", "%s",
 	    quota_limit_to_reply(f->limit));
 }
 
 bool
 posting_check_quota(struct desk *d, const struct quota_limits *q,
-    const struct message *m, struct reply *re)
+    const struct message *m, struct ledger_page *page, struct reply *re)
 {
 	struct quota_ask ask = { .spool = d->setup.spool,
 		.tally = d->setup.tally,
@@ -267,7 +274,8 @@ posting_check_quota(struct desk *d, const struct quota_limits *q,
 		return reply_refuse(re, 451, "4.3.0",
 		    "Temporary service failure");
 	}
-	return f.limit == QUOTA_PASS || posting_refuse_quota(d, q, &f, m, re);
+	return f.limit == QUOTA_PASS ||
+	    posting_refuse_quota(q, &f, m, page, re);
 }
 
 static void
@@ -349,10 +357,12 @@ posting_ask(struct posting *p, struct db_txn *t, struct reply *re,
 		if (c != NULL)
 			p->of_credential = c->overrides;
 	}
-	if (dropped > 0)
+	if (dropped > 0) {
+		meter_add(&p->setup.page->tags_dropped, dropped);
 		log_info("tags-dropped", "sid=%.*s account=%s count=%u",
 		    (int)p->message->sid.n, p->message->sid.p, p->account,
 		    dropped);
+	}
 	mem_free(a);
 	return rc;
 }
@@ -390,14 +400,15 @@ posting_take_quota(struct posting *p, struct reply *re)
 	struct quota_limits *q = &p->charge.limits;
 	struct quota_finding f = { QUOTA_PASS, 0, 0 };
 
-	if (!posting_check_quota(p->desk, q, p->message, re))
+	if (!posting_check_quota(p->desk, q, p->message, p->setup.page, re))
 		return false;
 	f.limit = quota_rate_take(p->desk->setup.tally, q,
 	    p->message->envelope_count, loop_now(p->desk->setup.loop));
 	if (f.limit != QUOTA_PASS) {
 		f.max = f.limit == QUOTA_ACCOUNT_RATE ?
 		    q->account_values.rate : q->credential_values.rate;
-		return posting_refuse_quota(p->desk, q, &f, p->message, re);
+		return posting_refuse_quota(q, &f, p->message, p->setup.page,
+		    re);
 	}
 	p->has_tokens = true;
 	return true;
@@ -620,9 +631,9 @@ posting_accept(struct posting *p)
 	    m->envelope_count, (unsigned long long)message_octets(m),
 	    p->has_key ? p->sign_domain : "-");
 	if (p->setup.kind != POSTING_NOTICE) {
-		meter_add(&meters->accepted, 1);
-		meter_add(&meters->recipients, m->envelope_count);
-		meter_add(&meters->submitted_octets, message_octets(m));
+		posting_count(p, LEDGER_ACCEPTED);
+		meter_add(&p->setup.page->sends, m->envelope_count);
+		meter_add(&p->setup.page->submitted_octets, message_octets(m));
 		meter_observe(&meters->accept_seconds,
 		    (double)(clock_mono_us() - p->began_us) / 1e6);
 		posting_warn_quota(p);
@@ -646,14 +657,16 @@ posting_on_receipt(void *ctx, void *load)
 		return;
 	case RECEIPT_REFUSED:
 		p->charge.finding.limit = (enum quota_limit)s->refused_by;
-		posting_refuse_quota(p->desk, &p->charge.limits,
-		    &p->charge.finding, p->message, &re);
+		posting_refuse_quota(&p->charge.limits, &p->charge.finding,
+		    p->message, p->setup.page, &re);
 		break;
 	case RECEIPT_FULL:
 		reply_set(&re, 452, "4.3.1", "Insufficient system storage");
 		break;
 	case RECEIPT_BUSY:
-		meter_add(&p->desk->setup.meters->throttled_overload, 1);
+		if (p->setup.kind != POSTING_NOTICE)
+			meter_add(&p->setup.page->throttled[LEDGER_OVERLOAD],
+			    1);
 		reply_set(&re, 454, "4.3.1",
 		    "Throttling failure: System capacity exceeded");
 		break;

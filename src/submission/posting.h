@@ -25,6 +25,7 @@ struct db_txn;
 struct desk;
 struct desk_rules;
 struct dkim_key;
+struct ledger_page;
 struct posting;
 struct receive;
 
@@ -40,9 +41,11 @@ struct posting_setup {
 	struct receive	  *receive;
 	struct message	  *message;
 	const char	  *account;    /* "" only for a notice */
+	struct ledger_page *page;      /* of the account; not for a notice */
 	const char	  *credential; /* MAIL */
 	const char	  *key_id;     /* MAIL; "" = came without a key */
 	const char	  *with;       /* of Received; NULL = no such field */
+	bool		   is_local;   /* did not come over the network */
 	const struct dkim_key *key;    /* NOTICE: signs, copied; NULL = none */
 	const char	  *cursor;     /* moved in the same transaction */
 	uint64_t	   cursor_to;
@@ -67,10 +70,10 @@ enum posting_standing posting_check_standing(struct desk *d,
     const char *key_id);
 /*
  * Quotas without charging, for DATA and the end of data: true = passed; else
- * the reply, and the line for the log is written.
+ * the reply; the line for the log is written, and the limit is counted.
  */
 struct quota_limits;
 bool posting_check_quota(struct desk *d, const struct quota_limits *q,
-    const struct message *m, struct reply *re);
+    const struct message *m, struct ledger_page *page, struct reply *re);
 
 #endif

@@ -231,8 +231,10 @@ session_enter(struct session *s, enum session_state to)
 void
 session_write(struct session *s, struct bytes line)
 {
-	if (s->state != SESSION_CLOSED)
-		stream_write(s->stream, line);
+	if (s->state == SESSION_CLOSED)
+		return;
+	desk_count_reply(s->desk, s->command, line);
+	stream_write(s->stream, line);
 }
 
 void
@@ -272,6 +274,16 @@ bool
 session_is_our_trouble(const struct reply *re)
 {
 	return re->code == 451 || re->code == 452 || re->code == 454;
+}
+
+/* What comes in by intake has no account. */
+void
+session_count(struct session *s, enum ledger_result r)
+{
+	enum ledger_interface i = s->place.is_unix ? LEDGER_LOCAL : LEDGER_SMTP;
+
+	if (s->page != NULL)
+		meter_add(&s->page->submissions[i][r], 1);
 }
 
 /* An error of the client; too many of them end the session. */
@@ -345,6 +357,7 @@ session_begin(const struct session_place *p, int fd)
 	s->place = *p;
 	s->listener = &s->rules->conf->listeners[p->listener];
 	s->state = SESSION_GREETING;
+	s->command = DESK_CONNECT;
 	s->is_preauth = true;
 	s->began = loop_now(l);
 	s->end_reason = "eof";
@@ -472,6 +485,14 @@ session_cut(struct session *s)
 
 /* -- callbacks ------------------------------------------------------------ */
 
+static void
+session_count_handshake(struct session *s, enum desk_handshake h)
+{
+	size_t i = listener_meter(s->place.listener);
+
+	meter_add(&s->desk->setup.meters->handshakes[i][h], 1);
+}
+
 /* TLS is there: what was known before is forgotten. */
 static void
 session_on_ready(void *arg)
@@ -480,6 +501,8 @@ session_on_ready(void *arg)
 
 	stream_deadline(s->stream, 0);
 	stream_tls_describe(s->stream, &s->tls);
+	session_count_handshake(s, strcmp(s->tls.version, "TLSv1.3") == 0 ?
+	    DESK_TLS_1_3 : DESK_TLS_1_2);
 	if (s->listener->tls == CONF_TLS_WRAPPER)
 		session_greet(s);
 	else
@@ -498,6 +521,8 @@ session_on_end(void *arg, enum stream_end why)
 	struct session *s = arg;
 	char		quoted[LOG_QUOTE_SIZE];
 
+	if (s->state == SESSION_TLS)
+		session_count_handshake(s, DESK_TLS_FAILED);
 	switch (why) {
 	case STREAM_TLS_FAILED:
 		log_info("tls-failed", "sid=%s ip=%s listener=%s reason=%s",

@@ -24,6 +24,7 @@
 #include "net/stream.h"
 #include "registry/conf.h"
 #include "registry/credential.h"
+#include "registry/ledger.h"
 
 struct desk;
 struct desk_rules;
@@ -89,7 +90,9 @@ struct session {
 	bool	    is_preauth;	 /* counted as such */
 	bool	    is_authenticated;
 	struct buf  ehlo;
+	unsigned    command; /* that is being answered (desk_private.h) */
 	char	    account[ACCOUNT_ID_SIZE];
+	struct ledger_page *page; /* of the account; NULL before AUTH */
 	char	    user[CREDENTIAL_NAME_SIZE];
 	char	    key_id[CREDENTIAL_KEY_SIZE];
 	char	    login_key[CREDENTIAL_NAME_SIZE + ACCOUNT_ID_SIZE + 8];
@@ -147,6 +150,8 @@ void session_say(struct session *s, unsigned code, const char *enhanced,
     const char *text);
 void session_write(struct session *s, struct bytes line);
 void session_refuse(struct session *s, const struct reply *re);
+/* A message that was not taken in, on the page of its account. */
+void session_count(struct session *s, enum ledger_result r);
 /* Lack of room, quota, failure: no error of the client, and not counted. */
 bool session_is_our_trouble(const struct reply *re);
 void session_turn(struct session *s); /* goes on with what is there */

@@ -285,6 +285,7 @@ session_remember(struct session *s, const struct credential *c,
 	const struct conf *f = session_conf(s);
 
 	bytes_text(bytes_of(c->account), s->account, sizeof(s->account));
+	s->page = ledger_page(s->desk->setup.ledger, s->account);
 	bytes_text(bytes_of(c->name), s->user, sizeof(s->user));
 	bytes_text(bytes_of(key_id), s->key_id, sizeof(s->key_id));
 	s->size_max = f->message.max_size_bytes;

@@ -300,6 +300,14 @@ session_open_message(struct session *s, const struct command *cmd)
 }
 
 static void
+session_count_overload(struct session *s)
+{
+	session_count(s, LEDGER_THROTTLED);
+	if (s->page != NULL)
+		meter_add(&s->page->throttled[LEDGER_OVERLOAD], 1);
+}
+
+static void
 session_act_mail(struct session *s, const struct command *cmd)
 {
 	if (!s->is_authenticated) {
@@ -313,6 +321,7 @@ session_act_mail(struct session *s, const struct command *cmd)
 	}
 	if (!session_open_message(s, cmd)) {
 		session_drop_transaction(s);
+		session_count_overload(s);
 		session_say(s, 454, "4.3.1",
 		    "Throttling failure: System capacity exceeded");
 		return;
@@ -666,6 +675,8 @@ session_refuse_command(struct session *s, const struct command *cmd,
 {
 	const struct session_rule *rule = &session_rules[cmd->verb];
 
+	if (cmd->verb == VERB_MAIL && re->code == 454)
+		session_count_overload(s);
 	if (cmd->verb == VERB_BDAT) {
 		session_begin_chunk(s, cmd, re); /* its octets come anyway */
 		return;
@@ -688,6 +699,7 @@ session_obey(struct session *s, const struct command *cmd)
 {
 	struct reply re;
 
+	s->command = cmd->verb <= VERB_QUIT ? cmd->verb : VERB_UNKNOWN;
 	if (!session_has_standing(s)) {
 		session_bye(s, 421, "4.7.0", "Credentials revoked", "limit");
 		return;

@@ -122,7 +122,10 @@ session_look_ahead(struct session *s, struct reply *re)
 	if (standing == STANDING_REVOKED)
 		return reply_refuse(re, 421, "4.7.0", "Credentials revoked");
 	admission_limits(d->account, d->credential, &limits);
-	return posting_check_quota(d, &limits, s->message, re);
+	if (posting_check_quota(d, &limits, s->message, s->page, re))
+		return true;
+	session_count(s, LEDGER_THROTTLED);
+	return false;
 }
 
 static bool
@@ -202,6 +205,7 @@ session_settle(struct session *s)
 	struct posting_setup p = { .desk = s->desk, .rules = s->rules,
 		.kind = POSTING_MAIL, .receive = s->receive,
 		.message = s->message, .account = s->account,
+		.page = s->page, .is_local = s->place.is_unix,
 		.credential = s->user, .key_id = s->key_id,
 		.with = s->place.is_unix ? "local" : "ESMTPSA",
 		.on_reply = session_on_posted, .arg = s };
@@ -231,7 +235,7 @@ session_end_content(struct session *s)
 		    "Transaction failed: Recipient count exceeds %u.",
 		    s->rcpt_max);
 	s->messages++;
-	meter_add(&s->desk->setup.meters->refused, 1);
+	session_count(s, LEDGER_REFUSED);
 	session_reply(s, &re);
 	session_go_home(s);
 }
@@ -239,7 +243,7 @@ session_end_content(struct session *s)
 static void
 session_refuse_flood(struct session *s)
 {
-	meter_add(&s->desk->setup.meters->refused, 1);
+	session_count(s, LEDGER_REFUSED);
 	session_bye(s, 552, "5.3.4", "Message is too long.", "error");
 }
 

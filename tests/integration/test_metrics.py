@@ -16,11 +16,15 @@ FAMILIES = {
     "posthorn_start_time_seconds": ("gauge", set()),
     "posthorn_smtp_connections": ("gauge", {"listener"}),
     "posthorn_smtp_connections_total": ("counter", {"listener", "result"}),
+    "posthorn_smtp_tls_handshakes_total": ("counter", {"listener", "version", "result"}),
+    "posthorn_smtp_replies_total": ("counter", {"command", "code"}),
     "posthorn_smtp_auth_total": ("counter", {"mechanism", "result", "reason"}),
     "posthorn_smtp_blocked_addresses": ("gauge", set()),
     "posthorn_submissions_total": ("counter", {"account", "interface", "result"}),
     "posthorn_submitted_bytes_total": ("counter", {"account"}),
     "posthorn_throttled_total": ("counter", {"account", "limit"}),
+    "posthorn_tags_dropped_total": ("counter", {"account"}),
+    "posthorn_events_total": ("counter", {"account", "event"}),
     "posthorn_queue_recipients": ("gauge", {"state"}),
     "posthorn_queue_messages": ("gauge", set()),
     "posthorn_queue_bytes": ("gauge", set()),
@@ -30,6 +34,7 @@ FAMILIES = {
     "posthorn_outbound_connections": ("gauge", set()),
     "posthorn_outbound_connections_total": ("counter", {"result"}),
     "posthorn_outbound_tls_total": ("counter", {"version", "verified", "policy"}),
+    "posthorn_ip_sent_total": ("counter", {"ip", "pool"}),
     "posthorn_dns_queries_total": ("counter", {"type", "result"}),
     "posthorn_dkim_signatures_total": ("counter", {"algorithm", "result"}),
     "posthorn_dkim_sign_seconds": ("histogram", set()),
@@ -118,9 +123,9 @@ class Page(unittest.TestCase):
         with open(cls.relay.conf, "w") as f:
             f.write(text.replace("metrics.listen 127.0.0.1:0", f"metrics.listen 127.0.0.1:{cls.port}"))
         cls.relay.start()
-        cls.account, key, password = cls.relay.sender()
+        cls.account, cls.key, cls.password = cls.relay.sender()
         for to in ("r", "late", "gone"):
-            w = cls.relay.session(key, password)
+            w = cls.relay.session(cls.key, cls.password)
             w.message("a@example.com", f"{to}@sink.example", "From: a@example.com\n\nx\n")
             w.close()
         for event in ("Delivery", "DeliveryDelay", "Bounce"):
@@ -143,27 +148,148 @@ class Page(unittest.TestCase):
         self.assertEqual({n: k for n, (k, _) in families.items()}, {n: k for n, (k, _) in FAMILIES.items()})
         for name, (_, samples) in families.items():
             for _, labels, _ in samples:
-                self.assertLessEqual(set(labels) - {"le"}, FAMILIES[name][1], name)
+                self.assertEqual(set(labels) - {"le"}, FAMILIES[name][1], name)
         buckets = [l["le"] for s, l, _ in families["posthorn_delivery_seconds"][1] if s.endswith("_bucket")]
         self.assertEqual([float(b.replace("Inf", "inf")) for b in buckets],
                          [float(b.replace("Inf", "inf")) for b in DELIVERY_BUCKETS])
 
+    def value(self, name, **labels):
+        found = parse(self, self.get(), False)[name][1]
+        return sum(v for _, l, v in found if labels.items() <= l.items())
+
+    def moves(self, by, name, more=False, **labels):
+        """The counter, within the with block; more: notices of bounces may move it, too."""
+        test, before = self, self.value(name, **labels)
+
+        class Moves:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, kind, *_):
+                if kind is None:
+                    wait_for(lambda: test.value(name, **labels) - before >= by, f"{name} {labels} to move by {by}")
+                    if not more:
+                        test.assertEqual(test.value(name, **labels) - before, by, f"{name} {labels}")
+        return Moves()
+
+    def session(self):
+        return self.relay.session(self.key, self.password)
+
     def test_values(self):
-        def value(name, **labels):
-            found = parse(self, self.get(), False)[name][1]
-            return sum(v for _, l, v in found if labels.items() <= l.items())
-        wait_for(lambda: value("posthorn_delivery_attempts_total", result="failed") == 1, "the figures")
-        # and perhaps the notice of the bounce
-        self.assertIn(value("posthorn_delivery_attempts_total", result="delivered"), (1, 2))
-        self.assertEqual(value("posthorn_delivery_attempts_total", result="deferred"), 1)
-        self.assertEqual(value("posthorn_submissions_total", result="accepted"), 3)
-        self.assertEqual(value("posthorn_queue_recipients", state="deferred"), 1)
-        self.assertEqual(value("posthorn_bounces_total", bounce_type="Permanent", bounce_subtype="General"), 1)
-        self.assertEqual(value("posthorn_delays_total", delay_type="General"), 1)
-        self.assertEqual(value("posthorn_smtp_auth_total", result="ok"), 3)
-        self.assertEqual(value("posthorn_quota_sent_24h", account=self.account), 3)
+        value = self.value
+        wait_for(lambda: value("posthorn_delivery_attempts_total", result="failed") >= 1, "the figures")
+        self.assertGreaterEqual(value("posthorn_delivery_attempts_total", result="delivered"), 1)
+        self.assertGreaterEqual(value("posthorn_delivery_attempts_total", result="deferred"), 1)
+        self.assertGreaterEqual(value("posthorn_queue_recipients", state="deferred"), 1)
+        self.assertGreaterEqual(value("posthorn_quota_sent_24h", account=self.account), 3)
         self.assertEqual(value("posthorn_sending_enabled", account=self.account), 1)
         self.assertEqual(value("posthorn_identities", account=self.account, status="SUCCESS"), 1)
+
+    def test_a_message(self):
+        account = self.account
+        with self.moves(1, "posthorn_submissions_total", account=account, interface="smtp", result="accepted"), \
+                self.moves(2, "posthorn_events_total", account=account, event="Send"), \
+                self.moves(2, "posthorn_events_total", account=account, event="Delivery"), \
+                self.moves(2, "posthorn_delivery_attempts_total", more=True, result="delivered"), \
+                self.moves(2, "posthorn_ip_sent_total", more=True, ip="127.0.0.1", pool=""), \
+                self.moves(1, "posthorn_smtp_auth_total", result="ok", mechanism="PLAIN"), \
+                self.moves(1, "posthorn_smtp_connections_total", listener="clear", result="ok"), \
+                self.moves(1, "posthorn_smtp_replies_total", command="CONNECT", code="220"), \
+                self.moves(2, "posthorn_smtp_replies_total", command="RCPT", code="250"), \
+                self.moves(1, "posthorn_smtp_replies_total", command="DATA", code="354"), \
+                self.moves(1, "posthorn_smtp_replies_total", command="DATA", code="250"), \
+                self.moves(1, "posthorn_smtp_replies_total", command="OTHER", code="502"), \
+                self.moves(1, "posthorn_tags_dropped_total", account=account):
+            before = self.value("posthorn_submitted_bytes_total", account=account)
+            w = self.session()
+            self.assertTrue(w.cmd("EXPN x").startswith("502"))
+            w.message("a@example.com", ["one@sink.example", "two@sink.example"],
+                      "From: a@example.com\nX-SES-MESSAGE-TAGS: a=b c, d=e\n\nx\n")
+            w.close()
+        self.assertGreater(self.value("posthorn_submitted_bytes_total", account=account) - before, 40)
+
+    def test_outcomes(self):
+        account = self.account
+        with self.moves(1, "posthorn_events_total", account=account, event="Bounce"), \
+                self.moves(1, "posthorn_bounces_total", account=account, bounce_type="Permanent",
+                           bounce_subtype="General"), \
+                self.moves(1, "posthorn_classification_total"), \
+                self.moves(1, "posthorn_delivery_attempts_total", result="failed"):
+            w = self.session()
+            w.message("a@example.com", "gone2@sink.example", "From: a@example.com\n\nx\n")
+            w.close()
+        with self.moves(1, "posthorn_events_total", account=account, event="DeliveryDelay"), \
+                self.moves(1, "posthorn_delays_total", account=account, delay_type="General"):
+            w = self.session()
+            w.message("a@example.com", "late2@sink.example", "From: a@example.com\n\nx\n")
+            w.close()
+        # the operator's bounce is one, too
+        held = [j["MessageId"] for j in self.relay.json("queue", "list", "--to", "late2@sink.example")["Jobs"]]
+        with self.moves(1, "posthorn_bounces_total", account=account, bounce_type="Undetermined"):
+            self.relay.ctl("queue", "bounce", held[0], "--yes")
+
+    def test_simulator(self):
+        """simulator.md 4: events, but no figures of source addresses."""
+        account = self.account
+        with self.moves(2, "posthorn_events_total", account=account, event="Bounce"), \
+                self.moves(0, "posthorn_ip_sent_total", ip=""):
+            w = self.session()
+            w.message("a@example.com", ["bounce@simulator.amazonses.com", "bounce+2@simulator.amazonses.com"],
+                      "From: a@example.com\n\nx\n")
+            w.close()
+
+    def test_refusals(self):
+        account = self.account
+        with self.moves(1, "posthorn_submissions_total", account=account, interface="smtp", result="refused"), \
+                self.moves(0, "posthorn_events_total", account=account, event="Send"):
+            w = self.session()
+            self.assertTrue(w.message("x@unverified.example", "r@sink.example", "From: x@unverified.example\n\nx\n")
+                            .startswith("554"))
+            w.close()
+        with self.moves(1, "posthorn_smtp_auth_total", result="invalid"):
+            w = self.relay.wire("clear")
+            w.reply()
+            w.hello()
+            w.auth(self.key, "wrong")
+            w.close()
+
+    def test_throttled(self):
+        """quotas.md 8; the account that is refused is counted, the finer limit is in the log."""
+        poor = self.relay.ctl("account", "create", "poor", "--production", "--max-24h", "1", "--rate", "unlimited").strip()
+        self.relay.ctl("-a", poor, "identity", "add", "poor.example", "--verified")
+        key = self.relay.json("-a", poor, "credential", "create", "app")
+        with self.moves(1, "posthorn_throttled_total", account=poor, limit="daily"), \
+                self.moves(1, "posthorn_submissions_total", account=poor, interface="smtp", result="throttled"), \
+                self.moves(1, "posthorn_submissions_total", account=poor, interface="smtp", result="accepted"), \
+                self.moves(0, "posthorn_throttled_total", account=self.account):
+            for code in ("250", "454"):
+                w = self.relay.session(key["AccessKeyId"], key["SmtpPassword"])
+                self.assertTrue(w.message("a@poor.example", "r@sink.example", "From: a@poor.example\n\nx\n")
+                                .startswith(code))
+                w.close()
+
+    def test_local(self):
+        with self.moves(1, "posthorn_submissions_total", account=self.account, interface="local", result="accepted"):
+            self.relay.ctl("-a", self.account, "send", "--from", "a@example.com", "--to", "r@sink.example",
+                           "--text", "/dev/null")
+
+    def test_handshakes(self):
+        with self.moves(1, "posthorn_smtp_tls_handshakes_total", listener="submission", version="TLSv1.3", result="ok"):
+            w = self.relay.wire("submission")
+            w.reply()
+            w.hello()
+            w.starttls()
+            w.close()
+        with self.moves(1, "posthorn_smtp_tls_handshakes_total", listener="submission", version="", result="failed"):
+            w = self.relay.wire("submission")
+            w.reply()
+            w.hello()
+            w.cmd("STARTTLS")
+            w.send("no handshake at all, but text in the clear\r\n")
+            w.at_end()
+        # connections to receivers, which are used again and again
+        self.assertGreater(self.value("posthorn_outbound_tls_total", version="none", verified="none",
+                                      policy="OPTIONAL"), 0)
 
     def test_documented(self):
         """posthornd(8) lists the figures that there are."""

@@ -51,6 +51,7 @@ struct bed {
 	struct conf	  *conf;
 	struct desk_tls	  *tls;
 	struct desk_meters meters;
+	struct ledger	  *ledger;
 	struct loop	  *loop;
 	struct keys_client keys;
 	struct desk	  *desk;
@@ -86,6 +87,13 @@ bed_change(struct bed *b, void (*body)(struct db_txn *t))
 	bed_body = body;
 	if (book_write_now(b->world.book, &j) < 0)
 		fail_msg("%s", j.err.text);
+}
+
+/* What is counted of the account. */
+static inline const struct ledger_page *
+bed_page(struct bed *b)
+{
+	return ledger_page(b->ledger, world_account);
 }
 
 static inline void
@@ -379,6 +387,7 @@ bed_open_with(struct bed *b, const char *more, void (*tweak)(struct conf *c))
 	s.conf = b->conf;
 	s.tls = b->tls;
 	s.meters = &b->meters;
+	s.ledger = b->ledger = ledger_new();
 	b->desk = desk_new(&s, &e);
 	if (b->desk == NULL)
 		fail_msg("%s", e.text);
@@ -431,6 +440,7 @@ bed_close(struct bed *b)
 	    BYTES("login/123456789012/app1")), 0);
 	assert_int_equal(tally_get(b->tally, BYTES("memory")), 0);
 	tally_free(b->tally);
+	ledger_free(b->ledger);
 	desk_tls_unref(b->tls);
 	conf_unref(b->conf);
 	log_capture(NULL, NULL);

@@ -63,6 +63,7 @@ struct session_world {
 	struct conf	   *conf;
 	struct desk_tls	   *tls;
 	struct desk_meters  meters;
+	struct ledger	   *ledger;
 	struct loop	   *loop, *net;
 	struct keys_client  keys;
 	struct tally	   *tally;
@@ -353,7 +354,7 @@ session_open_desk(struct session_world *w)
 	struct tls_server_setup ts = { .pems = &pem, .pem_count = 1 };
 	struct desk_setup s = { .loop = w->loop, .book = w->book,
 		.tally = w->tally, .keys = &w->keys, .conf = w->conf,
-		.meters = &w->meters };
+		.meters = &w->meters, .ledger = w->ledger };
 	struct err e;
 	size_t	   i;
 
@@ -402,6 +403,7 @@ session_world(void)
 	w->conf->smtp.trusted_networks.n = 0;
 	w->tally = tally_new(1000);
 	desk_meters_init(&w->meters);
+	w->ledger = ledger_new();
 	w->net = loop_new("net", 4096, &e);
 	w->loop = loop_new("desk", 256, &e);
 	w->keys.loop = w->loop;

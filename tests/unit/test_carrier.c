@@ -23,6 +23,7 @@ static struct conf	*conf;
 static struct loop	*loop;
 static struct classify	*rules;
 static struct carrier_meters meters;
+static struct ledger *ledger;
 static struct due	 dues[60];
 static struct {
 	/* what the spool has */
@@ -337,11 +338,13 @@ setup(void **state)
 	loop = loop_new("delivery", 1024, &e);
 	fake_threads_begin(loop);
 	carrier_meters_init(&meters);
+	ledger = ledger_new();
 	memset(&s, 0, sizeof(s));
 	s.loop = loop;
 	s.conf = conf;
 	s.classify = rules;
 	s.meters = &meters;
+	s.ledger = ledger;
 	c = carrier_new(&s, &e);
 	assert_non_null(c);
 	w.row_found = w.message_found = 1;
@@ -397,6 +400,7 @@ teardown(void **state)
 	(void)state;
 	receive(RECEIPT_OK, false);
 	carrier_free(c);
+	ledger_free(ledger);
 	fake_threads_end(loop);
 	loop_free(loop);
 	classify_free(rules);

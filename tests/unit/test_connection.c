@@ -14,6 +14,7 @@
 
 #include "delivery/dial.h"
 #include "delivery_bed.h"
+#include "net/stream.h"
 
 static struct carrier	  c;
 static struct site	  site;
@@ -94,6 +95,15 @@ transport_mail_max(const struct transport *t)
 {
 	(void)t;
 	return w.mail_max;
+}
+
+const struct stream_tls *
+transport_tls(const struct transport *t)
+{
+	static const struct stream_tls clear = { .active = false };
+
+	(void)t;
+	return &clear;
 }
 
 const char *

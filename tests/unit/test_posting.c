@@ -46,7 +46,8 @@ test_refusals_at_end_of_data(void **state)
 	say(c, "NOOP", "250 Ok");
 	client_close(c);
 	assert_int_equal(stored_count(), 0);
-	assert_int_equal(meter_get(&bed.meters.refused), 5);
+	assert_int_equal(meter_get(&bed_page(&bed)->
+	    submissions[LEDGER_SMTP][LEDGER_REFUSED]), 5);
 	assert_true(bed_has_logged(&bed, "refused sid="));
 }
 
@@ -249,7 +250,8 @@ test_sending_rate(void **state)
 	    "exceeded");
 	client_close(c);
 	assert_true(bed_has_logged(&bed, "limit=account-rate"));
-	assert_int_equal(meter_get(&bed.meters.throttled_rate), 1);
+	assert_int_equal(meter_get(
+	    &bed_page(&bed)->throttled[LEDGER_RATE]), 1);
 }
 
 /* -- without a session ---------------------------------------------------- */
