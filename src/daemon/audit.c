@@ -35,9 +35,28 @@ audit_open(int fd, const char *region)
 	return a;
 }
 
-void
-audit_reopen(struct audit *a, int fd)
+/* From one file to another; n < 0 in case of trouble. */
+static ssize_t
+audit_copy(int from, off_t *at, int to)
 {
+	char	piece[8192];
+	ssize_t n;
+
+	while ((n = pread(from, piece, sizeof(piece), *at)) > 0) {
+		*at += n;
+		if (write(to, piece, (size_t)n) != n)
+			return -1;
+	}
+	return n;
+}
+
+void
+audit_reopen(struct audit *a, int fd, int64_t from)
+{
+	off_t at = from;
+
+	if (a->fd >= 0 && from >= 0 && audit_copy(a->fd, &at, fd) < 0)
+		log_error("audit-failed", "reason=\"%s\"", strerror(errno));
 	if (a->fd >= 0)
 		close(a->fd);
 	a->fd = fd;
@@ -376,9 +395,9 @@ audit_age(int fd, struct audit_age *g, struct err *e)
 
 /* What is behind at, in a file that takes the place of the old one. */
 static int
-audit_rewrite(int fd, const char *path, off_t at, struct err *e)
+audit_rewrite(int fd, const char *path, off_t *at, struct err *e)
 {
-	char	    fresh[1100], piece[8192];
+	char	    fresh[1100];
 	struct stat st;
 	ssize_t	    n = 0;
 	int	    out;
@@ -392,11 +411,8 @@ audit_rewrite(int fd, const char *path, off_t at, struct err *e)
 	if (fchmod(out, st.st_mode & 07777) != 0 ||
 	    fchown(out, st.st_uid, st.st_gid) != 0)
 		n = -1;
-	while (n >= 0 && (n = pread(fd, piece, sizeof(piece), at)) > 0) {
-		at += n;
-		if (write(out, piece, (size_t)n) != n)
-			n = -1;
-	}
+	if (n == 0)
+		n = audit_copy(fd, at, out);
 	if (n < 0 || fsync(out) != 0 || rename(fresh, path) != 0) {
 		err_sys(e, "rewrite %s", path);
 		close(out);
@@ -408,18 +424,22 @@ audit_rewrite(int fd, const char *path, off_t at, struct err *e)
 }
 
 int
-audit_trim(const char *path, struct wall before, struct err *e)
+audit_trim(const char *path, struct wall before, int64_t *copied,
+    struct err *e)
 {
 	char		 text[CLOCK_TEXT_MAX];
 	struct audit_age g = { wall_iso_seconds(before, text), 0 };
 	int		 fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	int		 rc;
 
+	*copied = -1;
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, "open %s", path);
 	rc = audit_age(fd, &g, e);
-	if (rc == 0 && g.at > 0)
-		rc = audit_rewrite(fd, path, g.at, e);
+	if (rc == 0 && g.at > 0) {
+		rc = audit_rewrite(fd, path, &g.at, e);
+		*copied = rc == 0 ? g.at : -1;
+	}
 	close(fd);
 	return rc;
 }

@@ -34,7 +34,9 @@ struct audit_record {
 	const char *error_code, *error_message; /* NULL = succeeded */
 };
 struct audit *audit_open(int fd, const char *region);
-void audit_reopen(struct audit *a, int fd);
+/* from: what was written to the old file from there on goes into the new one
+ * first; -1 = nothing. */
+void audit_reopen(struct audit *a, int fd, int64_t from);
 void audit_close(struct audit *a); /* NULL is allowed */
 void audit_write(struct audit *a, const struct audit_record *r);
 void audit_listen(struct audit *a, void (*fn)(void *arg, struct bytes line),
@@ -48,8 +50,13 @@ struct audit *audit_reader(const struct audit *a);
  * false ends. */
 int audit_read(struct audit *a, struct wall since, size_t max,
     bool (*fn)(void *arg, struct bytes line), void *arg, struct err *e);
-/* Before it is opened: lines from before a time go.  Without a file: 0. */
-int audit_trim(const char *path, struct wall before, struct err *e);
+/*
+ * Lines from before a time go.  Without a file: 0.  When another file has
+ * taken the place of the old one, *copied is the size of the old one, else -1:
+ * who still writes to that one takes it to audit_reopen().
+ */
+int audit_trim(const char *path, struct wall before, int64_t *copied,
+    struct err *e);
 /* A member of a line that is a string: "eventName"; false = has none. */
 bool audit_member(struct bytes line, const char *name, struct bytes *value);
 

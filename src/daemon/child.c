@@ -100,6 +100,7 @@ child_files_add(struct child_files *f, const struct child_message *m, int fd)
 	case CHILD_LISTEN:
 	case CHILD_CONTROL:
 	case CHILD_METRICS:
+	case CHILD_LOCK:
 	case CHILD_PEER_KEYS:
 	case CHILD_PEER_VERIFIER:
 		return child_files_add_fd(f, m, fd);

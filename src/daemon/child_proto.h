@@ -36,6 +36,8 @@ enum child_kind {
 	CHILD_LISTEN,	  /* index: a listener, see child_listen_index(); fd */
 	CHILD_CONTROL,	  /* fd of the listening control socket */
 	CHILD_METRICS,	  /* fd of the listening metrics socket */
+	CHILD_LOCK,	  /* fd of the lock on the store: held as long as one of
+			     master and relay lives */
 	CHILD_PEER_KEYS,  /* index: which loop; fd */
 	CHILD_PEER_VERIFIER, /* fd */
 	CHILD_BEGUN, /* so far what all began with; what is in force follows */

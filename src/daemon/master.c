@@ -474,8 +474,7 @@ out:
 	for (i = 0; i < CHILDREN; i++)
 		channel_close(m->children[i].channel);
 	loop_free(m->loop);
-	if (m->lock_fd >= 0)
-		close(m->lock_fd);
+	master_unlock_store(m);
 	if (m->reload.is_open)
 		buf_wipe(&m->reload.text);
 	settings_wipe(&m->reload.fresh);

@@ -294,14 +294,23 @@ send_option(struct child *c, const char *name, const char *value)
 	child_send(c->channel, CHILD_OPTION, 0, bytes_of(text), -1);
 }
 
+/* A relay that runs has to hear where its next lines were left. */
 static void
-trim_audit(struct master *m, const struct conf *conf)
+trim_audit(struct master *m, struct child *c, const struct conf *conf)
 {
 	struct wall before = { loop_wall(m->loop).ms - conf->audit.keep_ms };
+	bool	    same = strcmp(conf->audit.file, m->now.conf->audit.file) ==
+	    0;
+	int64_t	    copied;
+	char	    text[32];
 	struct err  e;
 
-	if (audit_trim(conf->audit.file, before, &e) != 0)
+	if (audit_trim(conf->audit.file, before, &copied, &e) != 0)
 		log_warn("audit-untrimmed", "reason=\"%s\"", e.text);
+	if (copied < 0 || !c->ready || !same)
+		return;
+	snprintf(text, sizeof(text), "%lld", (long long)copied);
+	send_option(c, "audit-copied", text);
 }
 
 static void
@@ -339,9 +348,8 @@ master_send_files(struct master *m, struct child *c,
 	send_ids(c, s->kept);
 	send_append(m, c, CHILD_LOG, s->conf->log.target);
 	if (c->name == CHILD_RELAY) {
-		/* nobody writes to it now */
-		if (!c->ready)
-			trim_audit(m, s->conf);
+		/* what a relay began with may be out of date */
+		trim_audit(m, c, c->ready ? s->conf : m->now.conf);
 		send_append(m, c, CHILD_AUDIT, s->conf->audit.file);
 	}
 	send_kept(c, s->kept);

@@ -82,6 +82,9 @@ struct master {
 	bool		was_ready;
 	struct timer	give_up; /* while stopping */
 	int		lock_fd, control_fd, metrics_fd;
+	bool		has_lock;
+	bool		was_killed; /* the master before this one: what it had
+				       listened on may be busy for a moment */
 	char		control_path[108]; /* "" = not bound by us */
 	struct bound	bound[BOUND_MAX];
 	unsigned	bound_count;
@@ -89,6 +92,7 @@ struct master {
 
 /* master_setup.c */
 int master_find_users(struct master *m, struct err *e);
+void master_unlock_store(struct master *m);
 int master_lock_store(struct master *m, struct err *e);
 int master_bind(struct master *m, struct err *e);
 void master_close_listeners(struct master *m);

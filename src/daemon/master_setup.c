@@ -4,16 +4,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/audit.h"
 #include "net/stream.h"
+
+/* How long a start waits for what a killed one holds. */
+enum { WAIT_MS = 3000, WAIT_TURN_MS = 20 };
 
 static const char *const child_names[CHILDREN] = { "keys", "verifier",
 	"relay" };
@@ -87,6 +93,79 @@ master_make_parent(struct master *m, const char *path, struct err *e)
 	return master_make_dir(m, part, 0755, e);
 }
 
+/* -- what a killed daemon holds for a moment ------------------------------- */
+
+/* Before the loop runs there is nobody to keep waiting.  false = enough. */
+static bool
+master_wait_a_little(unsigned *turns)
+{
+	static const struct timespec turn = { 0, WAIT_TURN_MS * 1000000L };
+
+	if (++*turns > WAIT_MS / WAIT_TURN_MS)
+		return false;
+	nanosleep(&turn, NULL);
+	return true;
+}
+
+/* The pid in the lock file; 0 = none: its master has ended in order. */
+static long
+master_lock_pid(int fd)
+{
+	char	text[24];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return strtol(text, NULL, 10);
+}
+
+static void
+master_write_pid(int fd, long pid)
+{
+	char text[24] = "";
+	int  n = pid != 0 ? snprintf(text, sizeof(text), "%ld\n", pid) : 0;
+
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		log_warn("lock-unwritable", "reason=\"%s\"", strerror(errno));
+}
+
+/*
+ * A master that lives is a clear answer.  Of one that was killed the relay
+ * may still be ending: it holds the lock, too, for as long as it may touch
+ * the store.
+ */
+static int
+master_take_lock(struct master *m, const char *path, struct err *e)
+{
+	unsigned turns = 0;
+	long	 pid;
+
+	while (flock(m->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, "lock %s", path);
+		pid = master_lock_pid(m->lock_fd);
+		if (pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+			return err_set(e, "posthornd is running (pid %ld, %s "
+			    "is locked)", pid, path);
+		if (!master_wait_a_little(&turns))
+			return err_set(e, "posthornd is running (%s is locked"
+			    "%s)", path, pid > 0 ? "; its master has ended, "
+			    "its relay has not" : "");
+	}
+	m->was_killed = master_lock_pid(m->lock_fd) != 0;
+	master_write_pid(m->lock_fd, (long)getpid());
+	return 0;
+}
+
+void
+master_unlock_store(struct master *m)
+{
+	if (m->lock_fd < 0)
+		return;
+	if (m->has_lock)
+		master_write_pid(m->lock_fd, 0);
+	close(m->lock_fd);
+}
+
 int
 master_lock_store(struct master *m, struct err *e)
 {
@@ -107,12 +186,9 @@ master_lock_store(struct master *m, struct err *e)
 	m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (m->lock_fd < 0)
 		return err_sys(e, "open %s", path);
-	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		if (errno == EWOULDBLOCK)
-			return err_set(e, "posthornd is running (%s is locked)",
-			    path);
-		return err_sys(e, "lock %s", path);
-	}
+	if (master_take_lock(m, path, e) != 0)
+		return -1;
+	m->has_lock = true;
 	return 0;
 }
 
@@ -120,14 +196,18 @@ static int
 master_bind_one(struct master *m, const struct conf_addr *a, bool shared,
     bool probe, struct sockaddr_storage *real, struct err *e)
 {
-	int fd;
+	unsigned turns = 0;
+	int	 fd;
 
 	if (a->family == AF_UNIX &&
 	    master_make_parent(m, a->u.un.sun_path, e) != 0)
 		return -1;
-	memset(real, 0, sizeof(*real));
-	memcpy(real, &a->u, a->length);
-	fd = stream_bind(real, a->length, shared, probe, e);
+	do {
+		memset(real, 0, sizeof(*real));
+		memcpy(real, &a->u, a->length);
+		fd = stream_bind(real, a->length, shared, probe, e);
+	} while (fd < 0 && e->code == EADDRINUSE && m->was_killed &&
+	    master_wait_a_little(&turns));
 	if (fd >= 0 && a->family == AF_UNIX &&
 	    chmod(a->u.un.sun_path, 0666) != 0) {
 		close(fd);
@@ -269,6 +349,9 @@ master_send_sockets(struct master *m, struct child *c)
 	fd = fcntl(m->control_fd, F_DUPFD_CLOEXEC, 0);
 	if (fd >= 0 &&
 	    !child_send(c->channel, CHILD_CONTROL, 0, BYTES(""), fd))
+		close(fd);
+	fd = fcntl(m->lock_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 && !child_send(c->channel, CHILD_LOCK, 0, BYTES(""), fd))
 		close(fd);
 	if (m->metrics_fd < 0)
 		return;

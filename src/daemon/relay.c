@@ -437,8 +437,6 @@ relay_reload(struct relay *r, struct buf *why)
 	r->tls = tls;
 	if (child_open_log(f, c, &e) != 0)
 		log_error("log-failed", "reason=\"%s\"", e.text);
-	if (f->audit_fd >= 0)
-		audit_reopen(r->audit, dup(f->audit_fd));
 	spool_retune(r->spool, c->spool.min_free_bytes, c->queue.max_messages,
 	    (int64_t)c->feedback.index_days * 86400000,
 	    c->events.tail_keep_ms);
@@ -453,16 +451,33 @@ relay_reload(struct relay *r, struct buf *why)
 	return true;
 }
 
+/* A file that was shortened is taken in any case: the old one has no name
+ * any more. */
+static void
+relay_take_audit(struct relay *r, bool accepted)
+{
+	struct child_files *f = r->reload;
+	const char	   *copied = child_files_option(f, "audit-copied");
+
+	if (f->audit_fd < 0 || (!accepted && copied == NULL))
+		return;
+	audit_reopen(r->audit, dup(f->audit_fd),
+	    copied != NULL ? strtoll(copied, NULL, 10) : -1);
+}
+
 /* number: the master waits for the result; 0 = it does not. */
 static void
 relay_on_reload(struct relay *r, uint32_t number)
 {
 	struct buf why;
+	bool	   accepted;
 
 	if (r->reload == NULL)
 		return;
 	buf_init(&why, 32768);
-	if (!relay_reload(r, &why))
+	accepted = relay_reload(r, &why);
+	relay_take_audit(r, accepted);
+	if (!accepted)
 		log_error("reload-refused", "reason=\"%.*s\"",
 		    (int)(why.n > 400 ? 400 : why.n), why.p);
 	child_news_end(&r->reload);
@@ -693,6 +708,9 @@ relay_free(struct relay *r)
 	channel_close(r->master);
 	conf_unref(r->conf);
 	loop_free(r->main);
+	/* from here on another daemon may have the store */
+	if (r->lock_fd >= 0)
+		close(r->lock_fd);
 	mem_free(r);
 }
 
@@ -733,6 +751,7 @@ relay_new(struct child_files *f, int channel_fd, struct err *e)
 {
 	struct relay *r = mem_alloc(sizeof(*r));
 
+	r->lock_fd = child_files_take(f, CHILD_LOCK, NULL);
 	r->main = loop_new("main", MAIN_FEED, e);
 	if (r->main == NULL)
 		goto fail;

@@ -58,6 +58,7 @@ struct relay {
 	struct conf    *conf; /* of the main thread */
 	struct desk_tls *tls;
 	struct wall	started;
+	int		lock_fd; /* of the store; -1 = none came */
 	bool		stopping, down;
 
 	struct book  *book;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Processes: what dies is started again, reload, shutdown, refused starts, users (architecture.md 2)."""
+import fcntl
 import grp
 import os
 import pwd
@@ -595,11 +596,65 @@ class Start(unittest.TestCase):
         first = self.relay().start()
         second = self.relay(edit=lambda text: text.replace(f"dir {{}}", "").replace(
             re.search(r"dir (\S+/store)", text)[1], f"{first.folder}/store"))
-        self.assert_refused(second.conf, "--allow-volatile", text=r"posthornd is running \(\S+/store/lock is locked\)")
+        self.assert_refused(second.conf, "--allow-volatile",
+                            text=rf"posthornd is running \(pid {first.process.pid}, \S+/store/lock is locked\)")
         self.assertEqual(first.run_ctl("status").returncode, 0)
         self.assertEqual(first.stop(), 0)
         second.start()                       # the lock goes with the process
         self.assertEqual(second.run_ctl("status").returncode, 0)
+
+    def test_audit_keep_at_reload(self):
+        """audit.keep is in force from the reload on; the relay writes on, into the shortened file"""
+        r = self.relay()
+        path = f"{r.folder}/audit.jsonl"
+        with open(path, "w") as f:
+            f.write('{"eventTime":"%s","eventName":"Old"}\n' % time.strftime(
+                "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3 * 86400)))
+        r.start()
+        r.ctl("account", "create", "first")
+        names = lambda: re.findall(r'"eventName":"(\w+)"', open(path).read())
+        self.assertEqual(names(), ["Old", "AccountCreate"])
+        with open(r.conf, "a") as f:
+            f.write("audit.keep 2d\n")
+        r.ctl("reload")
+        r.ctl("account", "create", "second")
+        self.assertEqual([n for n in names() if n != "Reload"], ["AccountCreate", "AccountCreate"])
+        self.assertIn("second", r.ctl("audit", "list"))
+        self.assertEqual([f for f in os.listdir(r.folder) if f.startswith("audit")], ["audit.jsonl"])
+
+    def test_after_a_kill(self):
+        """a master that was killed: its relay is waited for, and what it listened on"""
+        r = self.relay().start()
+        for _ in range(3):
+            with open(r.conf) as f:
+                text = f.read()
+            for name, port in r.ports.items():  # the same ones again
+                text = re.sub(rf"(listener {name} \{{\s+address) \S+", rf"\1 127.0.0.1:{port}", text)
+            with open(r.conf, "w") as f:
+                f.write(text)
+            r.process.kill()
+            r.process.wait()
+            r.start()
+        self.assertEqual(r.run_ctl("status").returncode, 0)
+        self.assertEqual(r.stop(), 0)
+        with open(f"{r.folder}/store/lock") as f:
+            self.assertEqual(f.read(), "")   # it has ended in order
+
+    def test_lock_outlives_master(self):
+        """a lock that stays although its master is gone: the start says so, after a bounded time"""
+        r = self.relay()
+        gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True).stdout
+        os.mkdir(f"{r.folder}/store")
+        with open(f"{r.folder}/store/lock", "w") as f:
+            f.write(gone)
+            f.flush()
+            fcntl.flock(f, fcntl.LOCK_EX)
+            began = time.monotonic()
+            self.assert_refused(r.conf, "--allow-volatile",
+                                text=r"\S+/store/lock is locked; its master has ended, its relay has not")
+            self.assertGreater(time.monotonic() - began, 2.5)
+        r.start()
+        self.assertEqual(r.run_ctl("status").returncode, 0)
 
     def test_ports_in_use(self):
         """a second daemon on the same ports, although sockets are shared between loops"""

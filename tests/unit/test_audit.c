@@ -207,11 +207,13 @@ test_trim(void **state)
 	struct seen	    s = { 0 };
 	struct err	    e;
 	char		    name[32];
+	int64_t		    copied;
 	unsigned	    i;
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_int_equal(audit_trim("/nonexistent/audit", then, &e), 0);
+	assert_int_equal(audit_trim("/nonexistent/audit", then, &copied,
+		&e), 0);
 	fcntl(fd, F_SETFL, O_APPEND);
 	a = audit_open(fd, "us-east-1");
 	for (i = 0; i < 1000; i++) {
@@ -222,14 +224,15 @@ test_trim(void **state)
 	}
 	audit_close(a);
 	/* all are young enough, then some, then none */
-	assert_int_equal(audit_trim(path, then, &e), 0);
+	assert_int_equal(audit_trim(path, then, &copied, &e), 0);
+	assert_int_equal(copied, -1);
 	for (i = 0; i < 3; i++) {
 		static const int64_t ages[] = { 0, 700, 5000 };
 		static const unsigned left[] = { 1000, 300, 0 };
 
 		assert_int_equal(audit_trim(path,
 				     (struct wall){ then.ms + ages[i] * 1000 },
-				     &e), 0);
+				     &copied, &e), 0);
 		a = audit_open(open(path, O_RDWR | O_APPEND), "us-east-1");
 		memset(&s, 0, sizeof(s));
 		assert_int_equal(audit_read(a, (struct wall){ 0 }, SIZE_MAX,
@@ -242,6 +245,41 @@ test_trim(void **state)
 	unlink(path);
 }
 
+/* A writer goes on while its file is shortened: none of its lines is lost. */
+static void
+test_trim_under_writer(void **state)
+{
+	char		    path[] = "/tmp/posthorn-audit-XXXXXX";
+	int		    fd = mkstemp(path);
+	struct audit	   *a = audit_open(fd, "us-east-1");
+	struct audit_record r = record_of("Old");
+	struct seen	    s = { 0 };
+	struct err	    e;
+	int64_t		    copied;
+
+	(void)state;
+	assert_true(fd >= 0);
+	fcntl(fd, F_SETFL, O_APPEND);
+	audit_write(a, &r);
+	r = record_of("Young");
+	r.at.ms += 1000 * 1000;
+	audit_write(a, &r);
+	assert_int_equal(audit_trim(path, (struct wall){ then.ms + 1000 },
+			     &copied, &e), 0);
+	assert_true(copied > 0);
+	r.event_name = "Meanwhile";
+	audit_write(a, &r);
+	audit_reopen(a, open(path, O_RDWR | O_APPEND), copied);
+	r.event_name = "After";
+	audit_write(a, &r);
+	assert_int_equal(audit_read(a, (struct wall){ 0 }, SIZE_MAX, on_line,
+			     &s, &e), 0);
+	assert_int_equal(s.n, 3);
+	assert_string_equal(s.first, "Young");
+	audit_close(a);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -251,6 +289,7 @@ main(void)
 		cmocka_unit_test(test_write_and_read),
 		cmocka_unit_test(test_member),
 		cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_trim_under_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
