@@ -670,8 +670,9 @@ ask_settings(struct asking *k)
 		return err_set(k->e, "an identity went during its check");
 	if (a->identity.config_set[0] != '\0')
 		return ask_refuse_set(k, bytes_of(a->identity.config_set));
-	return identity_signing(q->txn, q->account->id, a->from, &a->signing,
-	    &a->key, k->e) < 0 ? ASK_FAILED : ASK_ON;
+	a->cannot_sign = identity_signing(q->txn, q->account->id, a->from,
+	    &a->signing, &a->key, k->e) < 0;
+	return a->cannot_sign ? ASK_FAILED : ASK_ON;
 }
 
 int

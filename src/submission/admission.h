@@ -56,6 +56,7 @@ struct admission {
 	struct bytes	forward; /* feedback address; "" = null sender */
 	struct bytes	config_set; /* named for the message; "" = none */
 	struct identity identity;   /* whose settings hold */
+	bool		cannot_sign; /* why admission_ask() failed */
 	enum signing_result signing;
 	struct dkim_key key; /* of SIGNING_KEY */
 };

@@ -30,6 +30,7 @@ struct posting {
 	/* from the books, for the steps after them */
 	struct account_overrides of_account, of_credential;
 	bool	      has_key; /* an identity's key signs */
+	bool	      cannot_sign; /* which key signs cannot be told */
 	char	      sign_domain[256], sign_selector[SELECTOR_SIZE];
 	struct buf    sealed;
 
@@ -47,6 +48,7 @@ static void posting_on_receipt(void *ctx, void *load);
 static void posting_check(struct posting *p);
 static void posting_check_notice(struct posting *p);
 static void posting_close(struct posting *p);
+static void posting_cannot_sign(struct posting *p, const char *reason);
 static void posting_set_key(struct posting *p, const struct dkim_key *k);
 
 /* -- life ----------------------------------------------------------------- */
@@ -357,6 +359,7 @@ posting_ask(struct posting *p, struct db_txn *t, struct reply *re,
 		if (c != NULL)
 			p->of_credential = c->overrides;
 	}
+	p->cannot_sign = a->cannot_sign;
 	if (dropped > 0) {
 		meter_add(&p->setup.page->tags_dropped, dropped);
 		log_info("tags-dropped", "sid=%.*s account=%s count=%u",
@@ -425,7 +428,10 @@ posting_check(struct posting *p)
 		return;
 	}
 	if (posting_check_books(p, &re, &e) < 0) {
-		posting_fail(p, &e);
+		if (p->cannot_sign)
+			posting_cannot_sign(p, e.text);
+		else
+			posting_fail(p, &e);
 		return;
 	}
 	if (re.code == 0 && receive_check_parts(p->receive, &re) &&

@@ -236,6 +236,8 @@ test_key_is_not_in_the_store(void **state)
 	bed_change(&bed, delete_key);
 	expect_not_taken(c, "example.com is to sign, but its active DKIM key "
 			    "is not in the store");
+	assert_true(bed_has_logged(&bed, "dkim: cannot sign sid="));
+	assert_int_equal(meter_get(&bed.meters.dkim_error), 1);
 	bed_change(&bed, sign_example);
 	bed_change(&bed, damage_key);
 	expect_not_taken(c, "the record is damaged");
