@@ -32,7 +32,7 @@ autoconf:
 # -- modules: what each folder holds, one line a module with its parts --------
 # "make layers" checks that the lists and the folders agree.
 base_MODULES = \
-	err \
+	err failpoint \
 	mem \
 	clock clock_text \
 	log \

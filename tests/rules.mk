@@ -44,11 +44,14 @@ $(O)/tests/crash-image: tests/crash/image.c $(LINK_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
 	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
+CRASH_PARTS = $(O)/tests/crash-image
 check-long: check check-build crash
-crash: all $(O)/tests/crash-image
+crash: all $(CRASH_PARTS)
 	tests/crash/run $(O)
+	tests/crash/failpoints $(O)
+# The short tier.
 .PHONY: check-crash
-check-crash: all $(O)/tests/crash-image
+check-crash: all $(CRASH_PARTS)
 	tests/crash/run $(O) --kills 20
 bench: all
 	tests/bench/run $(O)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "daemon/audit.h"
 #include "daemon/control.h"
@@ -23,7 +24,8 @@ enum {
 	WORKERS = 2,
 	WORKERS_QUEUE = 1024,
 	RESOLVER_CACHE = 20000,
-	MINUTE_MS = 60000
+	MINUTE_MS = 60000,
+	FIRST_SWEEP_MS = 5000
 };
 
 static void relay_stop(struct relay *r, int64_t grace_ms);
@@ -52,7 +54,9 @@ relay_open_stores(struct relay *r, const struct child_files *f, struct err *e)
 	struct spool_setup s;
 
 	relay_miss_spool(c);
+	failpoint("start.stores");
 	r->book = book_open(c->store.dir, c->store.map_size_bytes / 16, e);
+	failpoint("start.book");
 	if (r->book == NULL)
 		return err_wrap(e, "state store");
 	if (relay_check_region(r,
@@ -296,7 +300,8 @@ relay_start_loops(struct relay *r, struct err *e)
 		if (loop_start(r->desks[i].loop, e) != 0)
 			return -1;
 	timer_init(&r->every_minute, r->main, relay_on_minute, r);
-	timer_set(&r->every_minute, MINUTE_MS);
+	/* soon: one that is started again and again sweeps as well */
+	timer_set(&r->every_minute, FIRST_SWEEP_MS);
 	relay_begin_operator(r);
 	return 0;
 }
@@ -735,11 +740,15 @@ relay_open(struct relay *r, struct child_files *f, struct err *e)
 	r->classify = classify_new(e);
 	if (r->tls == NULL || r->tls_client == NULL || r->classify == NULL)
 		return -1;
+	/* never where privileges are given up */
+	if (child_files_option(f, "user") == NULL)
+		failpoint_arm();
 	if (child_drop(f, e) != 0 || relay_enclose(r->conf, e) != 0 ||
 	    relay_open_stores(r, f, e) != 0 || relay_open_rooms(r, f, e) != 0 ||
 	    relay_open_main(r, f, e) != 0)
 		return -1;
 	r->started = clock_wall();
+	failpoint("start.rooms");
 	return relay_start_loops(r, e);
 }
 
@@ -763,7 +772,9 @@ relay_new(struct child_files *f, int channel_fd, struct err *e)
 		child_send(r->master, CHILD_FATAL, 0, bytes_of(e->text), -1);
 		goto fail;
 	}
+	failpoint("start.before");
 	relay_announce(r);
+	failpoint("start.after");
 	return r;
 fail:
 	relay_free(r);

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <errno.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "store/spool_private.h"
 
@@ -54,7 +55,9 @@ spool_open_db(const struct spool_setup *setup, struct err *e)
 	s.table_count = SPOOL_TABLES;
 	s.format = SPOOL_FORMAT;
 	s.kind = "spool";
+	failpoint("start.spool");
 	d = db_open(&s, e);
+	failpoint("start.opened");
 	return d;
 }
 
@@ -74,6 +77,7 @@ spool_recover_staging(struct spool_txn *t, struct err *e)
 			rc = err_set(e, "spool: damaged staging row");
 			break;
 		}
+		failpoint("start.staged");
 		if (spool_leave_to_sweep(t, db_get_be64(key.p), e) < 0 ||
 		    db_cursor_delete(c, e) < 0)
 			rc = -1;
@@ -107,6 +111,7 @@ spool_recover(struct spool *s, struct err *e)
 		return -1;
 	}
 	s->has_swept = db_count(t.db, SPOOL_SWEPT) > 0;
+	failpoint("start.recovered");
 	return spool_commit(&t, e);
 }
 

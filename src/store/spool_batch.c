@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 
 enum {
@@ -103,12 +104,14 @@ spool_commit(struct spool_txn *t, struct err *e)
 {
 	struct spool *s = t->spool;
 
+	failpoint("commit.begin");
 	db_cursor_close(t->chunks);
 	t->chunks = NULL;
 	if (spool_flush_counters(t, e) < 0) {
 		spool_abort(t);
 		return -1;
 	}
+	failpoint("commit.counted");
 	if (spool_state_differs(s)) {
 		buf_clear(&s->row);
 		record_write_state(&s->draft, &s->row);
@@ -117,10 +120,12 @@ spool_commit(struct spool_txn *t, struct err *e)
 			return -1;
 		}
 	}
+	failpoint("commit.before");
 	if (db_commit(t->db, e) < 0) {
 		spool_counters_settle(s, false);
 		return -1;
 	}
+	failpoint("commit.after");
 	s->state = s->draft;
 	atomic_store(&s->messages_seen, s->state.messages);
 	spool_counters_settle(s, true);
@@ -564,8 +569,11 @@ spool_tell(struct spool *s, const struct span *p, uint64_t sequence_before)
 {
 	unsigned i;
 
+	failpoint("tell.begin");
 	spool_answer_span(s, p);
+	failpoint("tell.answered");
 	spool_post_arrivals(s);
+	failpoint("tell.arrived");
 	if (s->state.sequence == sequence_before)
 		return;
 	for (i = 0; i < s->event_listener_count; i++)

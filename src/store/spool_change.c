@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/failpoint.h"
+
 /* The envelope at hand, as read and as it will be. */
 struct place {
 	enum spool_table table; /* SPOOL_DUE or SPOOL_HELD */
@@ -66,8 +68,10 @@ spool_settle_message(struct spool_txn *t, const struct msgid *id,
 	}
 	s->draft.messages--;
 	s->draft.bytes -= m.head_octets + m.body_octets;
+	failpoint("settle.last");
 	if (db_delete(t->db, SPOOL_MESSAGE, record_key_id(id), e) < 0)
 		return -1;
+	failpoint("settle.message");
 	return spool_remove_content(t, m.content,
 	    spool_pieces(m.head_octets) + spool_pieces(m.body_octets), e);
 }
@@ -79,10 +83,14 @@ spool_settle(struct spool_txn *t, const struct recipient_row *r,
 	struct place	  p = place_of(r);
 	struct record_key k;
 
-	if (db_delete(t->db, p.table, record_key_due(&k, &p.key), e) < 0 ||
-	    db_delete(t->db, SPOOL_RECIPIENT,
+	failpoint("settle.begin");
+	if (db_delete(t->db, p.table, record_key_due(&k, &p.key), e) < 0)
+		return -1;
+	failpoint("settle.due");
+	if (db_delete(t->db, SPOOL_RECIPIENT,
 		record_key_numbered(&k, &r->id, r->n), e) < 0)
 		return -1;
+	failpoint("settle.recipient");
 	t->spool->draft.recipients--;
 	state_count(&t->spool->draft, r, -1);
 	return spool_settle_message(t, &r->id, e);
@@ -114,6 +122,7 @@ spool_move_place(struct spool_txn *t, const struct place *from,
 	    db_delete(t->db, from->table, record_key_due(&k, &from->key),
 		e) < 0)
 		return -1;
+	failpoint("defer.forgotten");
 	if (db_put(t->db, to->table, record_key_due(&k, &to->key),
 		buf_bytes(&s->row), to->table == SPOOL_DUE, e) < 0)
 		return -1;
@@ -140,6 +149,7 @@ spool_put_recipient(struct spool_txn *t, const struct recipient_row *before,
 		record_key_numbered(&k, &now->id, now->n),
 		buf_bytes(&s->row), false, e) < 0)
 		return -1;
+	failpoint("defer.recipient");
 	if (place_eq(&from, &to) && before->held_by == now->held_by)
 		return 0;
 	return spool_move_place(t, &from, &to, now->held_by, e);
@@ -262,11 +272,13 @@ spool_write_change(struct spool_txn *t, struct change *c, struct err *e)
 		if (item->kind != CHANGE_EVENT &&
 		    spool_change_envelope(t, item, e) < 0)
 			return -1;
+		failpoint("settle.event");
 		if (item->event != NULL &&
 		    (item->found || item->kind == CHANGE_EVENT) &&
 		    spool_write_event(t, item->event, e) < 0)
 			return -1;
 	}
+	failpoint("settle.end");
 	if (c->cursor == NULL)
 		return 0;
 	return spool_write_cursor(t, c->cursor, c->cursor_to, e);

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/failpoint.h"
+
 enum {
 	PORTION_ROWS = 1000,
 	PORTION_PIECES = 1000,
@@ -107,7 +109,9 @@ spool_sweep_contents(struct spool_txn *t, struct err *e)
 			t->spool->has_swept = false;
 		if (rc <= 0)
 			return rc;
+		failpoint("sweep.content");
 		rc = spool_remove_pieces(t, content, &budget, e);
+		failpoint("sweep.pieces");
 		if (rc == 1)
 			rc = db_delete(t->db, SPOOL_SWEPT,
 			    record_key_number(&k, content), e);
@@ -311,8 +315,10 @@ spool_sweep_events(struct spool_txn *t, int64_t keep_ms, struct err *e)
 			rc = 0;
 			break;
 		}
+		failpoint("sweep.event");
 		rc = spool_keep_history(t, db_get_be64(key.p), &head, value,
 		    e);
+		failpoint("sweep.history");
 		if (rc == 0)
 			rc = db_cursor_delete(c, e);
 		if (rc == 0)
@@ -340,19 +346,24 @@ spool_sweep_stage(struct spool_txn *t, struct err *e)
 
 	switch (s->sweep) {
 	case SWEEP_MAIL:
+		failpoint("sweep.mails");
 		return spool_sweep_ids(t, SPOOL_MAIL,
 		    (struct wall){ t->now.ms - index_ms }, spool_is_queued,
 		    e);
 	case SWEEP_HISTORY:
+		failpoint("sweep.histories");
 		return spool_sweep_ids(t, SPOOL_HISTORY,
 		    (struct wall){ t->now.ms - index_ms }, spool_is_queued,
 		    e);
 	case SWEEP_SNAPSHOT:
+		failpoint("sweep.snapshots");
 		return spool_sweep_ids(t, SPOOL_SNAPSHOT,
 		    (struct wall){ t->now.ms - tail_ms }, spool_is_shown, e);
 	case SWEEP_EVENT:
+		failpoint("sweep.events");
 		return spool_sweep_events(t, tail_ms, e);
 	case SWEEP_COUNTER:
+		failpoint("sweep.counters");
 		return spool_sweep_counters(t,
 		    t->now.ms / MINUTE_MS - DAY_MINUTES, PORTION_ROWS, e);
 	case SWEEP_IDLE:
@@ -406,10 +417,12 @@ spool_sweep_portion(struct spool *s)
 		spool_sweep_failed(s, &e);
 		return;
 	}
+	failpoint("sweep.before");
 	if (spool_commit(&t, &e) < 0) {
 		spool_sweep_failed(s, &e);
 		return;
 	}
+	failpoint("sweep.after");
 	if (!had_swept && rc == 0)
 		spool_sweep_advance(s);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 
 enum {
@@ -92,9 +93,11 @@ spool_discard_staged(struct spool_txn *t, uint64_t content, struct err *e)
 
 	if (rc <= 0)
 		return rc;
+	failpoint("discard.begin");
 	if (db_delete(t->db, SPOOL_STAGING, record_key_number(&k, content),
 		e) < 0)
 		return -1;
+	failpoint("discard.forgotten");
 	return spool_remove_content(t, content, spool_pieces(octets), e);
 }
 
@@ -124,8 +127,10 @@ spool_write_stage(struct spool_txn *t, struct stage *st, uint64_t *content,
 		must(rc == 1);
 	}
 	must(st->offset == octets);
+	failpoint("stage.begin");
 	if (spool_put_chunks(t, *content, st->offset, st->chunks, e) < 0)
 		return -1;
+	failpoint("stage.laid");
 	db_put_be64(value, octets + n);
 	s->room -= n;
 	s->used_since += n;
@@ -367,13 +372,20 @@ spool_write_rows(struct spool_txn *t, const struct submission *sub,
 	uint64_t	      content;
 	unsigned	      i;
 
-	if (spool_write_content(t, m, &content, e) < 0 ||
-	    spool_write_mail(t, m, e) < 0 ||
-	    spool_write_message_row(t, m, content, e) < 0)
+	failpoint("submit.begin");
+	if (spool_write_content(t, m, &content, e) < 0)
 		return -1;
+	failpoint("submit.content");
+	if (spool_write_mail(t, m, e) < 0)
+		return -1;
+	failpoint("submit.mail");
+	if (spool_write_message_row(t, m, content, e) < 0)
+		return -1;
+	failpoint("submit.message");
 	for (i = 0; i < m->envelope_count; i++)
 		if (spool_write_envelope(t, m, &m->envelopes[i], e) < 0)
 			return -1;
+	failpoint("submit.envelopes");
 	if (sub->cursor != NULL &&
 	    spool_write_cursor(t, sub->cursor, sub->cursor_to, e) < 0)
 		return -1;
@@ -401,12 +413,14 @@ spool_write_submission(struct spool_txn *t, struct submission *sub,
 	sub->refused_by = 0;
 	if (spool_must_refuse(s, sub))
 		return 0;
+	failpoint("submit.asked");
 	rc = spool_admit(t, sub, e);
 	if (rc <= 0)
 		return rc;
 	*is_admitted = sub->admit != NULL;
 	if (spool_write_rows(t, sub, e) < 0)
 		return -1;
+	failpoint("submit.end");
 	s->draft.messages++;
 	s->draft.recipients += m->envelope_count;
 	s->draft.bytes += message_octets(m);

@@ -50,6 +50,7 @@ class Relay:
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
         self.process = None
+        self.env = {}                    # beside that of the test
         self.ports = {}
         self.extra, self.dns, self.listeners = extra, dns, listeners
         self.sink_port, self.threads = sink_port, threads
@@ -128,7 +129,7 @@ listener local {{
 
     # -- life ---------------------------------------------------------------
     def start(self, *options, wait=True):
-        env = dict(os.environ)
+        env = {**os.environ, **self.env}
         self.log_offset = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "posthornd"), "-c", self.conf, "--allow-volatile", *options],
