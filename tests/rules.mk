@@ -44,11 +44,18 @@ $(O)/tests/crash-image: tests/crash/image.c $(LINK_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
 	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
-CRASH_PARTS = $(O)/tests/crash-image
+# Stands between relay and the disk; never instrumented itself.
+$(O)/tests/crash-shim.so: tests/crash/shim.c | config.mk
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(USER_CFLAGS) -fPIC -shared -o $@ $< -ldl
+CRASH_PARTS = $(O)/tests/crash-image $(O)/tests/crash-shim.so
 check-long: check check-build crash
 crash: all $(CRASH_PARTS)
 	tests/crash/run $(O)
 	tests/crash/failpoints $(O)
+	tests/crash/powercut $(O) --images 1200
+	tests/crash/powercut $(O) --images 30 --messages 100 --drop-syncs data
+	tests/crash/powercut $(O) --images 30 --messages 100 --drop-syncs all
 # The short tier.
 .PHONY: check-crash
 check-crash: all $(CRASH_PARTS)
