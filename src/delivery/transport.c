@@ -270,6 +270,21 @@ transport_end(struct transport *t, const struct result *r, bool handshake)
 	t->ev.on_gone(t->arg, &copy, handshake);
 }
 
+/*
+ * The end after an answer that leaves nothing to do here.  RFC 5321 4.1.1.10:
+ * not without QUIT; behind a 421 it is the peer who closes.
+ */
+static void
+transport_part(struct transport *t, const struct result *r)
+{
+	if (t->reader.code != 421) {
+		transport_say(t, "QUIT");
+		stream_finish(t->stream, QUIT_MS);
+		t->stream = NULL;
+	}
+	transport_end(t, r, false);
+}
+
 /* The peer did not keep to the protocol. */
 static void
 transport_end_protocol(struct transport *t, const char *what)
@@ -319,10 +334,7 @@ transport_after_ehlo(struct transport *t)
 	}
 	if (!t->caps.starttls) {
 		transport_fill(t, &r, RESULT_TLS_MISSING, CLASSIFY_EHLO);
-		transport_say(t, "QUIT");
-		stream_finish(t->stream, QUIT_MS);
-		t->stream = NULL;
-		transport_end(t, &r, false);
+		transport_part(t, &r);
 		return;
 	}
 	transport_say(t, "STARTTLS");
@@ -344,7 +356,7 @@ transport_on_greeting(struct transport *t)
 		return;
 	}
 	transport_fill_reply(t, &r, CLASSIFY_GREETING);
-	transport_end(t, &r, false);
+	transport_part(t, &r);
 }
 
 static void
@@ -365,7 +377,7 @@ transport_on_ehlo(struct transport *t)
 		if (t->demand >= TLS_REQUIRE) {
 			transport_fill(t, &r, RESULT_TLS_MISSING,
 			    CLASSIFY_EHLO);
-			transport_end(t, &r, false);
+			transport_part(t, &r);
 			return;
 		}
 		transport_say(t, "HELO %s", t->ehlo);
@@ -377,7 +389,7 @@ transport_on_ehlo(struct transport *t)
 		return;
 	}
 	transport_fill_reply(t, &r, CLASSIFY_EHLO);
-	transport_end(t, &r, false);
+	transport_part(t, &r);
 }
 
 static void
@@ -408,7 +420,7 @@ transport_on_starttls(struct transport *t)
 	transport_fill(t, &r, RESULT_TLS_FAILED, CLASSIFY_EHLO);
 	if (t->demand < TLS_REQUIRE)
 		transport_fill_reply(t, &r, CLASSIFY_EHLO);
-	transport_end(t, &r, false);
+	transport_part(t, &r);
 }
 
 /* -- the stream ------------------------------------------------------------ */
