@@ -276,7 +276,7 @@ short_number(struct bytes s)
 
 	while (n < s.n && is_digit(s.p[n]))
 		n++;
-	return n <= 3 ? n : 0;
+	return n > 3 || (n > 1 && s.p[0] == '0') ? 0 : n;
 }
 
 bool

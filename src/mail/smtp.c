@@ -555,7 +555,10 @@ reader_fail(struct reply_reader *r, const char *why)
 	return READER_BROKEN;
 }
 
-/* Length of "x.y.z" at the beginning when a blank or the end follows. */
+/*
+ * Length of "x.y.z" at the beginning when a blank or the end follows.  Numbers
+ * have no leading zeros (RFC 3463 2), so that the status of a notice has none.
+ */
 static size_t
 enhanced_length(struct bytes s)
 {
@@ -572,7 +575,8 @@ enhanced_length(struct bytes s)
 			i++;
 			digits++;
 		}
-		if (digits == 0 || digits > ENHANCED_DIGITS_MAX)
+		if (digits == 0 || digits > ENHANCED_DIGITS_MAX ||
+		    (digits > 1 && s.p[i - digits] == '0'))
 			return 0;
 	}
 	return i == s.n || s.p[i] == ' ' ? i : 0;

@@ -475,6 +475,11 @@ test_split_status(void **state)
 		{ "5.1.1: x", NULL, NULL },
 		{ "", NULL, NULL },
 		{ "5.12", NULL, NULL },
+		{ "5.0.10 x", "5.0.10", "x" },
+		/* RFC 3464 2.3.4: no leading zeros */
+		{ "5.01.1 x", NULL, NULL },
+		{ "5.1.01 x", NULL, NULL },
+		{ "5.1.00 x", NULL, NULL },
 	};
 	struct bytes status, rest;
 	size_t	     i;

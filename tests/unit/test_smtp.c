@@ -411,6 +411,8 @@ static const struct reader_case {
 	{ "421\r\n", READER_DONE, 421, "", "421", "" },
 	{ "550 5.1.1000 x\r\n", READER_DONE, 550, "", "550 5.1.1000 x", "" },
 	{ "550 5.1 x\r\n", READER_DONE, 550, "", "550 5.1 x", "" },
+	{ "550 5.01.1 x\r\n", READER_DONE, 550, "", "550 5.01.1 x", "" },
+	{ "550 5.0.10 x\r\n", READER_DONE, 550, "5.0.10", "550 5.0.10 x", "" },
 	{ "550 5.1.1: x\r\n", READER_DONE, 550, "", "550 5.1.1: x", "" },
 	{ "250-a\r\n550 b\r\n", READER_DONE, 550, "", "550 a b", "" },
 	{ "250-a\r\n", READER_MORE, 250, "", NULL, "" },
