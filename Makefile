@@ -18,6 +18,7 @@ O ?= build
 .SUFFIXES:
 .PHONY: all check check-long check-unit check-replay check-conf check-fuzz \
 	check-integration check-build bench fuzz crash layers headers lint docs-check \
+	conformance \
 	install install-systemd uninstall dist clean distclean
 
 config.mk:
@@ -260,6 +261,10 @@ lint:
 	contrib/dev/lint
 docs-check: $(O)/posthornctl
 	contrib/dev/docs-check $(O)/posthornctl
+	contrib/dev/conformance -c
+# docs/conformance.md from docs/conformance/
+conformance:
+	contrib/dev/conformance
 
 # -- install ----------------------------------------------------------------
 # every file, so that uninstall takes away what install has put there

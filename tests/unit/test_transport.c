@@ -47,6 +47,12 @@ expect_line(struct transport_bed *b, struct bytes want, const char *script)
 		fail_msg("%s: said \"%.*s\", not \"%.*s\"", script,
 		    (int)said.n, said.p, (int)want.n, want.p);
 	take(b, (size_t)end + 1);
+	/* RFC 2920 3.1: these are the last of their group */
+	if (bytes_starts_nocase(want, BYTES("DATA")) ||
+	    bytes_starts_nocase(want, BYTES("EHLO")) ||
+	    bytes_starts_nocase(want, BYTES("STARTTLS")) ||
+	    bytes_starts_nocase(want, BYTES("QUIT")))
+		assert_int_equal(b->said.n, 0);
 }
 
 static void
