@@ -150,6 +150,25 @@ static const char *const calls_never[] = { "execve", "execveat", "fork",
 	"fchownat", "setxattr", "lsetxattr", "fsetxattr", "acct",
 	"quotactl", "vhangup", "memfd_secret", NULL };
 
+/* One argument of a call: equal to a value, or to it where the mask is set. */
+static struct scmp_arg_cmp
+arg_is(unsigned arg, scmp_datum_t value)
+{
+	struct scmp_arg_cmp c = { .arg = arg, .op = SCMP_CMP_EQ,
+		.datum_a = value };
+
+	return c;
+}
+
+static struct scmp_arg_cmp
+arg_has(unsigned arg, scmp_datum_t mask, scmp_datum_t value)
+{
+	struct scmp_arg_cmp c = { .arg = arg, .op = SCMP_CMP_MASKED_EQ,
+		.datum_a = mask, .datum_b = value };
+
+	return c;
+}
+
 struct filter {
 	scmp_filter_ctx ctx;
 	bool		logs; /* what has no right happens, and is logged */
@@ -195,10 +214,8 @@ calls_add_memory(struct filter *f)
 {
 	static const int	  calls[] = { SCMP_SYS(mmap),
 		     SCMP_SYS(mprotect) };
-	const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ,
-	    PROT_EXEC, 0);
-	const struct scmp_arg_cmp code = SCMP_A2(SCMP_CMP_MASKED_EQ,
-	    PROT_EXEC, PROT_EXEC);
+	const struct scmp_arg_cmp data = arg_has(2, PROT_EXEC, 0);
+	const struct scmp_arg_cmp code = arg_has(2, PROT_EXEC, PROT_EXEC);
 	size_t			  i;
 	int			  rc = 0;
 
@@ -218,13 +235,11 @@ calls_add_memory(struct filter *f)
 static int
 calls_add_threads(struct filter *f)
 {
-	const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ,
-	    CLONE_THREAD, CLONE_THREAD);
-	const struct scmp_arg_cmp process = SCMP_A0(SCMP_CMP_MASKED_EQ,
-	    CLONE_THREAD, 0);
-	const struct scmp_arg_cmp own = SCMP_A0(SCMP_CMP_EQ,
-	    (scmp_datum_t)getpid());
-	const struct scmp_arg_cmp itself = SCMP_A0(SCMP_CMP_EQ, 0);
+	const struct scmp_arg_cmp thread = arg_has(0, CLONE_THREAD,
+	    CLONE_THREAD);
+	const struct scmp_arg_cmp process = arg_has(0, CLONE_THREAD, 0);
+	const struct scmp_arg_cmp own = arg_is(0, (scmp_datum_t)getpid());
+	const struct scmp_arg_cmp itself = arg_is(0, 0);
 	int			  rc;
 
 	rc = filter_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), &thread);
@@ -245,12 +260,12 @@ static int
 calls_add_faces(struct filter *f, int nr, unsigned arg,
     const scmp_datum_t *values, size_t n)
 {
-	struct scmp_arg_cmp one = SCMP_CMP(arg, SCMP_CMP_EQ, 0);
+	struct scmp_arg_cmp one;
 	size_t		    i;
 	int		    rc = 0;
 
 	for (i = 0; rc == 0 && i < n; i++) {
-		one.datum_a = values[i];
+		one = arg_is(arg, values[i]);
 		rc = filter_add(f, SCMP_ACT_ALLOW, nr, &one);
 	}
 	return rc;
@@ -278,7 +293,7 @@ calls_add_sockets(struct filter *f, unsigned does)
 {
 	bool	     network = (does & SANDBOX_NETWORK) != 0;
 	bool	     local = network || (does & SANDBOX_LOCAL) != 0, allowed;
-	struct scmp_arg_cmp one = SCMP_A0(SCMP_CMP_EQ, 0);
+	struct scmp_arg_cmp one;
 	scmp_datum_t	    family;
 	int		    rc;
 
@@ -288,12 +303,12 @@ calls_add_sockets(struct filter *f, unsigned does)
 	for (family = 0; rc == 0 && family < AF_MAX; family++) {
 		allowed = (local && family == AF_UNIX) ||
 		    (network && (family == AF_INET || family == AF_INET6));
-		one.datum_a = family;
+		one = arg_is(0, family);
 		rc = filter_add(f, allowed ? SCMP_ACT_ALLOW
 					   : SCMP_ACT_ERRNO(EACCES),
 		    SCMP_SYS(socket), &one);
 	}
-	one.datum_a = AF_UNIX;
+	one = arg_is(0, AF_UNIX);
 	if (rc == 0)
 		rc = filter_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
 		    &one);

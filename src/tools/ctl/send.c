@@ -252,9 +252,8 @@ send_help_simulator(void)
 	static const char *const lines[] = {
 		"success@          delivered",
 		"bounce@           hard bounce: 550 5.1.1 user unknown",
-		"ooto@             delivered; the automatic reply is not yet "
-		"made",
-		"complaint@        delivered; the complaint is not yet made",
+		"ooto@             delivered; no automatic reply yet",
+		"complaint@        delivered; no complaint yet",
 		"suppressionlist@  hard bounce, as any other name",
 	};
 	size_t i;
