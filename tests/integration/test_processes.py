@@ -16,7 +16,7 @@ import time
 import unittest
 
 from harness.dns import Dns
-from harness.relay import BUILD, CtlError, Relay, certificate
+from harness.relay import BUILD, certificate, CtlError, has_ended, Relay
 from harness.sink import Sink
 from harness.waiting import wait_for
 from harness.wire import Wire
@@ -32,13 +32,6 @@ def status_of(pid):
     """/proc/PID/status as a dictionary."""
     with open(f"/proc/{pid}/status") as f:
         return dict(l.rstrip("\n").split(":\t", 1) for l in f if ":\t" in l)
-
-
-def is_gone(pid):
-    try:
-        return status_of(pid)["State"].startswith("Z")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def started(relay, name):
@@ -219,7 +212,7 @@ class Children(World):
         """relay dies: whoever connects waits in the listening socket, and is greeted by the next one"""
         before, sessions = self.pids(), self.relay.log_text().count("ready version=")
         os.kill(before["relay"], signal.SIGKILL)
-        wait_for(lambda: is_gone(before["relay"]), "the relay to die")
+        wait_for(lambda: has_ended(before["relay"]), "the relay to die")
         waiting = [Wire("127.0.0.1", self.relay.ports["clear"]) for _ in range(5)]
         self.assertEqual(started(self.relay, "relay"), before["relay"])
         self.assertEqual(self.relay.log_text().count("ready version="), sessions)
@@ -251,7 +244,7 @@ class Children(World):
         self.relay.process.kill()
         self.relay.process.wait()
         for pid in children:
-            wait_for(lambda: is_gone(pid), f"child {pid} to end")
+            wait_for(lambda: has_ended(pid), f"child {pid} to end")
         self.relay.start()
         answer = self.message(self.session())
         self.assertRegex(answer, ID)
@@ -537,7 +530,7 @@ class Graceful(Shutdown):
         children = self.relay.children()
         self.assertEqual(self.relay.process.wait(30), 0)
         for pid in children:
-            self.assertTrue(is_gone(pid))
+            self.assertTrue(has_ended(pid))
         self.relay.start()
         self.assertEqual(self.relay.json("quota", "show")["SentLast24Hours"], 2.0)
 
@@ -872,7 +865,7 @@ class Users(unittest.TestCase):
         relay.process.kill()
         relay.process.wait()
         for pid in children:                 # the change of user has not cut the tie
-            wait_for(lambda: is_gone(pid), f"child {pid} to end")
+            wait_for(lambda: has_ended(pid), f"child {pid} to end")
 
     def test_sandbox_modes(self):
         """server.sandbox: enforced when nothing is said, off only when that is said, and then it is logged"""
