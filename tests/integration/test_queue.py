@@ -587,11 +587,14 @@ class Events(World):
 
     def test_slow_reader(self):
         """A follower that does not read costs a bounded buffer, and misses nothing."""
+        mark = os.path.getsize(self.relay.log)
         f = subprocess.Popen([os.path.join(BUILD, "posthornctl"), "-s", self.relay.socket, "event", "tail", "--follow",
                               "--types", "SEND", "--since", "now"], stdout=subprocess.PIPE)
         self.addCleanup(f.stdout.close)
         self.addCleanup(f.wait)
         self.addCleanup(f.terminate)
+        # "now" is when it asks
+        self.relay.wait_log('control verb="event tail"', offset=mark)
         w = self.relay.session(self.key, self.password)
         filler = "".join(f"X-Filler-{i}: {'v' * 900}\n" for i in range(10))
         mids = []
