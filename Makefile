@@ -21,8 +21,10 @@ O ?= build
 	conformance \
 	install install-systemd uninstall dist clean distclean
 
-config.mk:
-	./configure
+# again when configure has changed, with the same options
+config.mk: configure config.mk.in
+	@if [ -x config.status ]; then ./config.status --recheck && \
+	    ./config.status; else ./configure; fi
 # configure and config.h.in are kept in the tree, so that a clone builds
 # without autoconf; whoever changes configure.ac runs "make autoconf".
 .PHONY: autoconf
