@@ -53,6 +53,7 @@ class Quickstart(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="posthorn-quickstart-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.addCleanup(self.stop_all)
         self.clone = os.path.join(self.folder, "a clone")
         self.tmp = os.path.join(self.folder, "tmp")
         os.mkdir(self.tmp)
@@ -60,6 +61,11 @@ class Quickstart(unittest.TestCase):
         shutil.copytree(os.path.join(TOP, "tests/integration/harness"),
                         os.path.join(self.clone, "tests/integration/harness"))
         os.symlink(os.path.abspath(BUILD), os.path.join(self.clone, "built"))
+
+    def stop_all(self):
+        """What a test that failed has left."""
+        for name in os.listdir(self.tmp):
+            subprocess.run([os.path.join(self.tmp, name, "stop")], capture_output=True, timeout=60)
 
     def begin(self, *options, **more):
         env = dict(os.environ, TMPDIR=self.tmp, **more)
