@@ -127,7 +127,7 @@ verifier_MODULES = verifier verifier_authority verifier_check
 # Programs: the first has main().
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
-	$(addprefix tools/ctl/, account args backup call doctor identity init \
+	$(addprefix tools/ctl/, account args backup call doctor identity init json \
 	    offline output queue send store system value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \

@@ -41,6 +41,8 @@ ctl_help_one(FILE *to, const struct ctl_command *k)
 		fprintf(to, " [--%.*s%s]", (int)name, p,
 		    strncmp(p + name, ":flag", 5) == 0 ? "" : " ...");
 	}
+	if (k->json != NULL)
+		fprintf(to, " [--json-file FILE] [--skeleton]");
 	fputc('\n', to);
 }
 
@@ -199,7 +201,10 @@ ctl_take_flag(struct ctl *c, const char *a)
 {
 	if (strcmp(a, "--json") == 0)
 		c->form = CTL_JSON;
-	else if (strcmp(a, "--csv") == 0)
+	else if (strcmp(a, "--http-json") == 0) {
+		c->form = CTL_JSON;
+		c->http_json = true;
+	} else if (strcmp(a, "--csv") == 0)
 		c->form = CTL_CSV;
 	else if (strcmp(a, "--no-header") == 0)
 		c->no_header = true;
@@ -368,7 +373,11 @@ main(int argc, char **argv)
 		json_decref(c.args);
 		return CTL_USAGE;
 	}
-	status = ctl_run(&c);
+	if (c.skeleton) {
+		ctl_print_skeleton(&c);
+		status = CTL_DONE;
+	} else
+		status = ctl_run(&c);
 	json_decref(c.args);
 	if (fflush(stdout) != 0)
 		return CTL_REFUSED;

@@ -62,7 +62,7 @@ class Messages(Running):
         r = subprocess.run([os.path.join(BUILD, "posthornd"), "-c", self.relay.conf, "--allow-volatile"],
                            capture_output=True, text=True)
         self.assertEqual(r.returncode, 1)
-        self.assertIn(f"posthornd is running ({self.relay.folder}/store/lock is locked)", r.stderr)
+        self.assertIn(f"posthornd is running (pid {self.relay.process.pid}, {self.relay.folder}/store/lock is locked)", r.stderr)
 
 
 class DryRun(Running):

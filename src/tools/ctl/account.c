@@ -10,6 +10,27 @@
 	"use-case:text contact:many language:text suppress-reasons:words " \
 	"auto-warmup:text date:text message-id:text received:text " \
 	"attachments:words"
+/* members of PutAccountDetails and PutAccountSuppressionAttributes; as
+ * account show has them */
+#define ACCOUNT_JSON \
+	"MailType=mail-type Overrides.Date=date " \
+	"Overrides.MessageId=message-id Overrides.Received=received " \
+	"BlockedAttachments=attachments " \
+	"WebsiteURL=website UseCaseDescription=use-case " \
+	"AdditionalContactEmailAddresses=contact ContactLanguage=language " \
+	"SuppressedReasons=suppress-reasons Max24HourSend=max-24h " \
+	"MaxSendRate=rate"
+/* as credential show has them */
+#define CREDENTIAL_JSON \
+	"UserName=name Restrictions.SourceCidrs=allow-cidr " \
+	"Restrictions.Listeners=listener Restrictions.MinTls=min-tls " \
+	"Restrictions.FromAddresses=from Restrictions.Recipients=rcpt " \
+	"Restrictions.MaxRecipients=max-recipients " \
+	"Restrictions.MaxMessageSize=max-size " \
+	"Restrictions.Max24HourSend=max-24h Restrictions.MaxSendRate=rate " \
+	"Restrictions.MaxSessions=max-sessions Restrictions.ExpiresAt=expires " \
+	"Overrides.Date=date Overrides.MessageId=message-id " \
+	"Overrides.Received=received PolicyFiles=policy"
 #define CREDENTIAL_OPTIONS \
 	"role:text policy:many allow-cidr:many listener:many min-tls:text " \
 	"from:many rcpt:many max-recipients:int max-size:size max-24h:amount " \
@@ -191,6 +212,8 @@ const struct ctl_command ctl_account_commands[] = {
 	{ .verb = "account create", .arguments = "name",
 	    .options = "id:text production:flag contact:many max-24h:amount "
 		       "rate:amount",
+	    .json = "AccountName=name AccountId=id "
+		"ProductionAccessEnabled=production " ACCOUNT_JSON,
 	    .show = account_show_id },
 	{ .verb = "account list", .options = "limit:int next-token:text",
 	    .list = "Accounts",
@@ -201,7 +224,9 @@ const struct ctl_command ctl_account_commands[] = {
 	{ .verb = "account show", .arguments = "id?", .usage = "[ID]",
 	    .prepare = account_prepare },
 	{ .verb = "account set", .arguments = "id?", .usage = "[ID]",
-	    .prepare = account_prepare,
+	    .prepare = account_prepare, .json = "AccountId=id "
+		"AccountName=name ProductionAccessEnabled=production/sandbox "
+		ACCOUNT_JSON,
 	    .options = ACCOUNT_OPTIONS },
 	{ .verb = "account pause", .arguments = "id?", .usage = "[ID]",
 	    .prepare = account_prepare,
@@ -215,11 +240,13 @@ const struct ctl_command ctl_account_commands[] = {
 	    .prepare = account_prepare },
 	{ .verb = "credential create", .arguments = "name?",
 	    .usage = "[USER]", .options = CREDENTIAL_OPTIONS,
+	    .json = CREDENTIAL_JSON,
 	    .prepare = credential_prepare_policy,
 	    .show = credential_print_secret },
 	{ .verb = "credential import", .arguments = "name", .usage = "USER",
 	    .options = "access-key-id:text smtp-password-stdin:flag "
 		       "secret-stdin:flag",
+	    .json = "UserName=name",
 	    .prepare = credential_prepare_import,
 	    .show = credential_print_secret },
 	{ .verb = "credential list",
@@ -228,7 +255,7 @@ const struct ctl_command ctl_account_commands[] = {
 	{ .verb = "credential show", .arguments = "name",
 	    .usage = "USER|KEY" },
 	{ .verb = "credential set", .arguments = "name", .usage = "USER|KEY",
-	    .options = CREDENTIAL_OPTIONS,
+	    .options = CREDENTIAL_OPTIONS, .json = CREDENTIAL_JSON,
 	    .prepare = credential_prepare_policy },
 	{ .verb = "credential enable", .arguments = "name",
 	    .usage = "USER|KEY", .show = ctl_print_nothing },
@@ -242,6 +269,7 @@ const struct ctl_command ctl_account_commands[] = {
 	{ .verb = "quota show", .prepare = quota_prepare,
 	    .show = quota_print },
 	{ .verb = "quota set",
-	    .options = "max-24h:amount rate:amount burst:amount" },
+	    .options = "max-24h:amount rate:amount burst:amount",
+	    .json = "Max24HourSend=max-24h MaxSendRate=rate" },
 	{ .verb = NULL }
 };

@@ -50,8 +50,8 @@ args_kind(const char *options, const char *name, size_t n, char kind[ROLES])
 	return false;
 }
 
-static bool
-args_read_input(struct ctl *c, const char *path, struct buf *out)
+bool
+ctl_read_input(struct ctl *c, const char *path, struct buf *out)
 {
 	int	fd = strcmp(path, "-") == 0 ? dup(0)
 					    : open(path, O_RDONLY | O_CLOEXEC);
@@ -82,7 +82,7 @@ args_input(struct ctl *c, const char *path)
 	json_t	  *v = NULL;
 
 	buf_init(&in, INPUT_MAX);
-	if (args_read_input(c, path, &in))
+	if (ctl_read_input(c, path, &in))
 		v = json_stringn_nocheck(in.p != NULL ? in.p : "", in.n);
 	buf_wipe(&in);
 	return v;
@@ -181,8 +181,8 @@ args_add_words(json_t *args, const char *name, const char *text)
 	}
 }
 
-static bool
-args_add_option(struct ctl *c, const char *kind, const char *name,
+bool
+ctl_add_option(struct ctl *c, const char *kind, const char *name,
     const char *text)
 {
 	json_t *v;
@@ -289,6 +289,18 @@ args_are_whole(struct ctl *c)
 	return true;
 }
 
+static bool
+args_json_file(struct ctl *c, int argc, char **argv, int *i)
+{
+	const char *equals = strchr(argv[*i], '=');
+
+	if (equals == NULL && *i + 1 >= argc) {
+		ctl_say_misuse(c, "--json-file needs a value");
+		return false;
+	}
+	return ctl_read_json(c, equals != NULL ? equals + 1 : argv[++*i]);
+}
+
 /* One option at argv[i]; *i moves to its last word. */
 static bool
 args_option(struct ctl *c, int argc, char **argv, int *i)
@@ -297,6 +309,11 @@ args_option(struct ctl *c, int argc, char **argv, int *i)
 	size_t	    n = equals != NULL ? (size_t)(equals - name) : strlen(name);
 	char	    kind[ROLES], text[WORD_MAX_];
 
+	if (c->command->json != NULL && strcmp(name, "skeleton") == 0)
+		return c->skeleton = true;
+	if (c->command->json != NULL && n == 9 &&
+	    strncmp(name, "json-file", n) == 0)
+		return args_json_file(c, argc, argv, i);
 	if (!args_kind(c->command->options, name, n, kind)) {
 		ctl_say_misuse(c, "unknown option --%.*s", (int)n, name);
 		return false;
@@ -314,7 +331,7 @@ args_option(struct ctl *c, int argc, char **argv, int *i)
 		ctl_say_misuse(c, "--%s needs a value", text);
 		return false;
 	}
-	return args_add_option(c, kind, text,
+	return ctl_add_option(c, kind, text,
 	    equals != NULL ? equals + 1 : argv[++*i]);
 }
 
@@ -341,5 +358,5 @@ ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used)
 			return false;
 	}
 	*used = i;
-	return args_are_whole(c);
+	return c->skeleton || args_are_whole(c);
 }

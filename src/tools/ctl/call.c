@@ -157,6 +157,8 @@ call_take(struct ctl *c, json_t *answer, ctl_line_fn *on_line,
 	json_t *v, *item;
 	size_t	i;
 
+	if (c->http_json)
+		ctl_times_to_numbers(answer);
 	v = json_object_get(answer, "line");
 	if (v != NULL) {
 		if (on_line != NULL)

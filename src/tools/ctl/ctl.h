@@ -55,6 +55,8 @@ struct ctl_command {
 	int (*prepare)(struct ctl *c);
 	const char *confirm; /* argument to be typed again; NULL = none */
 	const char *usage;   /* arguments as the help shows them */
+	/* Members of --json-file (json.c); NULL = has none. */
+	const char *json;
 };
 
 struct ctl {
@@ -63,6 +65,8 @@ struct ctl {
 	const char *socket_path, *conf_path, *account;
 	enum ctl_form form;
 	bool	    no_header, local_time, yes, dry_run, help, version;
+	bool	    http_json; /* JSON with times as numbers */
+	bool	    skeleton;  /* the arguments as JSON, empty */
 	int	    verbosity;
 	int64_t	    timeout_ms;
 	bool	    has_timeout; /* --timeout was given */
@@ -87,6 +91,16 @@ bool ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used);
 int ctl_add_fd(struct ctl *c, int fd); /* index, or -1 */
 const char *ctl_arg(const struct ctl *c, const char *name); /* or NULL */
 bool ctl_arg_true(const struct ctl *c, const char *name);
+bool ctl_add_option(struct ctl *c, const char *kind, const char *name,
+    const char *text);
+bool ctl_read_input(struct ctl *c, const char *path, struct buf *out);
+
+/* json.c: the arguments from a file ("-" = standard input); false = usage
+ * error, said. */
+bool ctl_read_json(struct ctl *c, const char *path);
+void ctl_print_skeleton(struct ctl *c);
+/* Times of an answer become seconds since the epoch (--http-json). */
+void ctl_times_to_numbers(json_t *v);
 
 /* value.c: what operators type */
 bool ctl_parse_duration(const char *s, int64_t *ms);

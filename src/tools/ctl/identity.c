@@ -254,6 +254,10 @@ const struct ctl_command ctl_identity_commands[] = {
 	{ .verb = "identity add", .arguments = "name", .usage = "NAME",
 	    .options = "dkim:text bits:int selector:text key-file:file "
 		       "verified:flag",
+	    .json = "EmailIdentity=name "
+		"DkimSigningAttributes.DomainSigningSelector=selector "
+		"DkimSigningAttributes.DomainSigningPrivateKey=key-file "
+		"DkimSigningAttributes.NextSigningKeyLength=bits",
 	    .show = identity_print_added },
 	{ .verb = "identity list",
 	    .options = "type:text status:text limit:int next-token:text",
@@ -294,6 +298,9 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .options = "bits:int", .show = records_print },
 	{ .verb = "dkim set-key", .arguments = "name", .usage = "NAME",
 	    .options = "selector:text key-file:file",
+	    .json = "EmailIdentity=name "
+		"SigningAttributes.DomainSigningSelector=selector "
+		"SigningAttributes.DomainSigningPrivateKey=key-file",
 	    .show = records_print },
 	{ .verb = "dkim new-key", .arguments = "name", .usage = "NAME",
 	    .show = records_print },

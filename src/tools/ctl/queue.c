@@ -439,6 +439,7 @@ const struct ctl_command ctl_queue_commands[] = {
 		       "sent-24h=SentLast24Hours blocklists=BlockedBy" },
 	{ .verb = "ip add", .arguments = "name", .usage = "ADDRESS",
 	    .options = "ehlo:text kind:text account:text",
+	    .json = "Ip=name EhloName=ehlo",
 	    .show = ctl_print_nothing },
 	{ .verb = "ip show", .arguments = "name", .usage = "ADDRESS" },
 	{ .verb = "ip enable", .arguments = "name", .usage = "ADDRESS",
