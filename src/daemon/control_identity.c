@@ -322,7 +322,7 @@ identity_confirm_run(struct request *q)
 	request_write(q, identity_confirm_write, identity_after_verify);
 }
 
-/* -- notifications: forwarding by mail; topics are of a later release ------- */
+/* -- notifications: forwarding by mail; topics are of a later release ----- */
 
 static int
 identity_notify_show(struct request *q, struct db_txn *t)

@@ -78,7 +78,7 @@ struct command {
 	const char	  *verb; /* "identity add" */
 	enum command_right need;
 	enum command_scope scope;
-	const char	  *event;  /* in the audit log; NULL = changes nothing */
+	const char	  *event; /* in the audit log; NULL = changes nothing */
 	const char	  *object; /* member of "name" in the audit log */
 	void (*run)(struct request *q);
 };
@@ -98,7 +98,7 @@ struct caller {
 	int	       fds[CONTROL_FDS_MAX];
 	unsigned       fd_count;
 	struct request *request; /* NULL: not read yet, or answered */
-	bool	       full; /* out has passed CONTROL_ROOM, until half is gone */
+	bool	       full; /* out passed CONTROL_ROOM, until half is gone */
 	bool	       answered, closed;
 };
 void caller_send(struct caller *c, struct bytes text);

@@ -55,7 +55,8 @@ master_exec_child(void *arg)
 {
 	struct master_exec *x = arg;
 	char		    role[64];
-	char *const	    argv[] = { (char *)(uintptr_t)x->program, role, NULL };
+	char *const	    argv[] = { (char *)(uintptr_t)x->program, role,
+		NULL };
 
 	snprintf(role, sizeof(role), "--child=%s", x->name);
 	if (x->fd == 3) {
@@ -179,7 +180,7 @@ master_start_child(void *child, void *unused)
 	}
 }
 
-/* -- ending ----------------------------------------------------------------- */
+/* -- ending --------------------------------------------------------------- */
 
 static void
 master_end_helpers(struct master *m)
@@ -349,7 +350,7 @@ master_on_child_close(void *child)
 	c->channel = NULL;
 }
 
-/* -- what children and signals say ------------------------------------------ */
+/* -- what children and signals say ---------------------------------------- */
 
 static void
 master_on_child_message(void *child, struct bytes message, int fd)
@@ -394,7 +395,7 @@ master_on_child_message(void *child, struct bytes message, int fd)
 	}
 }
 
-/* -- the whole ------------------------------------------------------------------ */
+/* -- the whole ------------------------------------------------------------ */
 
 static void
 master_on_signal(void *master, void *signo)

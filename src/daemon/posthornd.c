@@ -73,7 +73,8 @@ posthornd_program(char *out, size_t size)
 int
 main(int argc, char **argv)
 {
-	struct master_options o = { .conf_path = "/etc/posthorn/posthorn.conf" };
+	struct master_options o = {
+		.conf_path = "/etc/posthorn/posthorn.conf" };
 	char		      program[PATH_MAX];
 	bool		      check = false;
 	int		      opt;

@@ -30,7 +30,7 @@ enum {
 
 static void relay_stop(struct relay *r, int64_t grace_ms);
 
-/* -- set-up ------------------------------------------------------------------ */
+/* -- set-up --------------------------------------------------------------- */
 
 /* It would be made anew, as if no mail had waited. */
 static void
@@ -252,7 +252,7 @@ relay_open_main(struct relay *r, struct child_files *f, struct err *e)
 	return r->metrics == NULL ? -1 : 0;
 }
 
-/* -- running ------------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------- */
 
 static void
 relay_on_minute(void *relay, void *unused)
@@ -306,7 +306,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	return 0;
 }
 
-/* -- reload and new peers --------------------------------------------------------- */
+/* -- reload and new peers ------------------------------------------------- */
 
 struct relay_news {
 	struct relay	*relay;
@@ -456,20 +456,6 @@ relay_reload(struct relay *r, struct buf *why)
 	return true;
 }
 
-/* A file that was shortened is taken in any case: the old one has no name
- * any more. */
-static void
-relay_take_audit(struct relay *r, bool accepted)
-{
-	struct child_files *f = r->reload;
-	const char	   *copied = child_files_option(f, "audit-copied");
-
-	if (f->audit_fd < 0 || (!accepted && copied == NULL))
-		return;
-	audit_reopen(r->audit, dup(f->audit_fd),
-	    copied != NULL ? strtoll(copied, NULL, 10) : -1);
-}
-
 /* number: the master waits for the result; 0 = it does not. */
 static void
 relay_on_reload(struct relay *r, uint32_t number)
@@ -505,7 +491,8 @@ relay_on_master(void *relay, struct bytes message, int fd)
 	}
 	switch (m.kind) {
 	case CHILD_STOP:
-		relay_stop(r, m.index == 1 ? 0 : r->conf->smtp.shutdown_grace_ms);
+		relay_stop(r, m.index == 1 ? 0 :
+			r->conf->smtp.shutdown_grace_ms);
 		break;
 	case CHILD_RELOAD_RESULT:
 		control_on_reload(r->control, m.index, m.text);
@@ -548,7 +535,7 @@ relay_ask_stop(struct relay *r, bool now)
 	    now ? 1 : 0, BYTES(""), -1);
 }
 
-/* -- the end: against the stream ----------------------------------------------------- */
+/* -- the end: against the stream ------------------------------------------ */
 
 struct relay_end {
 	struct relay_desk *desk;

@@ -127,6 +127,8 @@ struct desk_tls *relay_load_tls(const struct conf *c,
 int relay_load_suffixes(const struct conf *c, const struct child_files *f,
     struct err *e);
 int relay_enclose(const struct conf *c, struct err *e);
+/* Of the reload at hand: what the audit log goes to from now on. */
+void relay_take_audit(struct relay *r, bool accepted);
 int relay_check_region(struct relay *r, bool accept_change, struct err *e);
 
 /* Asks the master; the answer comes to control_on_reload(). */

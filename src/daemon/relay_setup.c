@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/audit.h"
 #include "daemon/relay.h"
 
 enum { PEM_MAX = 1024 * 1024, PSL_MAX = 16 * 1024 * 1024 };
@@ -182,4 +184,18 @@ relay_check_region(struct relay *r, bool accept_change, struct err *e)
 		log_warn("region-changed", "from=%s to=%s", region,
 		    r->conf->server.region);
 	return 0;
+}
+
+/* A file that was shortened is taken in any case: the old one has no name
+ * any more. */
+void
+relay_take_audit(struct relay *r, bool accepted)
+{
+	struct child_files *f = r->reload;
+	const char	   *copied = child_files_option(f, "audit-copied");
+
+	if (f->audit_fd < 0 || (!accepted && copied == NULL))
+		return;
+	audit_reopen(r->audit, dup(f->audit_fd),
+	    copied != NULL ? strtoll(copied, NULL, 10) : -1);
 }

@@ -226,7 +226,7 @@ relay_on_make_key(void *arg, const char *account, const char *domain,
 	return false;
 }
 
-/* -- mail made by reporting ------------------------------------------------- */
+/* -- mail made by reporting ----------------------------------------------- */
 
 struct mail_order {
 	struct notice notice;
@@ -288,7 +288,7 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->operator_meters = &r->operator_meters;
 }
 
-/* -- what desks tell --------------------------------------------------------- */
+/* -- what desks tell ------------------------------------------------------ */
 
 static void
 relay_on_warning(void *arg, const char *account, const char *what,

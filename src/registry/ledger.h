@@ -46,13 +46,15 @@ const char *ledger_limit_to_text(enum ledger_limit l);
 struct ledger_page {
 	char account[ACCOUNT_ID_SIZE];
 	/* the submission loops' */
-	_Alignas(64) struct meter submissions[LEDGER_INTERFACES][LEDGER_RESULTS];
+	_Alignas(64)
+	struct meter submissions[LEDGER_INTERFACES][LEDGER_RESULTS];
 	struct meter submitted_octets;
 	struct meter throttled[LEDGER_LIMITS];
 	struct meter tags_dropped;
 	struct meter sends; /* Send, in recipients */
 	/* the delivery loop's; of commands, too */
-	_Alignas(64) struct meter events[EVENT_TYPES]; /* but Send; recipients */
+	_Alignas(64)
+	struct meter events[EVENT_TYPES]; /* but Send; in recipients */
 	struct meter bounces[BOUNCE_TYPES][BOUNCE_SUBTYPES];
 	struct meter delays[DELAY_TYPES];
 };

@@ -59,8 +59,8 @@ struct desk_meters {
 	struct meter refused_limit[DESK_LISTENERS_MAX]; /* in place of them */
 	struct meter refused_filter[DESK_LISTENERS_MAX];
 	struct meter handshakes[DESK_LISTENERS_MAX][DESK_HANDSHAKES];
-	struct meter auth[DESK_MECHANISMS][DESK_AUTH_RESULTS]; /* by enum
-								  login_result */
+	/* by enum login_result */
+	struct meter auth[DESK_MECHANISMS][DESK_AUTH_RESULTS];
 	struct meter dkim_ok, dkim_error, dkim_disabled, dkim_no_identity;
 	struct meter dkim_not_verified, dkim_client;
 	struct meter_histogram accept_seconds, sign_seconds;

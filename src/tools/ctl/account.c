@@ -28,7 +28,8 @@
 	"Restrictions.MaxRecipients=max-recipients " \
 	"Restrictions.MaxMessageSize=max-size " \
 	"Restrictions.Max24HourSend=max-24h Restrictions.MaxSendRate=rate " \
-	"Restrictions.MaxSessions=max-sessions Restrictions.ExpiresAt=expires " \
+	"Restrictions.MaxSessions=max-sessions " \
+	"Restrictions.ExpiresAt=expires " \
 	"Overrides.Date=date Overrides.MessageId=message-id " \
 	"Overrides.Received=received PolicyFiles=policy"
 #define CREDENTIAL_OPTIONS \

@@ -46,9 +46,8 @@ backup_open_part(struct ctl *c, struct backup *b, unsigned part)
 	b->fds[part] = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 	    0600);
 	if (b->fds[part] < 0)
-		ctl_say_error(c, errno == EEXIST ? "AlreadyExistsException"
-						 : "InternalServiceErrorException",
-		    "%s: %s", path, strerror(errno));
+		ctl_say_error(c, errno == EEXIST ? "AlreadyExistsException" :
+			"InternalServiceErrorException", "%s: %s", path, strerror(errno));
 	return b->fds[part] >= 0;
 }
 

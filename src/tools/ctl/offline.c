@@ -86,7 +86,8 @@ config_show(struct ctl *c)
 	if (conf_show(conf, ctl_arg(c, "section"), mode, &out)) {
 		fwrite(out.p, 1, out.n, stdout);
 	} else {
-		ctl_say_error(c, "NotFoundException", "no such section or setting: %s",
+		ctl_say_error(c, "NotFoundException",
+		    "no such section or setting: %s",
 		    ctl_arg(c, "section"));
 		status = CTL_REFUSED;
 	}

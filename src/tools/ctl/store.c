@@ -109,7 +109,8 @@ stores_are_there(struct ctl *c, const char *dir)
 	int	    i;
 
 	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/%s/data.mdb", dir, backup_names[i]);
+		snprintf(path, sizeof(path), "%s/%s/data.mdb", dir,
+		    backup_names[i]);
 		if (stat(path, &st) == 0 && st.st_size > 0)
 			continue;
 		ctl_say_error(c, "NotFoundException", "no store: %s: %s",
@@ -431,7 +432,8 @@ restore_stage(struct ctl *c, struct stores *s, const char *dir)
 	if (!stage_make(c, s, "restore"))
 		return false;
 	for (i = 0; i < 2; i++) {
-		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir, backup_names[i]);
+		snprintf(from, sizeof(from), "%s/%s/data.mdb", dir,
+		    backup_names[i]);
 		stage_path(s, "restore", backup_names[i], to);
 		if (mkdir(to, 0700) != 0) {
 			ctl_say_error(c, "InternalServiceErrorException",
