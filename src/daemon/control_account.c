@@ -47,8 +47,12 @@ account_reasons_json(const struct account *a)
 static const char *
 account_status(const struct account *a)
 {
-	return a->closed.ms != 0 ? "CLOSED"
-				 : account_enforcement_to_text(a->enforcement);
+	static const char *const states[] = {
+		[ACCOUNT_HEALTHY] = "HEALTHY",
+		[ACCOUNT_PROBATION] = "UNDER_REVIEW",
+		[ACCOUNT_SHUTDOWN] = "SENDING_PAUSED" };
+
+	return a->closed.ms != 0 ? "CLOSED" : states[a->enforcement];
 }
 
 static const char *const rule_words[] = { "default", "rewrite", "preserve",
@@ -605,6 +609,7 @@ const struct command control_account_commands[] = {
 
 const struct command control_quota_commands[] = {
 	{ "quota show", NEED_READ, SCOPE_ACCOUNT, NULL, NULL, quota_show },
+	{ "stats quota", NEED_READ, SCOPE_ACCOUNT, NULL, NULL, quota_show },
 	{ "quota set", NEED_OPERATOR, SCOPE_ACCOUNT, "QuotaSet", NULL,
 	    quota_set },
 	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }

@@ -38,8 +38,7 @@ ip_json(const struct request *q, const struct source *s)
 	    "Ip", s->address, "EhloName",
 	    s->ehlo[0] != '\0' ? s->ehlo : q->conf->server.name, "Kind",
 	    s->dedicated ? "dedicated" : "shared", "PoolName",
-	    s->dedicated ? "ses-default-dedicated-pool" : "ses-shared-pool",
-	    "Status", s->enabled ? "enabled" : "disabled", "WarmupStatus",
+	    source_pool(s->dedicated), "Status", s->enabled ? "enabled" : "disabled", "WarmupStatus",
 	    "Complete", "Account", json_of_text(s->account), "BlockedBy",
 	    json_of_text(s->blocked_by), "Created", json_of_wall(s->created));
 }

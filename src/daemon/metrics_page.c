@@ -7,6 +7,7 @@
 #include "config.h"
 #include "daemon/relay.h"
 #include "delivery/attempt.h"
+#include "registry/source.h"
 
 /* -- the text form --------------------------------------------------------- */
 
@@ -359,7 +360,7 @@ metrics_outbound_tls(struct metrics_page *p, const struct carrier_meters *m)
 static void
 metrics_ips(struct metrics_page *p, const struct carrier_meters *m)
 {
-	const char *labels[] = { "ip", NULL, "pool", "", NULL };
+	const char *labels[] = { "ip", NULL, "pool", NULL, NULL };
 	unsigned    n = atomic_load_explicit(
 	    &((struct carrier_meters *)(uintptr_t)m)->ip_count,
 	    memory_order_acquire);
@@ -369,6 +370,7 @@ metrics_ips(struct metrics_page *p, const struct carrier_meters *m)
 	    "Recipients delivered to, by source address");
 	for (i = 0; i < n; i++) {
 		labels[1] = m->ips[i].ip;
+		labels[3] = source_pool(m->ips[i].dedicated);
 		metrics_value(p, labels, (double)meter_get(&m->ips[i].sent));
 	}
 }

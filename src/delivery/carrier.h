@@ -40,6 +40,7 @@ enum {
 };
 struct carrier_ip { /* an address that mail has left from */
 	char	     ip[64];
+	bool	     dedicated; /* source address: its pool */
 	struct meter sent; /* recipients delivered to */
 };
 /* All but what an account has for itself (registry/ledger.h). */

@@ -44,6 +44,13 @@ carrier_count(struct carrier *c, enum outcome_verdict v)
 	c->recent[i].n[v]++;
 }
 
+static bool
+carrier_ip_is(const struct carrier_ip *x, const struct egress *eg,
+    const char *ip)
+{
+	return x->dedicated == eg->dedicated && strcmp(x->ip, ip) == 0;
+}
+
 /* Usually the address of the last time; this loop alone adds entries. */
 static void
 carrier_count_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
@@ -51,14 +58,15 @@ carrier_count_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
 	unsigned n = atomic_load_explicit(&m->ip_count, memory_order_relaxed);
 	unsigned i = eg->ip;
 
-	if (i >= n || strcmp(m->ips[i].ip, ip) != 0)
-		for (i = 0; i < n && strcmp(m->ips[i].ip, ip) != 0; i++)
+	if (i >= n || !carrier_ip_is(&m->ips[i], eg, ip))
+		for (i = 0; i < n && !carrier_ip_is(&m->ips[i], eg, ip); i++)
 			;
 	if (i == CARRIER_IPS_MAX)
 		i--;
 	if (i == n) {
 		snprintf(m->ips[i].ip, sizeof(m->ips[i].ip), "%s",
 		    i == CARRIER_IPS_MAX - 1 ? "_other_" : ip);
+		m->ips[i].dedicated = eg->dedicated;
 		atomic_store_explicit(&m->ip_count, n + 1,
 		    memory_order_release);
 	}

@@ -27,6 +27,7 @@ struct egress {
 	struct egress	  *next;
 	struct outlet	  *outlet;
 	char		   source_text[64]; /* "" = the system's choice */
+	bool		   dedicated; /* source address */
 	char		   ehlo[256];	    /* "" = server.name */
 	struct lanes	   lanes;
 	struct connection *connections;

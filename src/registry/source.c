@@ -47,6 +47,12 @@ source_unpack(struct bytes key, struct bytes value, struct source *s,
 	return 1;
 }
 
+const char *
+source_pool(bool dedicated)
+{
+	return dedicated ? "ses-default-dedicated-pool" : "ses-shared-pool";
+}
+
 int
 source_get(struct db_txn *t, const char *address, struct source *out,
     struct err *e)

@@ -278,6 +278,7 @@ class Accounts(Running):
         self.assertRegex(account, r"^\d{12}$")
         self.assertEqual(self.ctl("quota", "show"),
                          '{"Max24HourSend":200.0,"SentLast24Hours":0.0,"MaxSendRate":1.0}\n')
+        self.assertEqual(self.ctl("stats", "quota"), self.ctl("quota", "show"))
         self.assertEqual(list(self.json("quota", "show")), ["Max24HourSend", "SentLast24Hours", "MaxSendRate"])
         shown = self.json("account", "show")
         self.assertEqual((shown["AccountId"], shown["AccountName"]), (account, "shop"))
@@ -330,7 +331,8 @@ class Accounts(Running):
         self.assertEqual([l["requestParameters"]["reason"] for l in lines if "errorCode" not in l],
                          ["list is old", "list is clean"])
         self.ctl("account", "pause", "--enforce")
-        self.assertEqual(self.json("account", "show")["EnforcementStatus"], "SHUTDOWN")
+        shown = self.json("account", "show")
+        self.assertEqual((shown["Status"], shown["EnforcementStatus"]), ("SENDING_PAUSED", "SHUTDOWN"))
         self.ctl("account", "resume", account, "--reason", "done")
         self.assertEqual(self.json("account", "show")["EnforcementStatus"], "HEALTHY")
 

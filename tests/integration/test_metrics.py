@@ -191,7 +191,7 @@ class Page(unittest.TestCase):
                 self.moves(2, "posthorn_events_total", account=account, event="Send"), \
                 self.moves(2, "posthorn_events_total", account=account, event="Delivery"), \
                 self.moves(2, "posthorn_delivery_attempts_total", more=True, result="delivered"), \
-                self.moves(2, "posthorn_ip_sent_total", more=True, ip="127.0.0.1", pool=""), \
+                self.moves(2, "posthorn_ip_sent_total", more=True, ip="127.0.0.1", pool="ses-shared-pool"), \
                 self.moves(1, "posthorn_smtp_auth_total", result="ok", mechanism="PLAIN"), \
                 self.moves(1, "posthorn_smtp_connections_total", listener="clear", result="ok"), \
                 self.moves(1, "posthorn_smtp_replies_total", command="CONNECT", code="220"), \

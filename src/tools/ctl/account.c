@@ -269,6 +269,8 @@ const struct ctl_command ctl_account_commands[] = {
 	    .options = "keep:duration", .show = credential_print_secret },
 	{ .verb = "quota show", .prepare = quota_prepare,
 	    .show = quota_print },
+	{ .verb = "stats quota", .prepare = quota_prepare,
+	    .show = quota_print },
 	{ .verb = "quota set",
 	    .options = "max-24h:amount rate:amount burst:amount",
 	    .json = "Max24HourSend=max-24h MaxSendRate=rate" },

@@ -47,7 +47,8 @@ backup_open_part(struct ctl *c, struct backup *b, unsigned part)
 	    0600);
 	if (b->fds[part] < 0)
 		ctl_say_error(c, errno == EEXIST ? "AlreadyExistsException" :
-			"InternalServiceErrorException", "%s: %s", path, strerror(errno));
+			"InternalServiceErrorException", "%s: %s", path,
+		    strerror(errno));
 	return b->fds[part] >= 0;
 }
 
