@@ -107,6 +107,20 @@ class Json(unittest.TestCase):
         self.done(empty, "credential", "create")
         self.assertEqual(self.relay.json("credential", "show", "skeleton")["UserName"], "skeleton")
 
+    def test_offline(self):
+        """One JSON document from the commands without the daemon, too."""
+        shown = self.relay.json("-c", self.relay.conf, "config", "show", "spool")["Settings"]
+        self.assertEqual([(s["Name"], s["Value"]) for s in shown], [("spool.min_free", "16m")])
+        self.assertRegex(shown[0]["Source"], r"posthorn.conf:\d+$")
+        self.assertEqual(self.relay.json("config", "check", self.relay.conf)["Valid"], True)
+        with open(f"{self.relay.folder}/bad.conf", "w") as f:
+            f.write("delivery.port x\ncolour red\n")
+        r = self.relay.run_ctl("--json", "config", "check", f"{self.relay.folder}/bad.conf")
+        found = json.loads(r.stdout)
+        self.assertEqual((r.returncode, found["Valid"], len(found["Errors"])), (1, False, 2))
+        self.assertEqual(self.relay.json("credential", "derive", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"),
+                         {"SmtpPassword": "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9", "Region": "us-east-1"})
+
     def test_http_json(self):
         """Times are numbers, as over HTTP."""
         self.done({"UserName": "timed", "Restrictions": {"ExpiresAt": 3786912245}}, "credential", "create")

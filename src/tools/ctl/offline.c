@@ -25,6 +25,22 @@ config_on_file(void *arg, enum conf_file_kind kind, const char *setting,
 		    strerror(errno));
 }
 
+static void
+config_check_json(const char *path, bool valid,
+    const struct conf_errors *errors)
+{
+	json_t *e = json_array(), *w = json_array(), *o;
+	size_t	i;
+
+	for (i = 0; i < errors->n; i++)
+		json_array_append_new(errors->v[i].is_warning ? w : e,
+		    json_string_nocheck(errors->v[i].text));
+	o = json_pack("{s:s, s:b, s:o, s:o}", "File", path, "Valid", valid,
+	    "Errors", e, "Warnings", w);
+	ctl_print_json(o);
+	json_decref(o);
+}
+
 static int
 config_check(struct ctl *c)
 {
@@ -37,14 +53,17 @@ config_check(struct ctl *c)
 		path = c->conf_path;
 	conf_errors_init(&errors);
 	conf = conf_load(path, NULL, &errors);
-	for (i = 0; i < errors.n; i++)
+	if (c->form == CTL_JSON)
+		config_check_json(path, conf != NULL, &errors);
+	for (i = 0; c->form != CTL_JSON && i < errors.n; i++)
 		if (errors.v[i].is_warning)
 			fprintf(stderr, "warning: %s\n", errors.v[i].text);
 		else
 			puts(errors.v[i].text);
 	if (conf != NULL) {
 		conf_each_file(conf, config_on_file, NULL);
-		printf("%s: ok\n", path);
+		if (c->form != CTL_JSON)
+			printf("%s: ok\n", path);
 	}
 	conf_errors_wipe(&errors);
 	conf_unref(conf);
@@ -68,6 +87,42 @@ offline_conf(struct ctl *c, bool quiet)
 	return conf;
 }
 
+/* "delivery.port 25  # c.conf:3" */
+static json_t *
+config_show_row(struct bytes line)
+{
+	static const char behind[] = "  # ";
+	ptrdiff_t	  name = bytes_find(line, 0, ' ');
+	size_t		  end = line.n;
+
+	while (end > 0 && (line.n - end < 4 ||
+		strncmp(line.p + end, behind, 4) != 0))
+		end--;
+	must(name > 0 && end >= (size_t)name);
+	return json_pack("{s:o, s:o, s:o}", "Name",
+	    json_stringn_nocheck(line.p, (size_t)name), "Value",
+	    json_stringn_nocheck(line.p + name + 1,
+		end > (size_t)name ? end - (size_t)name - 1 : 0), "Source",
+	    json_stringn_nocheck(line.p + end + 4, line.n - end - 4));
+}
+
+static void
+config_show_json(const struct buf *text)
+{
+	struct bytes rest = buf_bytes(text);
+	json_t	    *rows = json_array(), *o;
+	ptrdiff_t    eol;
+
+	while ((eol = bytes_find(rest, 0, '\n')) >= 0) {
+		json_array_append_new(rows,
+		    config_show_row(bytes_head(rest, (size_t)eol)));
+		rest = bytes_from(rest, (size_t)eol + 1);
+	}
+	o = json_pack("{s:o}", "Settings", rows);
+	ctl_print_json(o);
+	json_decref(o);
+}
+
 static int
 config_show(struct ctl *c)
 {
@@ -84,7 +139,10 @@ config_show(struct ctl *c)
 		mode = CONF_SHOW_CHANGED;
 	buf_init(&out, SHOW_MAX);
 	if (conf_show(conf, ctl_arg(c, "section"), mode, &out)) {
-		fwrite(out.p, 1, out.n, stdout);
+		if (c->form == CTL_JSON)
+			config_show_json(&out);
+		else
+			fwrite(out.p, 1, out.n, stdout);
 	} else {
 		ctl_say_error(c, "NotFoundException",
 		    "no such section or setting: %s",
@@ -126,6 +184,7 @@ credential_derive_run(struct ctl *c)
 	const char *region = ctl_arg(c, "region");
 	char	    line[512], password[CREDENTIAL_PASSWORD_SIZE];
 	int	    status;
+	json_t	   *o;
 
 	if (!credential_region_is_valid(bytes_of(region))) {
 		ctl_say_error(c, "BadRequestException",
@@ -145,7 +204,14 @@ credential_derive_run(struct ctl *c)
 	if (status != 0)
 		return status;
 	credential_derive(bytes_of(secret), bytes_of(region), password);
-	puts(password);
+	if (c->form == CTL_JSON) {
+		o = json_pack("{s:s, s:s}", "SmtpPassword", password,
+		    "Region", region);
+		ctl_print_json(o);
+		json_decref(o);
+	} else {
+		puts(password);
+	}
 	mem_wipe(password, sizeof(password));
 	mem_wipe(line, sizeof(line));
 	return CTL_DONE;
