@@ -26,6 +26,7 @@ static struct {
 	struct dns_row	     *rows, **last;
 	struct fake_question *asked;
 	size_t		      asked_n, asked_cap;
+	int64_t		      slow_ms;
 } the_dns = { .last = &the_dns.rows };
 
 static const char *const type_names[] = { "MX", "A", "AAAA", "TXT", "PTR",
@@ -127,6 +128,13 @@ fake_dns_remove(const char *name, const char *type)
 	free(the_dns.asked);
 	the_dns.asked = NULL;
 	the_dns.asked_n = the_dns.asked_cap = 0;
+	the_dns.slow_ms = 0;
+}
+
+void
+fake_dns_slow(int64_t ms)
+{
+	the_dns.slow_ms = ms;
 }
 
 size_t
@@ -334,8 +342,9 @@ resolver_ask(struct resolver *r, enum resolver_type type, const char *name,
 	w->arg = arg;
 	w->answer = dns_answer(normal, type);
 	timer_init(&w->timer, r->loop, waiter_on_answer, w);
-	timer_set(&w->timer,
-	    w->answer->status == DNS_TIMEOUT ? r->patience_ms : 0);
+	must(the_dns.slow_ms < r->patience_ms);
+	timer_set(&w->timer, w->answer->status == DNS_TIMEOUT ?
+	    r->patience_ms : the_dns.slow_ms);
 	w->next = r->waiters;
 	r->waiters = w;
 	return w->ticket;

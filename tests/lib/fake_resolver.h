@@ -20,6 +20,8 @@ bool fake_dns_add(const char *name, const char *type, const char *value,
     uint32_t ttl);
 /* type NULL: all of the name; name NULL: everything, the notes too. */
 void fake_dns_remove(const char *name, const char *type);
+/* Every answer takes that long from now on; less than all tries take. */
+void fake_dns_slow(int64_t ms);
 
 struct fake_question {
 	struct wall at;

@@ -218,6 +218,14 @@ do_dns(struct play *p, const struct words *w)
 }
 
 static void
+do_dns_slow(struct play *p, const struct words *w)
+{
+	if (w->n != 2)
+		play_fail(p, "dns-slow DURATION");
+	fake_dns_slow(play_duration(p, w->v[1]));
+}
+
+static void
 do_clock(struct play *p, const struct words *w)
 {
 	struct wall at;
@@ -461,7 +469,7 @@ static const struct {
 	{ "identity", do_order },
 	{ "source", do_order },
 	{ "text", do_text },
-	{ "dns", do_dns },
+	{ "dns", do_dns }, { "dns-slow", do_dns_slow },
 	{ "receiver", sink_read },
 	{ "change", sink_change },
 	{ "clock", do_clock },
