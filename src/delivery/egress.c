@@ -23,6 +23,7 @@
 enum {
 	HOLD_AFTER = 5,
 	HOLD_MIN_MS = 5 * MINUTE_MS,
+	SHORT_MS = 5000, /* until descriptors are looked for again */
 	FOREIGN_MS = 15 * MINUTE_MS, /* like a negative answer of DNS */
 	GOOD_STEP = 20, /* deliveries for one more connection */
 	TOGETHER_MAX = 100, /* recipients in one transaction (verp = message) */
@@ -236,18 +237,15 @@ egress_put_back(struct egress *eg, struct due *dues)
 /* -- pace ------------------------------------------------------------------ */
 
 static void
-egress_hold(struct egress *eg)
+egress_rest(struct egress *eg, int64_t ms)
 {
 	struct due *d, *next;
 
-	eg->hold_ms = eg->hold_ms == 0	? HOLD_MIN_MS
-	    : eg->hold_ms * 2 > HOUR_MS ? HOUR_MS
-					: eg->hold_ms * 2;
-	eg->hold_until.ms = loop_now(eg->carrier->loop).ms + eg->hold_ms;
+	eg->hold_until.ms = loop_now(eg->carrier->loop).ms + ms;
 	log_info("held-down", "relay=%s egress=%s for_ms=%lld",
 	    eg->site->hosts[0].name,
 	    eg->source_text[0] != '\0' ? eg->source_text : "-",
-	    (long long)eg->hold_ms);
+	    (long long)ms);
 	while ((d = egress_take(eg)) != NULL)
 		for (; d != NULL; d = next) {
 			next = d->next;
@@ -286,6 +284,16 @@ egress_learn(struct egress *eg, const struct outcome *o,
 	}
 }
 
+/* The receiver's trouble: longer from time to time. */
+static void
+egress_hold(struct egress *eg)
+{
+	eg->hold_ms = eg->hold_ms == 0	? HOLD_MIN_MS
+	    : eg->hold_ms * 2 > HOUR_MS ? HOUR_MS
+					: eg->hold_ms * 2;
+	egress_rest(eg, eg->hold_ms);
+}
+
 void
 egress_on_failure(struct egress *eg, const struct result *r)
 {
@@ -296,7 +304,9 @@ egress_on_failure(struct egress *eg, const struct result *r)
 		egress_halve(eg);
 		break;
 	case RESULT_LOCAL: /* no descriptor: what waits would fail as fast */
-		break;
+		if (!egress_is_held(eg))
+			egress_rest(eg, SHORT_MS);
+		return;
 	default:
 		return;
 	}

@@ -520,7 +520,7 @@ transport_on_end(void *arg, enum stream_end why)
 	bool		    handshake = t->state == TRANSPORT_HANDSHAKE;
 
 	if (t->state == TRANSPORT_CONNECT)
-		kind = RESULT_CONNECT;
+		kind = why == STREAM_SHORT ? RESULT_LOCAL : RESULT_CONNECT;
 	else if (handshake)
 		kind = RESULT_TLS_FAILED;
 	else if (t->all_sent && t->a != NULL && stage > CLASSIFY_MAIL)

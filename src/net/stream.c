@@ -31,6 +31,8 @@ stream_end_to_text(enum stream_end e)
 		return "stuck";
 	case STREAM_TLS_FAILED:
 		return "tls-failed";
+	case STREAM_SHORT:
+		return "short";
 	}
 	return "unknown";
 }
@@ -205,15 +207,20 @@ stream_accept(struct loop *l, int fd, const struct stream_events *ev,
 	return s;
 }
 
+/* 0, or -1: *why says whose trouble it is. */
 static int
 stream_begin_connect(struct stream *s, const struct sockaddr *to,
-    const struct sockaddr *from)
+    const struct sockaddr *from, enum stream_end *why)
 {
 	int one = 1;
 
+	*why = STREAM_LOST;
 	s->fd = socket(to->sa_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM)
+			*why = STREAM_SHORT;
 		stream_set_error(s, "socket", strerror(errno));
 		return -1;
 	}
@@ -243,13 +250,14 @@ struct stream *
 stream_connect(struct loop *l, const struct sockaddr *to,
     const struct sockaddr *from, const struct stream_events *ev, void *arg)
 {
-	struct stream *s = stream_new(l, -1, ev, arg);
+	struct stream  *s = stream_new(l, -1, ev, arg);
+	enum stream_end why;
 
 	s->state = STREAM_CONNECTING;
 	memcpy(&s->peer, to, sockaddr_len(to));
 	stream_name_peer(s);
-	if (stream_begin_connect(s, to, from) < 0)
-		stream_end_soon(s, STREAM_LOST);
+	if (stream_begin_connect(s, to, from, &why) < 0)
+		stream_end_soon(s, why);
 	return s;
 }
 

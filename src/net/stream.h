@@ -40,7 +40,8 @@ enum stream_end {
 	STREAM_LOST,	  /* connection error; stream_error_text() */
 	STREAM_TIMEOUT,	  /* the deadline of stream_deadline() passed */
 	STREAM_STUCK,	  /* the peer does not read what we write */
-	STREAM_TLS_FAILED /* handshake failed; stream_error_text() */
+	STREAM_TLS_FAILED, /* handshake failed; stream_error_text() */
+	STREAM_SHORT	   /* we have no descriptor or memory to connect */
 };
 const char *stream_end_to_text(enum stream_end e);
 

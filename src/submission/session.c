@@ -537,6 +537,7 @@ session_on_end(void *arg, enum stream_end why)
 		break;
 	case STREAM_LOST:
 	case STREAM_EOF:
+	case STREAM_SHORT: /* only of streams that we open */
 		session_close(s, "eof");
 		break;
 	}

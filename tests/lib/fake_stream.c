@@ -202,7 +202,8 @@ stream_step_connect(struct stream *s)
 	if (s->link->refused != 0) {
 		snprintf(s->error, sizeof(s->error), "connect: %s",
 		    strerror(s->link->refused));
-		stream_end(s, STREAM_LOST);
+		stream_end(s, s->link->refused == EMFILE ? STREAM_SHORT :
+		    STREAM_LOST);
 	} else if (s->link->has_peer) {
 		s->state = STREAM_OPEN;
 		s->ev.on_ready(s->arg);

@@ -30,7 +30,7 @@ static const struct {
 } sink_acts[] = { { "drop", ACT_DROP }, { "reset", ACT_RESET },
 	{ "hang", ACT_HANG }, { "deaf", ACT_DEAF }, { "raw", ACT_RAW },
 	{ "refuse", ACT_REFUSE }, { "unreachable", ACT_UNREACHABLE },
-	{ "broken", ACT_BROKEN }, { "untrusted", ACT_UNTRUSTED } };
+	{ "short", ACT_SHORT }, { "broken", ACT_BROKEN }, { "untrusted", ACT_UNTRUSTED } };
 
 /* "3", "1-2", "4+" */
 static void
@@ -273,6 +273,8 @@ sinks_on_connect(void *play, struct fake_link *l, const struct sockaddr *to,
 		fake_link_refuse(l, ECONNREFUSED);
 	else if (r != NULL && r->act == ACT_UNREACHABLE)
 		fake_link_refuse(l, ENETUNREACH);
+	else if (r != NULL && r->act == ACT_SHORT)
+		fake_link_refuse(l, EMFILE);
 	else if (r == NULL || r->act != ACT_HANG)
 		sink_talk_begin(s, l, text);
 }

@@ -15,6 +15,7 @@ enum sink_act {
 	ACT_RAW,   /* these octets */
 	ACT_REFUSE,
 	ACT_UNREACHABLE,
+	ACT_SHORT,
 	ACT_BROKEN, /* TLS: the handshake fails */
 	ACT_UNTRUSTED /* TLS: the certificate is not to be trusted */
 };
