@@ -56,6 +56,7 @@ crash: all $(CRASH_PARTS)
 	tests/crash/powercut $(O) --images 1200
 	tests/crash/powercut $(O) --images 30 --messages 100 --drop-syncs data
 	tests/crash/powercut $(O) --images 30 --messages 100 --drop-syncs all
+	tests/crash/faults $(O)
 # The short tier.
 .PHONY: check-crash
 check-crash: all $(CRASH_PARTS)
