@@ -180,8 +180,9 @@ class Client(threading.Thread):
         if answer is None or not answer.startswith("235"):
             raise Gone
 
-    def content(self, entry, sender):
-        size = self.rng.randrange(300000, 700000) if self.rng.random() < 0.03 else self.rng.randrange(100, 8000)
+    def content(self, entry, sender, size=None):
+        if size is None:
+            size = self.rng.randrange(300000, 700000) if self.rng.random() < 0.03 else self.rng.randrange(100, 8000)
         line = b"." * self.rng.randrange(0, 3) + b"entry %d, and its lines are as long as lines are\r\n" % entry.number
         body = (line * (size // len(line) + 1)) + self.rng.randbytes(20).hex().encode() + b"\r\n"
         entry.sum = checksum(body)
@@ -206,6 +207,11 @@ class Client(threading.Thread):
         w.send(content + b".\r\n")
         if what == "unread":
             raise Gone
+        self.hear(w, entry)
+
+    @staticmethod
+    def hear(w, entry):
+        """The answer to the end of data."""
         answer = w.reply()
         if answer is None:
             raise Gone
