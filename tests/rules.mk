@@ -61,6 +61,7 @@ crash: all $(CRASH_PARTS)
 .PHONY: check-crash
 check-crash: all $(CRASH_PARTS)
 	tests/crash/run $(O) --kills 20
+	tests/crash/powercut $(O) --images 40 --messages 40 --starts 1
 bench: all
 	tests/bench/run $(O)
 .PHONY: bench-memory bench-idle
