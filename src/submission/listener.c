@@ -11,9 +11,12 @@
 #include "submission/session.h"
 
 enum {
-	REFUSAL_MS = 5000, /* to take its refusal */
-	/* a second, and at once: more are closed without a word, since each
-	 * holds a descriptor that no limit of connections counts */
+	/* To take its refusal, for so many a second and at once: each holds
+	 * a descriptor that no limit of connections counts.  More have the
+	 * line, too, but are closed in the same breath: who has already said
+	 * something may lose it by the reset. */
+	REFUSAL_MS = 5000,
+	REFUSAL_SHORT_MS = 1, /* the line leaves in this pass */
 	REFUSAL_RATE = 100,
 	REFUSAL_BURST = 500,
 	RATE_WINDOW_MS = 60 * 1000
@@ -217,27 +220,27 @@ listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
 	struct loop   *loop = l->desk->setup.loop;
 	struct stream *s;
 	char	       ip[SESSION_IP_KEY_SIZE];
+	bool	       may_linger;
 
 	meter_add(strcmp(why, "filter") == 0 ?
 	    &m->refused_filter[listener_meter(l->index)] :
 	    &m->refused_limit[listener_meter(l->index)], 1);
-	if (!tally_bucket_take(l->desk->setup.tally, BYTES("refusals"), 1,
-		REFUSAL_RATE, REFUSAL_BURST, loop_now(loop))) {
-		close(fd);
-		return;
+	may_linger = tally_bucket_take(l->desk->setup.tally, BYTES("refusals"),
+	    1, REFUSAL_RATE, REFUSAL_BURST, loop_now(loop));
+	if (may_linger) {
+		listener_ip_key(peer, ip);
+		log_info("connection-refused", "ip=%s listener=%s limit=%s",
+		    ip, c->name, why);
 	}
 	if (c->tls != CONF_TLS_WRAPPER)
 		desk_count_reply(l->desk, DESK_CONNECT, bytes_of(line));
-	listener_ip_key(peer, ip);
-	log_info("connection-refused", "ip=%s listener=%s limit=%s", ip,
-	    c->name, why);
 	if (c->tls == CONF_TLS_WRAPPER) {
 		close(fd);
 		return;
 	}
 	s = stream_accept(loop, fd, &refusal_events, NULL);
 	stream_write(s, bytes_of(line));
-	stream_finish(s, REFUSAL_MS);
+	stream_finish(s, may_linger ? REFUSAL_MS : REFUSAL_SHORT_MS);
 }
 
 /* Filters and limits; NULL = may enter, else the line to say. */

@@ -286,6 +286,25 @@ class Clients(Hostile):
         w.close()
         self.check_whole()
 
+    def test_crowd(self):
+        """smtp-interface.md 14: above the limit everybody is told 421, however many come at once; a session that is
+        there goes on, and a place that is left is taken"""
+        self.relay.extra = self.extra + "smtp.max_connections 50\n"
+        self.relay.reload()
+        w = self.relay.session(self.key, self.password)
+        there = [self.relay.wire("submission") for _ in range(49)]
+        for t in there:
+            self.assertRegex(t.reply()[0], "^220 ")
+        many = [self.relay.wire("clear") for _ in range(1500)]
+        self.assertRegex(w.message("bob@example.com", "x@sink.example", BODY), ID)
+        self.assertEqual([m.reply() for m in many], [["421 Too many concurrent SMTP connections"]] * len(many))
+        for m in many + there:
+            m.close()
+        wait_for(lambda: self.relay.wire("clear").reply()[0].startswith("220 "), "a place")
+        w.close()
+        self.sink.wait(1)
+        self.check_whole()
+
     @unittest.skipIf(os.geteuid() != 0, "becomes another user: root only")
     def test_stranger(self):
         """admin-cli.md: a user without rights learns nothing and does not
