@@ -14,6 +14,7 @@
 enum {
 	DB_READERS_MAX = 510,
 	DB_IDLE_MAX = 64, /* read transactions kept with their slots */
+	DB_WRITE_MAX = 64 * 4096, /* LMDB's, at once */
 	DB_DIR_MODE = 0700,
 	DB_FILE_MODE = 0600
 };
@@ -336,6 +337,16 @@ db_end(struct db_txn *t)
 	t->txn = NULL;
 }
 
+/*
+ * LMDB calls it EIO when the disk takes the first part of a write only.  What
+ * was written is in no tree, and the transaction is over: lack of room.
+ */
+static int
+db_commit_error(struct db *d, int rc)
+{
+	return rc == EIO && db_disk_free_bytes(d) < DB_WRITE_MAX ? ENOSPC : rc;
+}
+
 int
 db_commit(struct db_txn *t, struct err *e)
 {
@@ -347,7 +358,8 @@ db_commit(struct db_txn *t, struct err *e)
 	else
 		rc = mdb_txn_commit(t->txn); /* frees it in any case */
 	t->txn = NULL;
-	return rc == 0 ? 0 : db_error(t->db, rc, e, "commit");
+	return rc == 0 ? 0
+		       : db_error(t->db, db_commit_error(t->db, rc), e, "commit");
 }
 
 /* -- rows ------------------------------------------------------------------ */

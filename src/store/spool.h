@@ -43,7 +43,8 @@ struct spool_txn; /* the writer's transaction, for admit() */
 struct spool_setup {
 	const char *dir;	  /* store.dir: spool/ lies below it */
 	uint64_t    map_bytes;
-	uint64_t    min_free;	  /* disk or map: below it RECEIPT_FULL */
+	/* disk (with what is free in the file) or map: below it RECEIPT_FULL */
+	uint64_t    min_free;
 	uint64_t    messages_max; /* queue.max_messages */
 	int64_t	    index_keep_ms; /* feedback.index_days */
 	int64_t	    tail_keep_ms;  /* events.tail_keep */

@@ -157,7 +157,8 @@ struct spool {
 	struct timer	 again, retry, notes;
 	bool		 changes_wait; /* no space: until the retry timer */
 	struct mono	 disk_looked, map_looked, full_logged;
-	uint64_t	 disk_free, map_used, used_since, freed_since;
+	uint64_t	 disk_free, map_used, map_free;
+	uint64_t	 used_since, freed_since; /* then */
 	bool		 has_swept; /* rows in SPOOL_SWEPT */
 	enum sweep_stage sweep;
 	bool		 sweep_again;

@@ -168,5 +168,76 @@ class Stores(unittest.TestCase):
                 self.assertIn(("fsync", os.path.join(self.store, name)), calls[renamed:])
 
 
+@unittest.skipIf(os.geteuid() != 0, "mounts a file system of 48 MB: root only")
+class FullDisk(unittest.TestCase):
+    """The disk of the stores fills up: 452 and nothing else, no process ends, what waits is settled, and when that
+    has made room in the file, mail is taken again though the file has not become smaller."""
+
+    def setUp(self):
+        self.relay = Relay(extra="smtp.max_errors 1000\nspool.min_free 1m\n")
+        self.addCleanup(self.relay.cleanup)
+        # the harness has another value
+        with open(self.relay.conf) as f:
+            text = f.read().replace("spool.min_free 16m\n", "", 1)
+        with open(self.relay.conf, "w") as f:
+            f.write(text)
+        self.store = os.path.join(self.relay.folder, "store")
+        os.mkdir(self.store)
+        r = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", self.store], capture_output=True, text=True)
+        if r.returncode != 0:
+            self.skipTest(r.stderr.strip())
+        self.addCleanup(lambda: (self.relay.stop(), subprocess.run(["umount", self.store], check=True)))
+        self.relay.start()
+        _, key, self.password = self.relay.sender()
+        self.w = self.relay.session(key, self.password)
+        self.addCleanup(self.w.close)
+
+    def one(self):
+        """Reply to MAIL, or to the end of data, and the id."""
+        answer = self.w.cmd("MAIL FROM:<bob@example.com>")
+        if answer != "250 Ok":
+            return answer
+        self.w.cmd("RCPT TO:<x@dead.example>")
+        self.w.cmd("DATA")
+        self.w.send("From: bob@example.com\r\n\r\n" + ("x" * 70 + "\r\n") * 14000 + ".\r\n")
+        return self.w.reply()[0]
+
+    def fill(self):
+        taken = []
+        while len(taken) < 100:
+            answer = self.one()
+            if not answer.startswith("250 "):
+                self.assertEqual(answer, "452 Insufficient system storage")
+                return taken
+            taken.append(answer.split()[2])
+        self.fail("a disk of 48 MB took 100 MB")
+
+    def check_settled(self, taken):
+        self.relay.ctl("queue", "delete", *taken[5:], "--yes")
+        answer = wait_for(lambda: (a := self.one()).startswith("250 ") and a, "mail to be taken again")
+        self.assertRegex(answer, ID)
+        self.assertNotIn("child-ended", self.relay.log_text())
+        self.w.close()
+        self.assertEqual(self.relay.stop(), 0)
+        self.assertRegex(self.relay.ctl("store", "check"), r"waiting recipients 6, damaged 0")
+
+    def test_filled_by_mail(self):
+        self.check_settled(self.fill())
+
+    def test_filled_by_others(self):
+        """Not a page is left: the next commit fails in the midst of a write."""
+        taken = [self.one().split()[2] for _ in range(20)]
+        with open(os.path.join(self.store, "other"), "wb", buffering=0) as f:
+            with self.assertRaises(OSError):
+                while True:
+                    f.write(b"x" * 4096)
+        self.assertEqual(self.one(), "452 Insufficient system storage")
+        r = self.relay.run_ctl("identity", "add", "full.example")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("No space left on device", r.stderr)
+        os.unlink(os.path.join(self.store, "other"))
+        self.check_settled(taken)
+
+
 if __name__ == "__main__":
     unittest.main()
