@@ -569,7 +569,19 @@ struct raw {
 	char	    cipher[64];
 	int	    last_error;
 	bool	    compressed, early;
+	bool	    is_asked; /* for a certificate of its own */
 };
+
+static int
+raw_on_certificate_request(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+	struct raw *r = SSL_get_app_data(ssl);
+
+	(void)cert;
+	(void)key;
+	r->is_asked = true;
+	return 0;
+}
 
 static void *
 raw_run(void *arg)
@@ -589,7 +601,9 @@ raw_run(void *arg)
 		SSL_CTX_set_cipher_list(ctx, r->ciphers);
 	if (r->sigalgs != NULL)
 		SSL_CTX_set1_sigalgs_list(ctx, r->sigalgs);
+	SSL_CTX_set_client_cert_cb(ctx, raw_on_certificate_request);
 	ssl = SSL_new(ctx);
+	SSL_set_app_data(ssl, r);
 	SSL_set_fd(ssl, r->fd);
 	SSL_set_tlsext_host_name(ssl, "b.example");
 	r->is_up = SSL_connect(ssl) == 1;
@@ -770,6 +784,7 @@ policy_holds_for_other_clients(void **state)
 		if (cases[i].cipher != NULL)
 			assert_string_equal(r.cipher, cases[i].cipher);
 		assert_false(r.compressed);
+		assert_false(r.is_asked); /* RFC 8314 4.2 */
 		if (r.is_up) /* the server says close_notify */
 			assert_int_equal(r.last_error, SSL_ERROR_ZERO_RETURN);
 	}
