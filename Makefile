@@ -72,7 +72,7 @@ registry_MODULES = \
 	conf conf_addr conf_apply conf_check conf_parse conf_render conf_show \
 	    conf_table conf_value \
 	book \
-	account \
+	account account_purge \
 	credential credential_book login \
 	identity identity_check identity_command identity_name identity_sign \
 	policy cidr \
@@ -107,7 +107,7 @@ reporting_MODULES = \
 daemon_MODULES = \
 	master master_files master_reload master_setup \
 	child \
-	relay relay_operator relay_setup relay_wiring \
+	relay relay_operator relay_purge relay_setup relay_wiring \
 	control control_account control_args control_audit \
 	    control_credential control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \

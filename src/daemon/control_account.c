@@ -491,6 +491,10 @@ account_close_write(struct request *q, struct db_txn *t)
 	if (!close && q->account.closed.ms == 0)
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "account %s is not closed", q->account.id);
+	if (account_is_expired(&q->account, q->now))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "account %s was closed %d days ago: its data are removed",
+		    q->account.id, ACCOUNT_CLOSED_DAYS);
 	q->account.closed.ms = close ? q->now.ms : 0;
 	q->account.updated = q->now;
 	request_would(q, "%s account %s", close ? "close" : "open again",

@@ -303,6 +303,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	/* soon: one that is started again and again sweeps as well */
 	timer_set(&r->every_minute, FIRST_SWEEP_MS);
 	relay_begin_operator(r);
+	relay_begin_purge(r);
 	return 0;
 }
 

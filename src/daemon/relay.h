@@ -89,6 +89,7 @@ struct relay {
 	struct audit   *audit;
 	struct timer	every_minute;
 	struct timer	operator_time; /* relay_operator.c */
+	struct timer	purge_time;    /* relay_purge.c */
 	struct operator_meters operator_meters;
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
@@ -121,6 +122,8 @@ void relay_announce(struct relay *r);
 /* relay_operator.c: the record of the operator's own key */
 void relay_begin_operator(struct relay *r);
 void relay_reload_operator(struct relay *r);
+/* relay_purge.c: accounts that were closed long ago */
+void relay_begin_purge(struct relay *r);
 /* relay_setup.c */
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);

@@ -87,7 +87,16 @@ void account_pause(struct account *a, const char *reason, bool enforce,
 int account_resume(struct account *a, bool by_operator, struct wall now,
     struct err *e);
 enum { ACCOUNT_CLOSED_DAYS = 90 };
+/* Closed for that long: it cannot be opened again, and its data go. */
 bool account_is_expired(const struct account *a, struct wall now);
+/*
+ * Removes what belongs to an account, max credentials and identities in this
+ * transaction, and at last its row: 1 = it has gone, 0 = there is more, -1.
+ * Its mail has gone long before, by its lifetime.  A source address that was
+ * dedicated to it stays the installation's, and unused.
+ */
+int account_purge(struct db_txn *t, const char *id, unsigned max,
+    struct err *e);
 const char *account_enforcement_to_text(enum account_enforcement x);
 
 #endif

@@ -2,6 +2,8 @@
 #include "book_world.h"
 
 #include "registry/account.h"
+#include "registry/credential.h"
+#include "registry/identity.h"
 
 static const struct wall now = { 1714564800000 };
 
@@ -203,6 +205,86 @@ test_switch(void **state)
 	    "PROBATION");
 }
 
+/* An account with n credentials and identities, each with a key. */
+static void
+put_belongings(struct db_txn *t, const char *account, unsigned n)
+{
+	struct account	   a = account_sample(account, "");
+	struct credential *c = mem_alloc(sizeof(*c));
+	struct identity	   i;
+	struct dkim_key	  *k = mem_alloc(sizeof(*k));
+	struct err	   e;
+
+	snprintf(a.name, sizeof(a.name), "name %s", account);
+	if (account_create(t, &a, &e) != 0)
+		fail_msg("%s", e.text);
+	credential_init(c);
+	memcpy(c->account, a.id, sizeof(a.id));
+	memcpy(k->account, a.id, sizeof(a.id));
+	c->key_count = 1;
+	while (n-- > 0) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "d%u.s%s.example", n, account);
+		snprintf(c->name, sizeof(c->name), "app%u", n);
+		snprintf(c->keys[0].id, sizeof(c->keys[0].id), "AKIA%s%04u",
+		    account, n);
+		assert_int_equal(credential_create(t, c, 0, &e), 0);
+		identity_init(&i, account, name, now);
+		assert_int_equal(identity_create(t, &i, &e), 0);
+		snprintf(k->domain, sizeof(k->domain), "%s", name);
+		snprintf(k->selector, sizeof(k->selector), "s%u", n);
+		assert_int_equal(dkim_key_put(t, k, &e), 0);
+	}
+	mem_free(k);
+	mem_free(c);
+}
+
+static bool
+count_row(void *arg, struct bytes key, struct bytes value)
+{
+	(void)key;
+	(void)value;
+	++*(unsigned *)arg;
+	return true;
+}
+
+/* admin-cli.md, account delete: nothing of it is left, and all of others is */
+static void
+body_purge(struct db_txn *t)
+{
+	static const enum book_table tables[] = { BOOK_CREDENTIAL, BOOK_KEY,
+		BOOK_IDENTITY, BOOK_DKIM_KEY, BOOK_SELECTOR };
+	struct account a;
+	struct err     e;
+	size_t	       i;
+	unsigned       calls = 0;
+	int	       rc;
+
+	put_belongings(t, world_account, 7);
+	put_belongings(t, world_other, 2);
+	while ((rc = account_purge(t, world_account, 5, &e)) == 0)
+		calls++;
+	assert_int_equal(rc, 1);
+	assert_int_equal(calls, 2); /* 5 and 5, and the last 4 with the row */
+	assert_int_equal(account_get(t, world_account, &a, &e), 0);
+	assert_int_equal(account_get(t, world_other, &a, &e), 1);
+	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		unsigned rows = 0;
+
+		assert_int_equal(book_walk(t, tables[i], BYTES(""), count_row,
+				     &rows, &e), 0);
+		assert_int_equal(rows, 2);
+	}
+}
+
+static void
+test_purge(void **state)
+{
+	(void)state;
+	world_test(body_purge);
+}
+
 int
 main(void)
 {
@@ -212,6 +294,7 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_switch),
+		cmocka_unit_test(test_purge),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);

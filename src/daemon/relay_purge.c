@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Accounts that were closed 90 days ago (admin-cli.md, account delete): once
+ * an hour the book is asked for one, and what belongs to it is removed in
+ * transactions of a few rows, until there is no other.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/relay.h"
+#include "registry/account.h"
+
+enum {
+	PURGE_EVERY_MS = 60 * 60 * 1000,
+	PURGE_FIRST_MS = 60 * 1000, /* a start has other things to do */
+	PURGE_ROWS = 200
+};
+
+struct purge {
+	struct book_job job;
+	struct relay   *relay;
+	char		account[ACCOUNT_ID_SIZE];
+	struct wall	now;
+	int		rc; /* account_purge() */
+};
+
+static bool
+purge_on_account(void *purge, const struct account *a)
+{
+	struct purge *p = purge;
+
+	if (!account_is_expired(a, p->now))
+		return true;
+	memcpy(p->account, a->id, sizeof(p->account));
+	return false;
+}
+
+/* It may have been opened again meanwhile. */
+static int
+purge_write(struct book_job *j, struct db_txn *t)
+{
+	struct purge  *p = (struct purge *)(void *)j;
+	struct account a;
+	int	       found = account_get(t, p->account, &a, &j->err);
+
+	if (found <= 0)
+		return found;
+	if (account_is_expired(&a, p->now))
+		p->rc = account_purge(t, p->account, PURGE_ROWS, &j->err);
+	return p->rc < 0 ? -1 : 0;
+}
+
+static void
+purge_done(void *job, void *unused)
+{
+	struct purge *p = job;
+	struct relay *r = p->relay;
+
+	(void)unused;
+	if (p->job.failed)
+		log_warn("account-kept", "account=%s reason=\"%s\"", p->account,
+		    p->job.err.text);
+	else if (p->rc == 1)
+		log_info("account-removed", "account=%s", p->account);
+	if (!r->stopping)
+		timer_set(&r->purge_time, p->job.failed ? PURGE_EVERY_MS : 0);
+	mem_free(p);
+}
+
+static void
+relay_on_purge_time(void *relay, void *unused)
+{
+	struct relay  *r = relay;
+	struct purge  *p = mem_alloc(sizeof(*p));
+	struct db_txn *t;
+	struct err     e;
+	int	       rc = -1;
+
+	(void)unused;
+	p->relay = r;
+	p->now = clock_wall();
+	p->job = (struct book_job){ .asker = r->main,
+		.run = purge_write,
+		.done = purge_done };
+	t = book_read(r->book, &e);
+	if (t != NULL)
+		rc = account_each(t, purge_on_account, p, &e);
+	book_end(t);
+	/* what the book has to say goes to whoever needs it more */
+	if (rc == 0 && p->account[0] != '\0' && book_write(r->book, &p->job))
+		return;
+	mem_free(p);
+	timer_set(&r->purge_time, PURGE_EVERY_MS);
+}
+
+void
+relay_begin_purge(struct relay *r)
+{
+	timer_init(&r->purge_time, r->main, relay_on_purge_time, r);
+	timer_set(&r->purge_time, PURGE_FIRST_MS);
+}
