@@ -203,8 +203,6 @@ void request_write(struct request *q, request_txn_fn *fn, request_fn *next);
 /* fn: 0 / -1 (q->err); next runs in both cases but an error. */
 void request_work(struct request *q, int (*fn)(struct request *q),
     request_fn *next);
-/* The step at hand has failed elsewhere: -1 with q->err; ends. */
-void request_end_failed(struct request *q);
 /* A line of a stream: json without its end.  false = pause until on_room. */
 bool request_line(struct request *q, struct bytes json);
 bool request_has_room(const struct request *q);

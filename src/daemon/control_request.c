@@ -377,13 +377,6 @@ request_end(struct request *q)
 		caller_finish(c);
 }
 
-void
-request_end_failed(struct request *q)
-{
-	must(q->err.text[0] != '\0');
-	request_end(q);
-}
-
 /* -- steps ----------------------------------------------------------------- */
 
 int

@@ -310,19 +310,16 @@ struct used_job {
 static int
 relay_write_used(struct book_job *j, struct db_txn *t)
 {
-	struct used_job	      *u = (struct used_job *)(void *)j;
-	struct credential      c;
-	struct credential_key *k;
-	unsigned	       key;
+	struct used_job	 *u = (struct used_job *)(void *)j;
+	struct credential c;
+	unsigned	  key;
 	int found = credential_find_key(t, u->key_id, &c, &key, &j->err);
 
 	if (found <= 0)
 		return found;
-	k = &c.keys[key];
-	k->last_used = u->when;
-	snprintf(k->last_ip, sizeof(k->last_ip), "%s", u->ip);
-	snprintf(k->last_listener, sizeof(k->last_listener), "%s",
-	    u->listener);
+	if (!credential_key_note_use(&c.keys[key], u->when, u->ip,
+		u->listener))
+		return 0;
 	return credential_put(t, &c, &j->err);
 }
 

@@ -171,17 +171,6 @@ domain_is_within(struct bytes d, struct bytes top)
 	return d.n == top.n || d.p[d.n - top.n - 1] == '.';
 }
 
-size_t
-domain_label_count(struct bytes d)
-{
-	size_t	  n = d.n > 0 ? 1 : 0;
-	ptrdiff_t dot = -1;
-
-	while ((dot = bytes_find(d, (size_t)(dot + 1), '.')) >= 0)
-		n++;
-	return n;
-}
-
 bool
 domain_is_dotted_quad(struct bytes d)
 {
@@ -299,20 +288,6 @@ address_normal_text(struct bytes text, unsigned flags, char *dst,
 		return false;
 	*out = address_normal(&a, dst);
 	return true;
-}
-
-bool
-address_same(const struct address *a, const struct address *b)
-{
-	char x[ADDRESS_TEXT_MAX], y[ADDRESS_TEXT_MAX];
-
-	if (!bytes_eq_nocase(a->domain, b->domain))
-		return false;
-	if (!a->quoted && !b->quoted)
-		return bytes_eq(a->local, b->local);
-	must(a->local.n < sizeof(x) && b->local.n < sizeof(y));
-	return bytes_eq((struct bytes){ x, local_plain(a, x) },
-	    (struct bytes){ y, local_plain(b, y) });
 }
 
 bool

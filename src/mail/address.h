@@ -58,8 +58,6 @@ struct bytes address_normal(const struct address *a, char *dst);
 /* Parses and normalises; false = not an address. */
 bool address_normal_text(struct bytes text, unsigned flags, char *dst,
     struct bytes *out);
-/* Local parts exactly (after removal of quotes), domains without case. */
-bool address_same(const struct address *a, const struct address *b);
 /* "user" of user+label, for unquoted local parts; false = has no label. */
 bool address_base(const struct address *a, struct bytes *base);
 
@@ -72,7 +70,6 @@ bool domain_normal(struct bytes d, unsigned flags, char *dst,
 bool domain_parent(struct bytes d, struct bytes *parent);
 /* d is top or lies below it; without regard to case. */
 bool domain_is_within(struct bytes d, struct bytes top);
-size_t domain_label_count(struct bytes d);
 /* Four decimal numbers with dots: a name in form only. */
 bool domain_is_dotted_quad(struct bytes d);
 

@@ -503,12 +503,6 @@ reply_refuse(struct reply *re, unsigned code, const char *enhanced,
 }
 
 bool
-reply_is_error(const struct reply *re)
-{
-	return re->code >= 400;
-}
-
-bool
 reply_write(const struct reply *re, bool enhanced_codes, struct buf *out)
 {
 	size_t begin = out->n;

@@ -113,7 +113,6 @@ void reply_set(struct reply *re, unsigned code, const char *enhanced,
 /* The same, and returns false: return reply_refuse(re, 452, ...); */
 bool reply_refuse(struct reply *re, unsigned code, const char *enhanced,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-bool reply_is_error(const struct reply *re); /* 4yz, 5yz */
 /* One line with CRLF; enhanced_codes: smtp-interface 4.4 is switched on. */
 bool reply_write(const struct reply *re, bool enhanced_codes,
     struct buf *out);

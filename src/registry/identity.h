@@ -186,8 +186,6 @@ struct bytes identity_registrable(struct bytes host);
  */
 int identity_load_suffixes(struct bytes text, struct err *e);
 bool selector_is_valid(const char *selector); /* either case */
-/* A managed selector: 32 of a-z2-7. */
-void selector_make(char out[SELECTOR_SIZE]);
 /* "www.example.com: mail is usually sent from example.com"; "" = none */
 const char *identity_name_warning(const char *name, char out[600]);
 

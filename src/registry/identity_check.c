@@ -61,12 +61,6 @@ identity_error_of(enum dkim_outcome o, bool host_found)
 
 /* -- keys ----------------------------------------------------------------- */
 
-bool
-keyset_is_dropped(const struct identity_keys *ks, const struct dkim_key *k)
-{
-	return ks->drop[k - ks->v];
-}
-
 struct dkim_key *
 keyset_find(struct identity_keys *ks, bool previous, enum dkim_role role)
 {

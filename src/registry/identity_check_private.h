@@ -18,8 +18,6 @@ struct dkim_key *keyset_find(struct identity_keys *ks, bool previous,
 struct dkim_key *keyset_selector(struct identity_keys *ks,
     const char *selector);
 void keyset_drop(struct identity_keys *ks, const struct dkim_key *k);
-bool keyset_is_dropped(const struct identity_keys *ks,
-    const struct dkim_key *k);
 size_t keyset_room(const struct identity_keys *ks);
 void keyset_add(struct identity_keys *ks, const struct dkim_key *k);
 void key_retire(struct dkim_key *k, const struct identity_check_input *in);

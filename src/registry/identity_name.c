@@ -181,15 +181,6 @@ selector_is_valid(const char *selector)
 }
 
 void
-selector_make(char out[SELECTOR_SIZE])
-{
-	unsigned char raw[20];
-
-	mem_random(raw, sizeof(raw));
-	base32_lower(raw, sizeof(raw), out);
-}
-
-void
 identity_make_token(char out[IDENTITY_TOKEN_SIZE])
 {
 	unsigned char raw[32];

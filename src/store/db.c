@@ -422,21 +422,6 @@ db_put(struct db_txn *t, unsigned table, struct bytes key,
 }
 
 int
-db_reserve(struct db_txn *t, unsigned table, struct bytes key, size_t n,
-    bool append, void **room, struct err *e)
-{
-	MDB_val v = { n, NULL };
-	int	rc;
-
-	rc = db_put_dbi(t, db_dbi(t, table), key, &v,
-	    MDB_RESERVE | (append ? (unsigned)MDB_APPEND : 0));
-	if (rc != 0)
-		return db_error(t->db, rc, e, "put");
-	*room = v.mv_data;
-	return 0;
-}
-
-int
 db_delete(struct db_txn *t, unsigned table, struct bytes key, struct err *e)
 {
 	MDB_val k = val_of(key);
@@ -516,15 +501,6 @@ db_next(struct db_cursor *c, struct bytes *key, struct bytes *value,
 	MDB_val k;
 
 	return db_cursor_get(c, &k, MDB_NEXT, key, value, e);
-}
-
-int
-db_previous(struct db_cursor *c, struct bytes *key, struct bytes *value,
-    struct err *e)
-{
-	MDB_val k;
-
-	return db_cursor_get(c, &k, MDB_PREV, key, value, e);
 }
 
 int

@@ -58,9 +58,6 @@ int db_get(struct db_txn *t, unsigned table, struct bytes key,
 /* append: the key is greater than all others (faster); falls back. */
 int db_put(struct db_txn *t, unsigned table, struct bytes key,
     struct bytes value, bool append, struct err *e);
-/* Room for n octets in the map itself, to be filled before the next call. */
-int db_reserve(struct db_txn *t, unsigned table, struct bytes key, size_t n,
-    bool append, void **room, struct err *e);
 int db_delete(struct db_txn *t, unsigned table, struct bytes key,
     struct err *e); /* 1 = deleted, 0 = was not there */
 uint64_t db_count(struct db_txn *t, unsigned table);
@@ -72,8 +69,6 @@ void db_cursor_close(struct db_cursor *c);
 int db_seek(struct db_cursor *c, struct bytes from, struct bytes *key,
     struct bytes *value, struct err *e);
 int db_next(struct db_cursor *c, struct bytes *key, struct bytes *value,
-    struct err *e);
-int db_previous(struct db_cursor *c, struct bytes *key, struct bytes *value,
     struct err *e);
 int db_last(struct db_cursor *c, struct bytes *key, struct bytes *value,
     struct err *e);

@@ -201,12 +201,6 @@ desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls)
 	desk_rules_unref(old);
 }
 
-size_t
-desk_session_count(const struct desk *d)
-{
-	return d->session_count;
-}
-
 /* -- shutdown ------------------------------------------------------------- */
 
 void

@@ -99,7 +99,6 @@ void desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls);
  * call gives them another time; its on_idle takes the place of the first, and
  * is called at once when they have gone already. */
 void desk_shut(struct desk *d, int64_t grace_ms, loop_fn *on_idle, void *arg);
-size_t desk_session_count(const struct desk *d);
 /*
  * Replies so far by command and code.  Each desk counts its own, so that a
  * reply costs a plain addition.  Commands are numbered from 0; their names are

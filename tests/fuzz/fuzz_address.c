@@ -23,7 +23,6 @@ check_one(struct bytes in, unsigned flags)
 	must(address_normal_text(first, flags, y, &second));
 	must(bytes_eq(first, second));
 	must(address_split(first, &b));
-	must(address_same(&a, &b));
 	if (address_base(&b, &base))
 		must(base.n > 0 && base.n < b.local.n);
 }
@@ -63,8 +62,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(domain_is_valid(d, flags));
 		while (domain_parent(d, &up)) {
 			must(domain_is_within(d, up));
-			must(domain_label_count(d) ==
-			    domain_label_count(up) + 1);
+			must(up.n < d.n);
 			d = up;
 		}
 	}

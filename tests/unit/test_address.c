@@ -145,13 +145,15 @@ test_same(void **state)
 		{ "a+x@example.com", "a@example.com", false },
 	};
 	struct address a, b;
+	char	       x[ADDRESS_TEXT_MAX], y[ADDRESS_TEXT_MAX];
 	size_t	       i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_true(address_parse(bytes_of(cases[i].a), 0, &a));
 		assert_true(address_parse(bytes_of(cases[i].b), 0, &b));
-		assert_int_equal(address_same(&a, &b), cases[i].same);
+		assert_int_equal(bytes_eq(address_normal(&a, x),
+				     address_normal(&b, y)), cases[i].same);
 	}
 }
 
@@ -209,9 +211,6 @@ test_domains(void **state)
 	    BYTES("example.com")));
 	assert_false(domain_is_within(BYTES("com"), BYTES("example.com")));
 	assert_false(domain_is_within(BYTES("com"), BYTES("")));
-	assert_int_equal(domain_label_count(BYTES("a.b.c")), 3);
-	assert_int_equal(domain_label_count(BYTES("a")), 1);
-	assert_int_equal(domain_label_count(BYTES("")), 0);
 	assert_true(domain_normal(BYTES("Example.COM."), 0, dst, &out));
 	assert_string_equal(dst, "example.com");
 	assert_false(domain_normal(BYTES("example.com.."), 0, dst, &out));
