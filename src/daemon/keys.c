@@ -46,8 +46,8 @@ struct keys {
 	struct buf	  out;
 	struct keys_figures figures;
 	bool		  ends_with_peers;
-	void (*on_control)(void *arg, struct keys *k, struct bytes message,
-	    int fd);
+	void (*on_control)(void *arg, struct keys *k,
+	    const struct child_message *m, int fd);
 	void *on_control_arg;
 };
 
@@ -627,7 +627,7 @@ keys_on_control(void *arg, struct bytes message, int fd)
 		if (m.kind == CHILD_STOP)
 			loop_stop(k->loop);
 		else if (k->on_control != NULL) {
-			k->on_control(k->on_control_arg, k, message, fd);
+			k->on_control(k->on_control_arg, k, &m, fd);
 			return;
 		}
 	}

@@ -33,6 +33,7 @@
 #include "base/thread.h"
 
 struct channel;
+struct child_message; /* child_proto.h */
 struct keys;
 
 enum {
@@ -54,9 +55,10 @@ struct keys_setup {
 	/* keys_run(): channel of the master (child_proto.h), -1 = none: then
 	 * it ends when the last peer has gone */
 	int	    control_fd;
-	/* what else comes over it; the descriptor becomes the callee's */
-	void (*on_control)(void *arg, struct keys *k, struct bytes message,
-	    int fd);
+	/* what comes over it besides peers and the end; the descriptor
+	 * becomes the callee's */
+	void (*on_control)(void *arg, struct keys *k,
+	    const struct child_message *m, int fd);
 	void *on_control_arg;
 };
 int keys_run(const struct keys_setup *s);

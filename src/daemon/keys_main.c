@@ -3,9 +3,7 @@
  * The beginning of the keys process: settings, the master key, privileges;
  * and what the master says later: new peers, reload, stop.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/child.h"
@@ -55,33 +53,18 @@ keys_reload(struct keys_main *x, struct keys *k)
 }
 
 static void
-keys_on_master(void *arg, struct keys *k, struct bytes message, int fd)
+keys_on_master(void *arg, struct keys *k, const struct child_message *m,
+    int fd)
 {
-	struct keys_main    *x = arg;
-	struct child_message m;
+	struct keys_main *x = arg;
 
-	if (!child_read(message, &m)) {
-		if (fd >= 0)
-			close(fd);
+	if (m->kind != CHILD_RELOAD) {
+		child_news_add(&x->reload, m, fd);
 		return;
 	}
-	switch (m.kind) {
-	case CHILD_PEER_KEYS:
-		if (fd >= 0)
-			keys_add_peer(k, fd);
-		return;
-	case CHILD_STOP:
-		/* relay has gone; nothing is kept here but memory */
-		exit(0);
-	case CHILD_RELOAD:
-		if (x->reload != NULL)
-			keys_reload(x, k);
-		child_news_end(&x->reload);
-		return;
-	default:
-		child_news_add(&x->reload, &m, fd);
-		return;
-	}
+	if (x->reload != NULL)
+		keys_reload(x, k);
+	child_news_end(&x->reload);
 }
 
 /* The sandbox comes later, in keys_run(): OpenSSL has to read first. */

@@ -133,6 +133,7 @@ void ctl_clean(json_t *v);
 void ctl_print_json(json_t *v);
 void ctl_print_table(struct ctl *c, json_t *rows, const char *columns);
 void ctl_print_values(struct ctl *c, json_t *object);
+void ctl_print_texts(json_t *texts); /* a line each; NULL = none */
 /* Most commands that change print nothing when they succeed. */
 void ctl_print_nothing(struct ctl *c, json_t *result);
 /* A value as text: "-" for null, lists joined by commas. */

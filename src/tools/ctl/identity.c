@@ -134,12 +134,8 @@ identity_print_shown(struct ctl *c, json_t *result)
 static void
 identity_print_lines(struct ctl *c, json_t *result)
 {
-	json_t *v;
-	size_t	i;
-
 	(void)c;
-	json_array_foreach(json_object_get(result, "Lines"), i, v)
-		puts(json_string_value(v));
+	ctl_print_texts(json_object_get(result, "Lines"));
 }
 
 /* -- identity wait: asks until it is decided ------------------------------- */

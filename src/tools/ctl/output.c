@@ -353,6 +353,16 @@ output_values(struct ctl *c, json_t *o, const char *prefix, size_t width)
 }
 
 void
+ctl_print_texts(json_t *texts)
+{
+	json_t *v;
+	size_t	i;
+
+	json_array_foreach(texts, i, v)
+		puts(json_string_value(v));
+}
+
+void
 ctl_print_values(struct ctl *c, json_t *object)
 {
 	output_values(c, object, "", output_widest(object, 0));

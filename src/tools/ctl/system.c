@@ -91,12 +91,8 @@ stat_print(struct ctl *c, json_t *r)
 static void
 reload_print(struct ctl *c, json_t *r)
 {
-	json_t *v;
-	size_t	i;
-
 	(void)c;
-	json_array_foreach(json_object_get(r, "Notes"), i, v)
-		puts(json_string_value(v));
+	ctl_print_texts(json_object_get(r, "Notes"));
 }
 
 static void
