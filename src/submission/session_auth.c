@@ -54,6 +54,18 @@ session_decode(struct session *s, struct bytes line, bool initial,
 	return false;
 }
 
+/*
+ * None acts for another: empty, or the user himself.  "root" is nobody here,
+ * and is what Sendmail sends of a login by the recipe of the SES interface
+ * ("U:root"); it gives no right that the user has not.
+ */
+static bool
+session_is_own_authzid(struct bytes authzid, struct bytes user)
+{
+	return authzid.n == 0 || bytes_eq(authzid, user) ||
+	    bytes_eq_text(authzid, "root");
+}
+
 /* [authzid] NUL authcid NUL password */
 static void
 session_take_plain(struct session *s, struct session_login *in)
@@ -73,7 +85,7 @@ session_take_plain(struct session *s, struct session_login *in)
 	    (size_t)first + 1);
 	in->password = bytes_from(all, (size_t)second + 1);
 	session_judge_login(s, in,
-	    authzid.n == 0 || bytes_eq(authzid, in->user));
+	    session_is_own_authzid(authzid, in->user));
 }
 
 static void
