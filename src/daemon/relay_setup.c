@@ -65,6 +65,22 @@ out:
 	return t;
 }
 
+/* Clients that verify go away; they complain elsewhere. */
+static void
+relay_look_at_certificate(const struct conf *c, const struct conf_listener *l,
+    const struct tls_server *t)
+{
+	struct wall end = tls_server_not_after(t);
+	char	    text[CLOCK_TEXT_MAX];
+
+	if (end.ms <= clock_wall().ms)
+		log_warn("certificate-expired", "listener=%s path=%s end=%s",
+		    l->name, l->cert, wall_iso_seconds(end, text));
+	if (!tls_server_covers(t, c->server.name))
+		log_warn("certificate-name", "listener=%s path=%s "
+		    "server.name=%s", l->name, l->cert, c->server.name);
+}
+
 struct desk_tls *
 relay_load_tls(const struct conf *c, const struct child_files *f,
     struct err *e)
@@ -84,10 +100,7 @@ relay_load_tls(const struct conf *c, const struct child_files *f,
 			desk_tls_unref(t);
 			return NULL;
 		}
-		if (!tls_server_covers(t->v[i], c->server.name))
-			log_warn("certificate-name", "listener=%s path=%s "
-			    "server.name=%s", l->name, l->cert,
-			    c->server.name);
+		relay_look_at_certificate(c, l, t->v[i]);
 	}
 	return t;
 }

@@ -61,6 +61,34 @@ class NoFiles(unittest.TestCase):
         self.put(self.relay.key, os.mkfifo)
         self.refused(self.relay.key, "")
 
+    def test_expired(self):
+        """A certificate that has ended is served, but not in silence."""
+        with open(self.relay.cert) as f:
+            self.addCleanup(lambda text=f.read(): open(self.relay.cert, "w").write(text))
+        ca = os.path.join(self.relay.folder, "ca.conf")
+        for name, text in (("ca.conf", f"""[ca]
+default_ca = d
+[d]
+database = {ca}.index
+new_certs_dir = {self.relay.folder}
+serial = {ca}.serial
+default_md = sha256
+policy = p
+[p]
+commonName = supplied
+"""), ("ca.conf.index", ""), ("ca.conf.serial", "01\n")):
+            with open(os.path.join(self.relay.folder, name), "w") as f:
+                f.write(text)
+        subprocess.run(["openssl", "req", "-new", "-key", self.relay.key, "-subj", "/CN=mail.relay.example", "-out",
+                        ca + ".csr"], check=True, capture_output=True)
+        subprocess.run(["openssl", "ca", "-batch", "-config", ca, "-selfsign", "-keyfile", self.relay.key, "-in",
+                        ca + ".csr", "-out", self.relay.cert, "-startdate", "20200101000000Z", "-enddate",
+                        "20210101000000Z", "-notext"], check=True, capture_output=True)
+        offset = os.path.getsize(self.relay.log)
+        self.relay.ctl("reload")
+        self.relay.wait_log(r"warn relay certificate-expired listener=submissions path=\S+ end=2021-01-01T00:00:00Z",
+                            offset=offset)
+
     def test_config_check(self):
         self.put(self.relay.conf, os.mkfifo)
         r = self.relay.run_ctl("config", "check", timeout=20)
