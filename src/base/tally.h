@@ -10,7 +10,7 @@
  * Fails:  bounded: when full, entries that count nothing (0, full bucket,
  *         expired window) go first; if there is none, a new key is not
  *         kept and reads as 0 / a full bucket (limits then do not bite,
- *         memory does not grow; tally_is_full() tells the metrics).
+ *         memory does not grow; tally_is_full() tells).
  */
 #ifndef BASE_TALLY_H
 #define BASE_TALLY_H

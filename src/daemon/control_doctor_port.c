@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * doctor: does anybody answer at port 25, or at that of the smart host?  One
- * connection for each source
- * address, all at once.  It waits for the greeting before it says QUIT: who
- * talks first is taken for a spammer.
+ * connection for each source address, all at once.  It waits for the greeting
+ * before it says QUIT: who talks first is taken for a spammer.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
