@@ -4,6 +4,7 @@
 #	make			build the programs into $(O)
 #	make check		unit tests, replay, configuration files, fuzz corpus
 #	make check-long		the long proofs
+#	make check-tsan		races between threads: unit, replay, load
 #	make bench		figures, no verdict
 #	make fuzz		libFuzzer binaries (clang)
 #	make layers headers lint	structure, headers alone, documents

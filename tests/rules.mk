@@ -49,7 +49,7 @@ $(O)/tests/crash-shim.so: tests/crash/shim.c | config.mk
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(WARNINGS) $(USER_CFLAGS) -fPIC -shared -o $@ $< -ldl
 CRASH_PARTS = $(O)/tests/crash-image $(O)/tests/crash-shim.so
-check-long: check check-build crash
+check-long: check check-build crash check-tsan
 crash: all $(CRASH_PARTS)
 	tests/crash/run $(O)
 	tests/crash/failpoints $(O)
@@ -69,3 +69,15 @@ bench-idle: all
 	tests/bench/idle $(O)
 bench-memory: all
 	tests/bench/memory $(O)
+
+# Races between threads: unit tests, plays, a load run, in a build of its own.
+.PHONY: check-tsan tsan-tests
+TSAN_SUPP = $(abspath tests/tsan.supp)
+check-tsan:
+	$(MAKE) O=build-tsan tsan-tests \
+	    "VARIANT_CFLAGS=-fsanitize=thread -fno-omit-frame-pointer"
+tsan-tests: export TSAN_OPTIONS = suppressions=$(TSAN_SUPP)
+tsan-tests: all $(UNIT_BIN) $(O)/replay/replay
+	tests/run-unit $(UNIT_BIN)
+	$(O)/replay/replay $(wildcard tests/replay/*.play)
+	tests/tsan/load $(O)
