@@ -77,6 +77,7 @@ check-tsan:
 	$(MAKE) O=build-tsan tsan-tests \
 	    "VARIANT_CFLAGS=-fsanitize=thread -fno-omit-frame-pointer"
 tsan-tests: export TSAN_OPTIONS = suppressions=$(TSAN_SUPP)
+tsan-tests: export UNIT_LIMIT_S = 1200
 tsan-tests: all $(UNIT_BIN) $(O)/replay/replay
 	tests/run-unit $(UNIT_BIN)
 	$(O)/replay/replay $(wildcard tests/replay/*.play)
