@@ -116,8 +116,10 @@ class Feedback(World):
     def test_figures(self):
         """bounces-and-feedback.md 11"""
         def figure(name):
-            found = re.search(rf"(?m)^{re.escape(name)} (\d+)$", self.relay.ctl("metrics"))
-            return int(found[1]) if found else 0
+            """Of all accounts together."""
+            family, labels = name.split("{")
+            found = re.findall(rf"(?m)^{family}{{(?:account=[^,]*,)?{re.escape(labels)} (\d+)$", self.relay.ctl("metrics"))
+            return sum(map(int, found))
         names = ('posthorn_classification_total{rule="N1"}', 'posthorn_classification_total{rule="X2"}',
                  'posthorn_bounces_total{bounce_type="Permanent",bounce_subtype="General"}',
                  'posthorn_delays_total{delay_type="RecipientServerError"}')
