@@ -46,7 +46,8 @@ base_MODULES = \
 	tally
 
 net_MODULES = \
-	stream stream_block stream_io stream_socket sockaddr \
+	stream stream_block stream_io stream_socket stream_text \
+	    sockaddr \
 	tls tls_session \
 	resolver resolver_answer resolver_cache resolver_parse \
 	    resolver_servers

@@ -17,26 +17,6 @@ enum { STREAM_INPUT_MAX = 64 * 1024, STREAM_OUTPUT_MAX = 1024 * 1024 };
 static void stream_on_deadline(void *arg, void *unused);
 static void stream_on_stall(void *arg, void *unused);
 
-const char *
-stream_end_to_text(enum stream_end e)
-{
-	switch (e) {
-	case STREAM_EOF:
-		return "eof";
-	case STREAM_LOST:
-		return "lost";
-	case STREAM_TIMEOUT:
-		return "timeout";
-	case STREAM_STUCK:
-		return "stuck";
-	case STREAM_TLS_FAILED:
-		return "tls-failed";
-	case STREAM_SHORT:
-		return "short";
-	}
-	return "unknown";
-}
-
 /* -- life ----------------------------------------------------------------- */
 
 void

@@ -20,15 +20,6 @@ stream_schedule(struct stream *s)
 
 /* -- life of a stream --------------------------------------------------------- */
 
-const char *
-stream_end_to_text(enum stream_end e)
-{
-	static const char *const names[] = { "eof", "lost", "timeout", "stuck",
-		"tls-failed" };
-
-	return names[e];
-}
-
 static void
 stream_end(struct stream *s, enum stream_end why)
 {
