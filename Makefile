@@ -202,8 +202,8 @@ $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
 	TOOL_PARTS = $(SENDMAIL_PARTS)
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
 CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(POSTHORNCTL_OBJ))
-$(O)/tests/test_ctl: TOOL_PARTS = $(CTL_PARTS)
-$(O)/tests/test_ctl: $(CTL_PARTS)
+$(O)/tests/test_ctl $(O)/fuzz/fuzz_value-replay: TOOL_PARTS = $(CTL_PARTS)
+$(O)/tests/test_ctl $(O)/fuzz/fuzz_value-replay: $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)
 check-unit: $(UNIT_BIN)
 	tests/run-unit $(UNIT_BIN)
@@ -222,7 +222,7 @@ check-fuzz: $(FUZZ_REPLAY)
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined -pthread
 FUZZ_PARTS = $(patsubst %,$(O)/fuzz/obj/%.o,$(filter-out $(POSTHORND) \
-	$(POSTHORNCTL) tools/sendmail, $(ALL_PARTS)))
+	tools/posthornctl tools/sendmail, $(ALL_PARTS)))
 FUZZ_LIB = $(O)/fuzz/libfuzzed.a
 fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
 $(O)/fuzz/obj/%.o: src/%.c | config.mk

@@ -5,6 +5,9 @@
 
 #include "tools/ctl/ctl.h"
 
+/* Whole numbers that a double holds; in milliseconds 31,000 years. */
+static const double value_max = 1e15;
+
 /* A number with a unit behind it; "" where there is none. */
 static bool
 value_split(const char *s, double *n, const char **unit)
@@ -15,7 +18,7 @@ value_split(const char *s, double *n, const char **unit)
 		return false;
 	*n = strtod(s, &end);
 	*unit = end;
-	return *n >= 0 && *n < 1e15;
+	return *n >= 0 && *n < value_max;
 }
 
 bool
@@ -34,7 +37,10 @@ ctl_parse_duration(const char *s, int64_t *ms)
 		return false;
 	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 		if (strcmp(unit, units[i].unit) == 0) {
-			*ms = (int64_t)(n * units[i].ms);
+			n *= units[i].ms;
+			if (n >= value_max)
+				return false;
+			*ms = (int64_t)n;
 			return true;
 		}
 	return false;
@@ -55,6 +61,8 @@ ctl_parse_size(const char *s, uint64_t *octets)
 	else if (strcmp(unit, "g") == 0)
 		n *= 1024.0 * 1024 * 1024;
 	else if (*unit != '\0')
+		return false;
+	if (n >= value_max)
 		return false;
 	*octets = (uint64_t)n;
 	return true;
@@ -119,6 +127,8 @@ ctl_parse_time(const char *s, struct wall now, struct wall *out)
 	if (*s < '0' || *s > '9')
 		return false;
 	seconds = strtod(s, &end);
+	if (*end != '\0' || seconds > 253402300799.0)
+		return false;
 	out->ms = (int64_t)(seconds * 1000);
-	return *end == '\0' && seconds < 253402300799.0;
+	return true;
 }

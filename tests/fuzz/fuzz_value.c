@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* What operators type: durations, sizes, times, amounts. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tools/ctl/ctl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct wall now = { 1767225600000 }, at;
+	uint64_t    octets;
+	int64_t	    ms;
+	double	    amount;
+	char	    text[128];
+	size_t	    n = size < sizeof(text) ? size : sizeof(text) - 1;
+
+	memcpy(text, data, n);
+	text[n] = '\0';
+	if (ctl_parse_duration(text, &ms))
+		must(ms >= 0);
+	if (ctl_parse_size(text, &octets))
+		must(octets <= INT64_MAX);
+	if (ctl_parse_time(text, now, &at))
+		must(text[0] != '\0');
+	if (ctl_parse_amount(text, &amount))
+		must(amount >= -1 && amount == amount);
+	return 0;
+}
