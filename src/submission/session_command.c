@@ -669,12 +669,31 @@ session_refuse_rcpt(struct session *s, const struct reply *re)
 		session_reply(s, re);
 }
 
+/*
+ * Who has logged in has a name to look for, and only so many errors; of others
+ * the line at the end of the session tells enough.  Lack of room and of quota
+ * is no error of his.
+ */
+static void
+session_log_refusal(const struct session *s, const struct reply *re)
+{
+	char quoted[LOG_QUOTE_SIZE];
+
+	if (!s->is_authenticated || session_is_our_trouble(re))
+		return;
+	log_info("command-refused", "sid=%s account=%s user=%s command=%s "
+	    "code=%u reply=%s", s->sid, s->account, s->user,
+	    desk_command_to_text(s->command), re->code,
+	    log_quote(bytes_of(re->text), quoted));
+}
+
 static void
 session_refuse_command(struct session *s, const struct command *cmd,
     const struct reply *re)
 {
 	const struct session_rule *rule = &session_rules[cmd->verb];
 
+	session_log_refusal(s, re);
 	if (cmd->verb == VERB_MAIL && re->code == 454)
 		session_count_overload(s);
 	if (cmd->verb == VERB_BDAT) {
