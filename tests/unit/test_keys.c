@@ -969,9 +969,10 @@ test_no_answer_in_time(void **state)
 	keys_client_make(w.client, "example.com", "s", 2048, on_answer, &w);
 	wait_for(&w, 3);
 	assert_true(clock_mono().ms - begun.ms >= 49);
-	assert_int_equal(w.down, 3);
 	assert_string_equal(w.last.reason, "the keys process does not answer");
-	wait_for(&w, 1);
+	/* on a busy machine both limits may have passed in one pass */
+	if (w.down == 3)
+		wait_for(&w, 1);
 	assert_true(clock_mono().ms - begun.ms >= 99);
 	assert_int_equal(w.down, 4);
 	keys_client_free(w.client);
