@@ -674,7 +674,8 @@ class Start(unittest.TestCase):
         """admin-cli.md 16.1: store.dir in memory needs --allow-volatile"""
         folder = tempfile.mkdtemp(dir="/dev/shm")
         self.addCleanup(shutil.rmtree, folder, True)
-        r = self.relay(edit=lambda text: re.sub(r"dir \S+/store", f"dir {folder}/store", text).replace("1g", "64m"))
+        r = self.relay(edit=lambda text: re.sub(r"map_size \S+", "map_size 64m",
+                                                re.sub(r"dir \S+/store", f"dir {folder}/store", text)))
         self.assert_refused(r.conf, text="tmpfs.*--allow-volatile")
         r.start()
         self.assertEqual(r.run_ctl("status").returncode, 0)
