@@ -19,11 +19,19 @@
 
 /* -- files: landlock ------------------------------------------------------ */
 
+/* As the kernel reads it; the headers of older ones know the first member. */
+struct landlock_rules {
+	uint64_t files, net, scoped;
+};
+
 /* Rights by the version of the kernel's interface; those a file can have. */
 static const uint64_t fs_version_1 = (1 << 13) - 1;
 static const uint64_t fs_refer = 1 << 13;     /* 2 */
 static const uint64_t fs_truncate = 1 << 14;  /* 3 */
 static const uint64_t fs_ioctl_dev = 1 << 15; /* 5 */
+static const uint64_t net_bind_and_connect = 3; /* 4; TCP */
+/* 6: names of sockets that are no files, signals, of processes outside */
+static const uint64_t scope_all = 3;
 static const uint64_t fs_of_file = LANDLOCK_ACCESS_FS_EXECUTE |
     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | 1 << 14 |
     1 << 15;
@@ -61,12 +69,40 @@ sandbox_allow_paths(int ruleset, const char *const *paths, uint64_t rights,
 	return 0;
 }
 
-static int
-sandbox_enter_files(const struct sandbox *s, bool *in_force, struct err *e)
+/* What is named here and allowed by no rule is forbidden. */
+static struct landlock_rules
+sandbox_rules_of(long version, unsigned does, enum sandbox_mode mode)
 {
-	struct landlock_ruleset_attr attr = { .handled_access_fs = 0 };
-	long			     version;
-	int			     ruleset, rc = -1;
+	struct landlock_rules r = { fs_version_1, 0, 0 };
+
+	r.files |= (version > 1 ? fs_refer : 0) |
+	    (version > 2 ? fs_truncate : 0) | (version > 4 ? fs_ioctl_dev : 0);
+	if (mode != SANDBOX_ENFORCE) /* the rest is about calls */
+		return r;
+	if (version > 3 && (does & (SANDBOX_NETWORK | SANDBOX_CONNECT)) == 0)
+		r.net = net_bind_and_connect;
+	if (version > 5)
+		r.scoped = scope_all;
+	return r;
+}
+
+/* The kernel takes what is behind its own members when it is zero. */
+static int
+sandbox_ruleset(const struct landlock_rules *r)
+{
+	size_t size = r->scoped != 0 ? sizeof(*r) : r->net != 0 ?
+	    2 * sizeof(uint64_t) : sizeof(uint64_t);
+
+	return (int)syscall(SYS_landlock_create_ruleset, r, size, 0);
+}
+
+static int
+sandbox_enter_files(const struct sandbox *s, enum sandbox_mode mode,
+    bool *in_force, struct err *e)
+{
+	struct landlock_rules rules;
+	long		      version;
+	int		      ruleset, rc = -1;
 
 	version = syscall(SYS_landlock_create_ruleset, NULL, 0,
 	    LANDLOCK_CREATE_RULESET_VERSION);
@@ -74,17 +110,15 @@ sandbox_enter_files(const struct sandbox *s, bool *in_force, struct err *e)
 		return 0;
 	if (version < 0)
 		return err_sys(e, "sandbox: landlock");
-	attr.handled_access_fs = fs_version_1 | (version > 1 ? fs_refer : 0) |
-	    (version > 2 ? fs_truncate : 0) | (version > 4 ? fs_ioctl_dev : 0);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr,
-	    sizeof(attr.handled_access_fs), 0);
+	rules = sandbox_rules_of(version, s->does, mode);
+	ruleset = sandbox_ruleset(&rules);
 	if (ruleset < 0)
 		return err_sys(e, "sandbox: landlock_create_ruleset");
 	if (sandbox_allow_paths(ruleset, s->read,
 		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
 		e) != 0 ||
 	    sandbox_allow_paths(ruleset, s->write,
-		attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE,
+		rules.files & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE,
 		e) != 0)
 		goto out;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
@@ -112,7 +146,7 @@ static const char *const calls_of_all[] = {
 	"nanosleep", "gettimeofday", "time", "timerfd_create",
 	"timerfd_settime", "timerfd_gettime", "adjtimex", "getrandom", "read", "readv",
 	"pread64", "preadv", "write", "writev", "lseek", "close",
-	"close_range", "dup", "dup2", "dup3", "fcntl", "fstat", "newfstatat",
+	"close_range", "dup", "dup2", "dup3", "fstat", "newfstatat",
 	"statx", "poll", "ppoll", "select", "pselect6", "epoll_create",
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
 	"epoll_pwait2", "eventfd2", "pipe", "pipe2", "sendmsg", "recvmsg",
@@ -128,8 +162,9 @@ static const char *const calls_stores[] = { "pwrite64", "pwritev",
 	"renameat2", "fchmod", "chmod", "fchown", "copy_file_range", "sendfile",
 	"fadvise64", NULL };
 static const char *const calls_local[] = { "connect", NULL };
-static const char *const calls_network[] = { "bind", "listen", "accept",
-	"accept4", NULL };
+/* No listen: the sockets come from the master. */
+static const char *const calls_network[] = { "bind", "accept", "accept4",
+	NULL };
 
 /* Of these no process of ours has need; an intruder has. */
 static const char *const calls_never[] = { "execve", "execveat", "fork",
@@ -140,7 +175,7 @@ static const char *const calls_never[] = { "execve", "execveat", "fork",
 	"setfsuid", "setfsgid", "capset", "chroot", "pivot_root", "mount",
 	"umount2", "move_mount", "open_tree", "fsopen", "fsmount", "unshare",
 	"setns", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
-	"io_uring_enter", "io_uring_register", "keyctl", "add_key",
+	"io_uring_enter", "io_uring_register", "listen", "keyctl", "add_key",
 	"request_key", "init_module", "finit_module", "delete_module",
 	"kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff",
 	"sethostname", "setdomainname", "settimeofday", "clock_settime",
@@ -278,13 +313,38 @@ calls_add_options(struct filter *f)
 		PR_SET_PDEATHSIG, PR_GET_DUMPABLE, 0x53564d41 /* SET_VMA */ };
 	static const scmp_datum_t ioctls[] = { FIONREAD, FIONBIO, FIOCLEX,
 		TCGETS };
+	/* not who gets a signal, and which (F_SETOWN, F_SETSIG) */
+	static const scmp_datum_t fcntls[] = { F_DUPFD, F_DUPFD_CLOEXEC,
+		F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK,
+		F_SETLKW };
 	int			  rc;
 
 	rc = calls_add_faces(f, SCMP_SYS(prctl), 0, prctls,
 	    sizeof(prctls) / sizeof(prctls[0]));
 	if (rc == 0)
+		rc = calls_add_faces(f, SCMP_SYS(fcntl), 1, fcntls,
+		    sizeof(fcntls) / sizeof(fcntls[0]));
+	if (rc == 0)
 		rc = calls_add_faces(f, SCMP_SYS(ioctl), 1, ioctls,
 		    sizeof(ioctls) / sizeof(ioctls[0]));
+	return rc;
+}
+
+/* No datagrams: those could be sent to any address without connect. */
+static int
+calls_add_pairs(struct filter *f)
+{
+	static const scmp_datum_t types[] = { SOCK_STREAM, SOCK_SEQPACKET };
+	struct scmp_arg_cmp	  both[2] = { arg_is(0, AF_UNIX) };
+	size_t			  i;
+	int			  rc = 0;
+
+	for (i = 0; rc == 0 && i < sizeof(types) / sizeof(types[0]); i++) {
+		both[1] = arg_has(1,
+		    ~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), types[i]);
+		rc = seccomp_rule_add_array(f->ctx, SCMP_ACT_ALLOW,
+		    SCMP_SYS(socketpair), 2, both);
+	}
 	return rc;
 }
 
@@ -292,7 +352,8 @@ static int
 calls_add_sockets(struct filter *f, unsigned does)
 {
 	bool	     network = (does & SANDBOX_NETWORK) != 0;
-	bool	     local = network || (does & SANDBOX_LOCAL) != 0, allowed;
+	bool	     asks = network || (does & SANDBOX_CONNECT) != 0;
+	bool	     local = asks || (does & SANDBOX_LOCAL) != 0, allowed;
 	struct scmp_arg_cmp one;
 	scmp_datum_t	    family;
 	int		    rc;
@@ -302,17 +363,13 @@ calls_add_sockets(struct filter *f, unsigned does)
 		rc = calls_grant(f, network, calls_network);
 	for (family = 0; rc == 0 && family < AF_MAX; family++) {
 		allowed = (local && family == AF_UNIX) ||
-		    (network && (family == AF_INET || family == AF_INET6));
+		    (asks && (family == AF_INET || family == AF_INET6));
 		one = arg_is(0, family);
 		rc = filter_add(f, allowed ? SCMP_ACT_ALLOW
 					   : SCMP_ACT_ERRNO(EACCES),
 		    SCMP_SYS(socket), &one);
 	}
-	one = arg_is(0, AF_UNIX);
-	if (rc == 0)
-		rc = filter_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
-		    &one);
-	return rc;
+	return rc == 0 ? calls_add_pairs(f) : rc;
 }
 
 static int
@@ -353,7 +410,11 @@ sandbox_enter_calls(unsigned does, enum sandbox_mode mode, bool *in_force,
 	f.ctx = seccomp_init(f.logs ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(ENOSYS));
 	if (f.ctx == NULL)
 		return err_set(e, "sandbox: seccomp_init");
-	rc = calls_add_all(&f, does);
+	/* calls by the numbers of another machine: i386, x32 */
+	rc = seccomp_attr_set(f.ctx, SCMP_FLTATR_ACT_BADARCH, f.logs ?
+	    SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
+	if (rc == 0)
+		rc = calls_add_all(&f, does);
 	if (rc == 0)
 		rc = seccomp_load(f.ctx);
 	seccomp_release(f.ctx);
@@ -376,7 +437,7 @@ sandbox_enter(const struct sandbox *s, enum sandbox_mode mode,
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, "prctl PR_SET_NO_NEW_PRIVS");
-	if (sandbox_enter_files(s, &got->files, e) != 0)
+	if (sandbox_enter_files(s, mode, &got->files, e) != 0)
 		return -1;
 	return sandbox_enter_calls(s->does, mode, &got->calls, e);
 }

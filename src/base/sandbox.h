@@ -14,15 +14,18 @@
  *
  * Files: afterwards only what lies below the paths of the lists can be
  * opened (one that does not exist is passed over), and nothing outside the
- * writable ones executed.  Descriptors that are open stay usable.
+ * writable ones executed.  Descriptors that are open stay usable.  A kernel
+ * that can (landlock 6, Linux 6.12) lets the process reach neither sockets
+ * with abstract names nor, by signals, processes outside; one with landlock
+ * 4 keeps TCP from those without a right to it, besides the filter of calls.
  *
  * Calls: what no process of ours ever does and an intruder wants (execute,
- * make processes, trace, mount, load code, change users; write files, connect
- * and listen where the rules have no right to it) ends the process: signal
- * SIGSYS.  What libraries merely try (open a file, make a socket) is answered
- * EACCES, and what is on no list ENOSYS, as by a kernel that does not have
- * it: a new C library must not bring the mail down.  SANDBOX_LOG lets all of
- * that happen and has the kernel's audit log say so.
+ * make processes, trace, mount, load code, change users, listen; write files,
+ * connect and bind where the rules have no right to it) ends the process:
+ * signal SIGSYS.  What libraries merely try (open a file, make a socket) is
+ * answered EACCES, and what is on no list ENOSYS, as by a kernel that does
+ * not have it: a new C library must not bring the mail down.  SANDBOX_LOG
+ * lets all of that happen and has the kernel's audit log say so.
  */
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
@@ -41,8 +44,9 @@ enum sandbox_mode {
 enum {
 	SANDBOX_OPENS = 1,  /* opens and looks at files */
 	SANDBOX_STORES = 2, /* writes, syncs, makes and removes files */
-	SANDBOX_LOCAL = 4,  /* connects to sockets of this host (the log) */
-	SANDBOX_NETWORK = 8 /* listens and connects: IPv4, IPv6, local */
+	SANDBOX_LOCAL = 4,   /* connects to sockets of this host (the log) */
+	SANDBOX_CONNECT = 8, /* that, and asks over IPv4 and IPv6 (DNS) */
+	SANDBOX_NETWORK = 16 /* that, and binds and accepts */
 };
 
 struct sandbox {

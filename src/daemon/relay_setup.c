@@ -123,10 +123,7 @@ relay_load_suffixes(const struct conf *c, const struct child_files *f,
 	return rc == 0 ? 0 : err_wrap(e, "dns.psl_file %s", c->dns.psl_file);
 }
 
-/*
- * Stores and the audit log (which is written anew when its oldest lines go)
- * are opened by path; all else comes from the master as a descriptor.
- */
+/* The stores are opened by path; all else comes as a descriptor. */
 int
 relay_enclose(const struct conf *c, struct err *e)
 {
@@ -134,20 +131,11 @@ relay_enclose(const struct conf *c, struct err *e)
 		"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf",
 		"/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom",
 		NULL };
-	char		  *audit_dir = mem_dup(c->audit.file);
-	char		  *slash = strrchr(audit_dir, '/');
-	const char	  *writable[] = { c->store.dir, audit_dir, NULL };
+	const char *const  writable[] = { c->store.dir, NULL };
 	struct sandbox	   s = { readable, writable,
 		    SANDBOX_OPENS | SANDBOX_STORES | SANDBOX_NETWORK };
-	int		   rc;
 
-	if (slash != NULL && slash > audit_dir)
-		*slash = '\0';
-	else
-		writable[1] = NULL;
-	rc = child_enclose(c, &s, e);
-	mem_free(audit_dir);
-	return rc;
+	return child_enclose(c, &s, e);
 }
 
 /* A region is part of every derived password: it changes by intent only. */

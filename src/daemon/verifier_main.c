@@ -13,7 +13,7 @@ static const char *const verifier_readable[] = { "/etc/resolv.conf",
 	"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/dev/urandom",
 	NULL };
 static const struct sandbox verifier_sandbox = { verifier_readable, NULL,
-	SANDBOX_OPENS | SANDBOX_NETWORK };
+	SANDBOX_OPENS | SANDBOX_CONNECT };
 
 static int
 verifier_prepare(struct child_files *f, struct verifier_setup *s,

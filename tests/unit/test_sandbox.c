@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -177,6 +178,54 @@ connects(void)
 	return connect(-1, &sa, sizeof(sa)) < 0 && errno == EBADF ? 0 : 1;
 }
 
+static int
+binds(void)
+{
+	struct sockaddr sa = { .sa_family = AF_INET };
+
+	return bind(-1, &sa, sizeof(sa)) < 0 && errno == EBADF ? 0 : 1;
+}
+
+static int
+listens(void)
+{
+	return listen(-1, 1) < 0 ? 1 : 0;
+}
+
+/* A pair of datagrams could write to any socket of the host. */
+static int
+pairs_of_streams_only(void)
+{
+	int fds[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0 &&
+		socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) < 0 &&
+		errno == ENOSYS
+	    ? 0 : 1;
+}
+
+/* Signals that the kernel sends for us. */
+static int
+owners_are_refused(void)
+{
+	int fd = dup(0);
+
+	return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+		fcntl(fd, F_GETFL) >= 0 &&
+		fcntl(fd, F_SETOWN, getppid()) < 0 && errno == ENOSYS &&
+		fcntl(fd, 10 /* F_SETSIG */, SIGKILL) < 0 &&
+		errno == ENOSYS
+	    ? 0 : 1;
+}
+
+/* x32: the same processor, other numbers. */
+static int
+calls_foreign(void)
+{
+	syscall(0x40000000 + SYS_getpid);
+	return 1;
+}
+
 /* A call that came after us: as on a kernel without it. */
 static int
 asks_what_is_new(void)
@@ -217,6 +266,21 @@ static const struct attempt attempts[] = {
 	{ "connect", SANDBOX_OPENS, SANDBOX_ENFORCE, connects, SIGSYS },
 	{ "connect with right", SANDBOX_NETWORK, SANDBOX_ENFORCE, connects,
 	    0 },
+	{ "only asks", SANDBOX_CONNECT, SANDBOX_ENFORCE,
+	    sockets_of_mail_only, 0 },
+	{ "only asks: connect", SANDBOX_CONNECT, SANDBOX_ENFORCE, connects,
+	    0 },
+	{ "only asks: bind", SANDBOX_CONNECT, SANDBOX_ENFORCE, binds,
+	    SIGSYS },
+	{ "bind", SANDBOX_NETWORK, SANDBOX_ENFORCE, binds, 0 },
+	{ "listen", SANDBOX_NETWORK, SANDBOX_ENFORCE, listens, SIGSYS },
+	{ "socketpair", SANDBOX_NETWORK, SANDBOX_ENFORCE,
+	    pairs_of_streams_only, 0 },
+	{ "owner of signals", SANDBOX_NETWORK, SANDBOX_ENFORCE,
+	    owners_are_refused, 0 },
+#ifdef __x86_64__
+	{ "x32", SANDBOX_NETWORK, SANDBOX_ENFORCE, calls_foreign, SIGSYS },
+#endif
 	{ "pwrite", SANDBOX_OPENS | SANDBOX_NETWORK, SANDBOX_ENFORCE,
 	    writes_at, SIGSYS },
 	{ "pwrite with right", SANDBOX_STORES, SANDBOX_ENFORCE, writes_at,
@@ -356,12 +420,67 @@ sandbox_allows_files(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* -- processes outside ----------------------------------------------------- */
+
+struct outside {
+	enum sandbox_mode  mode;
+	struct sockaddr_un name; /* given by the kernel */
+	socklen_t	   len;
+};
+
+/* From landlock 6 on: no socket with an abstract name that is not our own. */
+static int
+outside_run(void *arg)
+{
+	struct outside	  *o = arg;
+	struct sandbox	   s = { NULL, NULL, SANDBOX_LOCAL };
+	struct sandbox_got got;
+	struct err	   e;
+	int		   fd;
+
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6)
+		return NO_LANDLOCK;
+	if (sandbox_enter(&s, o->mode, &got, &e) != 0)
+		return NOT_ENTERED;
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (fd < 0)
+		return 2;
+	if (connect(fd, (struct sockaddr *)&o->name, o->len) == 0)
+		return 3;
+	return errno == EPERM ? 0 : 4;
+}
+
+static void
+sandbox_reaches_nobody(void **state)
+{
+	struct outside o = { SANDBOX_ENFORCE, { .sun_family = AF_UNIX },
+		sizeof(o.name) };
+	int	       fd, status;
+
+	(void)state;
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&o.name,
+	    sizeof(o.name.sun_family)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&o.name, &o.len),
+	    0);
+	assert_int_equal(o.name.sun_path[0], '\0');
+	status = run_apart(outside_run, &o);
+	if (status == NO_LANDLOCK)
+		skip();
+	assert_int_equal(status, 0);
+	o.mode = SANDBOX_LOG; /* is about files only */
+	assert_int_equal(run_apart(outside_run, &o), 3);
+	close(fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sandbox_allows_calls),
-		cmocka_unit_test(sandbox_allows_files)
+		cmocka_unit_test(sandbox_allows_files),
+		cmocka_unit_test(sandbox_reaches_nobody)
 	};
 
 	return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
