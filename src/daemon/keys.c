@@ -7,6 +7,7 @@
 #include "daemon/keys.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -45,6 +46,7 @@ struct keys {
 	size_t		  spare_count;
 	struct buf	  out;
 	struct keys_figures figures;
+	unsigned	  relay_uid;
 	bool		  ends_with_peers;
 	void (*on_control)(void *arg, struct keys *k,
 	    const struct child_message *m, int fd);
@@ -388,6 +390,28 @@ keys_tell_operator(struct keys *k, struct keys_peer *p, uint64_t ticket)
 	peer_say(p, &r);
 }
 
+/*
+ * Whoever asks holds no private key, and is not to get one: it goes into a
+ * pipe alone, and not into one that relay has made.
+ */
+static bool
+keys_may_export(const struct keys *k, const struct keys_request *q, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) ||
+	    (k->relay_uid != 0 && st.st_uid == k->relay_uid)) {
+		log_error("key-export-refused", "d=%.*s s=%.*s",
+		    (int)q->domain.n, q->domain.p, (int)q->selector.n,
+		    q->selector.p);
+		return false;
+	}
+	log_warn("key-export", "d=%.*s s=%.*s uid=%u", (int)q->domain.n,
+	    q->domain.p, (int)q->selector.n, q->selector.p,
+	    (unsigned)st.st_uid);
+	return true;
+}
+
 static void
 keys_do_slowly(struct keys *k, struct keys_peer *p,
     const struct keys_request *q, int fd)
@@ -423,6 +447,10 @@ keys_take(struct keys *k, struct keys_peer *p, const struct keys_request *q,
 		keys_sign(k, p, q);
 	} else if (wants_fd && fd < 0) {
 		peer_refuse(p, q->ticket, "no file came with the request");
+	} else if (q->ask == KEYS_ASK_EXPORT && !keys_may_export(k, q, fd)) {
+		close(fd);
+		peer_refuse(p, q->ticket, "a private key is given to a pipe "
+		    "of the caller alone, who is not server.user");
 	} else {
 		keys_do_slowly(k, p, q, fd);
 	}
@@ -545,6 +573,7 @@ keys_open(struct loop *l, const struct keys_setup *s, struct err *e)
 	size_t	     i = 0;
 
 	k->loop = l;
+	k->relay_uid = s->relay_uid;
 	k->table = table_new(KEYS_TABLE_MAX);
 	k->keep_ms = s->keep_ms > 0 ? s->keep_ms : KEYS_KEEP_MS;
 	timer_init(&k->idle, l, kept_on_idle, k);

@@ -49,6 +49,9 @@ struct keys_setup {
 	int	    master_key_fd;   /* -1 = none */
 	int	    operator_key_fd; /* dkim.operator_key; -1 = none */
 	const char *operator_domain, *operator_selector;
+	/* a pipe that this user has made gets no private key; 0 = the same
+	 * user as this process, nothing to tell apart */
+	unsigned    relay_uid;
 	unsigned    threads; /* that sign; 0 = one for each core */
 	int64_t	    keep_ms; /* 0 = KEYS_KEEP_MS */
 	enum sandbox_mode sandbox; /* keys_run() */

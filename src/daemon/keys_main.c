@@ -3,6 +3,7 @@
  * The beginning of the keys process: settings, the master key, privileges;
  * and what the master says later: new peers, reload, stop.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -62,6 +63,14 @@ keys_on_master(void *arg, struct keys *k, const struct child_message *m,
 		child_news_add(&x->reload, m, fd);
 		return;
 	}
+static unsigned
+keys_relay_uid(const struct child_files *f)
+{
+	const char *text = child_files_option(f, "relay-user");
+
+	return text == NULL ? 0 : (unsigned)strtoul(text, NULL, 10);
+}
+
 	if (x->reload != NULL)
 		keys_reload(x, k);
 	child_news_end(&x->reload);
@@ -88,6 +97,7 @@ keys_main(struct child_files *f, int channel_fd)
 	memset(&s, 0, sizeof(s));
 	c = keys_read_conf(f, &e);
 	if (c == NULL || keys_prepare(f, c, &e) != 0) {
+	s.relay_uid = keys_relay_uid(f);
 		log_error("start-failed", "reason=\"%s\"", e.text);
 		goto out;
 	}

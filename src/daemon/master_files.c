@@ -356,3 +356,9 @@ master_send_files(struct master *m, struct child *c,
 	if (c->name == CHILD_KEYS)
 		conf_each_file(s->conf, send_on_secret, c);
 }
+	/* none of its pipes gets a private key */
+	if (m->root && c->name == CHILD_KEYS) {
+		snprintf(text, sizeof(text), "%u",
+		    (unsigned)m->users[CHILD_RELAY].uid);
+		send_option(c, "relay-user", text);
+	}

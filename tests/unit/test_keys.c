@@ -574,6 +574,53 @@ test_export(void **state)
 	world_close(&w);
 }
 
+/* Whatever relay has of its own to read from: no private key comes there. */
+static void
+test_export_to_relay(void **state)
+{
+	struct keys_setup s = { .master_key_fd = master_file('m'),
+		.operator_key_fd = -1,
+		.control_fd = -1,
+		.relay_uid = geteuid() == 0 ? 4711 : geteuid(),
+		.threads = 1 };
+	struct world	  w;
+	struct made	  m;
+	struct keys_sign  r;
+	const struct keys_answer *a;
+	int		  fds[2], pair_fds[2], i;
+	char		  c;
+
+	(void)state;
+	world_open_setup(&w, &s);
+	make(&w, &m, "example.com", "s1", 1024);
+	r = to_sign(&m, 0);
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	if (geteuid() == 0)
+		assert_int_equal(fchown(fds[1], s.relay_uid, (gid_t)-1), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    pair_fds), 0);
+	for (i = 0; i < 3; i++) {
+		keys_client_export(w.client, &r, i == 0 ? fds[1] :
+		    i == 1 ? temporary_file(0600, "", 0) : pair_fds[1],
+		    on_answer, &w);
+		a = wait_for(&w, 1);
+		assert_int_equal(a->result, KEYS_FAILED);
+		assert_non_null(strstr(a->reason, "not server.user"));
+	}
+	assert_int_equal(read(fds[0], &c, 1), 0);
+	assert_int_equal(read(pair_fds[0], &c, 1), 0);
+	close(fds[0]);
+	close(pair_fds[0]);
+	/* another's */
+	if (geteuid() == 0) {
+		assert_int_equal(pipe(fds), 0);
+		keys_client_export(w.client, &r, fds[1], on_answer, &w);
+		assert_int_equal(wait_for(&w, 1)->result, KEYS_OK);
+		close(fds[0]);
+	}
+	world_close(&w);
+}
+
 /* At start: does the master key open what the store has? */
 static void
 test_check(void **state)
@@ -1263,6 +1310,7 @@ main(void)
 		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_import_is_bounded),
 		cmocka_unit_test(test_export),
+		cmocka_unit_test(test_export_to_relay),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_no_master_key),
 		cmocka_unit_test(test_operator_key),
