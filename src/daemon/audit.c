@@ -405,7 +405,9 @@ audit_rewrite(int fd, const char *path, off_t *at, struct err *e)
 	if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >=
 	    sizeof(fresh) || fstat(fd, &st) != 0)
 		return err_set(e, "%s: cannot be rewritten", path);
-	out = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	/* one that was left over, or put there for us, is not written to */
+	(void)unlink(fresh);
+	out = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (out < 0)
 		return err_sys(e, "open %s", fresh);
 	if (fchmod(out, st.st_mode & 07777) != 0 ||

@@ -44,6 +44,9 @@ enum child_kind {
 	CHILD_GO,
 	CHILD_RELOAD, /* index: number of the reload, 0 = no result wanted */
 	CHILD_STOP, /* index 1: at once */
+	CHILD_AUDIT_CUT, /* fd, opened for appending: the audit log without
+			    its oldest lines; text: so much of the old one
+			    is in it */
 	/* child to master */
 	CHILD_READY,
 	CHILD_FATAL,	      /* text: why the child cannot start */

@@ -216,6 +216,7 @@ master_stop(struct master *m, bool now)
 	m->stopping = true;
 	process_notify("STOPPING=1");
 	log_info("stopping", "now=%s", now ? "yes" : "no");
+	timer_clear(&m->audit_due);
 	for (i = 0; i < CHILDREN; i++)
 		timer_clear(&m->children[i].restart);
 	master_close_listeners(m);
@@ -426,6 +427,7 @@ master_begin(struct master *m, struct err *e)
 	    loop_on_signal(m->loop, SIGCHLD, master_on_sigchld, m, e) != 0)
 		return -1;
 	timer_init(&m->give_up, m->loop, master_kill_all, m);
+	timer_init(&m->audit_due, m->loop, master_on_audit_due, m);
 	for (i = 0; i < CHILDREN; i++) {
 		m->children[i].master = m;
 		m->children[i].name = (enum child_name)i;
@@ -438,6 +440,7 @@ master_begin(struct master *m, struct err *e)
 			master_kill_all(m, NULL);
 			return -1;
 		}
+	master_on_audit_due(m, NULL);
 	return 0;
 }
 

@@ -19,12 +19,14 @@
 #define DAEMON_MASTER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct master_options {
 	const char *conf_path;
 	const char *program; /* path of the executable, for the children */
 	bool	    allow_volatile;	/* store on tmpfs */
 	bool	    accept_region_change;
+	int64_t	    audit_every_ms; /* old audit lines go; 0 = a day */
 };
 int master_run(const struct master_options *o);
 

@@ -17,7 +17,11 @@
 #include "base/log.h"
 #include "daemon/audit.h"
 
-enum { KEPT_OCTETS_MAX = 16 * 1024 * 1024 };
+enum {
+	KEPT_OCTETS_MAX = 16 * 1024 * 1024,
+	AUDIT_EVERY_MS = 24 * 60 * 60 * 1000,
+	AUDIT_AGAIN = 24 /* times as soon */
+};
 
 /* -- keeping --------------------------------------------------------------- */
 
@@ -264,6 +268,42 @@ send_on_secret(void *child, enum conf_file_kind kind, const char *setting,
 		send_fd(child, CHILD_FILE, path, fd);
 }
 
+/*
+ * Where others than root may write, a link could make root open, or make, a
+ * file anywhere, and hand it to them.
+ */
+int
+master_open_append(const char *path, int how)
+{
+	char	    dir[1024];
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	int	    fd, at, flags = how | O_APPEND | O_CREAT | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK;
+
+	if ((size_t)snprintf(dir, sizeof(dir), "%.*s/", (int)(slash - path),
+		path) >= sizeof(dir)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0)
+		return -1;
+	if (geteuid() == 0 && (fstat(at, &st) != 0 || st.st_uid != 0 ||
+		(st.st_mode & 022) != 0))
+		flags |= O_NOFOLLOW;
+	fd = openat(at, slash + 1, flags, 0640);
+	if (fd >= 0 && (flags & O_NOFOLLOW) != 0 &&
+	    (fstat(fd, &st) != 0 || (S_ISREG(st.st_mode) &&
+		st.st_nlink > 1))) {
+		close(fd);
+		errno = EMLINK;
+		fd = -1;
+	}
+	close(at);
+	return fd;
+}
+
 static void
 send_append(struct master *m, struct child *c, enum child_kind kind,
     const char *path)
@@ -275,9 +315,8 @@ send_append(struct master *m, struct child *c, enum child_kind kind,
 		return;
 	if (master_make_parent(m, path, &e) == 0)
 		/* relay shows the audit log, too */
-		fd = open(path, (kind == CHILD_AUDIT ? O_RDWR : O_WRONLY) |
-			O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
-			O_NONBLOCK, 0640);
+		fd = master_open_append(path,
+		    kind == CHILD_AUDIT ? O_RDWR : O_WRONLY);
 	if (fd < 0)
 		log_warn("file-unwritable", "path=%s reason=\"%s\"", path,
 		    strerror(errno));
@@ -294,23 +333,61 @@ send_option(struct child *c, const char *name, const char *value)
 	child_send(c->channel, CHILD_OPTION, 0, bytes_of(text), -1);
 }
 
-/* A relay that runs has to hear where its next lines were left. */
-static void
-trim_audit(struct master *m, struct child *c, const struct conf *conf)
+/* As audit_trim(); -1 = the file is the old one. */
+static int64_t
+audit_cut(struct master *m, const struct conf *conf)
 {
 	struct wall before = { loop_wall(m->loop).ms - conf->audit.keep_ms };
-	bool	    same = strcmp(conf->audit.file, m->now.conf->audit.file) ==
-	    0;
 	int64_t	    copied;
-	char	    text[32];
 	struct err  e;
 
 	if (audit_trim(conf->audit.file, before, &copied, &e) != 0)
 		log_warn("audit-untrimmed", "reason=\"%s\"", e.text);
+	return copied;
+}
+
+/* A relay that runs has to hear where its next lines were left. */
+static void
+trim_audit(struct master *m, struct child *c, const struct conf *conf)
+{
+	bool	same = strcmp(conf->audit.file, m->now.conf->audit.file) == 0;
+	int64_t copied = audit_cut(m, conf);
+	char	text[32];
+
 	if (copied < 0 || !c->ready || !same)
 		return;
 	snprintf(text, sizeof(text), "%lld", (long long)copied);
 	send_option(c, "audit-copied", text);
+}
+
+/* audit.keep, while all goes on: each day, and again soon without a relay. */
+void
+master_on_audit_due(void *master, void *unused)
+{
+	struct master	  *m = master;
+	struct child	  *c = &m->children[CHILD_RELAY];
+	const struct conf *conf = m->now.conf;
+	int64_t		   every = m->options->audit_every_ms, copied = -1;
+	char		   text[32];
+	int		   fd;
+
+	(void)unused;
+	if (every == 0)
+		every = AUDIT_EVERY_MS;
+	timer_set(&m->audit_due, c->ready ? every : every / AUDIT_AGAIN);
+	if (!c->ready || c->channel == NULL || conf->audit.file[0] != '/')
+		return;
+	copied = audit_cut(m, conf);
+	if (copied < 0)
+		return;
+	fd = master_open_append(conf->audit.file, O_RDWR);
+	snprintf(text, sizeof(text), "%lld", (long long)copied);
+	if (fd < 0)
+		log_warn("file-unwritable", "path=%s reason=\"%s\"",
+		    conf->audit.file, strerror(errno));
+	else if (!child_send(c->channel, CHILD_AUDIT_CUT, 0, bytes_of(text),
+		fd))
+		close(fd);
 }
 
 static void
@@ -345,6 +422,12 @@ master_send_files(struct master *m, struct child *c,
 		    (unsigned)m->users[c->name].gid);
 		send_option(c, "user", text);
 	}
+	/* none of its pipes gets a private key */
+	if (m->root && c->name == CHILD_KEYS) {
+		snprintf(text, sizeof(text), "%u",
+		    (unsigned)m->users[CHILD_RELAY].uid);
+		send_option(c, "relay-user", text);
+	}
 	send_ids(c, s->kept);
 	send_append(m, c, CHILD_LOG, s->conf->log.target);
 	if (c->name == CHILD_RELAY) {
@@ -356,9 +439,3 @@ master_send_files(struct master *m, struct child *c,
 	if (c->name == CHILD_KEYS)
 		conf_each_file(s->conf, send_on_secret, c);
 }
-	/* none of its pipes gets a private key */
-	if (m->root && c->name == CHILD_KEYS) {
-		snprintf(text, sizeof(text), "%u",
-		    (unsigned)m->users[CHILD_RELAY].uid);
-		send_option(c, "relay-user", text);
-	}

@@ -81,6 +81,7 @@ struct master {
 	bool		failed; /* the relay said why it cannot start */
 	bool		was_ready;
 	struct timer	give_up; /* while stopping */
+	struct timer	audit_due; /* old lines go */
 	int		lock_fd, control_fd, metrics_fd;
 	bool		has_lock;
 	bool		was_killed; /* the master before this one: what it had
@@ -108,6 +109,9 @@ void kept_free(struct kept *k); /* NULL is allowed */
 /* Loads the file and keeps all that it names; NULL and the errors as lines
  * in *text. */
 struct conf *master_load(const char *path, struct kept *k, struct buf *text);
+void master_on_audit_due(void *master, void *unused);
+/* A log file, by its whole path: made when absent; -1 with errno. */
+int master_open_append(const char *path, int how);
 /* All that the child needs but its sockets and peers. */
 void master_send_files(struct master *m, struct child *c,
     const struct settings *s);

@@ -66,7 +66,7 @@ master_make_dir(struct master *m, const char *path, mode_t mode, struct err *e)
 		part[i] = '\0';
 		if (mkdir(part, i == n ? mode : 0755) == 0) {
 			if (i == n && m->root &&
-			    chown(part, m->users[CHILD_RELAY].uid,
+			    lchown(part, m->users[CHILD_RELAY].uid,
 				m->users[CHILD_RELAY].gid) != 0)
 				return err_sys(e, "chown %s", part);
 		} else if (errno != EEXIST)
@@ -197,22 +197,22 @@ master_bind_one(struct master *m, const struct conf_addr *a, bool shared,
     bool probe, struct sockaddr_storage *real, struct err *e)
 {
 	unsigned turns = 0;
+	mode_t	 mask;
 	int	 fd;
 
 	if (a->family == AF_UNIX &&
 	    master_make_parent(m, a->u.un.sun_path, e) != 0)
 		return -1;
+	/* anybody may connect: who that is decides.  Not by chmod(2): the
+	 * name may lie in a folder where others can put something else. */
+	mask = umask(0111);
 	do {
 		memset(real, 0, sizeof(*real));
 		memcpy(real, &a->u, a->length);
 		fd = stream_bind(real, a->length, shared, probe, e);
 	} while (fd < 0 && e->code == EADDRINUSE && m->was_killed &&
 	    master_wait_a_little(&turns));
-	if (fd >= 0 && a->family == AF_UNIX &&
-	    chmod(a->u.un.sun_path, 0666) != 0) {
-		close(fd);
-		return err_sys(e, "chmod %s", a->u.un.sun_path);
-	}
+	umask(mask);
 	return fd;
 }
 
@@ -329,9 +329,16 @@ master_open_log(struct master *m, struct err *e)
 	const struct conf *c = m->now.conf;
 	struct log_setup   s = { c->log.target, c->log.facility, c->log.level,
 		c->log.format };
+	int fd;
 
 	log_process("master");
-	return log_open(&s, e);
+	if (c->log.target[0] != '/')
+		return log_open(&s, e);
+	fd = master_open_append(c->log.target, O_WRONLY);
+	if (fd < 0)
+		return err_sys(e, "open %s", c->log.target);
+	log_open_fd(fd, c->log.level, c->log.format);
+	return 0;
 }
 
 void

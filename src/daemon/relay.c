@@ -506,6 +506,10 @@ relay_on_master(void *relay, struct bytes message, int fd)
 		if (fd >= 0)
 			relay_on_peer(r, &m, fd);
 		break;
+	case CHILD_AUDIT_CUT:
+		if (fd >= 0)
+			relay_reopen_audit(r, fd, m.text);
+		break;
 	default:
 		child_news_add(&r->reload, &m, fd);
 		break;

@@ -132,6 +132,8 @@ int relay_load_suffixes(const struct conf *c, const struct child_files *f,
 int relay_enclose(const struct conf *c, struct err *e);
 /* Of the reload at hand: what the audit log goes to from now on. */
 void relay_take_audit(struct relay *r, bool accepted);
+/* Its oldest lines have gone by day: CHILD_AUDIT_CUT. */
+void relay_reopen_audit(struct relay *r, int fd, struct bytes copied);
 int relay_check_region(struct relay *r, bool accept_change, struct err *e);
 
 /* Asks the master; the answer comes to control_on_reload(). */

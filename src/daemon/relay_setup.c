@@ -187,6 +187,15 @@ relay_check_region(struct relay *r, bool accept_change, struct err *e)
 	return 0;
 }
 
+void
+relay_reopen_audit(struct relay *r, int fd, struct bytes copied)
+{
+	char text[32];
+
+	audit_reopen(r->audit, fd,
+	    strtoll(bytes_text(copied, text, sizeof(text)), NULL, 10));
+}
+
 /* A file that was shortened is taken in any case: the old one has no name
  * any more. */
 void

@@ -45,6 +45,16 @@ part_say(enum child_kind kind, const char *text)
 	(void)!send(CHILD_CHANNEL, raw, 5 + strlen(text), 0);
 }
 
+/* true = this is the end */
+static bool
+part_take(const struct child_message *m)
+{
+	if (m->kind == CHILD_AUDIT_CUT)
+		fprintf(stderr, "relay hears: audit cut, %.*s copied\n",
+		    (int)m->text.n, m->text.p);
+	return m->kind == CHILD_STOP;
+}
+
 static int
 part_until_stop(void)
 {
@@ -56,7 +66,7 @@ part_until_stop(void)
 	while (poll(&p, 1, -1) == 1 &&
 	    (n = recv(CHILD_CHANNEL, raw, sizeof(raw), 0)) > 0)
 		if (child_read((struct bytes){ raw, (size_t)n }, &m) &&
-		    m.kind == CHILD_STOP)
+		    part_take(&m))
 			return 0;
 	return 1;
 }
@@ -108,6 +118,7 @@ struct bed {
 	pid_t pid;
 	FILE *from; /* standard error of the master, the log too */
 	char  said[SAID_MAX];
+	int64_t audit_every_ms;
 };
 
 static int
@@ -165,7 +176,8 @@ bed_start(struct bed *b, const char *keys, const char *verifier,
     const char *relay)
 {
 	struct master_options o = { .conf_path = b->conf, .program = program,
-		.allow_volatile = true };
+		.allow_volatile = true,
+		.audit_every_ms = b->audit_every_ms };
 	int		      ends[2];
 
 	setenv("MASTER_PLAN_keys", keys, 1);
@@ -388,6 +400,98 @@ master_refuses_a_store_that_is_in_use(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* What lies in the relay's own folder: no way to files of root. */
+static void
+master_follows_no_link_of_others(void **state)
+{
+	struct bed *b = *state;
+	struct stat st;
+	char	    from[96], to[96], own[96];
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(b->dir, 0777), 0);
+	snprintf(from, sizeof(from), "%s/audit", b->dir);
+	snprintf(to, sizeof(to), "%s/elsewhere", b->dir);
+	assert_int_equal(symlink(to, from), 0);
+	bed_start(b, "ready", "ready", "ready");
+	bed_must_read(b, " ready version=");
+	bed_has(b, "file-unwritable path=");
+	assert_int_equal(access(to, F_OK), -1);
+	/* a second name of a file that is another's */
+	snprintf(own, sizeof(own), "%s/own", b->dir);
+	assert_int_equal(close(open(own, O_CREAT | O_WRONLY | O_CLOEXEC,
+	    0600)), 0);
+	assert_int_equal(unlink(from), 0);
+	assert_int_equal(link(own, from), 0);
+	kill(bed_relay(b), SIGKILL);
+	bed_must_read(b, "Too many links");
+	bed_must_read(b, " ready version=");
+	assert_int_equal(bed_stop(b), 0);
+	assert_int_equal(stat(own, &st), 0);
+	assert_int_equal(st.st_size, 0);
+}
+
+/* Who asks is known by his uid: the sockets are open to all, nothing else. */
+static void
+master_makes_its_files_with_these_modes(void **state)
+{
+	static const struct {
+		const char *name;
+		mode_t	    mode;
+	} files[] = { { "control", 0666 }, { "submit", 0666 },
+		{ "audit", 0600 }, { "store", 0700 }, { "store/lock", 0600 } };
+	struct bed *b = *state;
+	struct stat st;
+	char	    path[96];
+	mode_t	    mask;
+	size_t	    i;
+
+	mask = umask(0077); /* for the files, not for the sockets */
+	bed_start(b, "ready", "ready", "ready");
+	umask(mask);
+	bed_must_read(b, " ready version=");
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", b->dir, files[i].name);
+		assert_int_equal(stat(path, &st), 0);
+		if ((st.st_mode & 07777) != files[i].mode)
+			fail_msg("%s: %04o", files[i].name,
+			    (unsigned)(st.st_mode & 07777));
+	}
+	assert_int_equal(bed_stop(b), 0);
+}
+
+/* audit.keep also where nothing is reloaded for a year. */
+static void
+master_cuts_the_audit_log_by_day(void **state)
+{
+	static const char old[] = "{\"eventTime\":\"2001-01-01T00:00:00Z\"}\n",
+			  young[] = "{\"eventTime\":"
+				    "\"2999-01-01T00:00:00Z\"}\n";
+	struct bed *b = *state;
+	char	    path[96], text[200] = "";
+	FILE	   *f;
+
+	snprintf(path, sizeof(path), "%s/audit", b->dir);
+	b->audit_every_ms = 24;
+	bed_start(b, "ready", "ready", "ready");
+	bed_must_read(b, " ready version=");
+	f = fopen(path, "a");
+	assert_non_null(f);
+	fprintf(f, "%s%s", old, young);
+	assert_int_equal(fclose(f), 0);
+	snprintf(text, sizeof(text), "audit cut, %zu copied", sizeof(old) +
+	    sizeof(young) - 2);
+	bed_must_read(b, text);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	assert_string_equal(text, young);
+	assert_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	assert_int_equal(bed_stop(b), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -403,6 +507,9 @@ main(int argc, char **argv)
 		MASTER_TEST(master_lets_helpers_fail_at_the_start),
 		MASTER_TEST(master_lives_on_whatever_children_do_later),
 		MASTER_TEST(master_refuses_a_store_that_is_in_use),
+		MASTER_TEST(master_follows_no_link_of_others),
+		MASTER_TEST(master_makes_its_files_with_these_modes),
+		MASTER_TEST(master_cuts_the_audit_log_by_day),
 	};
 
 	if (argc == 2 && strncmp(argv[1], "--child=", 8) == 0)
