@@ -27,6 +27,10 @@ FAKED = $(addprefix $(O)/tests/test_,carrier connection dial egress route \
 	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth session transport)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a
 $(FAKED): $(O)/libfakes.a
+# Counts what a refused login does.
+$(O)/tests/test_login: TOOL_PARTS = $(addprefix -Wl$(COMMA)--wrap=,SHA256 \
+	mem_same_secret db_get db_seek)
+COMMA = ,
 check-replay: $(O)/replay/replay
 	$(O)/replay/replay $(wildcard tests/replay/*.play)
 
@@ -82,3 +86,14 @@ tsan-tests: all $(UNIT_BIN) $(O)/replay/replay
 	tests/run-unit $(UNIT_BIN)
 	$(O)/replay/replay $(wildcard tests/replay/*.play)
 	tests/tsan/load $(O)
+
+# The time of refused logins; looked at from outside: testssl.sh, nmap.
+.PHONY: bench-login scan
+$(O)/bench/login: tests/bench/login.c $(LINK_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
+	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL) -lm
+bench-login: $(O)/bench/login
+	dir=$$(mktemp -d) && $(O)/bench/login $$dir; rm -rf $$dir
+scan: all
+	tests/scan/run $(O)

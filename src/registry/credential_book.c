@@ -264,20 +264,29 @@ credential_get_owner(struct db_txn *t, const char *key_id, struct bytes row,
 	return found;
 }
 
-/* The first row that is not before the id; behind the last comes the first. */
+/*
+ * The first row that is not before the id; behind the last comes the first,
+ * which is looked for in any case: the work says nothing of the id.
+ */
 static int
 credential_seek_key(struct db_txn *t, const char *key_id, struct bytes *id,
     struct bytes *row, struct err *e)
 {
 	struct db_cursor *c = db_cursor(t, BOOK_KEY, e);
+	struct bytes	  first_id = { NULL, 0 }, first_row = { NULL, 0 };
 	int		  found;
 
 	if (c == NULL)
 		return -1;
-	found = db_seek(c, bytes_of(key_id), id, row, e);
-	if (found == 0)
-		found = db_seek(c, BYTES(""), id, row, e);
+	found = db_seek(c, BYTES(""), &first_id, &first_row, e);
+	if (found == 1)
+		found = db_seek(c, bytes_of(key_id), id, row, e);
 	db_cursor_close(c);
+	if (found == 0 && first_id.n > 0) {
+		*id = first_id;
+		*row = first_row;
+		found = 1;
+	}
 	return found;
 }
 
