@@ -21,8 +21,7 @@ enum {
 	TLS_TICKET_LIFE_MS = 24 * 3600 * 1000
 };
 
-static const char tls_default_ciphers[] =
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20";
+static const char tls_default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const unsigned char tls_session_context[] = "posthorn";
 
 /* Tickets are sealed with the first key and opened with both. */

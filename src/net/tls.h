@@ -8,7 +8,8 @@
  * Thread: building on any thread; a context is shared read-only by the
  *         loops (OpenSSL's own locks), the references are atomic.
  * Fails:  *e names the file and OpenSSL's reason; nothing is half built.
- * Policy (smtp-interface.md 3): TLS 1.2 at least, (EC)DHE with AEAD only, no
+ * Policy (smtp-interface.md 3): TLS 1.2 at least, (EC)DHE with AEAD only (DHE
+ * where the setup names it: RFC 9325 4.1 advises against it), no
  * renegotiation, no compression, no 0-RTT, tickets whose keys rotate every
  * 24 h; unknown or no SNI gets the default certificate.
  */

@@ -51,11 +51,11 @@ static const char *const words_candidates[] = { "one", "all", NULL };
 static const char *const words_dnsbl[] = { "notify", "disable", NULL };
 static const char *const words_review[] = { "off", "required", NULL };
 
+/* No DHE, as RFC 9325 4.1 advises: a client can have it done for nothing. */
 #define TLS_1_2_SUITES \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
-	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:" \
-	"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384"
+	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define TLS_1_3_SUITES \
 	"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:" \
 	"TLS_AES_128_GCM_SHA256"
