@@ -181,6 +181,9 @@ metrics_logins(struct metrics_page *p, struct relay *r)
 	metrics_gauge(p, "posthorn_smtp_blocked_addresses",
 	    "Addresses blocked for wrong passwords",
 	    (double)tally_blocked_count(r->tally, loop_now(r->main)));
+	metrics_gauge(p, "posthorn_smtp_counts_full",
+	    "No room to count another address or credential",
+	    tally_is_full(r->tally) ? 1 : 0);
 }
 
 static void

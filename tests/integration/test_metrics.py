@@ -20,6 +20,7 @@ FAMILIES = {
     "posthorn_smtp_replies_total": ("counter", {"command", "code"}),
     "posthorn_smtp_auth_total": ("counter", {"mechanism", "result", "reason"}),
     "posthorn_smtp_blocked_addresses": ("gauge", set()),
+    "posthorn_smtp_counts_full": ("gauge", set()),
     "posthorn_submissions_total": ("counter", {"account", "interface", "result"}),
     "posthorn_submitted_bytes_total": ("counter", {"account"}),
     "posthorn_throttled_total": ("counter", {"account", "limit"}),
