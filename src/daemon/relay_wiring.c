@@ -168,7 +168,7 @@ relay_standby_done(void *job, void *unused)
 	else
 		reporter_post_check(o->relay->reporter);
 	if (!o->job.failed && o->decision.zone_changed)
-		log_info("dkim-zone-change", "account=%s identity=%s",
+		log_warn("dkim-zone-change", "account=%s identity=%s",
 		    o->key.account, o->key.domain);
 	mem_free(o);
 }

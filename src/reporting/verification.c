@@ -692,7 +692,7 @@ check_follow(const struct check *c, const struct identity_decision *d)
 
 	for (i = 0; i < d->notice_count; i++) {
 		n = &d->notices[i];
-		log_info("identity-status", "account=%s identity=%s by=%s "
+		log_warn("identity-status", "account=%s identity=%s by=%s "
 		    "from=%s to=%s status=%s", c->account, c->name,
 		    machine_to_text(n->machine),
 		    identity_status_to_text(n->from),
@@ -705,7 +705,7 @@ check_follow(const struct check *c, const struct identity_decision *d)
 		log_error("dkim-zone-stale", "account=%s identity=%s "
 		    "selector=%s", c->account, c->name, d->operator_selector);
 	if (d->zone_changed)
-		log_info("dkim-zone-change", "account=%s identity=%s",
+		log_warn("dkim-zone-change", "account=%s identity=%s",
 		    c->account, c->name);
 	if (d->activated[0] != '\0')
 		log_info("dkim-activated", "account=%s identity=%s "
