@@ -112,6 +112,23 @@ is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* All content goes through here: eight octets at a time. */
+bool
+bytes_has_eight_bit(struct bytes a)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080);
+	uint64_t       word, all = 0;
+	size_t	       i = 0;
+
+	for (; i + sizeof(word) <= a.n; i += sizeof(word)) {
+		memcpy(&word, a.p + i, sizeof(word));
+		all |= word;
+	}
+	for (; i < a.n; i++)
+		all |= (unsigned char)a.p[i];
+	return (all & high) != 0;
+}
+
 struct bytes
 bytes_trim(struct bytes a)
 {

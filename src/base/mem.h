@@ -38,6 +38,7 @@ struct bytes bytes_head(struct bytes a, size_t n);
 ptrdiff_t bytes_find(struct bytes a, size_t from, char c);
 /* Index of the first needle, without regard to ASCII case; -1 = none. */
 ptrdiff_t bytes_find_nocase(struct bytes a, struct bytes needle);
+bool bytes_has_eight_bit(struct bytes a); /* an octet above 127 */
 /* Decimal digits only, at least one, all of a; false on overflow. */
 bool bytes_to_u64(struct bytes a, uint64_t *out);
 /* Copies into dst with a NUL, cut to size; returns dst. */

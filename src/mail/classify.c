@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "mail/smtp.h"
+
 /* The expressions of bounces-and-feedback.md 3.3. */
 enum expression {
 	E_NONE,
@@ -268,59 +270,25 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Octets of 1-3 digits at the front, 0 = none or more. */
-static size_t
-short_number(struct bytes s)
-{
-	size_t n = 0;
-
-	while (n < s.n && is_digit(s.p[n]))
-		n++;
-	return n > 3 || (n > 1 && s.p[0] == '0') ? 0 : n;
-}
-
-bool
-classify_split_status(struct bytes text, struct bytes *status,
-    struct bytes *rest)
-{
-	size_t n, at;
-
-	if (text.n < 5 || text.p[1] != '.' ||
-	    (text.p[0] != '2' && text.p[0] != '4' && text.p[0] != '5'))
-		return false;
-	at = 2;
-	n = short_number(bytes_from(text, at));
-	at += n;
-	if (n == 0 || at >= text.n || text.p[at] != '.')
-		return false;
-	at++;
-	n = short_number(bytes_from(text, at));
-	at += n;
-	if (n == 0)
-		return false;
-	if (at < text.n && text.p[at] != ' ' && text.p[at] != '\t' &&
-	    text.p[at] != '\r' && text.p[at] != '\n')
-		return false;
-	*status = bytes_head(text, at);
-	*rest = bytes_trim(bytes_from(text, at));
-	return true;
-}
-
 static void
 look_open(struct look *l, const struct classify *c,
     const struct classify_input *in)
 {
-	struct bytes found = { NULL, 0 }, none;
+	size_t n;
 
 	l->rules = c;
 	l->in = in;
 	l->tried = l->hit = 0;
 	l->raw = bytes_trim(in->text);
 	l->status = (struct bytes){ NULL, 0 };
-	if (classify_split_status(l->raw, &found, &l->raw))
-		l->status = found;
-	if (in->enh.n > 0 && classify_split_status(in->enh, &found, &none))
-		l->status = found;
+	n = smtp_status_length(l->raw);
+	if (n > 0) {
+		l->status = bytes_head(l->raw, n);
+		l->raw = bytes_trim(bytes_from(l->raw, n));
+	}
+	n = smtp_status_length(in->enh);
+	if (n > 0)
+		l->status = bytes_head(in->enh, n);
 	/* the class is that of the code: only the rest is ever compared */
 	l->subject_detail = bytes_from(l->status, 2);
 	l->text_n = normalize(l->raw, in->recipient, l->text);
@@ -704,11 +672,10 @@ classify_report(const struct classify *c, struct bytes diagnostic,
 {
 	struct classify_input in = { .stage = CLASSIFY_ASYNC,
 		.recipient = recipient };
-	struct bytes	      found, rest;
 
 	read_diagnostic(bytes_trim(diagnostic), &in);
 	/* what the server said counts before what the reporter made of it */
-	if (!classify_split_status(in.text, &found, &rest))
+	if (smtp_status_length(in.text) == 0)
 		in.enh = bytes_trim(status);
 	status = bytes_trim(status);
 	if ((status.n > 0 && status.p[0] == '4') ||

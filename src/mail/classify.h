@@ -61,9 +61,6 @@ enum {
 const char *bounce_type_to_text(enum bounce_type t);
 const char *bounce_subtype_to_text(enum bounce_subtype t);
 const char *delay_type_to_text(enum delay_type t);
-bool bounce_type_from_text(struct bytes s, enum bounce_type *out);
-bool bounce_subtype_from_text(struct bytes s, enum bounce_subtype *out);
-bool delay_type_from_text(struct bytes s, enum delay_type *out);
 /* The table of bounces-and-feedback.md section 2. */
 bool bounce_suppresses(enum bounce_type t, enum bounce_subtype s);
 bool bounce_counts(enum bounce_type t, enum bounce_subtype s);
@@ -134,12 +131,5 @@ enum delay_type classify_delay(const struct classify *c,
  */
 void classify_report(const struct classify *c, struct bytes diagnostic,
     struct bytes status, struct bytes recipient, struct classification *out);
-
-/*
- * "5.1.1" at the beginning of text, followed by a blank or the end; *status
- * lends from text, *rest is what follows, trimmed.  Class 2, 4 or 5.
- */
-bool classify_split_status(struct bytes text, struct bytes *status,
-    struct bytes *rest);
 
 #endif

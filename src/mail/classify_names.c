@@ -32,17 +32,6 @@ static const char *const delay_names[DELAY_TYPES] = {
 	[DELAY_SENDING_DEFERRAL] = "SendingDeferral",
 };
 
-/* Index of the name, without regard to letter case; n = not there. */
-static unsigned
-name_find(const char *const *names, unsigned n, struct bytes s)
-{
-	unsigned i = 0;
-
-	while (i < n && !bytes_eq_nocase(s, bytes_of(names[i])))
-		i++;
-	return i;
-}
-
 const char *
 bounce_type_to_text(enum bounce_type t)
 {
@@ -62,39 +51,6 @@ delay_type_to_text(enum delay_type t)
 {
 	must((unsigned)t < DELAY_TYPES);
 	return delay_names[t];
-}
-
-bool
-bounce_type_from_text(struct bytes s, enum bounce_type *out)
-{
-	unsigned i = name_find(type_names, BOUNCE_TYPES, s);
-
-	if (i == BOUNCE_TYPES)
-		return false;
-	*out = (enum bounce_type)i;
-	return true;
-}
-
-bool
-bounce_subtype_from_text(struct bytes s, enum bounce_subtype *out)
-{
-	unsigned i = name_find(subtype_names, BOUNCE_SUBTYPES, s);
-
-	if (i == BOUNCE_SUBTYPES)
-		return false;
-	*out = (enum bounce_subtype)i;
-	return true;
-}
-
-bool
-delay_type_from_text(struct bytes s, enum delay_type *out)
-{
-	unsigned i = name_find(delay_names, DELAY_TYPES, s);
-
-	if (i == DELAY_TYPES)
-		return false;
-	*out = (enum delay_type)i;
-	return true;
 }
 
 const char *

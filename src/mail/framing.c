@@ -16,22 +16,6 @@ struct run {
 	size_t		lf, cr; /* next of each in the input; SIZE_MAX: unknown */
 };
 
-static bool
-has_eight_bit(struct bytes s)
-{
-	const uint64_t high = UINT64_C(0x8080808080808080);
-	uint64_t       word, all = 0;
-	size_t	       i = 0;
-
-	for (; i + sizeof(word) <= s.n; i += sizeof(word)) {
-		memcpy(&word, s.p + i, sizeof(word));
-		all |= word;
-	}
-	for (; i < s.n; i++)
-		all |= (unsigned char)s.p[i];
-	return (all & high) != 0;
-}
-
 static void
 give(const struct run *r, const char *p, size_t n)
 {
@@ -41,7 +25,8 @@ give(const struct run *r, const char *p, size_t n)
 		return;
 	f->size += n;
 	if (!f->has_eight_bit)
-		f->has_eight_bit = has_eight_bit((struct bytes){ p, n });
+		f->has_eight_bit = bytes_has_eight_bit(
+		    (struct bytes){ p, n });
 	f->at_line_start = p[n - 1] == '\n';
 	r->sink(r->arg, (struct bytes){ p, n });
 }

@@ -83,17 +83,6 @@ add_quoted(struct buf *out, struct bytes s)
 	buf_add_text(out, "\r\n\r\n");
 }
 
-static bool
-has_eight_bit(struct bytes s)
-{
-	size_t i;
-
-	for (i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 0x7f)
-			return true;
-	return false;
-}
-
 /* -- delivery status notification ------------------------------------- */
 
 static void
@@ -267,7 +256,7 @@ dsn_headers(struct buf *out, const struct report_dsn *d, bool eight_bit)
 bool
 report_write_dsn(const struct report_dsn *d, struct buf *out)
 {
-	bool eight_bit = has_eight_bit(d->headers);
+	bool eight_bit = bytes_has_eight_bit(d->headers);
 
 	must(d->failure_count > 0 && d->token.n > 0);
 	dsn_head(out, d, eight_bit);

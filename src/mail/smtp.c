@@ -405,17 +405,6 @@ smtp_command_parse(struct bytes line, unsigned flags, struct command *out)
 		out->syntax = COMMAND_BAD_PARAMS;
 }
 
-static bool
-has_eight_bit(struct bytes s)
-{
-	size_t i;
-
-	for (i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 0x7f)
-			return true;
-	return false;
-}
-
 void
 smtp_command_refuse(const struct command *c, struct reply *re)
 {
@@ -427,7 +416,7 @@ smtp_command_refuse(const struct command *c, struct reply *re)
 		bool rcpt = c->verb == VERB_RCPT;
 
 		enhanced = rcpt ? "5.1.3" : "5.1.7";
-		if (has_eight_bit(c->path))
+		if (bytes_has_eight_bit(c->path))
 			enhanced = "5.6.7";
 		reply_set(re, 553, enhanced, "%s %s",
 		    smtp_quote_path(c->path, quoted),
@@ -549,12 +538,8 @@ reader_fail(struct reply_reader *r, const char *why)
 	return READER_BROKEN;
 }
 
-/*
- * Length of "x.y.z" at the beginning when a blank or the end follows.  Numbers
- * have no leading zeros (RFC 3463 2), so that the status of a notice has none.
- */
-static size_t
-enhanced_length(struct bytes s)
+size_t
+smtp_status_length(struct bytes s)
 {
 	size_t i, group, digits;
 
@@ -573,7 +558,7 @@ enhanced_length(struct bytes s)
 		    (digits > 1 && s.p[i - digits] == '0'))
 			return 0;
 	}
-	return i == s.n || s.p[i] == ' ' ? i : 0;
+	return i == s.n || memchr(" \t\r\n", s.p[i], 4) != NULL ? i : 0;
 }
 
 /* A whole line, without its line end. */
@@ -603,7 +588,7 @@ reader_take_line(struct reply_reader *r, struct bytes line)
 	if (r->line_count == 1) {
 		struct bytes first = bytes_from(line, 4);
 
-		bytes_text(bytes_head(first, enhanced_length(first)),
+		bytes_text(bytes_head(first, smtp_status_length(first)),
 		    r->enhanced, sizeof(r->enhanced));
 	}
 	if (line.n > 3 && line.p[3] == '-')
@@ -693,7 +678,7 @@ reply_reader_text(const struct reply_reader *r, struct buf *out)
 	buf_printf(out, "%03u", r->code);
 	for (i = 0; i < r->line_count; i++) {
 		line = reply_reader_line(r, i);
-		n = i == 0 ? 0 : enhanced_length(line);
+		n = i == 0 ? 0 : smtp_status_length(line);
 		if (n > 0 && bytes_eq_text(bytes_head(line, n), r->enhanced))
 			line = bytes_from(line, n < line.n ? n + 1 : n);
 		if (line.n == 0)

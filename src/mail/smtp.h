@@ -120,6 +120,13 @@ bool reply_write(const struct reply *re, bool enhanced_codes,
 bool reply_write_line(unsigned code, bool last, const char *text,
     struct buf *out);
 
+/*
+ * Octets of an enhanced code, class 2, 4 or 5 ("5.1.1"), at the beginning of
+ * text when a blank or the end follows; 0 = none is there.  Its numbers have
+ * no leading zeros (RFC 3463 2), so that the status of a notice has none.
+ */
+size_t smtp_status_length(struct bytes text);
+
 /* -- client side ---------------------------------------------------------- */
 
 enum {

@@ -460,71 +460,9 @@ test_long_text_is_cut(void **state)
 }
 
 static void
-test_split_status(void **state)
+test_stage_names(void **state)
 {
-	static const struct {
-		const char *text, *status, *rest;
-	} cases[] = {
-		{ "5.1.1 a b", "5.1.1", "a b" },
-		{ "4.123.999", "4.123.999", "" },
-		{ "2.0.0\tx", "2.0.0", "x" },
-		{ "3.0.0 x", NULL, NULL },
-		{ "5.1 x", NULL, NULL },
-		{ "5.1.1234 x", NULL, NULL },
-		{ "5..1 x", NULL, NULL },
-		{ "5.1.1: x", NULL, NULL },
-		{ "", NULL, NULL },
-		{ "5.12", NULL, NULL },
-		{ "5.0.10 x", "5.0.10", "x" },
-		/* RFC 3464 2.3.4: no leading zeros */
-		{ "5.01.1 x", NULL, NULL },
-		{ "5.1.01 x", NULL, NULL },
-		{ "5.1.00 x", NULL, NULL },
-	};
-	struct bytes status, rest;
-	size_t	     i;
-
 	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool ok = classify_split_status(bytes_of(cases[i].text),
-		    &status, &rest);
-
-		assert_int_equal(ok, cases[i].status != NULL);
-		if (!ok)
-			continue;
-		assert_true(bytes_eq_text(status, cases[i].status));
-		assert_true(bytes_eq_text(rest, cases[i].rest));
-	}
-}
-
-static void
-test_names_both_ways(void **state)
-{
-	enum bounce_type    t;
-	enum bounce_subtype s;
-	enum delay_type	    d;
-	unsigned	    i;
-
-	(void)state;
-	for (i = 0; i < BOUNCE_TYPES; i++) {
-		assert_true(bounce_type_from_text(
-		    bytes_of(bounce_type_to_text((enum bounce_type)i)), &t));
-		assert_int_equal(t, i);
-	}
-	for (i = 0; i < BOUNCE_SUBTYPES; i++) {
-		assert_true(bounce_subtype_from_text(
-		    bytes_of(bounce_subtype_to_text((enum bounce_subtype)i)),
-		    &s));
-		assert_int_equal(s, i);
-	}
-	for (i = 0; i < DELAY_TYPES; i++) {
-		assert_true(delay_type_from_text(
-		    bytes_of(delay_type_to_text((enum delay_type)i)), &d));
-		assert_int_equal(d, i);
-	}
-	assert_false(bounce_type_from_text(BYTES("Perm"), &t));
-	assert_false(bounce_subtype_from_text(BYTES(""), &s));
-	assert_false(delay_type_from_text(BYTES("x"), &d));
 	assert_string_equal(classify_stage_to_text(CLASSIFY_GREETING),
 	    "greeting");
 	assert_string_equal(classify_stage_to_text(CLASSIFY_ASYNC), "async");
@@ -570,8 +508,7 @@ main(void)
 		cmocka_unit_test(test_given_status_goes_before_text),
 		cmocka_unit_test(test_source_of_version_6),
 		cmocka_unit_test(test_long_text_is_cut),
-		cmocka_unit_test(test_split_status),
-		cmocka_unit_test(test_names_both_ways),
+		cmocka_unit_test(test_stage_names),
 		cmocka_unit_test(test_what_a_bounce_leads_to),
 	};
 

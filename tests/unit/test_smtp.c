@@ -554,10 +554,33 @@ test_capabilities(void **state)
 	reply_reader_wipe(&r);
 }
 
+static void
+test_status_length(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t	    length;
+	} cases[] = { { "5.1.1 a b", 5 }, { "4.123.999", 9 },
+		{ "2.0.0\tx", 5 }, { "5.0.10\r\nx", 6 }, { "3.0.0 x", 0 },
+		{ "5.1 x", 0 }, { "5.1.1234 x", 0 }, { "5..1 x", 0 },
+		{ "5.1.1: x", 0 }, { "", 0 }, { "5.12", 0 },
+		/* RFC 3464 2.3.4: no leading zeros */
+		{ "5.01.1 x", 0 }, { "5.1.01 x", 0 }, { "5.1.00 x", 0 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(smtp_status_length(bytes_of(cases[i].text)),
+		    cases[i].length);
+	assert_int_equal(smtp_status_length((struct bytes){ "5.1.1\0", 6 }),
+	    0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status_length),
 		cmocka_unit_test(test_verbs),
 		cmocka_unit_test(test_ehlo_name_length),
 		cmocka_unit_test(test_paths_and_parameters),
