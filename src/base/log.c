@@ -409,23 +409,3 @@ log_quote(struct bytes text, char out[LOG_QUOTE_SIZE])
 	snprintf(out + n, LOG_QUOTE_SIZE - n, i < text.n ? "\"..." : "\"");
 	return out;
 }
-
-const char *
-log_level_to_text(enum log_level l)
-{
-	return levels[l].text;
-}
-
-bool
-log_level_from_text(struct bytes s, enum log_level *out)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-		if (bytes_eq_text(s, levels[i].text)) {
-			*out = (enum log_level)i;
-			return true;
-		}
-	}
-	return false;
-}

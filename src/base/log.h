@@ -53,8 +53,6 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
  */
 enum { LOG_QUOTE_MAX = 300, LOG_QUOTE_SIZE = LOG_QUOTE_MAX + 8 };
 const char *log_quote(struct bytes text, char out[LOG_QUOTE_SIZE]);
-const char *log_level_to_text(enum log_level l);
-bool log_level_from_text(struct bytes s, enum log_level *out);
 
 /* Lines that could not be written, since the start. */
 uint64_t log_dropped_count(void);

@@ -241,22 +241,6 @@ log_quotes_peer_text(void **state)
 	}
 }
 
-static void
-log_names_levels(void **state)
-{
-	enum log_level l;
-	int	       i;
-
-	(void)state;
-	for (i = LOG_DEBUG_; i <= LOG_ERROR_; i++) {
-		assert_true(log_level_from_text(
-		    bytes_of(log_level_to_text((enum log_level)i)), &l));
-		assert_int_equal(l, i);
-	}
-	assert_false(log_level_from_text(BYTES("Info"), &l));
-	assert_false(log_level_from_text(BYTES(""), &l));
-}
-
 enum { WRITERS = 4, LINES = 500 };
 struct tap {
 	int count, bad;
@@ -315,7 +299,6 @@ main(void)
 		cmocka_unit_test(log_never_waits_for_a_reader),
 		cmocka_unit_test(log_opens_targets),
 		cmocka_unit_test(log_quotes_peer_text),
-		cmocka_unit_test(log_names_levels),
 		cmocka_unit_test(log_takes_many_threads),
 	};
 
