@@ -239,6 +239,20 @@ child_files_conf(struct child_files *f, struct buf *text)
 	return c;
 }
 
+struct conf *
+child_read_conf(struct child_files *f, struct err *e)
+{
+	struct buf   text;
+	struct conf *c;
+
+	buf_init(&text, ERR_TEXT_MAX);
+	c = child_files_conf(f, &text);
+	if (c == NULL)
+		err_set(e, "%.*s", (int)text.n, text.p);
+	buf_wipe(&text);
+	return c;
+}
+
 /* BEGUN: only the configuration of what came so far is kept. */
 static bool
 child_files_begin(struct child_files *f)

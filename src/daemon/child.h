@@ -65,6 +65,8 @@ int child_files_take(struct child_files *f, enum child_kind kind,
     uint32_t *index);
 /* Loads the configuration the set-up names; text gets the errors. */
 struct conf *child_files_conf(struct child_files *f, struct buf *text);
+/* The same, with the errors in *e. */
+struct conf *child_read_conf(struct child_files *f, struct err *e);
 /* log.*, with what the master opened for it; at start and at reload. */
 int child_open_log(const struct child_files *f, const struct conf *c,
     struct err *e);

@@ -19,23 +19,6 @@ enum {
 
 /* -- rights ---------------------------------------------------------------- */
 
-static bool
-principal_is(const struct conf_principal *p, const struct control_peer *who)
-{
-	size_t i;
-
-	if (p->kind == CONF_PRINCIPAL_ANY)
-		return true;
-	if (!p->known)
-		return false;
-	if (p->kind == CONF_PRINCIPAL_USER)
-		return p->id == who->uid;
-	for (i = 0; i < who->gid_count; i++)
-		if (who->gids[i] == p->id)
-			return true;
-	return false;
-}
-
 static void
 control_right_of_admin(const struct conf_admin *a, struct control_right *out)
 {
@@ -66,7 +49,8 @@ control_right_of(const struct conf *c, const struct control_peer *p,
 		return;
 	}
 	for (i = 0; i < c->admin_count; i++)
-		if (principal_is(&c->admins[i].user, p)) {
+		if (conf_principal_fits(&c->admins[i].user, p->uid, p->gids,
+			p->gid_count)) {
 			control_right_of_admin(&c->admins[i], out);
 			return;
 		}

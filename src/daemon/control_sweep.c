@@ -538,6 +538,17 @@ account_may_go_on(struct control *k, const char *id)
 	return may;
 }
 
+/* The first n rows are changed, if there are any. */
+static void
+sweep_keep(struct sweep *s, size_t n)
+{
+	s->row_count = n;
+	if (n == 0)
+		sweep_next(s);
+	else
+		sweep_change(s);
+}
+
 /* Mail of posthorn's own goes on, and so does all when the pause is over. */
 static void
 hold_show(struct sweep *s)
@@ -550,11 +561,7 @@ hold_show(struct sweep *s)
 		if (!s->row[i].system &&
 		    (s->row[i].r.held_by & HELD_ACCOUNT) == 0)
 			s->row[kept++] = s->row[i];
-	s->row_count = kept;
-	if (kept == 0)
-		sweep_next(s);
-	else
-		sweep_change(s);
+	sweep_keep(s, kept);
 }
 
 static void
@@ -600,11 +607,7 @@ release_show(struct sweep *s)
 		if (may)
 			s->row[kept++] = s->row[i];
 	}
-	s->row_count = kept;
-	if (kept == 0)
-		sweep_next(s);
-	else
-		sweep_change(s);
+	sweep_keep(s, kept);
 }
 
 static void

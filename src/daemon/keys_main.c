@@ -17,20 +17,6 @@ struct keys_main {
 	struct child_files *reload; /* being received */
 };
 
-static struct conf *
-keys_read_conf(struct child_files *f, struct err *e)
-{
-	struct buf   text;
-	struct conf *c;
-
-	buf_init(&text, ERR_TEXT_MAX);
-	c = child_files_conf(f, &text);
-	if (c == NULL)
-		err_set(e, "%.*s", (int)text.n, text.p);
-	buf_wipe(&text);
-	return c;
-}
-
 static void
 keys_reload(struct keys_main *x, struct keys *k)
 {
@@ -38,7 +24,7 @@ keys_reload(struct keys_main *x, struct keys *k)
 	struct err   e;
 	int	     fd = -1;
 
-	c = keys_read_conf(x->reload, &e);
+	c = child_read_conf(x->reload, &e);
 	if (c == NULL) {
 		log_error("reload-refused", "reason=\"%s\"", e.text);
 		return;
@@ -63,14 +49,6 @@ keys_on_master(void *arg, struct keys *k, const struct child_message *m,
 		child_news_add(&x->reload, m, fd);
 		return;
 	}
-static unsigned
-keys_relay_uid(const struct child_files *f)
-{
-	const char *text = child_files_option(f, "relay-user");
-
-	return text == NULL ? 0 : (unsigned)strtoul(text, NULL, 10);
-}
-
 	if (x->reload != NULL)
 		keys_reload(x, k);
 	child_news_end(&x->reload);
@@ -85,6 +63,14 @@ keys_prepare(struct child_files *f, const struct conf *c, struct err *e)
 	return child_drop(f, e);
 }
 
+static unsigned
+keys_relay_uid(const struct child_files *f)
+{
+	const char *text = child_files_option(f, "relay-user");
+
+	return text == NULL ? 0 : (unsigned)strtoul(text, NULL, 10);
+}
+
 int
 keys_main(struct child_files *f, int channel_fd)
 {
@@ -95,9 +81,8 @@ keys_main(struct child_files *f, int channel_fd)
 	int		  peers[KEYS_PEERS_MAX], fd, status = 1;
 
 	memset(&s, 0, sizeof(s));
-	c = keys_read_conf(f, &e);
+	c = child_read_conf(f, &e);
 	if (c == NULL || keys_prepare(f, c, &e) != 0) {
-	s.relay_uid = keys_relay_uid(f);
 		log_error("start-failed", "reason=\"%s\"", e.text);
 		goto out;
 	}
@@ -112,6 +97,7 @@ keys_main(struct child_files *f, int channel_fd)
 	    ? child_files_open(f, c->dkim.operator_key) : -1;
 	s.operator_domain = c->dkim.operator_domain;
 	s.operator_selector = c->dkim.operator_selector;
+	s.relay_uid = keys_relay_uid(f);
 	s.control_fd = channel_fd;
 	s.on_control = keys_on_master;
 	s.on_control_arg = &x;

@@ -20,14 +20,8 @@ verifier_prepare(struct child_files *f, struct verifier_setup *s,
     struct conf **out, struct err *e)
 {
 	static struct sockaddr_storage servers[RESOLVER_SERVERS_MAX];
-	struct buf		       text;
-	struct conf		      *c;
+	struct conf		      *c = child_read_conf(f, e);
 
-	buf_init(&text, ERR_TEXT_MAX);
-	c = child_files_conf(f, &text);
-	if (c == NULL)
-		err_set(e, "%.*s", (int)text.n, text.p);
-	buf_wipe(&text);
 	if (c == NULL)
 		return -1;
 	*out = c;

@@ -179,6 +179,18 @@ account_unpack(struct bytes key, struct bytes value, struct account *a,
 
 /* -- the register --------------------------------------------------------- */
 
+bool
+account_rewrites(enum header_rule of_credential, enum header_rule of_account,
+    enum conf_rewrite of_conf)
+{
+	enum header_rule rule = of_credential != RULE_DEFAULT ? of_credential :
+	    of_account;
+
+	if (rule == RULE_DEFAULT)
+		return of_conf == CONF_REWRITE;
+	return rule == RULE_REWRITE;
+}
+
 int
 account_get(struct db_txn *t, const char *id, struct account *out,
     struct err *e)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "mail/message.h"
 #include "registry/book.h"
+#include "registry/conf.h"
 
 enum account_enforcement {
 	ACCOUNT_HEALTHY,
@@ -29,6 +30,10 @@ enum received_rule {
 	RECEIVED_NONE
 };
 enum { ACCOUNT_CONTACTS_MAX = 4, ACCOUNT_TEXT_MAX = 256 };
+
+/* Of the three levels, the first that says something. */
+bool account_rewrites(enum header_rule of_credential,
+    enum header_rule of_account, enum conf_rewrite of_conf);
 
 struct account_overrides { /* of account and credential (9.4) */
 	enum header_rule   date, message_id;

@@ -473,8 +473,20 @@ conf_listener_find(const struct conf *c, struct bytes name)
 	return NULL;
 }
 
-static bool
-principal_fits(const struct conf_principal *p, uint32_t uid,
+unsigned
+conf_address_flags(const struct conf *c)
+{
+	unsigned flags = 0;
+
+	if (c->smtp.allow_address_literals)
+		flags |= ADDRESS_ALLOW_LITERAL;
+	if (c->smtp.allow_single_label)
+		flags |= ADDRESS_ALLOW_SINGLE_LABEL;
+	return flags;
+}
+
+bool
+conf_principal_fits(const struct conf_principal *p, uint32_t uid,
     const uint32_t *gids, size_t gid_count)
 {
 	size_t i;
@@ -501,7 +513,7 @@ conf_local_find(const struct conf *c, uint32_t uid, const uint32_t *gids,
 	for (i = 0; i < c->local_count; i++) {
 		l = &c->locals[i];
 		for (k = 0; k < l->match_count; k++)
-			if (principal_fits(&l->match[k], uid, gids,
+			if (conf_principal_fits(&l->match[k], uid, gids,
 				gid_count))
 				return l;
 	}

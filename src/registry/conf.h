@@ -463,6 +463,10 @@ const struct conf_provider *conf_provider_of_mx(const struct conf *c,
     struct bytes host);
 const struct conf_listener *conf_listener_find(const struct conf *c,
     struct bytes name);
+/* What the settings allow in addresses: flags of mail/address.h. */
+unsigned conf_address_flags(const struct conf *c);
+bool conf_principal_fits(const struct conf_principal *p, uint32_t uid,
+    const uint32_t *gids, size_t gid_count);
 /* What a user may send as: the first local block that fits; NULL = none. */
 const struct conf_local *conf_local_find(const struct conf *c, uint32_t uid,
     const uint32_t *gids, size_t gid_count);

@@ -203,6 +203,16 @@ signing_stop(struct signing_walk *w, const char *name)
 	bytes_text(bytes_of(name), w->stopped_at, sizeof(w->stopped_at));
 }
 
+static int
+signing_find(struct signing_walk *w, const char *name, struct identity *i)
+{
+	int found = identity_get(w->t, w->account, name, i, w->err);
+
+	if (found == 0)
+		signing_tell(w, "%-20s identity: no", name);
+	return found;
+}
+
 /* 1 = settled (signing is off), 2 = there, nothing against it, 0 = no */
 static int
 signing_ask_address(struct signing_walk *w, const char *name)
@@ -211,13 +221,9 @@ signing_ask_address(struct signing_walk *w, const char *name)
 	struct identity		 i;
 	int			 found;
 
-	found = identity_get(w->t, w->account, name, &i, w->err);
-	if (found < 0)
-		return -1;
-	if (found == 0) {
-		signing_tell(w, "%-20s identity: no", name);
-		return 0;
-	}
+	found = signing_find(w, name, &i);
+	if (found != 1)
+		return found;
 	signing_tell(w, "%-20s identity: yes   signing: %s", name,
 	    words[i.signing]);
 	if (i.signing != DKIM_OFF)
@@ -258,13 +264,9 @@ signing_ask_domain(struct signing_walk *w, const char *name)
 	enum identity_set set;
 	int		  found;
 
-	found = identity_get(w->t, w->account, name, &i, w->err);
-	if (found < 0)
-		return -1;
-	if (found == 0) {
-		signing_tell(w, "%-20s identity: no", name);
-		return 0;
-	}
+	found = signing_find(w, name, &i);
+	if (found != 1)
+		return found;
 	set = identity_signing_set(&i);
 	signing_tell_domain(w, &i, set);
 	if (i.signing == DKIM_OFF) {

@@ -188,18 +188,6 @@ feedback_write_headers(const struct feedback_sent *s, struct buf *out)
 	return ok;
 }
 
-static bool
-rule_rewrites(enum header_rule of_credential, enum header_rule of_account,
-    enum conf_rewrite of_conf)
-{
-	enum header_rule rule = of_credential != RULE_DEFAULT ? of_credential :
-	    of_account;
-
-	if (rule == RULE_DEFAULT)
-		return of_conf == CONF_REWRITE;
-	return rule == RULE_REWRITE;
-}
-
 /* Credential before account before installation; what cannot be read has no
  * say. */
 static void
@@ -221,9 +209,9 @@ telling_rules(const struct telling *t, struct feedback_sent *s)
 	    &e) <= 0)
 		memset(&cred->overrides, 0, sizeof(cred->overrides));
 	book_end(txn);
-	s->rewrites_date = rule_rewrites(cred->overrides.date,
+	s->rewrites_date = account_rewrites(cred->overrides.date,
 	    acct->overrides.date, c->message.date);
-	s->rewrites_id = rule_rewrites(cred->overrides.message_id,
+	s->rewrites_id = account_rewrites(cred->overrides.message_id,
 	    acct->overrides.message_id, c->message.message_id);
 	mem_free(acct);
 	mem_free(cred);

@@ -40,18 +40,6 @@ ask_no_memory(struct asking *k)
 
 /* -- step 5: the address fields ------------------------------------------- */
 
-static unsigned
-address_flags(const struct conf *c)
-{
-	unsigned flags = 0;
-
-	if (c->smtp.allow_address_literals)
-		flags |= ADDRESS_ALLOW_LITERAL;
-	if (c->smtp.allow_single_label)
-		flags |= ADDRESS_ALLOW_SINGLE_LABEL;
-	return flags;
-}
-
 static int
 ask_add_role(struct asking *k, enum admission_part part, struct bytes address)
 {
@@ -145,7 +133,7 @@ ask_read_from(struct asking *k, unsigned flags)
 static int
 ask_read_addresses(struct asking *k)
 {
-	unsigned flags = address_flags(k->q->conf);
+	unsigned flags = conf_address_flags(k->q->conf);
 	int	 rc = ASK_ON;
 
 	if (k->q->message->sender.n > 0)

@@ -19,18 +19,6 @@ struct closing {
 
 /* -- which rule holds: credential before account before installation ------ */
 
-static bool
-closing_rewrites(enum header_rule of_credential, enum header_rule of_account,
-    enum conf_rewrite of_conf)
-{
-	enum header_rule rule = of_credential != RULE_DEFAULT ? of_credential :
-	    of_account;
-
-	if (rule == RULE_DEFAULT)
-		return of_conf == CONF_REWRITE;
-	return rule == RULE_REWRITE;
-}
-
 static enum conf_received
 closing_received(enum received_rule of_credential,
     enum received_rule of_account, enum conf_received of_conf)
@@ -63,9 +51,9 @@ closing_init(struct closing *k, struct receive *r,
 		cred = &none;
 	k->h = &r->header;
 	k->m = r->setup.message;
-	k->rewrite_date = closing_rewrites(cred->date, acct->date,
+	k->rewrite_date = account_rewrites(cred->date, acct->date,
 	    c->conf->message.date);
-	k->rewrite_id = closing_rewrites(cred->message_id, acct->message_id,
+	k->rewrite_id = account_rewrites(cred->message_id, acct->message_id,
 	    c->conf->message.message_id);
 	k->received = c->with == NULL ? CONF_RECEIVED_NONE :
 	    closing_received(cred->received, acct->received,

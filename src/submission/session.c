@@ -617,7 +617,7 @@ session_take_command(struct session *s, struct bytes line)
 {
 	struct command cmd;
 
-	smtp_command_parse(line, session_path_flags(s), &cmd);
+	smtp_command_parse(line, conf_address_flags(session_conf(s)), &cmd);
 	if (cmd.verb == VERB_HTTP && !s->has_greeted) {
 		session_bye(s, 421, "4.7.0", "Protocol error", "error");
 		return;

@@ -168,7 +168,6 @@ void session_go_home(struct session *s);
 
 /* session_command.c */
 void session_obey(struct session *s, const struct command *cmd);
-unsigned session_path_flags(const struct session *s);
 
 /* session_auth.c */
 void session_begin_auth(struct session *s, const struct command *cmd);

@@ -212,19 +212,6 @@ session_check_auth(const struct session *s, const struct command *cmd,
 
 /* -- MAIL ----------------------------------------------------------------- */
 
-unsigned
-session_path_flags(const struct session *s)
-{
-	const struct conf *c = session_conf(s);
-	unsigned	   flags = 0;
-
-	if (c->smtp.allow_address_literals)
-		flags |= ADDRESS_ALLOW_LITERAL;
-	if (c->smtp.allow_single_label)
-		flags |= ADDRESS_ALLOW_SINGLE_LABEL;
-	return flags;
-}
-
 static bool
 session_check_mail(const struct session *s, const struct command *cmd,
     struct reply *re)
@@ -270,7 +257,7 @@ session_sender(const struct session *s, const struct command *cmd, char *text)
 	if (s->local_sender != NULL && bytes_eq_nocase(cmd->address.domain,
 		bytes_of(session_conf(s)->server.name)) &&
 	    address_normal_text(bytes_of(s->local_sender),
-		session_path_flags(s), text, &normal))
+		conf_address_flags(session_conf(s)), text, &normal))
 		return normal;
 	return address_normal(&cmd->address, text);
 }
