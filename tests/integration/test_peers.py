@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""Postfix, Exim and Sendmail: as senders with posthorn as their smart host
-(smtp-interface.md 17.2 to 17.4) and as receivers of what posthorn delivers
-(delivery.md 5)."""
+"""Postfix, Exim, Sendmail and OpenSMTPD: as senders with posthorn as their
+smart host (smtp-interface.md 17.2 to 17.4) and as receivers of what posthorn
+delivers (delivery.md 5)."""
 import os
 import re
 import shutil
@@ -10,7 +10,7 @@ import unittest
 
 from harness.dns import Dns
 from harness.oracle import verify
-from harness.peers import NOT_ROOT, Exim, Greylist, Postfix, Sendmail, unpack
+from harness.peers import NOT_ROOT, Exim, Greylist, OpenSMTPD, Postfix, Sendmail, unpack
 from harness.relay import Relay, certificate
 from harness.waiting import free_port, wait_for
 
@@ -24,8 +24,8 @@ HARD = (b".\r\n..\r\n.x\r\n" + b"l" * 998 + b"\r\n" + "Ünïcödé\r\n".encode()
 
 
 class Receivers:
-    """A Postfix and an Exim for all classes of this file; one port."""
-    postfix = exim = greylist = None
+    """One of each for all classes of this file; one port."""
+    postfix = exim = sendmail = opensmtpd = greylist = None
     port = 0
 
 
@@ -50,6 +50,12 @@ def setUpModule():
     r.exim = Exim("mx.exim.example", folder)
     unittest.addModuleCleanup(r.exim.stop)
     r.exim.receive("127.0.0.3", r.port, pair, "recipients_max = 3").start()
+    r.opensmtpd = OpenSMTPD("mx.opensmtpd.example", folder)
+    unittest.addModuleCleanup(r.opensmtpd.stop)
+    r.opensmtpd.receive("127.0.0.6", r.port, pair).start()
+    r.sendmail = Sendmail("mx.sendmail.example", folder)
+    unittest.addModuleCleanup(r.sendmail.stop)
+    r.sendmail.receive("127.0.0.7", r.port, pair).start()
 
 
 @unittest.skipUnless(os.geteuid() == 0, NOT_ROOT)
@@ -60,11 +66,12 @@ class World(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.postfix, cls.exim = Receivers.postfix, Receivers.exim
+        cls.opensmtpd, cls.sendmail = Receivers.opensmtpd, Receivers.sendmail
         cls.relay = Relay(extra=EXTRA % (cls.delivery, cls.other), sink_port=Receivers.port)
         cls.addClassCleanup(cls.relay.cleanup)
         cls.dns = Dns(cls.relay.folder)
         cls.dns.zone("example.com", "")
-        for name, address in (("postfix", 2), ("exim", 3), ("few", 4), ("grey", 5)):
+        for name, address in (("postfix", 2), ("exim", 3), ("few", 4), ("grey", 5), ("opensmtpd", 6), ("sendmail", 7)):
             cls.dns.zone(name + ".example", f"@ MX 10 mx\nmx A 127.0.0.{address}\n")
         cls.dns.start()
         cls.addClassCleanup(cls.dns.stop)
@@ -134,11 +141,34 @@ class Delivery(World):
         self.assertEqual(mail.body, b"Hello.\r\n")
         self.assert_signed(mail)
 
+    def test_opensmtpd(self):
+        """neither TLS nor PIPELINING nor CHUNKING: in clear, command by command, DATA"""
+        mid = self.send("one@opensmtpd.example")
+        event = self.of(mid, "Delivery")[0]
+        self.assertRegex(event["delivery"]["smtpResponse"], r"^250 2\.0\.0 \w{8} Message accepted for delivery$")
+        self.assertNotIn("ses:outgoing-tls-version", event["mail"]["tags"])
+        mail = self.opensmtpd.wait_mails("one@opensmtpd.example")[0]
+        self.assertRegex(mail.sender, "^" + VERP % 1 + "$")
+        self.assertEqual(mail.body, b"Hello.\r\n")
+        self.assert_signed(mail)
+
+    def test_sendmail(self):
+        """TLS, PIPELINING, DATA"""
+        mid = self.send("one@sendmail.example")
+        event = self.of(mid, "Delivery")[0]
+        self.assertRegex(event["delivery"]["smtpResponse"], r"^250 2\.0\.0 \w+ Message accepted for delivery$")
+        self.assertEqual(event["mail"]["tags"]["ses:outgoing-tls-version"], ["TLSv1.3"])
+        mail = self.sendmail.wait_mails("one@sendmail.example")[0]
+        self.assertRegex(mail.sender, "^" + VERP % 1 + "$")
+        self.assertEqual(mail.body, b"Hello.\r\n")
+        self.assert_signed(mail)
+
     def content(self):
-        """Both receivers keep what was submitted, octet by octet."""
+        """The receivers keep what was submitted, octet by octet."""
         head = TEXT.replace("\n", "\r\n").encode().rsplit(b"Hello", 1)[0]
         big = head + (b"0123456789" * 7 + b"\r\n") * 12000
-        for peer, domain in ((self.postfix, "postfix.example"), (self.exim, "exim.example")):
+        for peer in (self.postfix, self.exim, self.opensmtpd, self.sendmail):
+            domain = peer.name + ".example"
             for name, data in (("hard", head + b".begins\r\n" + HARD), ("big", big)):
                 with self.subTest(peer=peer.name, content=name):
                     rcpt = f"{name}.{type(self).__name__.lower()}@{domain}"
@@ -159,7 +189,8 @@ class Delivery(World):
         for domain, text, status in (
                 ("postfix.example", "550 5.1.1 <unknown@postfix.example>: Recipient address rejected: "
                                     "User unknown in virtual mailbox table", "5.1.1"),
-                ("exim.example", "550 Unrouteable address", "5.0.0")):
+                ("exim.example", "550 Unrouteable address", "5.0.0"),
+                ("opensmtpd.example", "550 Invalid recipient: <unknown@opensmtpd.example>", "5.0.0")):
             with self.subTest(domain=domain):
                 mid = self.send("unknown@" + domain)
                 bounce = self.of(mid, "Bounce")[0]["bounce"]
@@ -210,6 +241,7 @@ class Data(Delivery):
 
     # the rest does not depend on the way of the content
     test_unknown_user = test_recipients_apart = test_greylisting = None
+    test_opensmtpd = test_sendmail = None      # offer no CHUNKING
 
 
 class Shared(World):
@@ -244,7 +276,7 @@ class Shared(World):
 
 
 class Clients(World):
-    """Postfix, Exim and Sendmail with posthorn as their smart host."""
+    """Postfix, Exim, Sendmail and OpenSMTPD with posthorn as their smart host."""
 
     def client(self, kind, listener, key=None, password=None, **options):
         c = kind("app1.example.com", self.relay.folder)
@@ -418,6 +450,37 @@ class Clients(World):
         c.flush()
         c.wait_log(rf"to=slater@postfix\.example, .*stat=Sent \(Ok {ID}\)")
         wait_for(lambda: c.queue() == [], "an empty queue")
+
+    # -- OpenSMTPD --------------------------------------------------------------
+    def test_opensmtpd(self):
+        """STARTTLS, verified certificate, AUTH; stat="250 Ok <id>" """
+        c = self.client(OpenSMTPD, "submission")
+        c.submit("sender@example.com", ["o587@postfix.example"], TEXT)
+        c.wait_log(r"mta tls ciphers=TLSv1\.3:")
+        c.wait_log(r'mta server-cert-check result="success"')
+        mid = c.wait_log(rf'mta delivery .* to=<o587@postfix\.example> .* result="Ok" stat="250 Ok ({ID})"')[1]
+        self.of(mid, "Delivery")
+        mail = self.postfix.wait_mails("o587@postfix.example")[0]
+        self.assertEqual(mail.body, b"Hello.\r\n")
+        self.assert_signed(mail)
+        wait_for(lambda: c.queue() == [], "an empty queue")
+
+    def test_opensmtpd_465(self):
+        """TLS from the first octet"""
+        c = self.client(OpenSMTPD, "submissions", wrapper=True)
+        c.submit("sender@example.com", ["o465@postfix.example"], TEXT)
+        c.wait_log(rf'mta delivery .* to=<o465@postfix\.example> .* result="Ok" stat="250 Ok {ID}"')
+        self.postfix.wait_mails("o465@postfix.example")
+
+    def test_opensmtpd_454(self):
+        """quotas.md 8: throttled mail waits in OpenSMTPD's queue"""
+        c = self.client(OpenSMTPD, "submission")
+        self.addCleanup(self.unthrottle)
+        self.relay.ctl("-a", self.account, "quota", "set", "--max-24h", "0")
+        c.submit("sender@example.com", ["olater@postfix.example"], TEXT)
+        c.wait_log(r'mta delivery .* to=<olater@postfix\.example> .* result="TempFail" '
+                   r'stat="454 Throttling failure: Daily message quota exceeded"')
+        self.assertEqual(len(c.queue()), 1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Postfix, Exim and Sendmail, each in a folder of its own.
+"""Postfix, Exim, Sendmail and OpenSMTPD, each in a folder of its own.
 
     unpack()                                 # once
     mx = Postfix("mx.postfix.example").receive("127.0.0.2", port, (cert, key)).start()
@@ -17,6 +17,7 @@ import pathlib
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import socketserver
 import subprocess
@@ -25,7 +26,7 @@ import threading
 import time
 
 from .readme import HOST, Recipe
-from .waiting import wait_for
+from .waiting import free_port, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "..", "..", "..", "contrib", "dev", "peers")
@@ -440,11 +441,33 @@ timeout_frozen_after = 1d
 
 
 class Sendmail(Peer):
-    """A client only: delivers before submit() returns."""
+    """As a client it delivers before submit() returns; as a receiver it
+    leaves what it takes in its queue, and that is its mailbox."""
     name = "sendmail"
     log_path = "var/log/mail.log"
+    started = r"starting daemon \(.*\): SMTP"
     users = {"var/spool/mqueue": (0, 0, 0o700), "var/lib/sendmail/host_status": (0, 0, 0o700)}
     PROGRAM = "/usr/libexec/sendmail/sendmail"
+    daemon = False
+
+    def receive(self, address, port, pair, *options):
+        """Takes mail for any domain; options are lines of sendmail.mc."""
+        self.daemon = True
+        self.put_pair(pair)
+        self.mc = f"""DAEMON_OPTIONS(`Name=MTA, Addr={address}, Port={port}')dnl
+FEATURE(`no_default_msa')dnl
+FEATURE(`promiscuous_relay')dnl
+FEATURE(`accept_unresolvable_domains')dnl
+FEATURE(`nocanonify')dnl
+define(`confDELIVERY_MODE', `queueonly')dnl
+define(`confTO_IDENT', `0')dnl
+define(`confCACERT_PATH', `/etc/mail')dnl
+define(`confCACERT', `/etc/mx.crt')dnl
+define(`confSERVER_CERT', `/etc/mx.crt')dnl
+define(`confSERVER_KEY', `/etc/mx.key')dnl
+""" + "".join(o + "\n" for o in options)
+        self.put("etc/mail/authinfo", "")
+        return self
 
     def smarthost(self, relay, port, user, password, wrapper=False):
         """As README.md has it."""
@@ -477,7 +500,22 @@ MAILER(`smtp')dnl
                     input=pathlib.Path(self.path("etc/mail/authinfo")).read_text())
 
     def command(self):
-        return None
+        return [self.PROGRAM, "-bD"] if self.daemon else None
+
+    def mails(self):
+        """The queue's messages: a file of the envelope and the fields, one of the body."""
+        folder = pathlib.Path(self.path("var/spool/mqueue"))
+        found = []
+        for path in sorted(folder.glob("qf*"), key=lambda p: p.stat().st_mtime_ns):
+            lines = re.split(r"\n(?![ \t])", path.read_text("latin-1"))
+            if "." not in lines:
+                continue         # is being written
+            of = {kind: [l[1:] for l in lines if l[:1] == kind] for kind in "SRH"}
+            body = (folder / ("df" + path.name[2:])).read_bytes()
+            head = [f"Return-Path: {of['S'][0]}", *(f"Delivered-To: {r.split(':', 1)[1].strip('<>')}" for r in of["R"]),
+                    *(h.split("?", 2)[2] for h in of["H"] if not h.startswith("?P?"))]
+            found.append(Mail("\n".join(head).encode("latin-1") + b"\n\n" + body))
+        return found
 
     def keep_syslog(self):
         with open(self.path(self.log_path), "ab", buffering=0) as f:
@@ -502,6 +540,68 @@ MAILER(`smtp')dnl
 
     def queue(self):
         return [n for n in os.listdir(self.path("var/spool/mqueue")) if n.startswith("qf")]
+
+
+class OpenSMTPD(Peer):
+    """submit() speaks SMTP to an address that it listens on for that: its
+    own sendmail would have to be set-gid.  6.8 offers no PIPELINING and no
+    CHUNKING, and with OpenSSL 3 it cannot be a server of TLS."""
+    name = "opensmtpd"
+    log_path = "../stderr"
+    users = {"var/run": (0, 0, 0o755), "var/spool/smtpd": (0, 0, 0o711), "var/lib/opensmtpd/empty": (0, 0, 0o755),
+             "var/mail/all": (APP, APP, 0o700)}
+    GROUP = 104
+
+    def __init__(self, hostname, folder=None):
+        self.lines, self.place = [], None
+        super().__init__(hostname, folder)
+
+    def receive(self, address, port, pair, *options):
+        """Takes mail for any domain; options stand behind "listen on"."""
+        self.place = (address, port)
+        self.lines.append(f"""table unknown {{ "unknown@opensmtpd.example" }}
+listen on {address} port {port} hostname {self.hostname} {" ".join(options)}
+action "all" maildir "/var/mail/all" virtual {{ "@" = app }}
+match from any for any rcpt-to <unknown> reject
+match from any for any action "all"
+""")
+        return self
+
+    def smarthost(self, relay, port, user, password, wrapper=False):
+        self.place = ("127.0.0.1", free_port())
+        self.hosts[HOST] = "127.0.0.1"
+        self.trust(relay.cert)
+        self.put("etc/creds", f"posthorn {user}:{password}\n", 0o640, (0, self.GROUP))
+        scheme = "smtps" if wrapper else "smtp+tls"
+        self.lines.append(f"""table creds file:/etc/creds
+listen on {self.place[0]} port {self.place[1]} hostname {self.hostname}
+action "relay" relay host {scheme}://posthorn@{HOST}:{port} auth <creds>
+match from any for any action "relay"
+""")
+        return self
+
+    def configure(self):
+        self.put("etc/smtpd.conf", "".join(self.lines))
+
+    def command(self):
+        return ["/usr/sbin/smtpd", "-d"]
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"smtpd ended: {self.log_text()}")
+        try:
+            with socket.create_connection(self.place, 5) as s:
+                return s.recv(512).startswith(b"220 ")
+        except OSError:
+            return False
+
+    def submit(self, sender, rcpts, text):
+        with smtplib.SMTP(*self.place, local_hostname="localhost") as c:
+            c.sendmail(sender, rcpts, text.replace("\n", "\r\n"))
+
+    def queue(self):
+        """Messages that wait."""
+        return list(pathlib.Path(self.path("var/spool/smtpd/queue")).glob("*/*/message"))
 
 
 class Greylist(socketserver.ThreadingTCPServer):

@@ -65,21 +65,21 @@ class Session(threading.Thread):
         self.reason = None
 
     # -- bytes ----------------------------------------------------------
+    def more(self):
+        more = self.sock.recv(65536)
+        if not more:
+            raise EOFError
+        self.input += more
+
     def line(self):
         while b"\n" not in self.input:
-            more = self.sock.recv(65536)
-            if not more:
-                raise EOFError
-            self.input += more
+            self.more()
         line, self.input = self.input.split(b"\n", 1)
         return line + b"\n"
 
     def exactly(self, n):
         while len(self.input) < n:
-            more = self.sock.recv(65536)
-            if not more:
-                raise EOFError
-            self.input += more
+            self.more()
         out, self.input = self.input[:n], self.input[n:]
         return out
 
@@ -247,6 +247,8 @@ class Session(threading.Thread):
 
 
 class Sink(threading.Thread):
+    conversation = Session
+
     def __init__(self, host="127.0.0.1", port=0, tls=None, folder=None):
         super().__init__(daemon=True)
         self.rules = Rules()
@@ -289,7 +291,7 @@ class Sink(threading.Thread):
             with self.lock:
                 self.open += 1
                 self.most_open = max(self.most_open, self.open)
-                session = Session(self, sock, peer, len(self.sessions))
+                session = self.conversation(self, sock, peer, len(self.sessions))
                 self.sessions.append(session)
             session.start()
 
