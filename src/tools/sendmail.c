@@ -168,6 +168,20 @@ task_check_recipients(const struct submission_task *t)
 	return 0;
 }
 
+/* Blanks divide nothing in a list, and a name before ":" is dropped: behind
+ * a line end would stand a recipient that the caller has not looked at. */
+static int
+task_check_arguments(const struct sendmail_options *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->address_count; i++)
+		if (strpbrk(o->addresses[i], "\r\n") != NULL)
+			return address_refuse(o->addresses[i],
+			    "address unknown");
+	return 0;
+}
+
 /* With the server's name known: addresses, header section, envelope. */
 static int
 task_build(struct submission_task *t)
@@ -238,6 +252,9 @@ sendmail_submit(const struct sendmail_options *o,
 
 	if (o->address_count == 0 && !o->reads_recipients)
 		return sendmail_fail(EX_USAGE, "no recipients found");
+	status = task_check_arguments(o);
+	if (status != 0)
+		return status;
 	t = mem_alloc(sizeof(*t));
 	t->o = o;
 	t->conf = conf;

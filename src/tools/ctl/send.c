@@ -116,6 +116,35 @@ send_add_list(struct buf *out, const char *name, json_t *list)
 	buf_add_text(out, "\r\n");
 }
 
+static bool
+send_is_line(json_t *v)
+{
+	const char *text = json_string_value(v);
+
+	return text == NULL || strpbrk(text, "\r\n") == NULL;
+}
+
+/* What becomes part of a field: a line end in it would begin another one. */
+static bool
+send_check_lines(struct ctl *c)
+{
+	static const char *const names[] = { "from", "to", "cc", "subject",
+		"config-set", "tag" };
+	json_t *value, *v;
+	size_t	i, k;
+	bool	ok = true;
+
+	for (k = 0; ok && k < sizeof(names) / sizeof(names[0]); k++) {
+		value = json_object_get(c->args, names[k]);
+		ok = send_is_line(value);
+		json_array_foreach(value, i, v)
+			ok = ok && send_is_line(v);
+		if (!ok)
+			ctl_say_misuse(c, "--%s: not one line", names[k]);
+	}
+	return ok;
+}
+
 /* --header "Name: value"; what would break the section is a usage error. */
 static bool
 send_add_field(struct ctl *c, struct buf *out, const char *text)
@@ -283,6 +312,8 @@ send_run(struct ctl *c)
 		    "--subject and --text are needed");
 		return CTL_USAGE;
 	}
+	if (!send_check_lines(c))
+		return CTL_USAGE;
 	buf_init(&text, MESSAGE_MAX);
 	if (raw ? send_add_fields(c, &text) && send_take_raw(c, &text)
 		: send_compose(c, &text))
