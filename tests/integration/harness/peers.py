@@ -362,14 +362,15 @@ class Exim(Peer):
         self.daemon = False
         super().__init__(hostname, folder)
 
-    def receive(self, address, port, pair, *options):
-        """Takes mail for any domain; options are lines of the main part."""
+    def receive(self, address, port, pair, *options, chunking="*"):
+        """Takes mail for any domain; options are lines of the main part;
+        chunking: to whom CHUNKING is offered.  May be called once."""
         self.daemon = True
         self.put_pair(pair, (0, self.USER))
         os.chmod(self.path("etc/mx.key"), 0o640)
         self.main.append(f"local_interfaces = {address}\ndaemon_smtp_ports = {port}\n"
                          "tls_advertise_hosts = *\ntls_certificate = /etc/mx.crt\ntls_privatekey = /etc/mx.key\n"
-                         "chunking_advertise_hosts = *\npipelining_advertise_hosts = *\n"
+                         f"chunking_advertise_hosts = {chunking}\npipelining_advertise_hosts = *\n"
                          "acl_smtp_rcpt = acl_rcpt\nacl_smtp_data = acl_data\n" + "".join(o + "\n" for o in options))
         # keys would be asked for in DNS
         self.acls.append("acl_rcpt:\n  warn control = dkim_disable_verify\n"

@@ -49,6 +49,7 @@ class Message:
         self.tls = None
         self.ehlo = None
         self.peer = None
+        self.session = None
         self.at = 0.0
 
 
@@ -205,6 +206,7 @@ class Session(threading.Thread):
     def done(self, message):
         message.tls, message.ehlo = self.tls, self.ehlo
         message.peer, message.at = self.peer[0], time.time()
+        message.session = self
         reply = self.rule("dot", message) or self.rules.reply
         if reply.startswith("2"):
             self.sink.keep(message)
