@@ -45,6 +45,9 @@ struct keys_client {
 	struct loop	   *loop;
 	struct channel	   *channel; /* NULL = no keys process now */
 	struct timer	    timer, again;
+	struct timer	    probe_again;
+	uint64_t	    probe; /* its ticket; 0 = none is out */
+	size_t		    slow_count; /* requests that may take long */
 	struct heap	    heap;
 	struct asked	  **slots; /* NULL = free */
 	size_t		    slot_count, asked_count, next_slot;
@@ -88,17 +91,17 @@ client_arm(struct keys_client *k)
 		timer_set(&k->timer, first->key - loop_now(k->loop).ms);
 }
 
-static int64_t
-asked_limit_ms(const struct keys_client *k, enum keys_ask a)
+static bool
+asked_is_slow(const struct asked *a)
 {
-	switch (a) {
-	case KEYS_ASK_MAKE:
-	case KEYS_ASK_IMPORT:
-	case KEYS_ASK_EXPORT:
-		return k->make_limit_ms;
-	default:
-		return k->sign_limit_ms;
-	}
+	return a->ask == KEYS_ASK_MAKE || a->ask == KEYS_ASK_IMPORT ||
+	    a->ask == KEYS_ASK_EXPORT;
+}
+
+static int64_t
+asked_limit_ms(const struct keys_client *k, const struct asked *a)
+{
+	return asked_is_slow(a) ? k->make_limit_ms : k->sign_limit_ms;
 }
 
 static struct asked *
@@ -127,6 +130,7 @@ asked_end(struct keys_client *k, struct asked *a)
 	heap_remove(&k->heap, &a->node);
 	k->slots[a->slot] = NULL;
 	k->asked_count--;
+	k->slow_count -= asked_is_slow(a);
 	if (a->fd >= 0)
 		close(a->fd);
 	if (k->spare_count < SPARE_MAX) {
@@ -218,8 +222,9 @@ asked_begin(struct keys_client *k, struct asked *a)
 	a->slot = client_find_slot(k);
 	k->slots[a->slot] = a;
 	k->asked_count++;
+	k->slow_count += asked_is_slow(a);
 	a->ticket = ++k->turn << SLOT_BITS | a->slot;
-	must(heap_push(&k->heap, &a->node, now + asked_limit_ms(k, a->ask)));
+	must(heap_push(&k->heap, &a->node, now + asked_limit_ms(k, a)));
 	if (k->asked_count > ASKED_MAX)
 		asked_give_up(k, a, "too many requests wait for the keys "
 				    "process");
@@ -228,6 +233,53 @@ asked_begin(struct keys_client *k, struct asked *a)
 	if (heap_first(&k->heap) == &a->node)
 		client_arm(k);
 	return a->ticket;
+}
+
+/* -- is the keys process there, while it takes its time? ------------------- */
+
+/* Any answer says that it is. */
+static void
+client_on_probe(void *arg, const struct keys_answer *answer)
+{
+	struct keys_client *k = arg;
+	struct asked	   *a;
+	size_t		    i;
+
+	k->probe = 0;
+	if (answer->result != KEYS_DOWN) {
+		timer_set(&k->probe_again, k->sign_limit_ms);
+		return;
+	}
+	for (i = 0; i < k->slot_count; i++) {
+		a = k->slots[i];
+		if (a != NULL && asked_is_slow(a))
+			asked_give_up(k, a, a->trouble);
+	}
+}
+
+static void
+client_probe(struct keys_client *k)
+{
+	if (k->probe == 0 && k->slow_count > 0)
+		k->probe = asked_begin(k, asked_new(k, KEYS_ASK_OPERATOR,
+		    client_on_probe, k));
+}
+
+static void
+client_on_probe_again(void *arg, void *unused)
+{
+	(void)unused;
+	client_probe(arg);
+}
+
+/* What may take long goes with a question that may not. */
+static uint64_t
+asked_begin_slow(struct keys_client *k, struct asked *a)
+{
+	uint64_t ticket = asked_begin(k, a);
+
+	client_probe(k);
+	return ticket;
 }
 
 static struct asked *
@@ -391,6 +443,7 @@ keys_client_new(struct loop *l, int fd, struct err *e)
 	k->loop = l;
 	timer_init(&k->timer, l, client_on_deadline, k);
 	timer_init(&k->again, l, client_on_again, k);
+	timer_init(&k->probe_again, l, client_on_probe_again, k);
 	heap_init(&k->heap);
 	buf_init(&k->out, KEYS_MESSAGE_MAX);
 	keys_client_set_limits(k, SIGN_LIMIT_MS, MAKE_LIMIT_MS);
@@ -449,6 +502,7 @@ keys_client_free(struct keys_client *k)
 		    KEYS_FAILED, BYTES("shutting down"));
 	timer_clear(&k->timer);
 	timer_clear(&k->again);
+	timer_clear(&k->probe_again);
 	while ((a = k->spare) != NULL) {
 		k->spare = a->next;
 		mem_free(a);
@@ -499,7 +553,7 @@ keys_client_make(struct keys_client *k, const char *domain,
 
 	asked_name(a, domain, selector);
 	a->bits = bits;
-	return asked_begin(k, a);
+	return asked_begin_slow(k, a);
 }
 
 uint64_t
@@ -512,7 +566,7 @@ keys_client_import(struct keys_client *k, const struct keys_import *r,
 	a->min_bits = r->min_bits;
 	a->max_bits = r->max_bits;
 	a->fd = r->fd;
-	return asked_begin(k, a);
+	return asked_begin_slow(k, a);
 }
 
 uint64_t
@@ -524,7 +578,7 @@ keys_client_export(struct keys_client *k, const struct keys_sign *r, int fd,
 	asked_name(a, r->domain, r->selector);
 	a->sealed = r->sealed;
 	a->fd = fd;
-	return asked_begin(k, a);
+	return asked_begin_slow(k, a);
 }
 
 uint64_t

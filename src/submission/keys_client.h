@@ -12,8 +12,9 @@
  *         fd -1 in new: there is no keys process yet, replace brings it.
  * Thread: the loop's.
  * Fails:  KEYS_FAILED with a reason; KEYS_DOWN when no answer came within 5 s
- *         of the request (451), for what makes, reads or writes keys within
- *         30 s.  To UNKNOWN the sealed key is sent and the request asked
+ *         of the request (451).  What makes, reads or writes keys may take
+ *         30 s, as long as the keys process answers a small question beside
+ *         it within 5 s; one that hangs is noticed after those.  To UNKNOWN the sealed key is sent and the request asked
  *         again, inside this module; for the operator's key it is asked
  *         again until the limit: a reload reaches the keys process later.
  * The protocol is in registry/keys_proto.h; see architecture.md 2.

@@ -185,6 +185,23 @@ class Children(World):
         self.signed_copy(answer.split()[2])
         self.assertEqual(len(self.sink.messages), 1)
 
+    def test_keys_silent_to_the_operator(self):
+        """a key that is to be made while keys does not answer: an error that says so, soon; nothing half done"""
+        pid = started(self.relay, "keys")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            r = self.relay.run_ctl("identity", "add", "fourth.example")
+            took = time.monotonic() - began
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("the keys process does not answer", r.stderr)
+        self.assertLess(took, 12)
+        self.assertNotEqual(self.relay.run_ctl("identity", "show", "fourth.example").returncode, 0)
+        self.relay.ctl("identity", "add", "fourth.example")
+        self.relay.ctl("identity", "delete", "fourth.example", "--yes")
+
     def test_verifier(self):
         """verifier dies: checks go on with another one"""
         before = self.pids()
