@@ -572,7 +572,12 @@ conf_parse_file(struct conf_build *b, const char *path,
 		return;
 	}
 	buf_init(&text, CONF_FILE_BYTES_MAX + 4096);
-	if (file_is_safe(b, fd, at) && file_read(b, fd, at, &text))
+	if (!file_is_safe(b, fd, at) || !file_read(b, fd, at, &text))
+		;
+	else if (b->depth == 0 && bytes_trim(buf_bytes(&text)).n == 0)
+		/* cut off, or about to be written: nobody means that */
+		conf_error(b, at, "the file is empty");
+	else
 		conf_parse_text(b, at.file, buf_bytes(&text), prefix);
 	buf_wipe(&text);
 	close(fd);

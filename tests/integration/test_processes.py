@@ -332,6 +332,19 @@ class Reload(World):
         wait_for(lambda: "SIZE 2097152" in self.session().hello(), "the configuration in force")
         self.assertRegex(self.message(self.session()), ID)
 
+    def test_empty_file(self):
+        """an empty file, as one that is about to be written, is refused and changes nothing"""
+        self.hup("message.max_size 2m\n")
+        for text in ("", " \n\n"):
+            with open(self.relay.conf, "w") as f:
+                f.write(text)
+            r = self.relay.run_ctl("reload")
+            self.assertEqual(r.returncode, 1)
+            self.assertIn(f"{self.relay.conf}: the file is empty", r.stderr)
+            self.assertIn("SIZE 2097152", self.session("submission").hello())
+            self.assertEqual(refused(self.relay.conf, "--allow-volatile"),
+                             (1, f"{self.relay.conf}: the file is empty\n"))
+
     def test_broken_certificate(self):
         """a pair that does not fit: refused with status 1, the old certificate is served, by the next relay, too"""
         old = self.served()
