@@ -419,35 +419,6 @@ child_resolver_setup(const struct conf *c,
 }
 
 int
-child_wait(enum child_kind kind)
-{
-	char		    *raw = mem_alloc(CHANNEL_MESSAGE_MAX);
-	struct child_message m;
-	ssize_t		     n;
-	int		     fd;
-
-	for (;;) {
-		n = child_receive(raw, CHANNEL_MESSAGE_MAX, -1, &fd);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0 ||
-		    !child_read((struct bytes){ raw, (size_t)n }, &m) ||
-		    m.kind == CHILD_STOP) {
-			if (fd >= 0)
-				close(fd);
-			fd = -1;
-			break;
-		}
-		if (m.kind == kind && fd >= 0)
-			break;
-		if (fd >= 0)
-			close(fd);
-	}
-	mem_free(raw);
-	return fd;
-}
-
-int
 child_run(const char *name)
 {
 	static const struct {

@@ -90,10 +90,6 @@ void child_resolver_setup(const struct conf *c,
     struct sockaddr_storage room[RESOLVER_SERVERS_MAX],
     struct resolver_setup *out);
 
-/* After GO, for a child without a loop: waits for a descriptor of that kind;
- * -1 = told to stop, or the master has gone. */
-int child_wait(enum child_kind kind);
-
 int child_run(const char *name);
 
 /* The mains; f and the channel's descriptor are the callee's. */

@@ -25,7 +25,7 @@ bool
 child_read(struct bytes message, struct child_message *out)
 {
 	if (message.n < 5 || message.p[0] < CHILD_OPTION ||
-	    message.p[0] > CHILD_STOP_REQUEST)
+	    message.p[0] > CHILD_PONG)
 		return false;
 	out->kind = (enum child_kind)message.p[0];
 	memcpy(&out->index, message.p + 1, sizeof(out->index));

@@ -47,6 +47,7 @@ enum child_kind {
 	CHILD_AUDIT_CUT, /* fd, opened for appending: the audit log without
 			    its oldest lines; text: so much of the old one
 			    is in it */
+	CHILD_PING, /* is it alive?  see daemon/master_watch.c */
 	/* child to master */
 	CHILD_READY,
 	CHILD_FATAL,	      /* text: why the child cannot start */
@@ -54,7 +55,8 @@ enum child_kind {
 	CHILD_RELOAD_RESULT,  /* to master: index of RELOAD; text: errors, none
 				 = done; to relay: index of the request; text
 				 as posthornctl shows it */
-	CHILD_STOP_REQUEST    /* index 1: at once */
+	CHILD_STOP_REQUEST,   /* index 1: at once */
+	CHILD_PONG	      /* to PING, as soon as its loops run */
 };
 
 struct child_message {

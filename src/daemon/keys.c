@@ -655,6 +655,9 @@ keys_on_control(void *arg, struct bytes message, int fd)
 		}
 		if (m.kind == CHILD_STOP)
 			loop_stop(k->loop);
+		else if (m.kind == CHILD_PING)
+			(void)child_send(k->control, CHILD_PONG, 0, BYTES(""),
+			    -1);
 		else if (k->on_control != NULL) {
 			k->on_control(k->on_control_arg, k, &m, fd);
 			return;

@@ -5,6 +5,7 @@
  *	(none) -- master_spawn --> started -- CHILD_READY --> ready
  *	started, ready -- exit --> waiting for its back-off --> started
  *	any -- master_stop --> told to stop -- exit --> (none)
+ *	started, ready -- hangs (master_watch.c) --> killed
  *
  * Order: keys and verifier first, then relay, whose READY is the service's.
  * At the end the other way round.  Before the first READY of the relay the
@@ -148,6 +149,7 @@ master_spawn(struct child *c, struct err *e)
 	}
 	c->started = loop_now(m->loop);
 	c->ready = false;
+	c->silent = 0;
 	log_info("child-started", "child=%s pid=%ld", x.name, (long)c->pid);
 	master_send_files(m, c, &m->begun);
 	if (m->now.kept != NULL) {
@@ -219,6 +221,7 @@ master_stop(struct master *m, bool now)
 	timer_clear(&m->audit_due);
 	for (i = 0; i < CHILDREN; i++)
 		timer_clear(&m->children[i].restart);
+	timer_clear(&m->watch);
 	master_close_listeners(m);
 	timer_set(&m->give_up, now ? 5000
 				   : m->now.conf->smtp.shutdown_grace_ms +
@@ -391,6 +394,9 @@ master_on_child_message(void *child, struct bytes message, int fd)
 	case CHILD_STOP_REQUEST:
 		master_stop(m, x.index == 1);
 		break;
+	case CHILD_PONG:
+		c->silent = 0;
+		break;
 	default:
 		break;
 	}
@@ -441,6 +447,7 @@ master_begin(struct master *m, struct err *e)
 			return -1;
 		}
 	master_on_audit_due(m, NULL);
+	master_watch_begin(m);
 	return 0;
 }
 

@@ -11,7 +11,8 @@
  * Fails:  at start with a text on standard error: settings, lock, addresses,
  *         or what a child says that it cannot do.  A child that is killed is
  *         started again with back-off (0.1 s doubling to 10 s), the others
- *         live on; during the start the fifth time is the end.
+ *         live on; during the start the fifth time is the end.  One that
+ *         hangs for server.watchdog is killed (daemon/master_watch.c).
  * Only the master opens what an unprivileged process may not read; it hands
  * descriptors down (daemon/child_proto.h).
  */

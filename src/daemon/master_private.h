@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* master_private.h - shared by the four files of the master alone. */
+/* master_private.h - shared by the files of the master alone. */
 #ifndef DAEMON_MASTER_PRIVATE_H
 #define DAEMON_MASTER_PRIVATE_H
 
@@ -25,6 +25,7 @@ struct child {
 					 ready for the first time */
 	bool		ready;
 	bool		is_replaced; /* ended by us, to begin anew at once */
+	unsigned	silent; /* turns of the watch without an answer */
 };
 
 struct bound {
@@ -82,6 +83,7 @@ struct master {
 	bool		was_ready;
 	struct timer	give_up; /* while stopping */
 	struct timer	audit_due; /* old lines go */
+	struct timer	watch;	 /* master_watch.c */
 	int		lock_fd, control_fd, metrics_fd;
 	bool		has_lock;
 	bool		was_killed; /* the master before this one: what it had
@@ -115,6 +117,10 @@ int master_open_append(const char *path, int how);
 /* All that the child needs but its sockets and peers. */
 void master_send_files(struct master *m, struct child *c,
     const struct settings *s);
+
+/* master_watch.c */
+void master_watch_begin(struct master *m); /* after the children's start */
+void master_watch_retune(struct master *m); /* server.watchdog may be new */
 
 /* master_reload.c */
 void settings_wipe(struct settings *s);

@@ -91,6 +91,7 @@ reload_accept(struct master *m)
 	if (keys->channel != NULL)
 		reload_send(m, keys, &m->now, 0);
 	reload_verifier(&m->children[CHILD_VERIFIER]);
+	master_watch_retune(m);
 	buf_add_text(&r->text, "ok\n");
 	reload_answer(m, r->request, buf_bytes(&r->text));
 	reload_end(m);

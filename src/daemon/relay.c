@@ -495,6 +495,9 @@ relay_on_master(void *relay, struct bytes message, int fd)
 		relay_stop(r, m.index == 1 ? 0 :
 			r->conf->smtp.shutdown_grace_ms);
 		break;
+	case CHILD_PING:
+		relay_on_ping(r);
+		break;
 	case CHILD_RELOAD_RESULT:
 		control_on_reload(r->control, m.index, m.text);
 		break;

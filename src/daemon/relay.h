@@ -52,6 +52,13 @@ struct relay_desk {
 	bool		    shut; /* its sessions have gone; desk's loop */
 };
 
+/* Has a loop been heard of since the master asked?  main's, but for loop */
+struct relay_pulse {
+	struct relay *relay;
+	struct loop  *loop;
+	bool	      is_out, came;
+};
+
 struct relay {
 	struct loop    *main;
 	struct channel *master;
@@ -93,6 +100,8 @@ struct relay {
 	struct operator_meters operator_meters;
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
+	struct relay_pulse pulses[RELAY_DESKS_MAX + 2];
+	unsigned	pulse_count, pulse_missing;
 };
 
 /*
@@ -122,6 +131,8 @@ void relay_announce(struct relay *r);
 /* relay_operator.c: the record of the operator's own key */
 void relay_begin_operator(struct relay *r);
 void relay_reload_operator(struct relay *r);
+/* relay_pulse.c: PING of the master; PONG when all loops have run */
+void relay_on_ping(struct relay *r);
 /* relay_purge.c: accounts that were closed long ago */
 void relay_begin_purge(struct relay *r);
 /* relay_setup.c */

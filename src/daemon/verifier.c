@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/process.h"
+#include "daemon/child_proto.h"
 #include "daemon/verifier_check.h"
 
 enum { VERIFIER_FEED = 64 };
@@ -172,33 +173,98 @@ verifier_on_close(void *arg)
 		v->on_gone(v->arg);
 }
 
+/* -- the process ----------------------------------------------------------- */
+
+struct verifier_process {
+	struct loop	*loop;
+	struct channel	*control;
+	struct verifier *verifier; /* NULL = no relay now */
+	const struct verifier_setup *setup;
+	int		 status;
+};
+
 static void
-verifier_stop_loop(void *arg)
+process_on_relay_gone(void *arg)
 {
-	loop_stop(arg);
+	struct verifier_process *p = arg;
+
+	verifier_close(p->verifier);
+	p->verifier = NULL;
+}
+
+static void
+process_take_relay(struct verifier_process *p, int fd)
+{
+	struct err e;
+
+	verifier_close(p->verifier);
+	p->verifier = verifier_open(p->loop, fd, p->setup,
+	    process_on_relay_gone, p, &e);
+	if (p->verifier != NULL)
+		return;
+	log_error("start-failed", "reason=\"%s\"", e.text);
+	p->status = 1;
+	loop_stop(p->loop);
+}
+
+static void
+process_on_control(void *arg, struct bytes message, int fd)
+{
+	struct verifier_process *p = arg;
+	struct child_message	 m;
+
+	if (child_read(message, &m)) {
+		if (m.kind == CHILD_PEER_VERIFIER && fd >= 0) {
+			process_take_relay(p, fd);
+			return;
+		}
+		if (m.kind == CHILD_STOP)
+			loop_stop(p->loop);
+		else if (m.kind == CHILD_PING)
+			(void)child_send(p->control, CHILD_PONG, 0, BYTES(""),
+			    -1);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+process_on_control_gone(void *arg)
+{
+	struct verifier_process *p = arg;
+
+	channel_close(p->control);
+	p->control = NULL;
+	loop_stop(p->loop);
 }
 
 int
-verifier_run(int channel_fd, const struct verifier_setup *s)
+verifier_run(int channel_fd, int control_fd, const struct verifier_setup *s)
 {
-	struct loop	*l;
-	struct verifier *v;
-	struct err	 e;
+	static const struct channel_events control_events = {
+		process_on_control, process_on_control_gone
+	};
+	struct verifier_process p = { .setup = s };
+	struct err		e;
 
-	l = loop_new("verifier", VERIFIER_FEED, &e);
-	if (l == NULL) {
+	p.loop = loop_new("verifier", VERIFIER_FEED, &e);
+	if (p.loop != NULL)
+		p.control = channel_open(p.loop, control_fd, &control_events,
+		    &p, &e);
+	else
+		close(control_fd);
+	if (p.control == NULL) {
 		log_error("start-failed", "reason=\"%s\"", e.text);
-		close(channel_fd);
+		if (channel_fd >= 0)
+			close(channel_fd);
+		loop_free(p.loop);
 		return 1;
 	}
-	v = verifier_open(l, channel_fd, s, verifier_stop_loop, l, &e);
-	if (v == NULL) {
-		log_error("start-failed", "reason=\"%s\"", e.text);
-		loop_free(l);
-		return 1;
-	}
-	loop_run(l);
-	verifier_close(v);
-	loop_free(l);
-	return 0;
+	if (channel_fd >= 0)
+		process_take_relay(&p, channel_fd);
+	loop_run(p.loop);
+	verifier_close(p.verifier);
+	channel_close(p.control);
+	loop_free(p.loop);
+	return p.status;
 }

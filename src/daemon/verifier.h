@@ -2,15 +2,17 @@
 /*
  * verifier.h - the verifier process: answers DNS checks of identities.
  *
- * Use:    verifier_run(channel_fd, &setup) serves one relay: a loop, a
- *         channel, a resolver.  Each message is a job of
- *         registry/verify_job.h, each answer a result with its ticket.
+ * Use:    verifier_run(channel_fd, control_fd, &setup) serves one relay after
+ *         the other: a loop, a channel to each, a resolver.  Each message is
+ *         a job of registry/verify_job.h, each answer a result with its
+ *         ticket.  Over control_fd the master brings the next relay, asks
+ *         whether the process is alive, and stops it (child_proto.h).
  *         Tests use verifier_open() on a loop of their own.
- * Owner:  the descriptor is taken over; the setup is borrowed during run,
- *         and copied by open.
+ * Owner:  descriptors are taken over; the setup is borrowed during run,
+ *         and copied by open.  channel_fd -1: no relay yet.
  * Thread: the loop's.
- * Fails:  verifier_run(): 0 when relay closed the channel, 1 when it could
- *         not start (logged).  What is no job is logged and dropped; jobs
+ * Fails:  verifier_run(): 0 when told to stop or the master has gone, 1 when
+ *         it could not go on (logged).  What is no job is logged and dropped; jobs
  *         beyond VERIFIER_JOBS_MAX at once are answered DNS_ERROR.
  * With job.authoritative the zone's own name servers are found (NS, walking
  * up) and asked on port 53; where that fails the configured resolver
@@ -38,7 +40,8 @@ struct verifier_setup {
 	uint16_t authority_port; /* of the zones' servers; 0 = 53 */
 };
 
-int verifier_run(int channel_fd, const struct verifier_setup *s);
+int verifier_run(int channel_fd, int control_fd,
+    const struct verifier_setup *s);
 
 /* on_gone(arg): the other end closed the channel; may be NULL. */
 struct verifier *verifier_open(struct loop *l, int channel_fd,

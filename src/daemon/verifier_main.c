@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The beginning of the verifier process: settings, privileges, sandbox. */
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/child.h"
@@ -41,22 +40,14 @@ verifier_main(struct child_files *f, int channel_fd)
 	struct verifier_setup s;
 	struct conf	     *c = NULL;
 	struct err	      e;
-	int		      fd, status = 1;
+	int		      status = 1;
 
 	memset(&s, 0, sizeof(s));
 	if (verifier_prepare(f, &s, &c, &e) != 0) {
 		log_error("start-failed", "reason=\"%s\"", e.text);
-		goto out;
-	}
-	(void)channel_fd; /* closed by the end of the process */
-	fd = child_files_take(f, CHILD_PEER_VERIFIER, NULL);
-	if (fd < 0)
-		fd = child_wait(CHILD_PEER_VERIFIER);
-	/* one relay after the other */
-	for (status = 0; fd >= 0 && status == 0;
-	     fd = child_wait(CHILD_PEER_VERIFIER))
-		status = verifier_run(fd, &s);
-out:
+	} else
+		status = verifier_run(child_files_take(f, CHILD_PEER_VERIFIER,
+		    NULL), channel_fd, &s);
 	conf_unref(c);
 	return status;
 }

@@ -190,6 +190,7 @@ struct conf {
 		const char *control_socket;
 		uint32_t    threads, max_files;
 		enum sandbox_mode sandbox;
+		int64_t	    watchdog_ms; /* 0 = nobody is watched */
 	} server;
 	struct {
 		const char *dir;

@@ -120,6 +120,8 @@ const struct conf_option conf_options[] = {
 	{ "server.sandbox", CONF_ENUM, CONF_KIND_ROOT, CONF_R,
 	    offsetof(struct conf, server.sandbox), "enforce", 0, 0,
 	    words_sandbox, "what a process may still do once it runs" },
+	ROW("server.watchdog", DURATION, server.watchdog_ms, 0, "30s", 0, HOUR,
+	    "a process that does not answer so long is killed; 0 = never"),
 	LATER("server.extra_regions", STRINGS, "none", NULL,
 	    "further regions whose passwords stay valid"),
 	ROW("store.dir", PATH, store.dir, CONF_R, "/var/lib/posthorn", 0, 0,

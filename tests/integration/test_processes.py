@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Processes: what dies is started again, reload, shutdown, refused starts, users (architecture.md 2)."""
+import contextlib
+import ctypes
 import fcntl
 import grp
 import os
@@ -24,6 +26,7 @@ from harness.wire import Wire
 BODY = "From: bob@example.com\nTo: x\nSubject: test\n\nHello, world.\n"
 ID = r"250 Ok [0-9a-f]{16}-[0-9a-f-]{36}-000000"
 ROOT = os.geteuid() == 0
+PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
 EXTRA = "delivery {\n    allow_private yes\n    retry_jitter 0\n    retry_schedule 1s\n}\n" \
         "dkim.min_visible 0\ndns.timeout 1s\ndns.tries 1\n"
 
@@ -266,6 +269,75 @@ class Children(World):
         answer = self.message(self.session())
         self.assertRegex(answer, ID)
         self.signed_copy(answer.split()[2])
+
+
+class Hung(World):
+    """server.watchdog: who is there but does nothing is killed, and another one is started."""
+    extra = EXTRA + "server.watchdog 2s\nserver.sandbox off\n"      # it hides the names of threads
+
+    def stop_one(self, name, beside=lambda: None):
+        """Stops it; beside() meanwhile; it is killed, and another one is there."""
+        before = self.pids()
+        offset = os.path.getsize(self.relay.log)
+        os.kill(before[name], signal.SIGSTOP)
+        beside()
+        self.relay.wait_log(rf"error master child-hung child={name} pid={before[name]} after_ms=2000", offset=offset)
+        self.relay.wait_log(rf"child-ended child={name} pid={before[name]} signal=9", offset=offset)
+        self.wait_other(name, before[name])
+        self.assert_only(name, before)
+
+    @contextlib.contextmanager
+    def held(self, pid, name):
+        """One thread of the process is stopped by ptrace, as no signal could."""
+        tid = next(int(t) for t in os.listdir(f"/proc/{pid}/task")
+                   if open(f"/proc/{pid}/task/{t}/comm").read().strip() == name)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        libc.ptrace.restype = ctypes.c_long
+        if libc.ptrace(PTRACE_SEIZE, tid, None, None) != 0:
+            self.skipTest("ptrace: " + os.strerror(ctypes.get_errno()))
+        self.assertEqual(libc.ptrace(PTRACE_INTERRUPT, tid, None, None), 0)
+        _, status = os.waitpid(tid, WALL)
+        self.assertTrue(os.WIFSTOPPED(status))
+        yield
+        while not (os.WIFSIGNALED(status) or os.WIFEXITED(status)):      # it ends when its tracer has seen it
+            _, status = os.waitpid(tid, WALL)
+
+    def test_keys(self):
+        """a message that comes meanwhile waits, and is signed by the next one"""
+        w, answer = self.session(), []
+        t = threading.Thread(target=lambda: answer.append(self.message(w)))
+        self.stop_one("keys", t.start)
+        t.join(30)
+        self.assertRegex(answer[0], ID)
+        self.signed_copy(answer[0].split()[2])
+        self.assertEqual(len(self.sink.messages), 1)
+
+    def test_verifier(self):
+        self.stop_one("verifier")
+        self.publish("second.example")
+        self.wait_verified("second.example")
+
+    def test_relay(self):
+        """what it had acknowledged is there, and the next one serves"""
+        self.assertRegex(self.message(self.session()), ID)
+        ready = self.relay.log_text().count("ready version=")
+        self.stop_one("relay")
+        wait_for(lambda: self.relay.log_text().count("ready version=") > ready, "the next relay", 60)
+        answer = self.message(self.session())
+        self.assertRegex(answer, ID)
+        self.signed_copy(answer.split()[2])
+        wait_for(lambda: self.relay.json("status")["Queue"]["Messages"] == 0, "the queue to drain")
+
+    def test_one_loop_of_relay(self):
+        """main is there, a loop that serves clients is not"""
+        pid = started(self.relay, "relay")
+        offset = os.path.getsize(self.relay.log)
+        ready = self.relay.log_text().count("ready version=")
+        with self.held(pid, "submission-1"):
+            self.relay.wait_log(rf"error master child-hung child=relay pid={pid} ", offset=offset)
+        wait_for(lambda: self.relay.log_text().count("ready version=") > ready, "the next relay", 60)
+        self.assertRegex(self.message(self.session()), ID)
 
 
 class Reload(World):
