@@ -20,6 +20,7 @@ enum {
 
 struct audit {
 	int  fd;
+	bool is_torn; /* a piece of a line could not be taken back */
 	char region[AUDIT_REGION_SIZE];
 	void (*fn)(void *arg, struct bytes line);
 	void *arg;
@@ -168,6 +169,32 @@ audit_format(const char *region, const struct audit_record *r,
 	return !out->failed;
 }
 
+/*
+ * The whole line or nothing: a disk that is full takes the first part of a
+ * write.  Where that cannot be taken back it is ended as a line of its own.
+ */
+static int
+audit_append(struct audit *a, struct bytes line)
+{
+	struct stat st;
+	ssize_t	    n;
+	int	    code;
+
+	if (a->is_torn && write(a->fd, "\n", 1) != 1)
+		return -1;
+	a->is_torn = false;
+	if (fstat(a->fd, &st) != 0)
+		return -1;
+	n = write(a->fd, line.p, line.n);
+	if (n == (ssize_t)line.n)
+		return 0;
+	code = n < 0 ? errno : ENOSPC;
+	if (n > 0 && ftruncate(a->fd, st.st_size) != 0)
+		a->is_torn = true;
+	errno = code;
+	return -1;
+}
+
 void
 audit_write(struct audit *a, const struct audit_record *r)
 {
@@ -183,9 +210,9 @@ audit_write(struct audit *a, const struct audit_record *r)
 	if (a->fd < 0)
 		log_error("audit-failed", "event=%s reason=\"no file\"",
 		    r->event_name);
-	else if (write(a->fd, b.p, b.n) != (ssize_t)b.n)
-		log_error("audit-failed", "event=%s reason=\"write\"",
-		    r->event_name);
+	else if (audit_append(a, buf_bytes(&b)) != 0)
+		log_error("audit-failed", "event=%s reason=\"write: %s\"",
+		    r->event_name, strerror(errno));
 	if (a->fn != NULL)
 		a->fn(a->arg, bytes_head(buf_bytes(&b), b.n - 1));
 	buf_wipe(&b);

@@ -6,9 +6,12 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -280,6 +283,45 @@ test_trim_under_writer(void **state)
 	unlink(path);
 }
 
+/* The disk takes a piece of a line: none of it stays, and the next is whole. */
+static void
+test_no_room(void **state)
+{
+	char		    path[] = "/tmp/posthorn-audit-XXXXXX";
+	int		    fd = mkstemp(path);
+	struct audit_record r = record_of("First");
+	struct rlimit	    before, now;
+	struct seen	    s = { .n = 0 };
+	struct stat	    st;
+	struct audit	   *a;
+	struct err	    e;
+	off_t		    size;
+
+	(void)state;
+	close(fd);
+	signal(SIGXFSZ, SIG_IGN);
+	a = audit_open(open(path, O_RDWR | O_APPEND), "us-east-1");
+	audit_write(a, &r);
+	assert_int_equal(stat(path, &st), 0);
+	size = st.st_size;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	now = before;
+	now.rlim_cur = (rlim_t)size + 30;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+	r.event_name = "Second";
+	audit_write(a, &r);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, size);
+	r.event_name = "Third";
+	audit_write(a, &r);
+	assert_int_equal(audit_read(a, (struct wall){ 0 }, SIZE_MAX, on_line,
+			     &s, &e), 0);
+	assert_int_equal(s.n, 2);
+	audit_close(a);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -290,6 +332,7 @@ main(void)
 		cmocka_unit_test(test_member),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_trim_under_writer),
+		cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,7 +118,7 @@ child_read_refuses_what_is_none(void **state)
 	} bad[] = { { "", 0 }, { "\1\0\0\0", 4 }, { "\0\0\0\0\0", 5 },
 		{ "\177\0\0\0\0", 5 }, { "\377\0\0\0\0x", 6 } };
 	struct child_message m;
-	char		     last[5] = { CHILD_STOP_REQUEST };
+	char		     last[5] = { CHILD_PONG };
 	size_t		     i;
 
 	(void)state;
