@@ -16,6 +16,7 @@ enum {
 	READ_WAIT_MS = 30000,  /* for a whole request */
 	WRITE_WAIT_MS = 60000, /* without any progress */
 	DENIED_LINE_MS = 60000,
+	REST_MS = 100, /* without descriptors */
 	ACCEPT_TURN = 16
 };
 
@@ -338,6 +339,26 @@ control_admit(struct control *k, int fd, const struct control_peer *p)
 }
 
 static void
+control_on_rest(void *control, void *unused)
+{
+	struct control *k = control;
+
+	(void)unused;
+	watch_change(k->listener, WATCH_READ);
+}
+
+/* The socket would wake main for nothing, again and again. */
+static void
+control_look_accept(struct control *k, int code)
+{
+	if (code != EMFILE && code != ENFILE && code != ENOBUFS &&
+	    code != ENOMEM)
+		return;
+	watch_change(k->listener, 0);
+	timer_set(&k->rest, REST_MS);
+}
+
+static void
 control_on_accept(void *control, int fd, int what)
 {
 	struct control	   *k = control;
@@ -348,8 +369,10 @@ control_on_accept(void *control, int fd, int what)
 	(void)what;
 	for (turn = 0; turn < ACCEPT_TURN; turn++) {
 		conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (conn < 0)
+		if (conn < 0) {
+			control_look_accept(k, errno);
 			return;
+		}
 		if (!caller_look(conn, &p)) {
 			close(conn);
 			continue;
@@ -390,6 +413,7 @@ control_new(struct relay *r, int listen_fd, struct err *e)
 	}
 	audit_listen(r->audit, control_on_audit, k);
 	timer_init(&k->begin, r->main, control_on_begin, k);
+	timer_init(&k->rest, r->main, control_on_rest, k);
 	timer_set(&k->begin, 0);
 	return k;
 }
@@ -407,7 +431,9 @@ control_free(struct control *k)
 		request_free(k->requests);
 	while (k->sweeps != NULL)
 		sweep_free(k->sweeps);
-	if (k->listener != NULL)
+	if (k->listener != NULL) {
 		timer_clear(&k->begin);
+		timer_clear(&k->rest);
+	}
 	mem_free(k);
 }

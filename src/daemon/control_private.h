@@ -167,6 +167,7 @@ struct control {
 	uint32_t       reload_number;
 	struct sweep  *sweeps; /* of no request */
 	struct timer   begin;  /* what is to be done after the start */
+	struct timer   rest;   /* without descriptors; callers wait */
 };
 
 /* control_request.c */
