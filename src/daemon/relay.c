@@ -290,6 +290,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	    r->reporter);
 	spool_on_events(r->spool, r->main, control_on_events, r->control);
 	spool_on_down(r->spool, r->main, relay_on_down, r);
+	book_on_down(r->book, r->main, relay_on_down, r);
 	carrier_begin(r->carrier);
 	reporter_begin(r->reporter);
 	if (book_start(r->book, e) != 0 || spool_start(r->spool, e) != 0 ||

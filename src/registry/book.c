@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 enum {
@@ -34,6 +35,9 @@ struct book {
 	struct db	*db;
 	struct loop	*writer; /* NULL until book_start() */
 	_Atomic uint64_t version;
+	struct loop	*down_to; /* NULL = nobody, or told */
+	loop_fn		*on_down;
+	void		*on_down_arg;
 };
 
 int
@@ -136,6 +140,17 @@ book_open(const char *dir, uint64_t map_bytes, struct err *e)
 	return b;
 }
 
+void
+book_on_down(struct book *b, struct loop *to, loop_fn *fn, void *ctx)
+{
+	must(b->writer == NULL && b->down_to == NULL);
+	if (!loop_reserve(to))
+		return;
+	b->down_to = to;
+	b->on_down = fn;
+	b->on_down_arg = ctx;
+}
+
 int
 book_start(struct book *b, struct err *e)
 {
@@ -169,6 +184,8 @@ book_close(struct book *b)
 	if (b == NULL)
 		return;
 	must(b->writer == NULL);
+	if (b->down_to != NULL)
+		loop_unreserve(b->down_to);
 	db_close(b->db);
 	mem_free(b);
 }
@@ -211,6 +228,21 @@ book_walk(struct db_txn *t, enum book_table table, struct bytes prefix,
 
 /* -- writing -------------------------------------------------------------- */
 
+/* After a commit that the disk refused nobody knows what is on it. */
+static void
+book_look_down(struct book *b, const struct err *e)
+{
+	struct loop *to = b->down_to;
+	char	     quoted[LOG_QUOTE_SIZE];
+
+	if (e->code != DB_DOWN || to == NULL)
+		return;
+	log_error("store-down", "store=state error=%s",
+	    log_quote(bytes_of(e->text), quoted));
+	b->down_to = NULL;
+	loop_post_reserved(to, b->on_down, b->on_down_arg, NULL);
+}
+
 static void
 book_run_job(struct book *b, struct book_job *j)
 {
@@ -220,14 +252,18 @@ book_run_job(struct book *b, struct book_job *j)
 	j->err.text[0] = '\0';
 	j->err.code = 0;
 	t = db_write(b->db, &j->err);
-	if (t == NULL)
+	if (t == NULL) {
+		book_look_down(b, &j->err);
 		return;
+	}
 	if (j->run(j, t) < 0) {
 		db_end(t);
 		return;
 	}
-	if (db_commit(t, &j->err) < 0)
+	if (db_commit(t, &j->err) < 0) {
+		book_look_down(b, &j->err);
 		return;
+	}
 	j->failed = false;
 	atomic_fetch_add(&b->version, 1);
 }

@@ -11,7 +11,9 @@
  * Thread: book_write() from any loop; run() on the writer: it touches the
  *         transaction and the job only.
  * Fails:  book_write() false = feed full.  job->failed with job->err; the
- *         transaction was aborted whole.  book_stop() runs what is in the
+ *         transaction was aborted whole.  When that was trouble of the disk
+ *         the store gives no promise any more (LMDB refuses reads, too):
+ *         book_on_down() tells, once, and the process has to begin anew.  book_stop() runs what is in the
  *         feed; the askers' loops have to live until their done() came.
  * The registers (account.h, credential.h, identity.h, source.h) take the
  * transaction as first argument; db.h's errors apply: 1 found, 0 not, -1.
@@ -61,6 +63,8 @@ const char *book_refusal_to_text(const struct err *e);
 
 /* dir: store.dir; state/ lies below it and is made when absent. */
 struct book *book_open(const char *dir, uint64_t map_bytes, struct err *e);
+/* Before the start: fn(ctx, NULL) on that loop when the store is down. */
+void book_on_down(struct book *b, struct loop *to, loop_fn *fn, void *ctx);
 int book_start(struct book *b, struct err *e);
 void book_stop(struct book *b);
 void book_close(struct book *b);
