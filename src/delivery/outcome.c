@@ -98,6 +98,22 @@ outcome_find_fixed(enum result_kind k)
 	return &outcome_fixed[i];
 }
 
+int64_t
+outcome_longest_wait_ms(const struct conf *c)
+{
+	int64_t longest = IP_BLOCK_WAIT_MS, one;
+	size_t	i;
+
+	for (i = 0; i < c->delivery.retry_schedule_count; i++) {
+		one = c->delivery.retry_schedule_ms[i];
+		one += (int64_t)((double)one *
+		    c->delivery.retry_jitter_percent / 100.0);
+		if (one > longest)
+			longest = one;
+	}
+	return longest;
+}
+
 bool
 outcome_next_attempt(const struct conf *c, unsigned attempts,
     struct wall ended, struct wall expires, double jitter, struct wall *next)

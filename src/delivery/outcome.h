@@ -56,6 +56,8 @@ struct outcome {
 	char		     list[CLASSIFY_LIST_MAX]; /* of an IP block */
 	char		     url[CLASSIFY_URL_MAX];
 };
+/* Between two attempts, whatever comes. */
+int64_t outcome_longest_wait_ms(const struct conf *c);
 void outcome_decide(const struct outcome_context *c, const struct attempt *a,
     const struct attempt_envelope *en, struct outcome *out);
 /* The change item with its event (NULL for class system), in arena ar. */

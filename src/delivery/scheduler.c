@@ -15,7 +15,9 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "delivery/carrier_private.h"
+#include "delivery/outcome.h"
 
 enum {
 	KEY_SIZE = 26,
@@ -23,6 +25,7 @@ enum {
 	REFILL_ROWS = 2000, /* in one pass */
 	ROOM_PART = 4,	    /* of the free places */
 	ROOM_MIN = 8,
+	CLOCK_STEP_MS = 60 * 1000, /* less is not worth the trouble */
 	ROW_ARENA = 64 * 1024
 };
 
@@ -69,6 +72,48 @@ scheduler_set_timer(struct carrier *c)
 	timer_set(&s->wake, wait < 0 ? 0 : wait > MINUTE_MS ? MINUTE_MS : wait);
 }
 
+/* -- a clock that is set back ---------------------------------------------- */
+
+struct clock_step {
+	struct scheduler *scheduler;
+	int64_t		  back_ms;
+};
+
+/* Within a moment the order stays. */
+static void
+scheduler_bring_forward(void *arg, struct bytes key, void *due)
+{
+	struct clock_step *x = arg;
+	struct due	  *d = due;
+	int64_t		   place;
+
+	(void)key;
+	if (d->place != DUE_WAITING)
+		return;
+	d->due.ms -= x->back_ms;
+	place = d->node.key - (x->back_ms << TURN_BITS);
+	heap_move(&x->scheduler->heap, &d->node, place < 0 ? 0 : place);
+}
+
+/* Before a time is reckoned or compared, so that all that waits has the
+ * clock of before. */
+static void
+scheduler_look_at_clock(struct carrier *c)
+{
+	struct scheduler *s = &c->scheduler;
+	int64_t		  ahead = loop_wall(c->loop).ms - loop_now(c->loop).ms;
+	struct clock_step x = { s, s->wall_ahead_ms - ahead };
+
+	if (x.back_ms >= 0 && x.back_ms < CLOCK_STEP_MS)
+		return; /* it is corrected in small steps; they add up */
+	s->wall_ahead_ms = ahead;
+	if (x.back_ms < 0)
+		return;
+	log_warn("clock-set-back", "seconds=%lld waiting=%zu",
+	    (long long)x.back_ms / 1000, table_count(s->known));
+	table_each(s->known, scheduler_bring_forward, &x);
+}
+
 static void
 scheduler_on_time(void *carrier, void *unused)
 {
@@ -78,6 +123,7 @@ scheduler_on_time(void *carrier, void *unused)
 	int64_t		  now = loop_wall(c->loop).ms;
 
 	(void)unused;
+	scheduler_look_at_clock(c);
 	while (!c->stopping && c->refused == NULL &&
 	    (d = scheduler_first(s)) != NULL && d->due.ms <= now) {
 		heap_remove(&s->heap, &d->node);
@@ -98,6 +144,7 @@ scheduler_init(struct carrier *c)
 	heap_init(&s->heap);
 	s->known = table_new(0);
 	s->wanted_last = &s->wanted;
+	s->wall_ahead_ms = loop_wall(c->loop).ms - loop_now(c->loop).ms;
 	timer_init(&s->wake, c->loop, scheduler_on_time, c);
 	timer_init(&s->more, c->loop, scheduler_on_more, c);
 }
@@ -143,9 +190,22 @@ due_key_before(struct wall due, const struct msgid *id, unsigned n)
 	return k;
 }
 
+/* A row of before the clock was set back may name an hour of another day. */
+static struct wall
+scheduler_not_too_late(struct carrier *c, struct wall due)
+{
+	int64_t latest = loop_wall(c->loop).ms +
+	    outcome_longest_wait_ms(c->conf);
+
+	if (due.ms > latest)
+		due.ms = latest;
+	return due;
+}
+
 static void
 scheduler_wait(struct carrier *c, struct due *d, struct wall due)
 {
+	scheduler_look_at_clock(c);
 	d->due = due;
 	d->place = DUE_WAITING;
 	must(heap_push(&c->scheduler.heap, &d->node,
@@ -161,6 +221,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 	struct bytes	  key;
 	char		  raw[KEY_SIZE];
 
+	scheduler_look_at_clock(c);
 	key = scheduler_key(&a->id, a->n, raw);
 	d = table_get(s->known, key);
 	if (d != NULL) {
@@ -183,7 +244,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 	d->route = route_ref(c, bytes_of(a->domain));
 	d->stored = a->due;
 	must(table_put(s->known, key, d));
-	scheduler_wait(c, d, a->due);
+	scheduler_wait(c, d, scheduler_not_too_late(c, a->due));
 	return true;
 }
 

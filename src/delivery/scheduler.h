@@ -9,6 +9,11 @@
  * Owner:  the carrier; a due belongs to the scheduler from its arrival to
  *         scheduler_drop(), wherever it waits meanwhile.
  * Thread: the delivery loop's.
+ * Clock:  the store has hours, so it is the wall clock that says what is due.
+ *         Set ahead, it makes more of it due at once.  When it is set back,
+ *         what waits in memory is due after as long a time as before; of the
+ *         rest, and after a start, nothing waits longer than the longest
+ *         pause between two attempts (outcome_longest_wait_ms()).
  * Fails:  a store that cannot be read is asked again later; nothing is lost,
  *         since the due table of the spool holds everything.
  */
@@ -51,6 +56,7 @@ struct scheduler {
 	bool		complete; /* nothing is behind the horizon */
 	struct timer	wake, more; /* what is due; more is to be read */
 	struct leftover *wanted, **wanted_last;
+	int64_t		 wall_ahead_ms; /* of monotonic time, when last seen */
 };
 void scheduler_init(struct carrier *c);
 void scheduler_wipe(struct carrier *c);

@@ -143,6 +143,7 @@ setup(void **state)
 	due_list_init(&w.slow);
 	c.loop = loop_new("delivery", 1024, &e);
 	fake_threads_begin(c.loop);
+	c.conf = conf_defaults();
 	scheduler_init(&c);
 	c.scheduler.complete = true;
 	return 0;
@@ -155,6 +156,7 @@ teardown(void **state)
 	scheduler_wipe(&c);
 	fake_threads_end(c.loop);
 	loop_free(c.loop);
+	conf_unref(c.conf);
 	free(w.rows);
 	free(w.taken);
 	return 0;
