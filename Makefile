@@ -37,7 +37,7 @@ autoconf:
 # "make layers" checks that the lists and the folders agree.
 base_MODULES = \
 	err failpoint \
-	mem \
+	mem reserve \
 	clock clock_text \
 	log \
 	table heap \
@@ -109,8 +109,8 @@ reporting_MODULES = \
 daemon_MODULES = \
 	master master_files master_reload master_setup master_watch \
 	child \
-	relay relay_operator relay_pulse relay_purge relay_setup \
-	    relay_wiring \
+	relay relay_operator relay_pulse relay_purge relay_reserve \
+	    relay_setup relay_wiring \
 	control control_account control_args control_audit \
 	    control_credential control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "base/err.h"
+#include "base/reserve.h"
 
 enum {
 	ARENA_ALIGN = 16,
@@ -258,6 +259,8 @@ arena_add_chunk(struct arena *a, size_t n)
 	if (alone)
 		cap = n;
 	c = calloc(1, sizeof(*c) + cap);
+	if (c == NULL && cap <= ARENA_CHUNK_MAX && reserve_spend())
+		c = calloc(1, sizeof(*c) + cap);
 	if (c == NULL)
 		return NULL;
 	c->cap = cap;
@@ -484,6 +487,8 @@ mem_alloc(size_t n)
 {
 	void *p = calloc(1, n > 0 ? n : 1);
 
+	if (p == NULL && reserve_spend())
+		p = calloc(1, n > 0 ? n : 1);
 	must(p != NULL);
 	return p;
 }
@@ -491,9 +496,12 @@ mem_alloc(size_t n)
 void *
 mem_realloc(void *p, size_t n)
 {
-	p = realloc(p, n > 0 ? n : 1);
-	must(p != NULL);
-	return p;
+	void *q = realloc(p, n > 0 ? n : 1);
+
+	if (q == NULL && reserve_spend())
+		q = realloc(p, n > 0 ? n : 1);
+	must(q != NULL);
+	return q;
 }
 
 char *

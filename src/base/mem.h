@@ -7,7 +7,8 @@
  * Thread: a buffer or an arena belongs to one thread at a time.
  * Fails:  arena_* and buf_* say NULL/false when the budget (or malloc) is
  *         used up: memory on behalf of a peer ends as 452 or "later".
- *         mem_* is for start-up and small fixed things and aborts instead.
+ *         mem_* is for start-up and small fixed things: it takes the reserve
+ *         (base/reserve.h), and aborts when that is gone, too.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -49,7 +50,7 @@ char *bytes_text(struct bytes a, char *dst, size_t size);
  * rounded up to 16; what lies unused between them is at most a third more.
  */
 struct arena;
-struct arena *arena_new(size_t budget); /* aborts without memory */
+struct arena *arena_new(size_t budget); /* as mem_alloc() */
 void arena_free(struct arena *a);	/* NULL is allowed */
 void *arena_alloc(struct arena *a, size_t n); /* aligned, zeroed; or NULL */
 /* A copy with a NUL behind it (not counted); .p == NULL when out of budget */
@@ -83,7 +84,7 @@ void buf_commit(struct buf *b, size_t n);
 void buf_drop(struct buf *b, size_t n); /* takes n octets off the front */
 struct bytes buf_bytes(const struct buf *b);
 
-/* These abort when there is no memory. */
+/* These abort when there is no memory, not even that laid aside. */
 void *mem_alloc(size_t n); /* zeroed */
 void *mem_realloc(void *p, size_t n);
 char *mem_dup(const char *cstr);

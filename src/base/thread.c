@@ -16,6 +16,7 @@
 #include "base/alarm.h"
 #include "base/mem.h"
 #include "base/pass.h"
+#include "base/reserve.h"
 
 enum {
 	LOOP_NAME_MAX = 32,
@@ -80,6 +81,28 @@ static void loop_on_alarm(evutil_socket_t fd, short what, void *arg);
 static void loop_run_passes(struct loop *l);
 
 /* -- life of a loop ------------------------------------------------------- */
+
+/* libevent's own, for timers and watches: as small and needed as ours. */
+static void *
+loop_realloc(void *p, size_t n)
+{
+	void *q = realloc(p, n);
+
+	return q == NULL && n > 0 && reserve_spend() ? realloc(p, n) : q;
+}
+
+static void *
+loop_malloc(size_t n)
+{
+	return loop_realloc(NULL, n);
+}
+
+/* Before anything else is asked of libevent. */
+__attribute__((constructor)) static void
+loop_set_memory(void)
+{
+	event_set_mem_functions(loop_malloc, loop_realloc, free);
+}
 
 static struct event_base *
 loop_make_base(void)

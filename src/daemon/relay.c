@@ -305,6 +305,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	timer_set(&r->every_minute, FIRST_SWEEP_MS);
 	relay_begin_operator(r);
 	relay_begin_purge(r);
+	relay_begin_reserve(r);
 	return 0;
 }
 

@@ -97,6 +97,8 @@ struct relay {
 	struct timer	every_minute;
 	struct timer	operator_time; /* relay_operator.c */
 	struct timer	purge_time;    /* relay_purge.c */
+	struct timer	reserve_time;  /* relay_reserve.c */
+	bool		was_short;
 	struct operator_meters operator_meters;
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
@@ -135,6 +137,8 @@ void relay_reload_operator(struct relay *r);
 void relay_on_ping(struct relay *r);
 /* relay_purge.c: accounts that were closed long ago */
 void relay_begin_purge(struct relay *r);
+/* relay_reserve.c: memory for the time when there is none */
+void relay_begin_reserve(struct relay *r);
 /* relay_setup.c */
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);

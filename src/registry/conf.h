@@ -220,6 +220,7 @@ struct conf {
 	} tls;
 	struct {
 		uint32_t	     max_connections;
+		uint64_t	     max_memory_bytes;
 		uint32_t	     max_connections_per_ip;
 		uint32_t	     max_preauth_per_ip;
 		uint32_t	     max_connect_rate_per_ip; /* a minute */

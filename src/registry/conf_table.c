@@ -210,6 +210,9 @@ const struct conf_option conf_options[] = {
 	/* smtp, auth */
 	ROW("smtp.max_connections", INT, smtp.max_connections, 0, "5000", 1,
 	    1e6, "connections of all listeners"),
+	ROW("smtp.max_memory", SIZE, smtp.max_memory_bytes, 0, "512m",
+	    16 * 1024 * 1024, 1024 * GIGA,
+	    "content in memory, above which MAIL is answered 454"),
 	ROW("smtp.max_connections_per_ip", INT, smtp.max_connections_per_ip,
 	    0, "200", 1, 1e6, "connections of an address (IPv6: /64)"),
 	ROW("smtp.max_preauth_per_ip", INT, smtp.max_preauth_per_ip, 0, "20",

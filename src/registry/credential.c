@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/reserve.h"
 #include "registry/policy.h"
 
 enum {
@@ -25,15 +26,23 @@ enum {
 
 /* -- derivation ----------------------------------------------------------- */
 
-void
-credential_hmac(const void *key, size_t key_n, struct bytes data,
+/* false = no memory */
+static bool
+credential_try_hmac(const void *key, size_t key_n, struct bytes data,
     unsigned char out[32])
 {
 	unsigned n = 0;
 
-	must(HMAC(EVP_sha256(), key, (int)key_n,
-		 (const unsigned char *)data.p, data.n, out, &n) != NULL &&
-	    n == 32);
+	return HMAC(EVP_sha256(), key, (int)key_n,
+	    (const unsigned char *)data.p, data.n, out, &n) != NULL && n == 32;
+}
+
+void
+credential_hmac(const void *key, size_t key_n, struct bytes data,
+    unsigned char out[32])
+{
+	must(credential_try_hmac(key, key_n, data, out) ||
+	    (reserve_spend() && credential_try_hmac(key, key_n, data, out)));
 }
 
 void

@@ -57,6 +57,7 @@ db_error(const struct db *d, int rc, struct err *e, const char *what)
 	case MDB_TXN_FULL:
 	case ENOSPC:
 	case EDQUOT:
+	case ENOMEM: /* nothing was written */
 		e->code = DB_FULL;
 		break;
 	case MDB_READERS_FULL:

@@ -11,8 +11,8 @@
  *         One thread only writes.
  * Values: db_get() lends memory of the map: gone when the transaction ends
  *         (in a write transaction: at the next put or delete too).
- * Fails:  -1 and *e; e->code is DB_FULL (map or disk full: refuse and stay
- *         up), DB_DOWN (anything else from a write or commit: no promise
+ * Fails:  -1 and *e; e->code is DB_FULL (map or disk full, or no memory:
+ *         nothing was done; refuse and stay up), DB_DOWN (anything else from a write or commit: no promise
  *         may be given any more), or DB_BUSY (out of reader slots).
  * Flags:  MDB_NOTLS, MDB_NORDAHEAD; never NOSYNC, NOMETASYNC, WRITEMAP,
  *         NOMEMINIT (architecture.md 5).

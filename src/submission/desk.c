@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/reserve.h"
 #include "submission/desk_private.h"
 #include "submission/listener.h"
 #include "submission/posting.h"
@@ -296,4 +297,24 @@ int64_t
 desk_memory(struct desk *d)
 {
 	return tally_get(d->setup.tally, BYTES("memory"));
+}
+
+static bool
+desk_has_above(struct desk *d, uint64_t octets)
+{
+	int64_t n = desk_memory(d);
+
+	return reserve_is_short() || (n > 0 && (uint64_t)n > octets);
+}
+
+bool
+desk_is_overloaded(struct desk *d, const struct conf *c)
+{
+	return desk_has_above(d, c->smtp.max_memory_bytes);
+}
+
+bool
+desk_is_half_loaded(struct desk *d, const struct conf *c)
+{
+	return desk_has_above(d, c->smtp.max_memory_bytes / 2);
 }

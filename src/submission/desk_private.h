@@ -39,12 +39,6 @@ struct desk_rules *desk_rules_ref(struct desk_rules *r);
 void desk_rules_unref(struct desk_rules *r); /* NULL is allowed */
 
 enum {
-	/*
-	 * Octets of content in memory, of all desks together: above it MAIL
-	 * is answered 454, from half of it on messages are staged early, so
-	 * that each session holds about one chunk and can always go on.
-	 */
-	DESK_MEMORY_MAX = 512 * 1024 * 1024,
 	DESK_KEY_MAX = 200	    /* a tally key with NUL */
 };
 
@@ -95,5 +89,12 @@ void desk_warn(struct desk *d, const char *account, const char *what,
 /* Content in memory: counted in all desks' shared tally. */
 void desk_memory_add(struct desk *d, int64_t octets);
 int64_t desk_memory(struct desk *d);
+/*
+ * More than smtp.max_memory, or the system gives no more (base/reserve.h):
+ * MAIL is answered 454.  From half of it on messages are staged early, so
+ * that each session holds about one chunk and can always go on.
+ */
+bool desk_is_overloaded(struct desk *d, const struct conf *c);
+bool desk_is_half_loaded(struct desk *d, const struct conf *c);
 
 #endif

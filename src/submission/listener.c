@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/reserve.h"
 #include "net/stream.h"
 #include "submission/desk_private.h"
 #include "submission/session.h"
@@ -255,6 +256,9 @@ listener_judge(struct listener *l, struct session_place *p,
 	static const char full[] =
 	    "421 Too many concurrent SMTP connections\r\n";
 
+	*why = "memory";
+	if (reserve_is_short())
+		return full;
 	*why = "filter";
 	if (!p->is_unix && (conf_cidrs_contain(&c->deny, peer) ||
 	    (c->allow.n > 0 && !conf_cidrs_contain(&c->allow, peer))))

@@ -188,7 +188,7 @@ receive_gives_way(struct receive *r)
 {
 	receive_count_memory(r);
 	if (r->head.n <= HEADER_SMALL ||
-	    desk_memory(r->setup.desk) <= DESK_MEMORY_MAX)
+	    !desk_is_overloaded(r->setup.desk, r->setup.conf))
 		return false;
 	buf_wipe(&r->head);
 	r->has_header = r->no_memory = r->dropping = true;
@@ -251,7 +251,7 @@ receive_is_heavy(const struct receive *r)
 	size_t n = message_memory(r->setup.message);
 
 	return n >= MESSAGE_MEMORY_MAX || (n >= CHUNK_OCTETS &&
-	    desk_memory(r->setup.desk) > DESK_MEMORY_MAX / 2);
+	    desk_is_half_loaded(r->setup.desk, r->setup.conf));
 }
 
 /* Hands the waiting chunks to the writer; a full feed is asked again. */

@@ -240,7 +240,7 @@ session_check_mail(const struct session *s, const struct command *cmd,
 	default:
 		break;
 	}
-	if (desk_memory(s->desk) > DESK_MEMORY_MAX)
+	if (desk_is_overloaded(s->desk, session_conf(s)))
 		return reply_refuse(re, 454, "4.3.1",
 		    "Throttling failure: System capacity exceeded");
 	return true;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/reserve.h"
 #include "submission/admission.h"
 #include "submission/desk_private.h"
 #include "submission/posting.h"
@@ -141,6 +142,9 @@ session_open_receive(struct session *s, enum framing_kind kind,
 		.on_room = session_on_room, .arg = s };
 	struct err e;
 
+	if (reserve_is_short())
+		return reply_refuse(re, 454, "4.3.1",
+		    "Throttling failure: System capacity exceeded");
 	if (!session_look_ahead(s, re))
 		return false;
 	s->receive = receive_new(&rs, &e);

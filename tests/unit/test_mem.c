@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/reserve.h"
 
 static const struct bytes none = { NULL, 0 };
 
@@ -315,6 +317,69 @@ mem_base32(void **state)
 	assert_string_equal(text, "mzxw6ytboi");
 }
 
+/* -- without memory -------------------------------------------------------- */
+
+enum { RESERVE = 8 << 20, PIECE = 64 << 10, PIECES = 64 };
+
+/* What may be written to, and is the process's own (RLIMIT_DATA). */
+static rlim_t
+data_in_use(void)
+{
+	FILE	     *f = fopen("/proc/self/status", "r");
+	char	      line[200];
+	unsigned long kb = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "VmData: %lu kB", &kb) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	assert_true(kb > 0);
+	return (rlim_t)kb * 1024;
+}
+
+/*
+ * The system gives no more: mem_alloc() goes on with what was laid aside and
+ * says that it is short, a buffer fails, and when there is memory again all
+ * is as before.
+ */
+static void
+mem_reserve_is_there_when_nothing_else_is(void **state)
+{
+	struct rlimit before, now;
+	struct buf    b;
+	void	     *held[PIECES];
+	size_t	      n = 0;
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* its allocator does not ask the system */
+#endif
+	reserve_keep(RESERVE);
+	assert_false(reserve_is_short());
+	assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+	now = before;
+	now.rlim_cur = data_in_use() + 65536;
+	assert_int_equal(setrlimit(RLIMIT_DATA, &now), 0);
+	while (n < PIECES && !reserve_is_short())
+		held[n++] = mem_alloc(PIECE);
+	assert_true(reserve_is_short());
+	assert_true(n < PIECES);
+	/* for a peer it is not */
+	buf_init(&b, 2 * RESERVE);
+	assert_null(buf_room(&b, 2 * RESERVE - 1));
+	assert_true(b.failed);
+	assert_false(reserve_refill()); /* too early */
+	assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+	while (n > 0)
+		mem_free(held[--n]);
+	buf_wipe(&b);
+	assert_true(reserve_refill());
+	assert_false(reserve_is_short());
+	reserve_keep(0);
+	assert_false(reserve_spend());
+}
+
 int
 main(void)
 {
@@ -331,6 +396,7 @@ main(void)
 		cmocka_unit_test(mem_hex),
 		cmocka_unit_test(mem_base64),
 		cmocka_unit_test(mem_base32),
+		cmocka_unit_test(mem_reserve_is_there_when_nothing_else_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -329,7 +329,7 @@ test_header_memory(void **state)
 	forget(b);
 	assert_int_equal(desk_memory(&b->desk), 0);
 
-	before = DESK_MEMORY_MAX + 1;
+	before = (int64_t)b->conf->smtp.max_memory_bytes + 1;
 	desk_memory_add(&b->desk, before);
 	begin(b, FRAMING_DATA);
 	receive_feed(b->receive, buf_bytes(&text));
