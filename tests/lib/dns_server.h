@@ -8,7 +8,8 @@
  * text itself, '|' divides its strings; SOA is the minimum, at any name.
  * An action stands in place of a value: "!servfail", "!refused", "!drop",
  * "!nxdomain", "!truncate" (UDP only; the next record of the name answers
- * over TCP), "!garbage", "!lame", "!other" (an answer for another name).
+ * over TCP), "!garbage", "!lame", "!other" (an answer for another name),
+ * "!many" (as many addresses as a message takes).
  * '*' as the name stands for all others.
  */
 #ifndef TESTS_DNS_SERVER_H
@@ -40,6 +41,10 @@ struct dns_server {
 	const struct dns_record *records;
 	bool			 follows;	 /* CNAMEs, as resolvers do */
 	bool			 is_authority;	 /* sets AA */
+	/* lies: before each answer one with another id; the question of
+	 * somebody else; addresses that nobody has asked for; over TCP
+	 * nothing but an end */
+	bool			 lies_id, lies_question, lies_more, lies_tcp;
 	struct sockaddr_storage	 addr;
 	int			 udp, tcp, client;
 	struct watch		*udp_watch, *tcp_watch, *client_watch;
@@ -50,7 +55,7 @@ struct dns_server {
 struct dns_reply {
 	unsigned char p[65536];
 	size_t	      n;
-	int	      answers, authorities;
+	int	      answers, authorities, additional;
 	bool	      is_tcp, is_aa;
 };
 
@@ -148,6 +153,8 @@ static inline bool
 dns_act(struct dns_reply *r, const char *action, int *rcode, bool *is_cut)
 {
 	static const struct dns_record ns = { "x", ns_t_ns, 60, "ns.else" };
+	static const struct dns_record lie = { "x", ns_t_a, 60,
+		"192.0.2.66" };
 
 	if (strcmp(action, "!drop") == 0)
 		return false;
@@ -161,7 +168,13 @@ dns_act(struct dns_reply *r, const char *action, int *rcode, bool *is_cut)
 		r->answers += 3; /* that are not there */
 	else if (strcmp(action, "!truncate") == 0)
 		*is_cut = true;
-	else if (strcmp(action, "!lame") == 0) {
+	else if (strcmp(action, "!other") == 0) {
+		dns_put_record(r, "else.example.org", &lie);
+		r->answers++;
+	} else if (strcmp(action, "!many") == 0) {
+		for (; r->n < sizeof(r->p) - 64; r->answers++)
+			dns_put_record(r, "many.example.org", &lie);
+	} else if (strcmp(action, "!lame") == 0) {
 		dns_put_record(r, "else", &ns);
 		r->authorities++;
 		r->is_aa = false;
@@ -227,6 +240,8 @@ dns_reply_to(struct dns_server *d, const unsigned char *q, size_t n,
 	size_t at = 12, out = 0;
 	int    type, rcode = 0;
 	bool   is_cut = false;
+	static const struct dns_record lie = { "x", ns_t_a, 60,
+		"192.0.2.66" };
 
 	if (n < 17)
 		return false;
@@ -244,11 +259,16 @@ dns_reply_to(struct dns_server *d, const unsigned char *q, size_t n,
 	snprintf(d->last, sizeof(d->last), "%s", name);
 	r->is_aa = d->is_authority;
 	r->n = 12;
-	dns_put_name(r, name);
+	dns_put_name(r, d->lies_question ? "else.example.org" : name);
 	dns_put16(r, type);
 	dns_put16(r, ns_c_in);
 	if (!dns_fill(d, r, name, type, &rcode, &is_cut))
 		return false;
+	if (d->lies_more) {
+		dns_put_record(r, "mx1.example.org", &lie);
+		dns_put_record(r, "bank.example", &lie);
+		r->additional = 2;
+	}
 	memset(r->p, 0, 12);
 	r->p[0] = q[0];
 	r->p[1] = q[1];
@@ -259,7 +279,22 @@ dns_reply_to(struct dns_server *d, const unsigned char *q, size_t n,
 	r->p[6] = (unsigned char)(r->answers >> 8);
 	r->p[7] = (unsigned char)r->answers;
 	r->p[9] = (unsigned char)r->authorities;
+	r->p[11] = (unsigned char)r->additional;
 	return true;
+}
+
+/* An answer to another question, with an address that is not true. */
+static inline void
+dns_send_lie(const struct dns_reply *r, int fd, struct sockaddr_storage *to,
+    socklen_t len)
+{
+	struct dns_reply *lie = mem_alloc(sizeof(*lie));
+
+	*lie = *r;
+	lie->p[0] ^= 0x55;
+	lie->p[lie->n - 1] = 66;
+	must(sendto(fd, lie->p, lie->n, 0, (struct sockaddr *)to, len) > 0);
+	mem_free(lie);
 }
 
 static inline void
@@ -276,11 +311,14 @@ dns_on_udp(void *arg, int fd, int what)
 	r = mem_alloc(sizeof(*r));
 	while ((n = recvfrom(fd, q, sizeof(q), 0, (struct sockaddr *)&from,
 		    &len)) > 0) {
-		r->answers = r->authorities = 0;
-		if (dns_reply_to(d, q, (size_t)n, r))
-			must(sendto(fd, r->p, r->n, 0,
+		r->answers = r->authorities = r->additional = 0;
+		if (!dns_reply_to(d, q, (size_t)n, r))
+			continue;
+		if (d->lies_id)
+			dns_send_lie(r, fd, &from, len);
+		must(sendto(fd, r->p, r->n, 0,
 				 (struct sockaddr *)&from, len) ==
-			    (ssize_t)r->n);
+		    (ssize_t)r->n);
 		len = sizeof(from);
 	}
 	mem_free(r);
@@ -306,7 +344,7 @@ dns_on_client(void *arg, int fd, int what)
 
 	(void)what;
 	n = recv(fd, q, sizeof(q), 0); /* a question comes in one piece */
-	if (n <= 2) {
+	if (n <= 2 || d->lies_tcp) {
 		dns_close_client(d);
 		return;
 	}
