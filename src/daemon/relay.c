@@ -219,6 +219,7 @@ relay_open_rooms(struct relay *r, struct child_files *f, struct err *e)
 	r->workers = workers_new(WORKERS, WORKERS_QUEUE, e);
 	if (r->workers == NULL)
 		return -1;
+	spool_use_workers(r->spool, r->workers);
 	r->ledger = ledger_new();
 	desk_meters_init(&r->desk_meters);
 	carrier_meters_init(&r->carrier_meters);

@@ -2,12 +2,15 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "store/db_private.h"
 
@@ -36,6 +39,7 @@ struct db {
 	size_t	      table_count;
 	MDB_dbi	      tables[DB_TABLES_MAX], meta;
 	unsigned      page_size;
+	int	      append_fd; /* the file of LMDB once more, or -1 */
 	bool	      read_only;
 	struct db_txn writer; /* there is one at a time */
 	/* reset read transactions: taking one is an exchange with NULL */
@@ -142,6 +146,22 @@ db_open_env(struct db *d, const struct db_setup *s, struct err *e)
 	return 0;
 }
 
+/*
+ * The kernel puts what is written through it behind the end of the file, as
+ * the end is at that moment: it cannot meet a page that LMDB has written.
+ */
+static int
+db_open_append(struct db *d, struct err *e)
+{
+	char path[4096];
+
+	if (snprintf(path, sizeof(path), "%s/data.mdb", d->dir) >=
+	    (int)sizeof(path))
+		return err_set(e, "store %s: name too long", d->dir);
+	d->append_fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	return d->append_fd < 0 ? err_sys(e, "store %s", path) : 0;
+}
+
 /* A new store gets its marks; an old one must bear those that we know. */
 static int
 db_check_marks(struct db_txn *t, const struct db_setup *s, struct err *e)
@@ -218,7 +238,9 @@ db_open(const struct db_setup *s, struct err *e)
 	must(s->table_count <= DB_TABLES_MAX);
 	d->dir = mem_dup(s->dir);
 	d->read_only = s->read_only;
-	if (db_open_env(d, s, e) < 0 || db_open_tables(d, s, e) < 0) {
+	d->append_fd = -1;
+	if (db_open_env(d, s, e) < 0 || db_open_tables(d, s, e) < 0 ||
+	    (!s->read_only && db_open_append(d, e) < 0)) {
 		db_close(d);
 		return NULL;
 	}
@@ -242,6 +264,8 @@ db_close(struct db *d)
 		mdb_txn_abort(t->txn);
 		free(t);
 	}
+	if (d->append_fd >= 0)
+		close(d->append_fd);
 	if (d->env != NULL)
 		mdb_env_close(d->env);
 	free(d->dir);
@@ -568,6 +592,37 @@ db_disk_free_bytes(struct db *d)
 	if (statvfs(d->dir, &fs) < 0)
 		return 0;
 	return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+uint64_t
+db_file_bytes(struct db *d)
+{
+	struct stat st;
+
+	if (d->append_fd < 0 || fstat(d->append_fd, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_size;
+}
+
+int
+db_append_zeros(struct db *d, uint64_t n, struct err *e)
+{
+	static const char zeros[64 * 1024];
+	ssize_t		  k;
+
+	must(d->append_fd >= 0);
+	while (n > 0) {
+		k = write(d->append_fd, zeros,
+		    n < sizeof(zeros) ? (size_t)n : sizeof(zeros));
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return err_sys(e, "store %s: longer file", d->dir);
+		n -= (uint64_t)k;
+	}
+	if (fdatasync(d->append_fd) < 0)
+		return err_sys(e, "store %s: longer file", d->dir);
+	return 0;
 }
 
 int

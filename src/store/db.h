@@ -88,6 +88,12 @@ int db_figures(struct db *d, struct db_figures *out, struct err *e);
 /* How far into the map the file has ever reached; costs nothing. */
 uint64_t db_reach_bytes(struct db *d);
 uint64_t db_disk_free_bytes(struct db *d); /* 0 when it cannot be told */
+uint64_t db_file_bytes(struct db *d); /* its length; 0 when it cannot be told */
+/*
+ * Makes the file n octets longer, with zeros, synced.  Any thread, also while
+ * the writer writes: what is appended never lies on what he wrote.
+ */
+int db_append_zeros(struct db *d, uint64_t n, struct err *e);
 /* Slots of dead processes, whose snapshots would keep pages: at open, then
  * once a minute; any thread. */
 void db_reader_check(struct db *d);

@@ -60,6 +60,12 @@ void spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
     int64_t index_keep_ms, int64_t tail_keep_ms); /* any thread */
 
 /* -- wiring, before spool_start() ------------------------------------- */
+/*
+ * Who makes the file longer ahead of the writer (store/README); without them
+ * each commit does it for itself.  They end between spool_stop() and
+ * spool_close().
+ */
+void spool_use_workers(struct spool *s, struct workers *w);
 /* What has become due at once (new envelopes, CHANGE_RETRY, the last hold
  * released): a batch per commit, the receiver frees it with mem_free().  When
  * the feed is full the batch is dropped and spool_took_missed() says true

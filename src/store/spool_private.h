@@ -110,6 +110,19 @@ enum sweep_stage {
 	SWEEP_COUNTER
 };
 
+/* Lends itself to the workers while is_under_way; else the writer's. */
+struct ahead {
+	struct job	job; /* first */
+	struct spool   *spool;
+	struct workers *workers; /* NULL = nothing is done */
+	bool		is_under_way;
+	uint64_t	laid;	      /* length of the file */
+	uint64_t	to;	      /* as it is to be */
+	struct mono	failed;	      /* .ms 0 = not */
+	int		rc;
+	struct err	err;
+};
+
 struct spool {
 	struct db   *db;
 	struct loop *loop;
@@ -163,6 +176,8 @@ struct spool {
 	enum sweep_stage sweep;
 	bool		 sweep_again;
 	struct record_key sweep_at; /* n 0 = from the beginning */
+
+	struct ahead	 ahead;
 
 	/* for spool_has_room() */
 	_Atomic uint64_t room_seen, messages_seen;

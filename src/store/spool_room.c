@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How much more mail there is room for: in the map, and on the disk.
+ * How much more mail there is room for, in the map and on the disk; and the
+ * file is made longer before the writer gets to its end.
  */
 #include "store/spool_private.h"
 
-enum { DISK_LOOK_MS = 1000, MAP_LOOK_MS = 250 };
+#include "base/log.h"
+
+enum {
+	DISK_LOOK_MS = 1000,
+	MAP_LOOK_MS = 250,
+	AHEAD_SHARE = 512, /* of the map */
+	AHEAD_FAILED_MS = 60000
+};
 static const uint64_t reserve_min = 64 << 20;
+static const uint64_t ahead_max = 128 << 20, ahead_portion = 1 << 20;
 
 static uint64_t
 spool_map_limit(const struct spool *s, uint64_t min_free)
@@ -48,12 +57,90 @@ spool_look_at_pages(struct spool *s, uint64_t much, struct mono now)
 static uint64_t
 spool_disk_room(const struct spool *s, uint64_t min_free, bool is_near)
 {
-	uint64_t free_bytes = s->disk_free;
+	uint64_t free_bytes = s->disk_free, reach = db_reach_bytes(s->db);
 
+	if (s->ahead.laid > reach)
+		free_bytes += s->ahead.laid - reach;
 	if (is_near && s->map_free > s->used_since)
 		free_bytes += s->map_free - s->used_since;
 	return free_bytes > min_free ? free_bytes - min_free : 0;
 }
+
+/* -- ahead of the writer --------------------------------------------------- */
+
+/* In portions: the writer's next sync takes what of one is not written yet. */
+static void
+ahead_run(struct job *j)
+{
+	struct ahead *a = (struct ahead *)(void *)j;
+	struct db    *db = a->spool->db;
+	uint64_t      n;
+
+	while (a->rc == 0 && !atomic_load(&a->spool->is_closed)) {
+		n = db_file_bytes(db);
+		if (n >= a->to)
+			break;
+		n = a->to - n;
+		a->rc = db_append_zeros(db,
+		    n < ahead_portion ? n : ahead_portion, &a->err);
+	}
+}
+
+static void
+ahead_done(void *job, void *unused)
+{
+	struct ahead *a = job;
+	char	      quoted[LOG_QUOTE_SIZE];
+
+	(void)unused;
+	a->is_under_way = false;
+	a->laid = db_file_bytes(a->spool->db);
+	a->failed.ms = 0;
+	if (a->rc == 0)
+		return;
+	a->failed = loop_now(a->spool->loop);
+	log_warn("store-ahead", "store=spool error=%s",
+	    log_quote(bytes_of(a->err.text), quoted));
+}
+
+void
+spool_use_workers(struct spool *s, struct workers *w)
+{
+	must(!s->is_started);
+	s->ahead.spool = s;
+	s->ahead.workers = w;
+	s->ahead.job.asker = s->loop;
+	s->ahead.job.run = ahead_run;
+	s->ahead.job.done = ahead_done;
+	s->ahead.laid = db_file_bytes(s->db);
+}
+
+/*
+ * Between a quarter and all of a share of the map lies ahead.  Not where the
+ * disk is short: there a commit asks for no more than it needs.
+ */
+static void
+spool_keep_ahead(struct spool *s, uint64_t min_free, struct mono now)
+{
+	struct ahead *a = &s->ahead;
+	uint64_t      share = s->map_bytes / AHEAD_SHARE;
+	uint64_t      reach = db_reach_bytes(s->db);
+
+	if (share > ahead_max)
+		share = ahead_max;
+	if (a->workers == NULL || a->is_under_way ||
+	    reach + share / 4 <= a->laid ||
+	    s->disk_free / 2 < min_free + share ||
+	    (a->failed.ms != 0 && now.ms - a->failed.ms < AHEAD_FAILED_MS))
+		return;
+	a->to = reach + share;
+	if (a->to > s->map_bytes)
+		a->to = s->map_bytes;
+	a->rc = 0;
+	a->is_under_way = workers_post(a->workers, &a->job);
+}
+
+/* -- a look ---------------------------------------------------------------- */
 
 void
 spool_look_for_room(struct spool *s)
@@ -84,4 +171,5 @@ spool_look_for_room(struct spool *s)
 		s->room = disk;
 	atomic_store(&s->room_seen, s->room);
 	atomic_store(&s->messages_seen, s->state.messages);
+	spool_keep_ahead(s, min_free, now);
 }

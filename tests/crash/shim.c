@@ -14,6 +14,10 @@
  *         A write is told when it has been done; through a descriptor opened
  *         with O_DSYNC (LMDB's meta page) it is followed by the end of a sync
  *         of itself alone.  A reply "250 Ok ID" is told before it is sent.
+ *         What is appended (the worker who makes a file longer, beside its
+ *         writer) is told as a write, in the order in which the kernel took
+ *         it; its syncs are not, since they vouch for nobody, and it is never
+ *         made to fail.
  * Thread: any.  Descriptors of the folder are neither duplicated nor passed
  *         on by those who are looked at.
  */
@@ -21,6 +25,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -59,8 +64,15 @@ struct shim_fault {
 	char		name[FAULT_NAME_MAX]; /* the end of the path */
 };
 
-enum fd_state { FD_OTHER, FD_STORE = 1, FD_DSYNC = 2, FD_FAULTY = 4 };
+enum fd_state {
+	FD_OTHER,
+	FD_STORE = 1,
+	FD_DSYNC = 2,
+	FD_FAULTY = 4,
+	FD_APPEND = 8
+};
 static _Atomic unsigned char fds[FDS_MAX];
+static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 
 static const char	 *shim_dir;
 static int		  shim_log = -1;
@@ -161,11 +173,29 @@ shim_opened(int fd, const char *path, int flags)
 	}
 	if ((flags & O_DSYNC) != 0)
 		state |= FD_DSYNC;
-	if (shim_fault != NULL && shim_ends_with(path, shim_fault->name))
+	if ((flags & O_APPEND) != 0)
+		state |= FD_APPEND;
+	else if (shim_fault != NULL &&
+	    shim_ends_with(path, shim_fault->name))
 		state |= FD_FAULTY;
 	fds[fd] = state;
 	shim_tell(SHIM_OPEN, fd, 0, path, strlen(path));
 	return fd;
+}
+
+/* Two threads write a file: a write and its record are one step. */
+static void
+shim_lock(int fd)
+{
+	if ((shim_state(fd) & FD_STORE) != 0)
+		pthread_mutex_lock(&order);
+}
+
+static void
+shim_unlock(int fd)
+{
+	if ((shim_state(fd) & FD_STORE) != 0)
+		pthread_mutex_unlock(&order);
 }
 
 /* Has this call to fail?  errno is set then. */
@@ -241,9 +271,11 @@ write(int fd, const void *p, size_t n)
 	NEXT(write);
 	if (shim_fails(fd))
 		return -1;
+	shim_lock(fd);
 	k = next(fd, p, n);
 	if (k > 0 && (shim_state(fd) & FD_STORE) != 0)
 		shim_wrote(fd, (uint64_t)(lseek(fd, 0, SEEK_CUR) - k), p, k);
+	shim_unlock(fd);
 	return k;
 }
 
@@ -255,8 +287,10 @@ pwrite(int fd, const void *p, size_t n, off_t offset)
 	NEXT(pwrite);
 	if (shim_fails(fd))
 		return -1;
+	shim_lock(fd);
 	k = next(fd, p, n, offset);
 	shim_wrote(fd, (uint64_t)offset, p, k);
+	shim_unlock(fd);
 	return k;
 }
 
@@ -291,10 +325,12 @@ writev(int fd, const struct iovec *v, int n)
 	NEXT(writev);
 	if (shim_fails(fd))
 		return -1;
+	shim_lock(fd);
 	k = next(fd, v, n);
 	if (k > 0 && (shim_state(fd) & FD_STORE) != 0)
 		shim_wrote_parts(fd, (uint64_t)(lseek(fd, 0, SEEK_CUR) - k),
 		    v, n, k);
+	shim_unlock(fd);
 	return k;
 }
 
@@ -306,8 +342,10 @@ pwritev(int fd, const struct iovec *v, int n, off_t offset)
 	NEXT(pwritev);
 	if (shim_fails(fd))
 		return -1;
+	shim_lock(fd);
 	k = next(fd, v, n, offset);
 	shim_wrote_parts(fd, (uint64_t)offset, v, n, k);
+	shim_unlock(fd);
 	return k;
 }
 
@@ -319,9 +357,11 @@ ftruncate(int fd, off_t size)
 	NEXT(ftruncate);
 	if (shim_fails(fd))
 		return -1;
+	shim_lock(fd);
 	rc = next(fd, size);
 	if (rc == 0 && (shim_state(fd) & FD_STORE) != 0)
 		shim_tell(SHIM_TRUNCATE, fd, (uint64_t)size, NULL, 0);
+	shim_unlock(fd);
 	return rc;
 }
 
@@ -330,7 +370,7 @@ shim_sync(int fd, int (*next)(int fd))
 {
 	int rc;
 
-	if ((shim_state(fd) & FD_STORE) == 0)
+	if ((shim_state(fd) & (FD_STORE | FD_APPEND)) != FD_STORE)
 		return next(fd);
 	if (shim_fails(fd))
 		return -1;
