@@ -115,7 +115,8 @@ daemon_MODULES = \
 	    control_credential control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \
 	    control_event control_identity control_ip control_json control_key \
-	    control_queue control_queue_change control_queue_sum \
+	    control_queue control_queue_change control_queue_list \
+	    control_queue_sum \
 	    control_request control_send control_sweep control_system \
 	    control_trace \
 	audit \
@@ -131,7 +132,7 @@ verifier_MODULES = verifier verifier_authority verifier_check
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call doctor identity init json \
-	    offline output queue send store system value)
+	    offline output queue row send store stream system value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \
 	    smtp tls)
@@ -203,8 +204,10 @@ $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
 	TOOL_PARTS = $(SENDMAIL_PARTS)
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
 CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(POSTHORNCTL_OBJ))
-$(O)/tests/test_ctl $(O)/fuzz/fuzz_value-replay: TOOL_PARTS = $(CTL_PARTS)
-$(O)/tests/test_ctl $(O)/fuzz/fuzz_value-replay: $(CTL_PARTS)
+CTL_TESTS = $(addprefix $(O)/,tests/test_ctl tests/test_row \
+	fuzz/fuzz_value-replay fuzz/fuzz_row-replay)
+$(CTL_TESTS): TOOL_PARTS = $(CTL_PARTS)
+$(CTL_TESTS): $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)
 check-unit: $(UNIT_BIN)
 	tests/run-unit $(UNIT_BIN)

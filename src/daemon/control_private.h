@@ -206,6 +206,8 @@ void request_work(struct request *q, int (*fn)(struct request *q),
     request_fn *next);
 /* A line of a stream: json without its end.  false = pause until on_room. */
 bool request_line(struct request *q, struct bytes json);
+/* Many lines of a stream, as they go out: {"line":...} and its end. */
+bool request_lines(struct request *q, struct bytes lines);
 bool request_has_room(const struct request *q);
 /* Takes a descriptor that came along; -1 = there is none. */
 int request_take_fd(struct request *q, json_int_t index);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The queue, looked at: list and show (delivery.md 13). */
+/* The queue, looked at: one message, and what all commands choose by. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,170 +103,6 @@ queue_take_id(struct request *q, const char *text, struct msgid *id)
 	return 0;
 }
 
-/* -- rows ------------------------------------------------------------------ */
-
-static json_t *
-held_by_json(uint8_t held_by)
-{
-	json_t *list = json_array();
-
-	if ((held_by & HELD_ACCOUNT) != 0)
-		json_array_append_new(list, json_string("account"));
-	if ((held_by & HELD_CONFIG_SET) != 0)
-		json_array_append_new(list, json_string("config-set"));
-	if ((held_by & HELD_OPERATOR) != 0)
-		json_array_append_new(list, json_string("operator"));
-	return list;
-}
-
-json_t *
-queue_row_json(const struct request *q, const struct sweep_row *w)
-{
-	char		 id[MSGID_TEXT + 1];
-	enum queue_state state = queue_state_of(&w->r, w->active, q->now);
-
-	msgid_to_text(&w->r.id, q->conf->server.id_prefix, 0, id);
-	return json_pack("{s:s, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:o, s:I, "
-	    "s:o, s:s}", "MessageId", id, "RecipientIndex", (int)w->r.n,
-	    "Recipient", json_of_bytes(w->r.address), "State",
-	    queue_state_to_text(state),
-	    "HeldBy", held_by_json(w->r.state == ENVELOPE_HELD ?
-		w->r.held_by : 0), "Attempts", (int)w->r.attempts,
-	    "NextAttempt", state == QUEUE_HELD || state == QUEUE_ACTIVE ?
-		json_null() : json_of_wall(w->r.next), "LastAttempt",
-	    json_of_wall(w->r.last_attempt), "ExpiresAt",
-	    json_of_wall(w->r.expires), "AgeSeconds",
-	    (json_int_t)((q->now.ms - msgid_time(&w->r.id).ms) / 1000),
-	    "LastReply", w->r.last_reply.n > 0 ?
-		json_of_bytes(w->r.last_reply) : json_null(), "Account",
-	    w->account);
-}
-
-/* -- list ------------------------------------------------------------------ */
-
-static void
-list_gone(struct request *q)
-{
-	struct sweep *s = q->state;
-
-	s->stop = true;
-	if (s->paused) {
-		s->paused = false;
-		sweep_next(s);
-	}
-}
-
-static void
-list_room(struct request *q)
-{
-	struct sweep *s = q->state;
-
-	if (!s->paused)
-		return;
-	s->paused = false;
-	sweep_next(s);
-}
-
-/* A page ends with the token of its last row. */
-static void
-list_full(struct sweep *s, const struct sweep_row *last)
-{
-	char id[MSGID_TEXT + 1], token[MSGID_TEXT + 16];
-
-	msgid_to_text(&last->r.id, s->conf->server.id_prefix, 0, id);
-	snprintf(token, sizeof(token), "%s:%u", id, last->r.n);
-	request_set(s->q, "NextToken", json_string(token));
-	s->stop = true;
-}
-
-static void
-list_show(struct sweep *s)
-{
-	json_t *row;
-	char   *text;
-	size_t	i;
-	bool	room = true;
-
-	for (i = 0; i < s->row_count && !s->stop; i++) {
-		if (s->limit > 0 && s->shown == s->limit) {
-			list_full(s, &s->last);
-			break;
-		}
-		row = queue_row_json(s->q, &s->row[i]);
-		text = json_dumps(row, CONTROL_JSON_FLAGS);
-		json_decref(row);
-		room = request_line(s->q, bytes_of(text));
-		free(text);
-		s->last = s->row[i];
-		s->shown++;
-	}
-	if (s->q->caller == NULL)
-		s->stop = true;
-	if (room || s->stop)
-		sweep_next(s);
-	else
-		s->paused = true;
-}
-
-static void
-list_done(struct sweep *s)
-{
-	struct request *q = s->q;
-
-	q->on_gone = q->on_room = NULL;
-	if (s->err.text[0] != '\0')
-		q->err = s->err;
-	request_end(q);
-}
-
-static int
-list_take_page(struct request *q, struct sweep *s)
-{
-	const char *token = arg_text(q, "next-token");
-	const char *colon = token != NULL ? strrchr(token, ':') : NULL;
-	int64_t	    limit = 0;
-	uint64_t    n;
-
-	if (arg_int(q, "limit", 1, 1000000, &limit) < 0)
-		return -1;
-	s->limit = (uint64_t)limit;
-	if (token == NULL)
-		return 0;
-	if (colon == NULL || !bytes_to_u64(bytes_of(colon + 1), &n) ||
-	    n > MSGID_RECIPIENT_MAX || !msgid_from_text(bytes_head(
-		bytes_of(token), (size_t)(colon - token)), &s->at.id, NULL)) {
-		q->error_code = "InvalidNextTokenException";
-		return request_refuse(q, BOOK_BAD_REQUEST, "bad next token");
-	}
-	s->at.n = (unsigned)n;
-	s->begun = true;
-	return 0;
-}
-
-static void
-list_start(struct request *q, struct carrier_query *c)
-{
-	struct sweep *s = sweep_new(q->control, q);
-
-	queue_take_active(s, c);
-	if (queue_take_filter(q, &s->filter) != 0 ||
-	    list_take_page(q, s) != 0) {
-		request_end(q);
-		return;
-	}
-	q->on_gone = list_gone;
-	q->on_room = list_room;
-	s->show = list_show;
-	s->done = list_done;
-	sweep_start(s);
-}
-
-static void
-queue_list(struct request *q)
-{
-	queue_look(q, list_start);
-}
-
 /* -- show ------------------------------------------------------------------ */
 
 struct queue_show {
@@ -308,7 +144,8 @@ show_on_row(void *arg, const struct recipient_row *r)
 	w.r = *r;
 	memcpy(w.account, s->mail.account, sizeof(w.account));
 	w.active = queue_is_active(s->active, s->active_count, r);
-	json_array_append_new(s->jobs, queue_row_json(s->q, &w));
+	json_array_append_new(s->jobs, queue_row_json(s->q->conf, s->q->now,
+	    &w));
 	return true;
 }
 

@@ -18,9 +18,14 @@ void queue_look(struct request *q,
 void queue_take_active(struct sweep *s, struct carrier_query *c);
 int queue_take_filter(struct request *q, struct queue_filter *f);
 int queue_take_id(struct request *q, const char *text, struct msgid *id);
-json_t *queue_row_json(const struct request *q, const struct sweep_row *w);
+/* A row as the lines of the list have it. */
+void queue_write_row(const struct conf *conf, struct wall now,
+    const struct sweep_row *w, struct buf *out);
+json_t *queue_row_json(const struct conf *conf, struct wall now,
+    const struct sweep_row *w);
 
-/* control_queue_change.c, control_queue_sum.c */
+/* control_queue_list.c, control_queue_change.c, control_queue_sum.c */
+void queue_list(struct request *q);
 void queue_change(struct request *q);
 void queue_summary(struct request *q);
 

@@ -506,6 +506,14 @@ request_line(struct request *q, struct bytes json)
 	return request_has_room(q);
 }
 
+bool
+request_lines(struct request *q, struct bytes lines)
+{
+	if (q->caller != NULL && lines.n > 0)
+		caller_send(q->caller, lines);
+	return request_has_room(q);
+}
+
 /* -- beginning ------------------------------------------------------------- */
 
 static const struct command *

@@ -11,6 +11,7 @@
 enum {
 	WINDOW_ARENA = 4 * 1024 * 1024,
 	MAIL_ARENA = 1024 * 1024,
+	MESSAGE_ARENA = 4096,
 	LOOK_AT_ONCE = 20000, /* rows before a worker turns to others */
 	SWEEP_AGAIN_MS = 200
 };
@@ -82,6 +83,7 @@ sweep_new(struct control *k, struct request *q)
 	s->control = k;
 	s->q = q;
 	s->conf = conf_ref(k->relay->conf);
+	buf_init(&s->lines, 4 * SWEEP_LINES);
 	timer_init(&s->again, k->relay->main, sweep_on_again, s);
 	if (q != NULL) {
 		must(q->state == NULL);
@@ -103,6 +105,7 @@ sweep_free(void *sweep)
 
 	timer_clear(&s->again);
 	arena_free(s->arena);
+	buf_wipe(&s->lines);
 	mem_free(s->ids);
 	mem_free(s->active_keys);
 	conf_unref(s->conf);
@@ -126,6 +129,10 @@ struct collect {
 	int	      mail_found; /* of mail */
 	bool	      mail_read, any;
 	struct mail_row mail;
+	bool	      message_read;
+	struct arena *message_arena;
+	int	      message_found;
+	struct message_row message;
 	size_t	      looked;
 	bool	      full, left_message;
 };
@@ -147,9 +154,28 @@ name_fits(struct bytes wanted, struct bytes address)
 static bool
 collect_needs_mail(const struct sweep *s)
 {
-	return s->filter.account[0] != '\0' || s->filter.from.n > 0 ||
-	    s->filter.credential.n > 0 || s->filter.config_set.n > 0 ||
-	    s->show != NULL || s->reason != NULL;
+	return s->filter.from.n > 0 || s->filter.credential.n > 0 ||
+	    s->filter.config_set.n > 0;
+}
+
+/* Account and class are in a row of their own, which is read far faster. */
+static bool
+collect_needs_message(const struct sweep *s)
+{
+	return s->show != NULL || s->reason != NULL;
+}
+
+static void
+collect_message(struct collect *c, const struct msgid *id)
+{
+	if (c->message_read && msgid_cmp(&c->message.id, id) == 0)
+		return;
+	arena_free(c->message_arena);
+	c->message_arena = arena_new(MESSAGE_ARENA);
+	c->message_found = spool_read_message(c->s->control->relay->spool, id,
+	    c->message_arena, &c->message, &c->s->err);
+	c->message.id = *id;
+	c->message_read = true;
 }
 
 /* One look for all recipients of a message. */
@@ -174,8 +200,9 @@ collect_is_ours(struct collect *c, const struct recipient_row *r)
 
 	if (account[0] == '\0')
 		return true;
-	collect_mail(c, &r->id);
-	return c->mail_found == 1 && strcmp(account, c->mail.account) == 0;
+	collect_message(c, &r->id);
+	return c->message_found == 1 &&
+	    strcmp(account, c->message.account) == 0;
 }
 
 static bool
@@ -191,6 +218,10 @@ collect_fits(struct collect *c, const struct recipient_row *r, bool active)
 	    (f->to.n > 0 && !name_fits(f->to, r->address)) ||
 	    (f->rcpt.n > 0 && !bytes_eq_nocase(f->rcpt, r->address)))
 		return false;
+	if (collect_needs_message(c->s))
+		collect_message(c, &r->id);
+	if (collect_needs_message(c->s) && c->message_found != 1)
+		return false;
 	if (!collect_needs_mail(c->s))
 		return true;
 	collect_mail(c, &r->id);
@@ -203,6 +234,28 @@ collect_fits(struct collect *c, const struct recipient_row *r, bool active)
 		bytes_eq(f->credential, c->mail.access_key));
 }
 
+/* What its message says of it. */
+static void
+collect_facts(const struct collect *c, struct sweep_row *w)
+{
+	if (!collect_needs_message(c->s))
+		return;
+	memcpy(w->account, c->message.account, sizeof(w->account));
+	w->system = c->message.system;
+}
+
+static bool
+collect_lay_out(struct collect *c, const struct recipient_row *r, bool active)
+{
+	struct sweep_row w = { .r = *r, .active = active };
+
+	collect_facts(c, &w);
+	if (!c->s->lay_out(c->s, &w))
+		return false;
+	c->s->row_count++;
+	return true;
+}
+
 static bool
 collect_keep(struct collect *c, const struct recipient_row *r, bool active)
 {
@@ -213,6 +266,7 @@ collect_keep(struct collect *c, const struct recipient_row *r, bool active)
 	memset(w, 0, sizeof(*w));
 	w->r = *r;
 	w->active = active;
+	collect_facts(c, w);
 	w->r.address = arena_bytes(a, r->address);
 	w->r.last_reply = arena_bytes(a, r->last_reply);
 	w->r.last_remote = arena_bytes(a, r->last_remote);
@@ -222,10 +276,6 @@ collect_keep(struct collect *c, const struct recipient_row *r, bool active)
 	    w->r.last_remote.p == NULL || w->r.last_source_ip.p == NULL ||
 	    w->r.last_stage.p == NULL)
 		return false;
-	if (collect_needs_mail(s)) {
-		memcpy(w->account, c->mail.account, sizeof(w->account));
-		w->system = c->mail.system;
-	}
 	s->row_count++;
 	return true;
 }
@@ -241,7 +291,8 @@ collect_row(struct collect *c, const struct recipient_row *r)
 	bool fits = collect_is_ours(c, r) && collect_fits(c, r, active);
 	bool busy = fits && active && s->filter.is_resting;
 
-	if (fits && !busy && !collect_keep(c, r, active))
+	if (fits && !busy && !(s->lay_out != NULL ?
+		collect_lay_out(c, r, active) : collect_keep(c, r, active)))
 		return false;
 	if (id != NULL) {
 		id->found += collect_is_ours(c, r);
@@ -249,6 +300,17 @@ collect_row(struct collect *c, const struct recipient_row *r)
 		id->busy += busy;
 	}
 	return true;
+}
+
+static bool
+collect_is_full(const struct collect *c)
+{
+	const struct sweep *s = c->s;
+
+	if (c->looked >= LOOK_AT_ONCE)
+		return true;
+	return s->lay_out != NULL ? s->lines.n >= SWEEP_LINES
+				  : s->row_count == SWEEP_ROWS;
 }
 
 static bool
@@ -264,8 +326,7 @@ collect_on_row(void *arg, const struct recipient_row *r)
 		c->left_message = true;
 		return false;
 	}
-	if (s->row_count == SWEEP_ROWS || c->looked >= LOOK_AT_ONCE ||
-	    !collect_row(c, r)) {
+	if (collect_is_full(c) || !collect_row(c, r)) {
 		c->full = true;
 		return false;
 	}
@@ -284,7 +345,7 @@ collect_on_held(void *arg, const struct arrival *a, uint8_t held_by,
 	struct sweep	 *s = c->s;
 	struct sweep_row *w = &s->row[s->row_count];
 
-	if (s->row_count == SWEEP_ROWS || c->looked >= LOOK_AT_ONCE) {
+	if (collect_is_full(c)) {
 		c->full = true;
 		return false;
 	}
@@ -348,6 +409,7 @@ sweep_collect(struct job *j)
 	while (!s->ended && !c.full && s->err.text[0] == '\0')
 		sweep_walk(&c);
 	arena_free(c.mail_arena);
+	arena_free(c.message_arena);
 }
 
 /* -- changing -------------------------------------------------------------- */

@@ -63,7 +63,7 @@ struct sweep_row {
 	bool		     active, system;
 	char		     account[ACCOUNT_ID_SIZE];
 };
-enum { SWEEP_ROWS = 256 };
+enum { SWEEP_ROWS = 256, SWEEP_LINES = 128 * 1024 /* octets, about */ };
 
 struct sweep {
 	struct job     work; /* first */
@@ -81,6 +81,13 @@ struct sweep {
 	bool	      held;	/* the table of holds; filter: account only */
 	uint8_t	      held_by;	/* held: by this cause */
 
+	/*
+	 * On the worker, for each row that fits, in place of keeping it: lays
+	 * it out in lines, which show() sends; false = the page is full, or
+	 * err says why.  The texts of the row end with the call.
+	 */
+	bool (*lay_out)(struct sweep *s, const struct sweep_row *w);
+	struct buf lines;
 	/* what to do with a window; NULL = the change of kind */
 	void (*show)(struct sweep *s);
 	enum change_kind kind;
@@ -89,8 +96,8 @@ struct sweep {
 
 	/* of show(): a list with its pages */
 	uint64_t	 limit, shown; /* limit 0 = all */
-	bool		 paused;
-	struct sweep_row last;
+	bool		 paused, more; /* more: beyond the page */
+	struct due_key	 last; /* row of the page */
 	struct due_key	*active_keys; /* of the filter, freed with it */
 
 	/* the window */

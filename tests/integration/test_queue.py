@@ -172,6 +172,30 @@ class Listing(World):
         self.assertEqual(seen, sorted(mids))
         self.refused("queue", "list", "--next-token", "nonsense")
 
+    def test_long(self):
+        """More rows than the columns are measured by, and windows of the daemon: each once, in every form."""
+        wanted = [f"u{i}@nowhere.example" for i in range(1100)] + [f"{'long' * 12}{i}@nowhere.example" for i in range(300)]
+        w = self.relay.session(self.key, self.password)
+        for at in range(0, len(wanted), 50):
+            self.assertRegex(w.message("bob@example.com", wanted[at:at + 50], BODY), "^250 Ok ")
+        w.close()
+        wait_for(lambda: all(r["attempts"] == "1" for r in self.listed()), "all to be put off", 60)
+        lines = self.relay.ctl("queue", "list").splitlines()
+        self.assertEqual([l.split()[1] for l in lines[1:]], wanted)
+        state = lines[0].index("state")
+        self.assertEqual({l[state - 2:state + 8] for l in lines[1:1001]}, {"  DEFERRED"})
+        self.assertRegex(lines[-1], f"^{ID}  {wanted[-1]}  DEFERRED  ")
+        jobs = self.relay.json("queue", "list")["Jobs"]
+        self.assertEqual([j["Recipient"] for j in jobs], wanted)
+        self.assertEqual(jobs, json.loads(self.relay.ctl("--json", "queue", "list", "--state", "deferred"))["Jobs"])
+        self.assertEqual([l.split(",")[1] for l in self.relay.ctl("--csv", "queue", "list").splitlines()[1:]], wanted)
+        paged, token = [], []
+        while token is not None:
+            page = self.relay.json("queue", "list", "--limit", "600", *token)
+            paged += [j["Recipient"] for j in page["Jobs"]]
+            token = ["--next-token", page["NextToken"]] if "NextToken" in page else None
+        self.assertEqual(paged, wanted)
+
     def test_active(self):
         go = threading.Event()
         self.sink.rules.hold["rcpt"] = go

@@ -191,17 +191,21 @@ static bool
 call_lines(struct ctl *c, struct buf *in, ctl_line_fn *on_line,
     json_t **result)
 {
-	json_t *answer;
-	char   *eol;
-	size_t	used = 0;
-	bool	last = false;
+	struct bytes line;
+	json_t	    *answer;
+	char	    *eol;
+	size_t	     used = 0;
+	bool	     last = false;
 
 	while (!last && used < in->n &&
 	    (eol = memchr(in->p + used, '\n', in->n - used)) != NULL) {
-		answer = json_loadb(in->p + used,
-		    (size_t)(eol - in->p) - used,
+		line.p = in->p + used;
+		line.n = (size_t)(eol - line.p);
+		used += line.n + 1;
+		if (ctl_list_take(c, line))
+			continue;
+		answer = json_loadb(line.p, line.n,
 		    JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL);
-		used = (size_t)(eol - in->p) + 1;
 		if (answer != NULL)
 			last = call_take(c, answer, on_line, result);
 		json_decref(answer);
@@ -268,26 +272,4 @@ ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
 	free(text);
 	close(fd);
 	return c->status;
-}
-
-/* -- lists that come line by line ------------------------------------------ */
-
-static void
-call_on_row(struct ctl *c, json_t *line)
-{
-	json_array_append(c->rows, line);
-}
-
-int
-ctl_call_list(struct ctl *c, const char *name, json_t **result)
-{
-	int status;
-
-	c->rows = json_array();
-	status = ctl_call(c, c->command->verb, call_on_row, result);
-	if (*result != NULL)
-		json_object_set(*result, name, c->rows);
-	json_decref(c->rows);
-	c->rows = NULL;
-	return status;
 }

@@ -71,7 +71,7 @@ struct ctl {
 	int64_t	    timeout_ms;
 	bool	    has_timeout; /* --timeout was given */
 	json_t	   *args;
-	json_t	   *rows; /* of a list that is coming in */
+	struct ctl_list *list; /* that is coming in; NULL = none is */
 	int	    fds[CTL_FDS_MAX];
 	unsigned    fd_count;
 	int	    status;
@@ -115,8 +115,14 @@ typedef void ctl_line_fn(struct ctl *c, json_t *line);
 int ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
     json_t **result);
 
-/* Lines of a list that comes as a stream, as one answer: result.NAME. */
-int ctl_call_list(struct ctl *c, const char *name, json_t **result);
+/*
+ * stream.c: a list that may be very long is printed as it comes: the columns
+ * are as wide as the first rows need.  As JSON: an object with the list as
+ * NAME.  A member whose name ends in "Seconds" is shown as a span.
+ */
+int ctl_call_list(struct ctl *c, const char *name, const char *columns);
+/* A line of it, not yet read; false = it is none, but the answer. */
+bool ctl_list_take(struct ctl *c, struct bytes line);
 /* A file of memory for content: its index in args, -1 = said. */
 int ctl_add_memory(struct ctl *c, const char *argument, int *fd);
 bool ctl_copy_fd(int from, int to); /* all that is left of it */
@@ -130,8 +136,22 @@ void ctl_say_misuse(struct ctl *c, const char *fmt, ...)
 /* Replies and records of strangers stand in the answers: control characters
  * (C1 too) become "?", as they are not for the operator's terminal. */
 void ctl_clean(json_t *v);
+void ctl_clean_text(char *text, size_t n);
 void ctl_print_json(json_t *v);
 void ctl_print_table(struct ctl *c, json_t *rows, const char *columns);
+/* Its parts, for tables that come row by row. */
+enum { CTL_COLUMNS_MAX = 16, CTL_MEMBER_MAX = 120 };
+struct ctl_column {
+	char   heading[40], member[CTL_MEMBER_MAX];
+	size_t width; /* letters */
+	bool   right;
+};
+size_t ctl_columns(const char *text, struct ctl_column v[CTL_COLUMNS_MAX]);
+void ctl_print_cell(struct ctl *c, const struct ctl_column *col,
+    struct bytes text, bool first, bool last);
+size_t ctl_letters(struct bytes s);
+/* 2024-05-01T12:00:00.000Z as a table shows it; false = it is no time. */
+bool ctl_time_text(struct ctl *c, const char *s, struct buf *out);
 void ctl_print_values(struct ctl *c, json_t *object);
 void ctl_print_texts(json_t *texts); /* a line each; NULL = none */
 /* Most commands that change print nothing when they succeed. */

@@ -6,7 +6,7 @@
 
 #include "tools/ctl/ctl.h"
 
-enum { COLUMNS_MAX = 16, HEADING_MAX = 40, MEMBER_MAX = 120 };
+enum { COLUMNS_MAX = CTL_COLUMNS_MAX, MEMBER_MAX = CTL_MEMBER_MAX };
 
 /* -- control characters ---------------------------------------------------- */
 
@@ -20,8 +20,8 @@ output_is_control(const unsigned char *u, size_t left)
 	    (u[0] == 0xc2 && left > 1 && u[1] >= 0x80 && u[1] < 0xa0);
 }
 
-static void
-output_clean(char *text, size_t n)
+void
+ctl_clean_text(char *text, size_t n)
 {
 	unsigned char *u = (unsigned char *)text;
 	size_t	       i;
@@ -42,7 +42,7 @@ ctl_clean(json_t *v)
 	size_t	    i;
 
 	if (json_is_string(v))
-		output_clean((char *)(uintptr_t)json_string_value(v),
+		ctl_clean_text((char *)(uintptr_t)json_string_value(v),
 		    json_string_length(v));
 	json_array_foreach(v, i, item)
 		ctl_clean(item);
@@ -61,7 +61,7 @@ output_error(struct ctl *c, const char *code, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (c->form != CTL_JSON) {
-		output_clean(text, strlen(text));
+		ctl_clean_text(text, strlen(text));
 		fprintf(stderr, "error: %s\n", text);
 		return;
 	}
@@ -102,8 +102,8 @@ ctl_print_json(json_t *v)
 }
 
 /* 2024-05-01T12:00:00.000Z, shown in seconds; with --local in local time */
-static bool
-output_time(struct ctl *c, const char *s, struct buf *out)
+bool
+ctl_time_text(struct ctl *c, const char *s, struct buf *out)
 {
 	struct wall w;
 	struct tm   tm;
@@ -146,7 +146,7 @@ ctl_value_text(struct ctl *c, json_t *v, struct buf *out)
 	} else if (json_is_string(v)) {
 		if (json_string_length(v) == 0)
 			buf_add_char(out, '-');
-		else if (!output_time(c, json_string_value(v), out))
+		else if (!ctl_time_text(c, json_string_value(v), out))
 			buf_add_text(out, json_string_value(v));
 	} else if (json_is_array(v)) {
 		if (json_array_size(v) == 0)
@@ -163,14 +163,8 @@ ctl_value_text(struct ctl *c, json_t *v, struct buf *out)
 
 /* -- tables ---------------------------------------------------------------- */
 
-struct column {
-	char   heading[HEADING_MAX], member[MEMBER_MAX];
-	size_t width;
-	bool   right;
-};
-
-static size_t
-output_columns(const char *text, struct column v[COLUMNS_MAX])
+size_t
+ctl_columns(const char *text, struct ctl_column v[COLUMNS_MAX])
 {
 	size_t	    n = 0, k;
 	const char *equals;
@@ -180,7 +174,7 @@ output_columns(const char *text, struct column v[COLUMNS_MAX])
 		equals = memchr(text, '=', k);
 		memset(&v[n], 0, sizeof(v[n]));
 		bytes_text((struct bytes){ text, (size_t)(equals - text) },
-		    v[n].heading, HEADING_MAX);
+		    v[n].heading, sizeof(v[n].heading));
 		bytes_text((struct bytes){ equals + 1,
 		    k - (size_t)(equals + 1 - text) }, v[n].member,
 		    MEMBER_MAX);
@@ -225,8 +219,8 @@ output_csv_cell(const char *text, size_t n)
 	putchar('"');
 }
 
-static size_t
-output_letters(struct bytes s)
+size_t
+ctl_letters(struct bytes s)
 {
 	size_t i, n = 0;
 
@@ -236,10 +230,17 @@ output_letters(struct bytes s)
 }
 
 static void
-output_cell(struct ctl *c, const struct column *col, struct bytes text,
-    bool first, bool last)
+output_pad(size_t n)
 {
-	size_t letters = output_letters(text), pad;
+	while (n-- > 0)
+		putchar_unlocked(' ');
+}
+
+void
+ctl_print_cell(struct ctl *c, const struct ctl_column *col,
+    struct bytes text, bool first, bool last)
+{
+	size_t letters = ctl_letters(text), pad;
 
 	if (c->form == CTL_CSV) {
 		if (!first)
@@ -251,19 +252,19 @@ output_cell(struct ctl *c, const struct column *col, struct bytes text,
 	if (!first)
 		fputs("  ", stdout);
 	if (col->right)
-		printf("%*s", (int)pad, "");
+		output_pad(pad);
 	fwrite(text.p, 1, text.n, stdout);
 	if (!col->right && !last)
-		printf("%*s", (int)pad, "");
+		output_pad(pad);
 }
 
 void
 ctl_print_table(struct ctl *c, json_t *rows, const char *columns)
 {
-	struct column col[COLUMNS_MAX];
+	struct ctl_column col[COLUMNS_MAX];
 	struct buf    cell;
 	json_t	     *row, *v;
-	size_t	      n = output_columns(columns, col), i, k, w;
+	size_t	      n = ctl_columns(columns, col), i, k, w;
 
 	buf_init(&cell, 1 << 20);
 	for (k = 0; k < n; k++) {
@@ -275,14 +276,14 @@ ctl_print_table(struct ctl *c, json_t *rows, const char *columns)
 				col[k].right = false;
 			buf_clear(&cell);
 			ctl_value_text(c, v, &cell);
-			w = output_letters(buf_bytes(&cell));
+			w = ctl_letters(buf_bytes(&cell));
 			if (w > col[k].width)
 				col[k].width = w;
 		}
 	}
 	if (!c->no_header) {
 		for (k = 0; k < n; k++)
-			output_cell(c, &col[k], bytes_of(col[k].heading),
+			ctl_print_cell(c, &col[k], bytes_of(col[k].heading),
 			    k == 0, k + 1 == n);
 		putchar('\n');
 	}
@@ -291,7 +292,7 @@ ctl_print_table(struct ctl *c, json_t *rows, const char *columns)
 			buf_clear(&cell);
 			ctl_value_text(c, output_member(row, col[k].member),
 			    &cell);
-			output_cell(c, &col[k], buf_bytes(&cell), k == 0,
+			ctl_print_cell(c, &col[k], buf_bytes(&cell), k == 0,
 			    k + 1 == n);
 		}
 		putchar('\n');

@@ -110,33 +110,12 @@ queue_print_summary(struct ctl *c, json_t *r)
 		summary_sites(c, json_object_get(r, "Sites"));
 }
 
-static void
-queue_print_list(struct ctl *c, json_t *result)
-{
-	json_t *rows = json_object_get(result, "Jobs"), *row;
-	char	span[32];
-	size_t	i;
-
-	json_array_foreach(rows, i, row) {
-		ctl_span_text(queue_number(row, "AgeSeconds"), span);
-		json_object_set_new(row, "Age", json_string(span));
-	}
-	ctl_print_table(c, rows, "id=MessageId rcpt=Recipient state=State "
-	    "attempts=Attempts next-attempt=NextAttempt age=Age "
-	    "last-reply=LastReply");
-}
-
-/* The queue may be long: it comes line by line. */
 static int
 queue_list(struct ctl *c)
 {
-	json_t *result = NULL;
-	int	status = ctl_call_list(c, "Jobs", &result);
-
-	if (result != NULL)
-		ctl_show(c, result);
-	json_decref(result);
-	return status;
+	return ctl_call_list(c, "Jobs", "id=MessageId rcpt=Recipient "
+	    "state=State attempts=Attempts next-attempt=NextAttempt "
+	    "age=AgeSeconds last-reply=LastReply");
 }
 
 /* -- content --------------------------------------------------------------- */
@@ -408,7 +387,7 @@ const struct ctl_command ctl_queue_commands[] = {
 	    .options = "state:text from:text to:text config-set:text "
 		       "credential:text older-than:duration limit:int "
 		       "next-token:text",
-	    .local = queue_list, .show = queue_print_list },
+	    .local = queue_list },
 	{ .verb = "queue show", .arguments = "id", .usage = "ID",
 	    .options = "headers:flag body:flag", .local = queue_show },
 	{ .verb = "queue retry", .arguments = "id...?",
