@@ -79,7 +79,7 @@ registry_MODULES = \
 	identity identity_check identity_command identity_name identity_sign \
 	policy cidr \
 	ledger quota \
-	source \
+	source config_set config_set_json \
 	keys_proto verify_job
 
 submission_MODULES = \

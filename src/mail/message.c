@@ -34,6 +34,36 @@ message_free(struct message *m)
 	arena_free(m->arena); /* m lives in it */
 }
 
+/* -- configuration sets and tags ------------------------------------------- */
+
+bool
+config_set_id_is_none(const struct config_set_id *id)
+{
+	static const struct config_set_id none;
+
+	return config_set_id_eq(id, &none);
+}
+
+bool
+config_set_id_eq(const struct config_set_id *a, const struct config_set_id *b)
+{
+	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
+}
+
+bool
+message_tag_is_valid(struct bytes s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if (!((s.p[i] >= '0' && s.p[i] <= '9') ||
+			(s.p[i] >= 'A' && s.p[i] <= 'Z') ||
+			(s.p[i] >= 'a' && s.p[i] <= 'z') || s.p[i] == '-' ||
+			s.p[i] == '_'))
+			return false;
+	return s.n > 0 && s.n <= MESSAGE_TAG_MAX;
+}
+
 /* -- envelopes and texts --------------------------------------------------- */
 
 /* The part behind the last @; all of it when there is none. */

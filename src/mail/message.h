@@ -50,10 +50,26 @@ enum message_class {
 	MESSAGE_SYSTEM /* made by posthorn: no quota, no bounce, 24 h */
 };
 
+/* Of a configuration set: 16 random octets; all 0 = none.  A set that is made
+ * again under the name of a deleted one is another one. */
+struct config_set_id {
+	unsigned char b[16];
+};
+bool config_set_id_is_none(const struct config_set_id *id);
+bool config_set_id_eq(const struct config_set_id *a,
+    const struct config_set_id *b);
+
 /* name -> value; a name may stand several times, values in order */
 struct message_tag {
 	struct bytes name, value;
 };
+/* A name or a value: 1 to 256 of A-Z a-z 0-9 - _ (configuration-sets 3.2) */
+enum { MESSAGE_TAG_MAX = 256 };
+bool message_tag_is_valid(struct bytes s);
+
+/* For tls_policy: what a configuration set can demand, as a number of
+ * delivery's (enum tls_demand of delivery/attempt.h). */
+enum { MESSAGE_TLS_CONFIGURED = 0, MESSAGE_TLS_REQUIRE = 2 };
 
 struct message {
 	struct arena *arena;
@@ -88,9 +104,11 @@ struct message {
 	struct bytes	    from_domain; /* of the first From mailbox */
 	struct bytes	    forward; /* feedback address; "" = events only */
 	struct bytes	    config_set; /* "" = none */
+	struct config_set_id config_set_id;
+	struct bytes	    pool; /* of source addresses; "" = none named */
+	int64_t		    max_delivery_ms; /* 0 = as configured */
 	struct bytes	    mail_from_domain; /* of the outgoing envelope */
-	uint8_t		    tls_policy; /* enum tls_policy of delivery, 0 =
-					   as configured */
+	uint8_t		    tls_policy; /* MESSAGE_TLS_* */
 	struct message_tag *tags;
 	unsigned	    tag_count;
 

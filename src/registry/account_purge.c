@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "registry/account.h"
+#include "registry/config_set.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
 
@@ -22,6 +23,13 @@ purge_on_identity(void *first, const struct identity *i)
 	return false;
 }
 
+static bool
+purge_on_set(void *first, const struct config_set *s)
+{
+	snprintf(first, FIRST_SIZE, "%s", s->name);
+	return false;
+}
+
 /* 1 = one was removed, 0 = there is none */
 static int
 purge_one(struct db_txn *t, const char *id, struct err *e)
@@ -34,7 +42,11 @@ purge_one(struct db_txn *t, const char *id, struct err *e)
 		return credential_delete(t, id, first, e);
 	if (identity_each(t, id, purge_on_identity, first, e) < 0)
 		return -1;
-	return first[0] == '\0' ? 0 : identity_delete(t, id, first, e);
+	if (first[0] != '\0')
+		return identity_delete(t, id, first, e);
+	if (config_set_each(t, id, purge_on_set, first, e) < 0)
+		return -1;
+	return first[0] == '\0' ? 0 : config_set_delete(t, id, first, e);
 }
 
 int

@@ -29,6 +29,10 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_TOKEN] = "token",
 	[BOOK_SOURCE] = "source",
 	[BOOK_CHECK] = "check",
+	[BOOK_CONFIG_SET] = "config_set",
+	[BOOK_SET_ID] = "config_set_id",
+	[BOOK_SET_TAGS] = "config_set_tags",
+	[BOOK_DESTINATION] = "event_destination",
 };
 
 struct book {

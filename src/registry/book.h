@@ -15,8 +15,8 @@
  *         the store gives no promise any more (LMDB refuses reads, too):
  *         book_on_down() tells, once, and the process has to begin anew.  book_stop() runs what is in the
  *         feed; the askers' loops have to live until their done() came.
- * The registers (account.h, credential.h, identity.h, source.h) take the
- * transaction as first argument; db.h's errors apply: 1 found, 0 not, -1.
+ * The registers (account.h, credential.h, identity.h, source.h,
+ * config_set.h) take the transaction as first argument; db.h's errors apply: 1 found, 0 not, -1.
  */
 #ifndef REGISTRY_BOOK_H
 #define REGISTRY_BOOK_H
@@ -40,6 +40,10 @@ enum book_table {
 	BOOK_TOKEN,	 /* SHA-256 of a confirmation token -> identity */
 	BOOK_SOURCE,	 /* source address */
 	BOOK_CHECK,	 /* time of the next check, account, identity */
+	BOOK_CONFIG_SET, /* account, name */
+	BOOK_SET_ID,	 /* id of a configuration set -> account, name */
+	BOOK_SET_TAGS,	 /* id of a configuration set */
+	BOOK_DESTINATION, /* id of a configuration set, name */
 	BOOK_TABLES
 };
 

@@ -7,7 +7,7 @@
  * Thread: that of the transaction; deriving is pure.
  * Fails:  1 found, 0 not there, -1 and *e (store).
  * Secrets and passwords are wiped by whoever holds them last.
- * Size:   struct credential has some 60 KB: on a stack yes, in a session no.
+ * Size:   struct credential has some 80 KB: on a stack yes, in a session no.
  */
 #ifndef REGISTRY_CREDENTIAL_H
 #define REGISTRY_CREDENTIAL_H
@@ -87,6 +87,11 @@ struct credential_restrictions {
 	char	    config_set[65];
 	bool	    force_config_set;
 	struct wall expires;
+	/* of messages; each name once */
+	struct {
+		char name[MESSAGE_TAG_MAX + 1], value[MESSAGE_TAG_MAX + 1];
+	} tags[CREDENTIAL_LIST_MAX];
+	unsigned    tag_count;
 };
 struct credential {
 	char	    account[ACCOUNT_ID_SIZE];

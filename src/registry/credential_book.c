@@ -157,6 +157,27 @@ credential_pack(struct buf *b, const struct credential *c)
 		pack_text(b, c->policies[i].name);
 		pack_text(b, c->policies[i].text);
 	}
+	/* records of the first release end here */
+	if (c->limits.tag_count == 0)
+		return;
+	pack_u64(b, c->limits.tag_count);
+	for (i = 0; i < c->limits.tag_count; i++) {
+		pack_text(b, c->limits.tags[i].name);
+		pack_text(b, c->limits.tags[i].value);
+	}
+}
+
+static void
+credential_unpack_tags(struct unpack *u, struct credential_restrictions *r)
+{
+	unsigned i;
+
+	r->tag_count = unpack_more(u) ?
+		unpack_count(u, CREDENTIAL_LIST_MAX) : 0;
+	for (i = 0; i < r->tag_count; i++) {
+		unpack_text(u, r->tags[i].name, sizeof(r->tags[i].name));
+		unpack_text(u, r->tags[i].value, sizeof(r->tags[i].value));
+	}
 }
 
 static void
@@ -186,6 +207,7 @@ credential_unpack_fields(struct unpack *u, struct credential *c)
 		unpack_text(u, c->policies[i].text,
 		    sizeof(c->policies[i].text));
 	}
+	credential_unpack_tags(u, &c->limits);
 }
 
 /*

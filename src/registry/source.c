@@ -53,6 +53,13 @@ source_pool(bool dedicated)
 	return dedicated ? "ses-default-dedicated-pool" : "ses-shared-pool";
 }
 
+bool
+source_pool_exists(const char *name)
+{
+	return strcmp(name, source_pool(false)) == 0 ||
+	    strcmp(name, source_pool(true)) == 0;
+}
+
 int
 source_get(struct db_txn *t, const char *address, struct source *out,
     struct err *e)

@@ -30,6 +30,7 @@ struct source {
 bool source_address_normal(const char *text, char out[64], int *family);
 /* The built-in pool it belongs to: own pools are of a later release. */
 const char *source_pool(bool dedicated);
+bool source_pool_exists(const char *name);
 int source_get(struct db_txn *t, const char *address, struct source *out,
     struct err *e);
 int source_put(struct db_txn *t, const struct source *s, struct err *e);

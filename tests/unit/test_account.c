@@ -2,6 +2,7 @@
 #include "book_world.h"
 
 #include "registry/account.h"
+#include "registry/config_set.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
 
@@ -205,7 +206,7 @@ test_switch(void **state)
 	    "PROBATION");
 }
 
-/* An account with n credentials and identities, each with a key. */
+/* An account with n credentials, identities with a key, labelled sets. */
 static void
 put_belongings(struct db_txn *t, const char *account, unsigned n)
 {
@@ -213,6 +214,8 @@ put_belongings(struct db_txn *t, const char *account, unsigned n)
 	struct credential *c = mem_alloc(sizeof(*c));
 	struct identity	   i;
 	struct dkim_key	  *k = mem_alloc(sizeof(*k));
+	struct config_set  s;
+	struct config_set_tags tags = { 1, { { BYTES("k"), BYTES("v") } } };
 	struct err	   e;
 
 	snprintf(a.name, sizeof(a.name), "name %s", account);
@@ -235,6 +238,10 @@ put_belongings(struct db_txn *t, const char *account, unsigned n)
 		snprintf(k->domain, sizeof(k->domain), "%s", name);
 		snprintf(k->selector, sizeof(k->selector), "s%u", n);
 		assert_int_equal(dkim_key_put(t, k, &e), 0);
+		snprintf(name, sizeof(name), "set%u", n);
+		config_set_init(&s, account, name, now);
+		assert_int_equal(config_set_create(t, &s, &e), 0);
+		assert_int_equal(config_set_tags_put(t, &s, &tags, &e), 0);
 	}
 	mem_free(k);
 	mem_free(c);
@@ -254,7 +261,8 @@ static void
 body_purge(struct db_txn *t)
 {
 	static const enum book_table tables[] = { BOOK_CREDENTIAL, BOOK_KEY,
-		BOOK_IDENTITY, BOOK_DKIM_KEY, BOOK_SELECTOR };
+		BOOK_IDENTITY, BOOK_DKIM_KEY, BOOK_SELECTOR, BOOK_CONFIG_SET,
+		BOOK_SET_ID, BOOK_SET_TAGS };
 	struct account a;
 	struct err     e;
 	size_t	       i;
@@ -266,7 +274,7 @@ body_purge(struct db_txn *t)
 	while ((rc = account_purge(t, world_account, 5, &e)) == 0)
 		calls++;
 	assert_int_equal(rc, 1);
-	assert_int_equal(calls, 2); /* 5 and 5, and the last 4 with the row */
+	assert_int_equal(calls, 4); /* of 5, and the last 1 with the row */
 	assert_int_equal(account_get(t, world_account, &a, &e), 0);
 	assert_int_equal(account_get(t, world_other, &a, &e), 1);
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++) {

@@ -390,6 +390,11 @@ fill_limits(struct credential_restrictions *r)
 	strcpy(r->config_set, "prod");
 	r->force_config_set = true;
 	r->expires.ms = now.ms + DAY_MS;
+	strcpy(r->tags[0].name, "app");
+	strcpy(r->tags[0].value, "shop");
+	memset(r->tags[1].name, 'n', MESSAGE_TAG_MAX);
+	memset(r->tags[1].value, 'v', MESSAGE_TAG_MAX);
+	r->tag_count = 2;
 }
 
 static void
@@ -428,6 +433,12 @@ body_both_ways(struct db_txn *t)
 	assert_int_equal(credential_get(t, world_account, "App.2", &d, &e), 0);
 	assert_int_equal(credential_find_key(t, "AKIAAAAAAAAAAAAAAAAA", &d,
 			     &key, &e), 0);
+	/* without tags the record is that of the first release */
+	c.limits.tag_count = 0;
+	assert_int_equal(credential_put(t, &c, &e), 0);
+	d.limits.tag_count = 5;
+	assert_int_equal(credential_get(t, world_account, "App.1", &d, &e), 1);
+	assert_int_equal(d.limits.tag_count, 0);
 }
 
 static void

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: ISC */
+#include "registry/config_set.h"
+
+#include <string.h>
+
+#include "mail/address.h"
+#include "registry/account.h"
+#include "registry/identity.h"
+#include "registry/source.h"
+#include "store/pack.h"
+
+enum {
+	CONFIG_SET_RECORD = 1, /* versions of the records */
+	CONFIG_SET_TAGS_RECORD = 1,
+	CONFIG_SET_RECORD_MAX = 4096,
+	ACCOUNT_OCTETS = ACCOUNT_ID_SIZE - 1,
+	TAG_KEY_MAX = 128, /* characters */
+	TAG_VALUE_MAX = 256
+};
+
+/* Bits of a record. */
+enum {
+	BIT_SENDING = 1,
+	BIT_REQUIRE_TLS = 2,
+	BIT_REPUTATION = 4,
+	BIT_OWN_SUPPRESSION = 8,
+	BIT_SUPPRESS_BOUNCE = 16,
+	BIT_SUPPRESS_COMPLAINT = 32,
+	BIT_ALL = 63
+};
+
+static struct bytes
+id_bytes(const struct config_set_id *id)
+{
+	return (struct bytes){ (const char *)id->b, sizeof(id->b) };
+}
+
+bool
+config_set_name_is_valid(struct bytes name)
+{
+	size_t i;
+
+	for (i = 0; i < name.n; i++)
+		if (!((name.p[i] >= '0' && name.p[i] <= '9') ||
+			(name.p[i] >= 'A' && name.p[i] <= 'Z') ||
+			(name.p[i] >= 'a' && name.p[i] <= 'z') ||
+			name.p[i] == '-' || name.p[i] == '_'))
+			return false;
+	return name.n > 0 && name.n < CONFIG_SET_NAME_SIZE;
+}
+
+void
+config_set_init(struct config_set *s, const char *account, const char *name,
+    struct wall now)
+{
+	memset(s, 0, sizeof(*s));
+	bytes_text(bytes_of(account), s->account, sizeof(s->account));
+	bytes_text(bytes_of(name), s->name, sizeof(s->name));
+	mem_random(s->id.b, sizeof(s->id.b));
+	s->created = s->updated = now;
+	s->sending = true;
+}
+
+/* -- states --------------------------------------------------------------- */
+
+bool
+config_set_pause(struct config_set *s, const char *reason, const char *actor,
+    struct wall now)
+{
+	if (!s->sending)
+		return false; /* it stays with who was first */
+	s->sending = false;
+	bytes_text(bytes_of(reason), s->pause_reason,
+	    sizeof(s->pause_reason));
+	bytes_text(bytes_of(actor), s->paused_by, sizeof(s->paused_by));
+	s->paused_since = s->updated = now;
+	return true;
+}
+
+bool
+config_set_resume(struct config_set *s, struct wall now)
+{
+	if (s->sending)
+		return false;
+	s->sending = true;
+	s->pause_reason[0] = s->paused_by[0] = '\0';
+	s->paused_since.ms = 0;
+	s->fresh_start = s->updated = now;
+	return true;
+}
+
+void
+config_set_switch_reputation(struct config_set *s, bool on, struct wall now)
+{
+	if (on && !s->reputation)
+		s->reputation_since = now;
+	s->reputation = on;
+}
+
+/* -- the record ----------------------------------------------------------- */
+
+bool
+config_set_write_record(const struct config_set *s, struct buf *out)
+{
+	pack_u64(out, CONFIG_SET_RECORD);
+	pack_raw(out, s->id.b, sizeof(s->id.b));
+	pack_text(out, s->account);
+	pack_text(out, s->name);
+	pack_u64(out, (s->sending ? BIT_SENDING : 0) |
+	    (s->require_tls ? BIT_REQUIRE_TLS : 0) |
+	    (s->reputation ? BIT_REPUTATION : 0) |
+	    (s->own_suppression ? BIT_OWN_SUPPRESSION : 0) |
+	    (s->suppress_bounce ? BIT_SUPPRESS_BOUNCE : 0) |
+	    (s->suppress_complaint ? BIT_SUPPRESS_COMPLAINT : 0));
+	pack_text(out, s->pool);
+	pack_u64(out, s->max_delivery_s);
+	pack_text(out, s->pause_reason);
+	pack_text(out, s->paused_by);
+	pack_i64(out, s->paused_since.ms);
+	pack_i64(out, s->reputation_since.ms);
+	pack_i64(out, s->fresh_start.ms);
+	pack_text(out, s->redirect_domain);
+	pack_u64(out, (uint64_t)s->https);
+	pack_u64(out, (uint64_t)s->engagement);
+	pack_u64(out, (uint64_t)s->shared_delivery);
+	pack_i64(out, s->created.ms);
+	pack_i64(out, s->updated.ms);
+	return !out->failed;
+}
+
+static unsigned
+unpack_small(struct unpack *u, unsigned max)
+{
+	uint64_t n = unpack_u64(u);
+
+	if (n > max)
+		u->failed = true;
+	return u->failed ? 0 : (unsigned)n;
+}
+
+static void
+unpack_bits(struct unpack *u, struct config_set *s)
+{
+	unsigned bits = unpack_small(u, BIT_ALL);
+
+	s->sending = (bits & BIT_SENDING) != 0;
+	s->require_tls = (bits & BIT_REQUIRE_TLS) != 0;
+	s->reputation = (bits & BIT_REPUTATION) != 0;
+	s->own_suppression = (bits & BIT_OWN_SUPPRESSION) != 0;
+	s->suppress_bounce = (bits & BIT_SUPPRESS_BOUNCE) != 0;
+	s->suppress_complaint = (bits & BIT_SUPPRESS_COMPLAINT) != 0;
+}
+
+bool
+config_set_read_record(struct bytes in, struct config_set *out)
+{
+	struct unpack u = unpack_of(in);
+
+	memset(out, 0, sizeof(*out));
+	if (unpack_u64(&u) != CONFIG_SET_RECORD)
+		u.failed = true;
+	unpack_raw(&u, out->id.b, sizeof(out->id.b));
+	unpack_text(&u, out->account, sizeof(out->account));
+	unpack_text(&u, out->name, sizeof(out->name));
+	unpack_bits(&u, out);
+	unpack_text(&u, out->pool, sizeof(out->pool));
+	out->max_delivery_s = unpack_small(&u, CONFIG_SET_DELIVERY_MAX_S);
+	unpack_text(&u, out->pause_reason, sizeof(out->pause_reason));
+	unpack_text(&u, out->paused_by, sizeof(out->paused_by));
+	out->paused_since.ms = unpack_i64(&u);
+	out->reputation_since.ms = unpack_i64(&u);
+	out->fresh_start.ms = unpack_i64(&u);
+	unpack_text(&u, out->redirect_domain, sizeof(out->redirect_domain));
+	out->https = (enum https_policy)unpack_small(&u,
+	    HTTPS_REQUIRE_OPEN_ONLY);
+	out->engagement = (enum vdm_switch)unpack_small(&u, VDM_DISABLED);
+	out->shared_delivery = (enum vdm_switch)unpack_small(&u,
+	    VDM_DISABLED);
+	out->created.ms = unpack_i64(&u);
+	out->updated.ms = unpack_i64(&u);
+	return unpack_done(&u);
+}
+
+/* -- labels --------------------------------------------------------------- */
+
+/* Characters of UTF-8; -1 = it is none, or has control characters. */
+static ptrdiff_t
+text_characters(struct bytes s)
+{
+	ptrdiff_t n = 0;
+	size_t	  i, more;
+
+	for (i = 0; i < s.n; i++, n++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xc2) ||
+		    c > 0xf4)
+			return -1;
+		for (more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+		     more > 0; more--)
+			if (++i >= s.n || (s.p[i] & 0xc0) != 0x80)
+				return -1;
+	}
+	return n;
+}
+
+int
+config_set_tags_add(struct config_set_tags *tags, struct bytes key,
+    struct bytes value, struct err *e)
+{
+	ptrdiff_t k = text_characters(key), v = text_characters(value);
+	unsigned  i;
+
+	if (k < 1 || k > TAG_KEY_MAX)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "the key of a tag has 1 to %d characters", TAG_KEY_MAX);
+	if (v < 0 || v > TAG_VALUE_MAX)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "the value of a tag has at most %d characters",
+		    TAG_VALUE_MAX);
+	if (bytes_starts_nocase(key, BYTES("aws:")))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "the key of a tag cannot begin with aws:");
+	for (i = 0; i < tags->n; i++)
+		if (bytes_eq(tags->v[i].key, key))
+			return book_refuse(e, BOOK_BAD_REQUEST,
+			    "the tag %.*s is given twice", (int)key.n, key.p);
+	if (tags->n == CONFIG_SET_TAGS_MAX)
+		return book_refuse(e, BOOK_BAD_REQUEST, "at most %d tags",
+		    CONFIG_SET_TAGS_MAX);
+	tags->v[tags->n].key = key;
+	tags->v[tags->n++].value = value;
+	return 0;
+}
+
+bool
+config_set_write_tags(const struct config_set_tags *tags, struct buf *out)
+{
+	unsigned i;
+
+	pack_u64(out, CONFIG_SET_TAGS_RECORD);
+	pack_u64(out, tags->n);
+	for (i = 0; i < tags->n; i++) {
+		pack_bytes(out, tags->v[i].key);
+		pack_bytes(out, tags->v[i].value);
+	}
+	return !out->failed;
+}
+
+bool
+config_set_read_tags(struct bytes in, struct config_set_tags *out)
+{
+	struct unpack u = unpack_of(in);
+	unsigned      i;
+
+	memset(out, 0, sizeof(*out));
+	if (unpack_u64(&u) != CONFIG_SET_TAGS_RECORD)
+		u.failed = true;
+	out->n = unpack_small(&u, CONFIG_SET_TAGS_MAX);
+	for (i = 0; i < out->n; i++) {
+		out->v[i].key = unpack_bytes(&u);
+		out->v[i].value = unpack_bytes(&u);
+	}
+	return unpack_done(&u);
+}
+
+int
+config_set_tags_get(struct db_txn *t, const struct config_set *s,
+    struct arena *a, struct config_set_tags *out, struct err *e)
+{
+	struct bytes value;
+	int	     found = db_get(t, BOOK_SET_TAGS, id_bytes(&s->id),
+		     &value, e);
+
+	memset(out, 0, sizeof(*out));
+	if (found <= 0)
+		return found;
+	value = arena_bytes(a, value);
+	if (value.p == NULL)
+		return err_set(e, "no memory for the tags of a set");
+	if (!config_set_read_tags(value, out))
+		return err_set(e, "configuration set %s of %s: the tags are "
+		    "damaged", s->name, s->account);
+	return 0;
+}
+
+int
+config_set_tags_put(struct db_txn *t, const struct config_set *s,
+    const struct config_set_tags *tags, struct err *e)
+{
+	struct buf b;
+	int	   rc;
+
+	if (tags->n == 0)
+		return db_delete(t, BOOK_SET_TAGS, id_bytes(&s->id), e) < 0 ?
+			-1 : 0;
+	buf_init(&b, CONFIG_SET_TAGS_OCTETS);
+	rc = config_set_write_tags(tags, &b) ?
+		db_put(t, BOOK_SET_TAGS, id_bytes(&s->id), buf_bytes(&b),
+		    false, e) : err_set(e, "no memory for the tags of a set");
+	buf_wipe(&b);
+	return rc < 0 ? -1 : 0;
+}
+
+/* -- the register --------------------------------------------------------- */
+
+struct set_row {
+	char p[ACCOUNT_OCTETS + CONFIG_SET_NAME_SIZE];
+};
+
+static struct bytes
+row_of(struct set_row *room, const char *account, struct bytes name)
+{
+	memcpy(room->p, account, ACCOUNT_OCTETS);
+	memcpy(room->p + ACCOUNT_OCTETS, name.p, name.n);
+	return (struct bytes){ room->p, ACCOUNT_OCTETS + name.n };
+}
+
+static int
+row_read(struct bytes row, struct bytes value, struct config_set *out,
+    struct err *e)
+{
+	if (config_set_read_record(value, out))
+		return 1;
+	return err_set(e, "configuration set %.*s: the record is damaged",
+	    (int)row.n, row.p);
+}
+
+static int
+row_get(struct db_txn *t, struct bytes row, struct config_set *out,
+    struct err *e)
+{
+	struct bytes value;
+	int	     found = db_get(t, BOOK_CONFIG_SET, row, &value, e);
+
+	return found == 1 ? row_read(row, value, out, e) : found;
+}
+
+int
+config_set_get(struct db_txn *t, const char *account, struct bytes name,
+    struct config_set *out, struct err *e)
+{
+	struct set_row room;
+
+	if (!account_id_is_valid(account) || !config_set_name_is_valid(name))
+		return 0;
+	return row_get(t, row_of(&room, account, name), out, e);
+}
+
+int
+config_set_find(struct db_txn *t, const struct config_set_id *id,
+    struct config_set *out, struct err *e)
+{
+	struct set_row room;
+	struct bytes   row;
+	int	       found = db_get(t, BOOK_SET_ID, id_bytes(id), &row, e);
+
+	if (found <= 0)
+		return found;
+	if (row.n > sizeof(room.p))
+		return err_set(e, "a configuration set's id is damaged");
+	memcpy(room.p, row.p, row.n);
+	found = row_get(t, (struct bytes){ room.p, row.n }, out, e);
+	return found != 0 ? found : err_set(e,
+	    "configuration set %.*s: the record is missing", (int)row.n,
+	    room.p);
+}
+
+static int
+config_set_check(const struct config_set *s, struct err *e)
+{
+	must(account_id_is_valid(s->account) &&
+	    !config_set_id_is_none(&s->id));
+	if (!config_set_name_is_valid(bytes_of(s->name)))
+		return book_refuse(e, BOOK_BAD_REQUEST, "the name of a "
+		    "configuration set is 1 to 64 of A-Z a-z 0-9 - _");
+	if (s->pool[0] != '\0' && !source_pool_exists(s->pool))
+		return book_refuse(e, BOOK_NOT_FOUND, "no such pool: %s",
+		    s->pool);
+	if (s->max_delivery_s != 0 &&
+	    (s->max_delivery_s < CONFIG_SET_DELIVERY_MIN_S ||
+		s->max_delivery_s > CONFIG_SET_DELIVERY_MAX_S))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "MaxDeliverySeconds is from %d to %d",
+		    CONFIG_SET_DELIVERY_MIN_S, CONFIG_SET_DELIVERY_MAX_S);
+	if (s->redirect_domain[0] != '\0' &&
+	    !domain_is_valid(bytes_of(s->redirect_domain), 0))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "not a host name: %s", s->redirect_domain);
+	return 0;
+}
+
+int
+config_set_put(struct db_txn *t, const struct config_set *s, struct err *e)
+{
+	struct set_row room;
+	struct buf     b;
+	int	       rc;
+
+	if (config_set_check(s, e) < 0)
+		return -1;
+	buf_init(&b, CONFIG_SET_RECORD_MAX);
+	rc = config_set_write_record(s, &b) ?
+		db_put(t, BOOK_CONFIG_SET, row_of(&room, s->account,
+		    bytes_of(s->name)), buf_bytes(&b), false, e) :
+		err_set(e, "configuration set %s: out of memory", s->name);
+	buf_wipe(&b);
+	return rc < 0 ? -1 : 0;
+}
+
+static bool
+on_count(void *count, struct bytes key, struct bytes value)
+{
+	(void)key;
+	(void)value;
+	++*(int *)count;
+	return true;
+}
+
+int
+config_set_create(struct db_txn *t, const struct config_set *s,
+    struct err *e)
+{
+	struct set_row	  room;
+	struct bytes	  row, unused;
+	int		  found, count = 0;
+
+	if (config_set_check(s, e) < 0)
+		return -1;
+	row = row_of(&room, s->account, bytes_of(s->name));
+	found = db_get(t, BOOK_CONFIG_SET, row, &unused, e);
+	if (found < 0)
+		return -1;
+	if (found == 1)
+		return book_refuse(e, BOOK_EXISTS,
+		    "configuration set %s exists already", s->name);
+	if (book_walk(t, BOOK_CONFIG_SET, bytes_of(s->account), on_count,
+		&count, e) < 0)
+		return -1;
+	if (count >= CONFIG_SETS_MAX)
+		return book_refuse(e, BOOK_LIMIT, "an account can have at "
+		    "most %d configuration sets", CONFIG_SETS_MAX);
+	if (db_put(t, BOOK_SET_ID, id_bytes(&s->id), row, false, e) < 0)
+		return -1;
+	return config_set_put(t, s, e);
+}
+
+int
+config_set_count_destinations(struct db_txn *t,
+    const struct config_set_id *id, struct err *e)
+{
+	int count = 0;
+
+	return book_walk(t, BOOK_DESTINATION, id_bytes(id), on_count, &count,
+	    e) < 0 ? -1 : count;
+}
+
+static int
+delete_destinations(struct db_txn *t, const struct config_set_id *id,
+    struct err *e)
+{
+	struct db_cursor *c = db_cursor(t, BOOK_DESTINATION, e);
+	struct bytes	  key, value;
+	int		  rc;
+
+	if (c == NULL)
+		return -1;
+	while ((rc = db_seek(c, id_bytes(id), &key, &value, e)) == 1 &&
+	    bytes_starts(key, id_bytes(id)))
+		if ((rc = db_cursor_delete(c, e)) < 0)
+			break;
+	db_cursor_close(c);
+	return rc < 0 ? -1 : 0;
+}
+
+int
+config_set_delete(struct db_txn *t, const char *account, const char *name,
+    struct err *e)
+{
+	struct set_row	  room;
+	struct config_set s;
+	int found = config_set_get(t, account, bytes_of(name), &s, e);
+
+	if (found <= 0)
+		return found;
+	if (delete_destinations(t, &s.id, e) < 0 ||
+	    db_delete(t, BOOK_SET_TAGS, id_bytes(&s.id), e) < 0 ||
+	    db_delete(t, BOOK_SET_ID, id_bytes(&s.id), e) < 0)
+		return -1;
+	return db_delete(t, BOOK_CONFIG_SET,
+	    row_of(&room, account, bytes_of(name)), e);
+}
+
+struct set_walk {
+	bool (*fn)(void *arg, const struct config_set *s);
+	void	   *arg;
+	struct err *err;
+	bool	    failed;
+};
+
+static bool
+on_row(void *walk, struct bytes key, struct bytes value)
+{
+	struct set_walk	 *w = walk;
+	struct config_set s;
+
+	if (row_read(key, value, &s, w->err) < 0) {
+		w->failed = true;
+		return false;
+	}
+	return w->fn(w->arg, &s);
+}
+
+int
+config_set_each(struct db_txn *t, const char *account,
+    bool (*fn)(void *arg, const struct config_set *s), void *arg,
+    struct err *e)
+{
+	struct set_walk w = { fn, arg, e, false };
+
+	if (book_walk(t, BOOK_CONFIG_SET, bytes_of(account), on_row, &w, e) <
+	    0)
+		return -1;
+	return w.failed ? -1 : 0;
+}
+
+int
+config_set_check_redirect(struct db_txn *t, const struct config_set *s,
+    struct wall now, struct err *e)
+{
+	struct bytes	d = bytes_of(s->redirect_domain);
+	char		name[sizeof(s->redirect_domain)];
+	struct identity i;
+	int		found;
+
+	if (d.n == 0)
+		return 0;
+	do {
+		found = identity_get(t, s->account,
+		    bytes_text(d, name, sizeof(name)), &i, e);
+		if (found < 0)
+			return -1;
+		if (found == 1 && identity_may_send(&i, now))
+			return 0;
+	} while (domain_parent(d, &d));
+	return book_refuse(e, BOOK_BAD_REQUEST, "%s is neither a verified "
+	    "domain of the account nor below one", s->redirect_domain);
+}
