@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "delivery/carrier_private.h"
 
-enum { ROW_ARENA = 64 * 1024, SHUT_MS = 30000 };
+enum { ROW_ARENA = 64 * 1024, SHUT_MS = 30000, SET_VIEWS_MAX = 20000 };
 
 /* -- sources, starved egresses --------------------------------------------- */
 
@@ -202,6 +202,7 @@ carrier_new(const struct carrier_setup *s, struct err *e)
 	c->groups = table_new(0);
 	c->outlets = table_new(0);
 	c->accounts = table_new(0);
+	c->sets = table_new(SET_VIEWS_MAX);
 	c->no_tls = table_new(10000);
 	c->starved_last = &c->starved;
 	c->has_ipv6 = carrier_has_ipv6(c->conf);
@@ -297,6 +298,8 @@ carrier_free(struct carrier *c)
 	route_free_all(c);
 	table_each(c->accounts, carrier_free_value, NULL);
 	table_free(c->accounts);
+	table_each(c->sets, carrier_free_value, NULL);
+	table_free(c->sets);
 	table_each(c->no_tls, carrier_free_value, NULL);
 	table_free(c->no_tls);
 	carrier_batch_wipe(c);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "delivery/carrier_private.h"
 #include "registry/account.h"
+#include "registry/config_set.h"
 
 enum {
 	ROW_ARENA = 64 * 1024,
@@ -104,30 +105,104 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
 	arena_free(rows);
 }
 
-static bool
-carrier_account_may_send(struct carrier *c, const char *account)
+/* What is known of it; *fresh: as the book is now.  NULL = no room. */
+static struct hold_view *
+carrier_view(struct carrier *c, struct table *views, struct bytes id,
+    bool *fresh)
 {
-	struct account_view *v = table_get(c->accounts, bytes_of(account));
-	struct account	     a;
-	struct db_txn	    *t;
-	struct err	     e;
-	uint64_t	     version = book_version(c->set.book);
+	struct hold_view *v = table_get(views, id);
+	uint64_t	  version = book_version(c->set.book);
 
-	if (v != NULL && v->version == version)
-		return v->may_send;
+	*fresh = v != NULL && v->version == version;
+	if (*fresh)
+		return v;
 	if (v == NULL) {
 		v = mem_alloc(sizeof(*v));
-		must(table_put(c->accounts, bytes_of(account), v));
+		if (!table_put(views, id, v)) {
+			mem_free(v);
+			return NULL;
+		}
 	}
-	v->may_send = true;
 	v->version = version;
+	return v;
+}
+
+static bool
+carrier_account_is_paused(struct carrier *c, const char *account)
+{
+	struct account	  a;
+	struct db_txn	 *t;
+	struct err	  e;
+	bool		  fresh;
+	struct hold_view *v = carrier_view(c, c->accounts, bytes_of(account),
+	    &fresh);
+
+	must(v != NULL); /* accounts are few: no bound */
+	if (fresh)
+		return v->is_paused;
 	t = book_read(c->set.book, &e);
-	if (t == NULL)
-		return true;
-	if (account_get(t, account, &a, &e) == 1)
-		v->may_send = account_may_send(&a);
+	v->is_paused = t != NULL && account_get(t, account, &a, &e) == 1 &&
+	    !account_may_send(&a);
 	book_end(t);
-	return v->may_send;
+	return v->is_paused;
+}
+
+static bool
+carrier_set_is_paused(struct carrier *c, const struct config_set_id *id)
+{
+	struct config_set s;
+	struct db_txn	 *t;
+	struct err	  e;
+	bool		  fresh, is_paused;
+	struct hold_view *v = carrier_view(c, c->sets,
+	    (struct bytes){ (const char *)id->b, sizeof(id->b) }, &fresh);
+
+	if (fresh)
+		return v->is_paused;
+	t = book_read(c->set.book, &e);
+	/* a set that was deleted holds nothing any more */
+	is_paused = t != NULL && config_set_find(t, id, &s, &e) == 1 &&
+	    !s.sending;
+	book_end(t);
+	if (v != NULL)
+		v->is_paused = is_paused;
+	return is_paused;
+}
+
+uint8_t
+carrier_holds(struct carrier *c, const char *account,
+    const struct config_set_id *set)
+{
+	uint8_t by = 0;
+
+	if (carrier_account_is_paused(c, account))
+		by |= HELD_ACCOUNT;
+	if (!config_set_id_is_none(set) && carrier_set_is_paused(c, set))
+		by |= HELD_CONFIG_SET;
+	return by;
+}
+
+/*
+ * Its pause may have ended, and the release may have walked the held rows,
+ * between the look at the book and the commit of the hold.
+ */
+void
+carrier_check_hold(struct carrier *c, const struct due *d,
+    const struct change_item *held)
+{
+	uint8_t over = held->held_by &
+	    (uint8_t)~carrier_holds(c, d->account, &d->config_set);
+	struct change_item *item;
+	struct arena	   *arena;
+
+	if (over == 0)
+		return;
+	item = carrier_item(c, NULL, false, d->due, &arena);
+	memset(item, 0, sizeof(*item));
+	item->kind = CHANGE_RELEASE;
+	item->id = d->id;
+	item->n = d->n;
+	item->held_by = over;
 }
 
 /* -- attempts -------------------------------------------------------------- */
@@ -173,6 +248,7 @@ carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
 {
 	struct wall    now = loop_wall(c->loop);
 	struct err     e;
+	uint8_t	       held_by;
 	int found = spool_read_recipient(c->set.spool, &d->id, d->n, arena,
 	    row, &e);
 
@@ -190,8 +266,10 @@ carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
 		carrier_expire(c, d, d->account, row, d->system);
 		return 0;
 	}
-	if (!d->system && !carrier_account_may_send(c, d->account)) {
-		carrier_hold(c, d, HELD_ACCOUNT);
+	held_by = d->system ? 0 :
+		carrier_holds(c, d->account, &d->config_set);
+	if (held_by != 0) {
+		carrier_hold(c, d, held_by);
 		return 0;
 	}
 	return 1;

@@ -61,6 +61,8 @@ carrier_on_receipt(void *batch, void *change)
 			ledger_count_event(p->page, x->event);
 		if (p->due == NULL)
 			continue;
+		if (x->kind == CHANGE_HOLD && x->found && !c->stopping)
+			carrier_check_hold(c, p->due, x);
 		if (p->again && x->found && !c->stopping)
 			scheduler_again(c, p->due, p->next);
 		else

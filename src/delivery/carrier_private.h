@@ -38,16 +38,17 @@ struct batch {
 	struct pending	  *pending;
 	size_t		   count, cap;
 };
-struct account_view {
-	uint64_t version;
-	bool	 may_send;
+struct hold_view { /* of an account, of a configuration set */
+	uint64_t version; /* of the book, when it was looked up */
+	bool	 is_paused;
 };
 struct carrier {
 	struct carrier_setup set;
 	struct loop	*loop;
 	struct conf	*conf;
 	struct scheduler scheduler;
-	struct table	*routes, *sites, *groups, *outlets, *accounts, *no_tls;
+	struct table	*routes, *sites, *groups, *outlets, *no_tls;
+	struct table	*accounts, *sets; /* id -> struct hold_view */
 	struct source	*sources;
 	unsigned	 source_count;
 	uint64_t	 sources_version, source_turn;
@@ -91,6 +92,15 @@ void carrier_expire(struct carrier *c, struct due *d, const char *account,
 /* Turns results into changes; the dues are the attempt's, linked. */
 void carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
     struct due *dues);
+/*
+ * What holds mail of an account and a configuration set now: bits HELD_*.
+ * What cannot be read holds nothing.
+ */
+uint8_t carrier_holds(struct carrier *c, const char *account,
+    const struct config_set_id *set);
+/* A hold that is over by the time it lies on disk is taken back. */
+void carrier_check_hold(struct carrier *c, const struct due *d,
+    const struct change_item *held);
 /* A result without attempt on the wire (DNS, simulator). */
 void carrier_fail(struct carrier *c, struct due *d, enum result_kind k);
 /* The due moves without an attempt (hold-down); with a SendingDeferral. */

@@ -401,6 +401,8 @@ egress_demand(const struct egress *eg, const struct due *d)
 {
 	enum tls_demand m = (enum tls_demand)d->tls_policy;
 
+	_Static_assert((int)TLS_REQUIRE == MESSAGE_TLS_REQUIRE,
+	    "stored with messages");
 	return m > eg->site->policy ? m : eg->site->policy;
 }
 

@@ -154,15 +154,61 @@ record_get_array(struct unpack *u, struct arena *a, size_t size,
 	return v;
 }
 
+/*
+ * Behind the members of a row: the id of its configuration set, and with a
+ * message the pool that was named by it.  A bit in front says whether they
+ * are there, as rows of the first release have none.
+ */
+static void
+record_put_set(struct buf *b, const struct config_set_id *id)
+{
+	if (!config_set_id_is_none(id))
+		pack_raw(b, id->b, sizeof(id->b));
+}
+
+static void
+record_get_set(struct unpack *u, bool has, struct config_set_id *id)
+{
+	memset(id, 0, sizeof(*id));
+	if (!has)
+		return;
+	unpack_raw(u, id->b, sizeof(id->b));
+	if (config_set_id_is_none(id))
+		u->failed = true;
+}
+
+static void
+record_put_set_pool(struct buf *b, const struct config_set_id *id,
+    struct bytes pool)
+{
+	record_put_set(b, id);
+	if (!config_set_id_is_none(id))
+		pack_bytes(b, pool);
+}
+
+static void
+record_get_set_pool(struct unpack *u, bool has, struct config_set_id *id,
+    struct bytes *pool)
+{
+	record_get_set(u, has, id);
+	*pool = has ? unpack_bytes(u) : BYTES("");
+}
+
 /* -- message --------------------------------------------------------------- */
 
-enum { MESSAGE_HAS_8BIT = 1, MESSAGE_IS_SYSTEM = 2 };
+enum {
+	MESSAGE_HAS_8BIT = 1,
+	MESSAGE_IS_SYSTEM = 2,
+	MESSAGE_HAS_SET = 4,
+	MESSAGE_BITS = 7
+};
 
 bool
 record_write_message(const struct message_row *r, struct buf *out)
 {
 	pack_u64(out, (r->has_8bit ? MESSAGE_HAS_8BIT : 0) |
-	    (r->system ? MESSAGE_IS_SYSTEM : 0));
+	    (r->system ? MESSAGE_IS_SYSTEM : 0) |
+	    (config_set_id_is_none(&r->config_set) ? 0 : MESSAGE_HAS_SET));
 	pack_u64(out, r->tls_policy);
 	pack_u64(out, r->open);
 	pack_u64(out, r->content);
@@ -170,6 +216,7 @@ record_write_message(const struct message_row *r, struct buf *out)
 	pack_u64(out, r->body_octets);
 	pack_bytes(out, bytes_of(r->account));
 	pack_bytes(out, r->mail_from_domain);
+	record_put_set_pool(out, &r->config_set, r->pool);
 	return !out->failed;
 }
 
@@ -177,8 +224,7 @@ bool
 record_read_message(struct bytes in, struct message_row *out)
 {
 	struct unpack r = unpack_of(in);
-	unsigned bits = record_get_small(&r,
-	    MESSAGE_HAS_8BIT | MESSAGE_IS_SYSTEM);
+	unsigned      bits = record_get_small(&r, MESSAGE_BITS);
 
 	out->has_8bit = (bits & MESSAGE_HAS_8BIT) != 0;
 	out->system = (bits & MESSAGE_IS_SYSTEM) != 0;
@@ -189,6 +235,8 @@ record_read_message(struct bytes in, struct message_row *out)
 	out->body_octets = unpack_u64(&r);
 	unpack_text(&r, out->account, sizeof(out->account));
 	out->mail_from_domain = unpack_bytes(&r);
+	record_get_set_pool(&r, (bits & MESSAGE_HAS_SET) != 0,
+	    &out->config_set, &out->pool);
 	return unpack_done(&r);
 }
 
@@ -264,18 +312,20 @@ record_read_recipient(struct bytes in, struct recipient_row *out)
 
 /* -- due and held ---------------------------------------------------------- */
 
-enum { DUE_SYSTEM = 1, DUE_SIMULATOR = 2 };
+enum { DUE_SYSTEM = 1, DUE_SIMULATOR = 2, DUE_HAS_SET = 4, DUE_BITS = 7 };
 
 bool
 record_write_due(const struct due_row *r, struct buf *out)
 {
 	pack_u64(out, (r->system ? DUE_SYSTEM : 0) |
-	    (r->simulator ? DUE_SIMULATOR : 0));
+	    (r->simulator ? DUE_SIMULATOR : 0) |
+	    (config_set_id_is_none(&r->config_set) ? 0 : DUE_HAS_SET));
 	pack_u64(out, r->tls_policy);
 	pack_u64(out, r->held_by);
 	pack_u64(out, r->size);
 	pack_bytes(out, bytes_of(r->account));
 	pack_bytes(out, r->domain);
+	record_put_set(out, &r->config_set);
 	return !out->failed;
 }
 
@@ -283,7 +333,7 @@ bool
 record_read_due(struct bytes in, struct due_row *out)
 {
 	struct unpack r = unpack_of(in);
-	unsigned      bits = record_get_small(&r, DUE_SYSTEM | DUE_SIMULATOR);
+	unsigned      bits = record_get_small(&r, DUE_BITS);
 
 	out->system = (bits & DUE_SYSTEM) != 0;
 	out->simulator = (bits & DUE_SIMULATOR) != 0;
@@ -292,10 +342,13 @@ record_read_due(struct bytes in, struct due_row *out)
 	out->size = unpack_u64(&r);
 	unpack_text(&r, out->account, sizeof(out->account));
 	out->domain = unpack_bytes(&r);
+	record_get_set(&r, (bits & DUE_HAS_SET) != 0, &out->config_set);
 	return unpack_done(&r);
 }
 
 /* -- mail ------------------------------------------------------------------ */
+
+enum { MAIL_SYSTEM = 1, MAIL_HAS_SET = 2, MAIL_BITS = 3 };
 
 /* The texts of a mail row in the order in which they are stored. */
 enum { MAIL_TEXTS = 14 };
@@ -319,7 +372,8 @@ record_write_mail(const struct mail_row *r, struct buf *out)
 	struct bytes   *texts[MAIL_TEXTS];
 	unsigned	i;
 
-	pack_u64(out, r->system);
+	pack_u64(out, (r->system ? MAIL_SYSTEM : 0) |
+	    (config_set_id_is_none(&r->config_set_id) ? 0 : MAIL_HAS_SET));
 	record_put_time(out, r->accepted);
 	record_put_time(out, r->expires);
 	pack_u64(out, r->size);
@@ -336,6 +390,7 @@ record_write_mail(const struct mail_row *r, struct buf *out)
 		pack_bytes(out, r->tags[i].name);
 		pack_bytes(out, r->tags[i].value);
 	}
+	record_put_set_pool(out, &r->config_set_id, r->pool);
 	return !out->failed;
 }
 
@@ -344,9 +399,9 @@ record_read_mail(struct bytes in, struct arena *a, struct mail_row *out)
 {
 	struct unpack r = unpack_of(in);
 	struct bytes *texts[MAIL_TEXTS];
-	unsigned      i;
+	unsigned      i, bits = record_get_small(&r, MAIL_BITS);
 
-	out->system = record_get_small(&r, 1) != 0;
+	out->system = (bits & MAIL_SYSTEM) != 0;
 	out->accepted = record_get_time(&r);
 	out->expires = record_get_time(&r);
 	out->size = unpack_u64(&r);
@@ -364,6 +419,8 @@ record_read_mail(struct bytes in, struct arena *a, struct mail_row *out)
 		out->tags[i].name = unpack_bytes(&r);
 		out->tags[i].value = unpack_bytes(&r);
 	}
+	record_get_set_pool(&r, (bits & MAIL_HAS_SET) != 0,
+	    &out->config_set_id, &out->pool);
 	return unpack_done(&r);
 }
 

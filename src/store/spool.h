@@ -79,6 +79,7 @@ struct arrival {
 	uint8_t	     tls_policy;
 	bool	     system;	/* class */
 	bool	     simulator;
+	struct config_set_id config_set; /* none: the message has no set */
 	char	     domain[256];
 };
 struct arrivals {
@@ -226,6 +227,8 @@ struct message_row { /* gone with the last envelope */
 	uint8_t	     tls_policy;
 	bool	     system;
 	char	     account[ACCOUNT_ID_SIZE];
+	struct config_set_id config_set; /* none: it has no set */
+	struct bytes pool; /* that its set named then; "" = none */
 	struct bytes mail_from_domain; /* "" = null sender goes out */
 };
 /* What stays: facts for events, trace, feedback.  See mail/event.h. */
@@ -236,6 +239,8 @@ struct mail_row {
 	struct bytes credential, access_key, client_ip, listener, sid;
 	struct bytes tls_version, sender, identity, identity_account;
 	struct bytes from_domain, forward, config_set, mail_from_domain;
+	struct config_set_id config_set_id; /* by which feedback finds it */
+	struct bytes pool; /* that its set named then; "" = none */
 	struct bytes message_id; /* the client's own Message-ID, or "" */
 	struct bytes subject;	 /* raw, cut to 256 octets */
 	bool	     system;

@@ -477,6 +477,7 @@ spool_fill_arrival(struct arrival *a, const struct due_key *k,
 	a->tls_policy = d->tls_policy;
 	a->system = d->system;
 	a->simulator = d->simulator;
+	a->config_set = d->config_set;
 	bytes_text(d->domain, a->domain, sizeof(a->domain));
 }
 

@@ -217,6 +217,7 @@ spool_write_mail(struct spool_txn *t, const struct message *m, struct err *e)
 		.identity_account = m->identity_account,
 		.from_domain = m->from_domain, .forward = m->forward,
 		.config_set = m->config_set,
+		.config_set_id = m->config_set_id, .pool = m->pool,
 		.mail_from_domain = m->mail_from_domain,
 		.system = m->class == MESSAGE_SYSTEM,
 		.size = message_octets(m), .tag_count = m->tag_count,
@@ -253,6 +254,7 @@ spool_write_message_row(struct spool_txn *t, const struct message *m,
 		.open = m->envelope_count, .has_8bit = m->has_8bit,
 		.tls_policy = m->tls_policy,
 		.system = m->class == MESSAGE_SYSTEM,
+		.config_set = m->config_set_id, .pool = m->pool,
 		.mail_from_domain = m->mail_from_domain };
 
 	memcpy(r.account, m->account, sizeof(r.account));
@@ -274,7 +276,8 @@ spool_write_envelope(struct spool_txn *t, const struct message *m,
 	struct due_row	     d = { .domain = env->domain,
 		.size = message_octets(m), .tls_policy = m->tls_policy,
 		.system = m->class == MESSAGE_SYSTEM,
-		.simulator = env->simulator };
+		.simulator = env->simulator,
+		.config_set = m->config_set_id };
 	struct record_key    k;
 
 	memcpy(d.account, m->account, sizeof(d.account));

@@ -15,6 +15,7 @@
 
 #include "delivery_bed.h"
 #include "registry/account.h"
+#include "registry/config_set.h"
 
 enum { HOUR = 3600000, CHANGES = 8 };
 
@@ -32,8 +33,11 @@ static struct {
 	int		     row_found, message_found;
 	struct due_key	     held; /* expired under a hold */
 	bool		     has_held;
-	/* what the account may */
+	/* what the account may; its set */
 	bool		     may_send;
+	int		     set_found; /* 1, 0 = deleted, -1 */
+	bool		     set_paused;
+	unsigned	     set_looks;
 	uint64_t	     version;
 	/* what was done */
 	struct change	    *changes[CHANGES];
@@ -169,6 +173,19 @@ account_may_send(const struct account *a)
 {
 	(void)a;
 	return w.may_send;
+}
+
+int
+config_set_find(struct db_txn *t, const struct config_set_id *id,
+    struct config_set *out, struct err *e)
+{
+	(void)t;
+	(void)id;
+	(void)e;
+	memset(out, 0, sizeof(*out));
+	out->sending = !w.set_paused;
+	w.set_looks++;
+	return w.set_found;
 }
 
 static void
@@ -349,6 +366,7 @@ setup(void **state)
 	assert_non_null(c);
 	w.row_found = w.message_found = 1;
 	w.may_send = true;
+	w.set_found = 1;
 	w.row.address = BYTES("jane@sink.example");
 	w.row.expires.ms = BED_NOON + 72 * HOUR;
 	memset(dues, 0, sizeof(dues));
@@ -533,6 +551,80 @@ rows_that_are_not_tried(void **state)
 	assert_int_equal(item(0)->kind, CHANGE_DONE);
 }
 
+/* configuration-sets 6.1: held by its set, by both; a set that was deleted, or
+ * cannot be read, holds nothing */
+static void
+held_by_its_set(void **state)
+{
+	struct due *d = &dues[0];
+
+	(void)state;
+	memset(dues[0].config_set.b, 7, sizeof(dues[0].config_set.b));
+	w.set_paused = true;
+	assert_null(carrier_make_attempt(c, &d));
+	settle();
+	assert_int_equal(item(0)->kind, CHANGE_HOLD);
+	assert_int_equal(item(0)->held_by, HELD_CONFIG_SET);
+	assert_null(item(0)->event);
+	receive(RECEIPT_OK, true);
+	assert_int_equal(w.change_count, 0); /* it is paused still */
+	assert_int_equal(w.set_looks, 1); /* once for each state of the book */
+	w.may_send = false;
+	w.version++;
+	d = &dues[0];
+	assert_null(carrier_make_attempt(c, &d));
+	settle();
+	assert_int_equal(item(0)->held_by, HELD_CONFIG_SET | HELD_ACCOUNT);
+	receive(RECEIPT_OK, true);
+	w.may_send = true;
+	w.set_found = 0;
+	w.version++;
+	attempt_ends(250);
+	assert_int_equal(item(0)->kind, CHANGE_DONE);
+	receive(RECEIPT_OK, true);
+	w.set_found = -1;
+	w.version++;
+	attempt_ends(250);
+	assert_int_equal(item(0)->kind, CHANGE_DONE);
+}
+
+/* A resume that came between the look and the commit: what was held behind
+ * the walk of the release is released here. */
+static void
+hold_that_is_over(void **state)
+{
+	struct due *d = &dues[0];
+
+	(void)state;
+	memset(dues[0].config_set.b, 7, sizeof(dues[0].config_set.b));
+	w.set_paused = true;
+	w.may_send = false;
+	assert_null(carrier_make_attempt(c, &d));
+	settle();
+	assert_int_equal(item(0)->held_by, HELD_CONFIG_SET | HELD_ACCOUNT);
+	w.set_paused = false;
+	w.version++;
+	receive(RECEIPT_OK, true);
+	assert_int_equal(w.dropped, 1);
+	assert_int_equal(item(0)->kind, CHANGE_RELEASE);
+	assert_int_equal(item(0)->held_by, HELD_CONFIG_SET);
+	assert_memory_equal(&item(0)->id, &dues[0].id, sizeof(dues[0].id));
+	assert_int_equal(item(0)->n, 1);
+	receive(RECEIPT_OK, true);
+	assert_int_equal(w.dropped, 1); /* it has no due any more */
+	/* one that was not found needs none */
+	w.set_paused = true;
+	w.version++;
+	d = &dues[0];
+	assert_null(carrier_make_attempt(c, &d));
+	settle();
+	w.set_paused = false;
+	w.may_send = true;
+	w.version++;
+	receive(RECEIPT_OK, false);
+	assert_int_equal(w.change_count, 0);
+}
+
 static void
 expired_while_it_waited(void **state) /* delivery.md 2.2, 7 */
 {
@@ -676,6 +768,8 @@ main(void)
 		TEST(results_become_changes),
 		TEST(a_full_feed),
 		TEST(rows_that_are_not_tried),
+		TEST(held_by_its_set),
+		TEST(hold_that_is_over),
 		TEST(expired_while_it_waited),
 		TEST(moves_are_told),
 		TEST(simulator_merges),

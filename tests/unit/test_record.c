@@ -88,6 +88,7 @@ message_comes_back(void **state)
 		.mail_from_domain = BYTES("bounces.example.com") };
 	struct message_row out;
 	struct buf	   b;
+	size_t		   n;
 
 	(void)state;
 	buf_init(&b, 1000);
@@ -99,6 +100,21 @@ message_comes_back(void **state)
 	assert_true(out.has_8bit && !out.system && out.tls_policy == 3);
 	assert_string_equal(out.account, r.account);
 	assert_bytes(out.mail_from_domain, r.mail_from_domain);
+	/* as rows of the first release: without a set, and without its pool */
+	assert_true(config_set_id_is_none(&out.config_set));
+	assert_int_equal(out.pool.n, 0);
+	n = b.n;
+	memset(r.config_set.b, 7, sizeof(r.config_set.b));
+	r.pool = BYTES("ses-shared-pool");
+	buf_clear(&b);
+	assert_true(record_write_message(&r, &b));
+	assert_int_equal(b.n, n + 16 + 1 + r.pool.n);
+	assert_true(record_read_message(buf_bytes(&b), &out));
+	assert_true(config_set_id_eq(&out.config_set, &r.config_set));
+	assert_bytes(out.pool, r.pool);
+	/* a set whose id is none is damage */
+	memset(b.p + b.n - 1 - r.pool.n - 16, 0, 16);
+	assert_false(record_read_message(buf_bytes(&b), &out));
 	buf_wipe(&b);
 }
 
@@ -171,7 +187,8 @@ mail_comes_back(void **state)
 		   .mail_from_domain = BYTES("m.example.com"),
 		   .message_id = BYTES("<1@x>"), .subject = BYTES("Hi"),
 		   .system = true, .size = 10240, .recipient_count = 3,
-		   .recipients = to, .tag_count = 2, .tags = tags };
+		   .recipients = to, .tag_count = 2, .tags = tags,
+		   .config_set_id = { { 1, 2, 3 } }, .pool = BYTES("p1") };
 	struct mail_row	   out;
 	struct arena	  *a = arena_new(4096);
 	struct buf	   b;
@@ -196,6 +213,8 @@ mail_comes_back(void **state)
 	assert_bytes(out.from_domain, r.from_domain);
 	assert_bytes(out.forward, r.forward);
 	assert_bytes(out.config_set, r.config_set);
+	assert_true(config_set_id_eq(&out.config_set_id, &r.config_set_id));
+	assert_bytes(out.pool, r.pool);
 	assert_bytes(out.mail_from_domain, r.mail_from_domain);
 	assert_bytes(out.message_id, r.message_id);
 	assert_bytes(out.subject, r.subject);
@@ -213,7 +232,7 @@ static void
 due_counter_and_state_come_back(void **state)
 {
 	struct due_row	   d = { "123456789012", BYTES("example.org"), 1234, 2,
-		   HELD_CONFIG_SET, true, true }, d2;
+		   HELD_CONFIG_SET, true, true, { { 0 } } }, d2;
 	struct counter_row c = { 29000000, 29001440, 5000000000 }, c2;
 	struct state_row   s = { 1, 2, 3, 4, 1ull << 50, 6, UINT64_MAX,
 		   1700000000000 }, s2;
@@ -228,6 +247,13 @@ due_counter_and_state_come_back(void **state)
 	assert_true(d2.size == 1234 && d2.tls_policy == 2);
 	assert_true(d2.system && d2.simulator);
 	assert_int_equal(d2.held_by, HELD_CONFIG_SET);
+	assert_true(config_set_id_is_none(&d2.config_set));
+	memset(d.config_set.b, 9, sizeof(d.config_set.b));
+	buf_clear(&b);
+	assert_true(record_write_due(&d, &b));
+	assert_true(record_read_due(buf_bytes(&b), &d2));
+	assert_true(config_set_id_eq(&d2.config_set, &d.config_set));
+	assert_bytes(d2.domain, d.domain);
 	buf_clear(&b);
 	assert_true(record_write_counter(&c, &b));
 	assert_true(record_read_counter(buf_bytes(&b), &c2));
