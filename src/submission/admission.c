@@ -220,7 +220,7 @@ ask_read_arns(struct asking *k)
 }
 
 static int
-ask_refuse_set(struct asking *k, struct bytes name)
+ask_refuse_set(struct asking *k, const char *why, struct bytes name)
 {
 	char   shown[SET_NAME_MAX + 1];
 	size_t i;
@@ -229,15 +229,30 @@ ask_refuse_set(struct asking *k, struct bytes name)
 		shown[i] = name.p[i] > 0x20 && name.p[i] < 0x7f ? name.p[i] :
 		    '?';
 	shown[i] = '\0';
-	reply_set(&k->out->reply, 554, "5.7.1",
-	    "Message rejected: Configuration set does not exist: %s", shown);
+	reply_set(&k->out->reply, 554, "5.7.1", "Message rejected: %s: %s",
+	    why, shown);
 	return ASK_REFUSED;
+}
+
+/* Among the sets of the submitting account. */
+static int
+ask_find_set(struct asking *k, struct bytes name)
+{
+	int found = config_set_get(k->q->txn, k->q->account->id, name,
+	    &k->out->set, k->e);
+
+	if (found < 0)
+		return ASK_FAILED;
+	if (found == 0)
+		return ask_refuse_set(k, "Configuration set does not exist",
+		    name);
+	k->out->has_set = true;
+	return ASK_ON;
 }
 
 /*
  * The set that is named for this message: forced by the credential, by the
- * header, by the credential.  There are no sets in this release, so that any
- * name is one of a set that does not exist.
+ * header, by the credential (configuration-sets 2.1).
  */
 static int
 ask_read_set(struct asking *k)
@@ -252,8 +267,7 @@ ask_read_set(struct asking *k)
 	if (of_credential.n > 0 &&
 	    (c->limits.force_config_set || named.n == 0))
 		named = of_credential;
-	k->out->config_set = named;
-	return named.n > 0 ? ask_refuse_set(k, named) : ASK_ON;
+	return named.n > 0 ? ask_find_set(k, named) : ASK_ON;
 }
 
 static int
@@ -263,6 +277,15 @@ ask_account_switch(struct asking *k)
 		return ASK_ON;
 	return ask_refuse(k, 554, "5.7.1",
 	    "Message rejected: Sending paused for this account.");
+}
+
+static int
+ask_set_switch(struct asking *k)
+{
+	if (!k->out->has_set || k->out->set.sending)
+		return ASK_ON;
+	return ask_refuse_set(k, "Sending paused for this configuration set",
+	    bytes_of(k->out->set.name));
 }
 
 /* -- step 8: identities --------------------------------------------------- */
@@ -643,6 +666,21 @@ ask_permission(struct asking *k)
 
 /* -- step 10: what the settings identity says ----------------------------- */
 
+/* The default of the identity, unless a set was named (2.3).  Another
+ * account's identity lends its default to nobody. */
+static int
+ask_default_set(struct asking *k)
+{
+	const struct identity *i = &k->out->identity;
+	int		       rc;
+
+	if (k->out->has_set || i->config_set[0] == '\0' ||
+	    strcmp(i->account, k->q->account->id) != 0)
+		return ASK_ON;
+	rc = ask_find_set(k, bytes_of(i->config_set));
+	return rc == ASK_ON ? ask_set_switch(k) : rc;
+}
+
 static int
 ask_settings(struct asking *k)
 {
@@ -656,8 +694,9 @@ ask_settings(struct asking *k)
 		return ASK_FAILED;
 	if (rc == 0)
 		return err_set(k->e, "an identity went during its check");
-	if (a->identity.config_set[0] != '\0')
-		return ask_refuse_set(k, bytes_of(a->identity.config_set));
+	rc = ask_default_set(k);
+	if (rc != ASK_ON)
+		return rc;
 	a->cannot_sign = identity_signing(q->txn, q->account->id, a->from,
 	    &a->signing, &a->key, k->e) < 0;
 	return a->cannot_sign ? ASK_FAILED : ASK_ON;
@@ -669,8 +708,8 @@ admission_ask(const struct admission_question *q, struct admission *out,
 {
 	static int (*const steps[])(struct asking *) = {
 		ask_read_addresses, ask_read_arns, ask_read_set,
-		ask_account_switch, ask_identities, ask_permission,
-		ask_settings };
+		ask_account_switch, ask_set_switch, ask_identities,
+		ask_permission, ask_settings };
 	struct asking k = { .q = q, .out = out, .e = e };
 	size_t	      i;
 	int	      rc = ASK_ON;
@@ -679,6 +718,18 @@ admission_ask(const struct admission_question *q, struct admission *out,
 	for (i = 0; rc == ASK_ON && i < sizeof(steps) / sizeof(steps[0]); i++)
 		rc = steps[i](&k);
 	return rc == ASK_FAILED ? -1 : 0;
+}
+
+/* What a queued message keeps of its set (configuration-sets 2.5). */
+static bool
+apply_set(const struct config_set *s, struct message *m)
+{
+	m->config_set_id = s->id;
+	m->tls_policy = s->require_tls ? MESSAGE_TLS_REQUIRE
+				       : MESSAGE_TLS_CONFIGURED;
+	m->max_delivery_ms = (int64_t)s->max_delivery_s * 1000;
+	return message_set(m, &m->config_set, bytes_of(s->name)) &&
+	    message_set(m, &m->pool, bytes_of(s->pool));
 }
 
 bool
@@ -696,7 +747,7 @@ admission_apply(const struct admission_question *q, const struct admission *a,
 		bytes_of(a->identity.account)) &&
 	    message_set(m, &m->from_domain, from.domain) &&
 	    message_set(m, &m->forward, a->forward) &&
-	    message_set(m, &m->config_set, a->config_set) &&
+	    (!a->has_set || apply_set(&a->set, m)) &&
 	    message_set(m, &m->mail_from_domain, bytes_of(mail_from));
 }
 

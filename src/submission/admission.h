@@ -24,6 +24,7 @@
 #include "mail/message.h"
 #include "mail/smtp.h"
 #include "registry/conf.h"
+#include "registry/config_set.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
 #include "registry/quota.h"
@@ -54,8 +55,9 @@ struct admission {
 	size_t		role_count;
 	struct bytes	from; /* first From mailbox, normal form */
 	struct bytes	forward; /* feedback address; "" = null sender */
-	struct bytes	config_set; /* named for the message; "" = none */
-	struct identity identity;   /* whose settings hold */
+	bool		has_set;
+	struct config_set set;	  /* that it is bound to */
+	struct identity identity; /* whose settings hold */
 	bool		cannot_sign; /* why admission_ask() failed */
 	enum signing_result signing;
 	struct dkim_key key; /* of SIGNING_KEY */
@@ -66,10 +68,13 @@ int admission_ask(const struct admission_question *q, struct admission *out,
 /* Identity, forward address and the rest; false = over the budget. */
 bool admission_apply(const struct admission_question *q,
     const struct admission *a, struct message *m);
-/* Tags of X-SES-MESSAGE-TAGS (configuration-sets 3.2); number of dropped
- * pieces in *dropped. */
-bool admission_read_tags(const struct header *h, struct message *m,
-    struct arena *a, unsigned *dropped);
+/*
+ * Tags of the credential (NULL: none), then those of X-SES-MESSAGE-TAGS that
+ * have other names (configuration-sets 3.2); number of dropped pieces in
+ * *dropped.  false = over the budget.
+ */
+bool admission_read_tags(const struct admission_question *q,
+    struct message *m, unsigned *dropped);
 
 /* simulator.md 1: goes nowhere. */
 bool admission_is_simulator(const struct conf *c, struct bytes domain);

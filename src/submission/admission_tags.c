@@ -1,90 +1,127 @@
 /* SPDX-License-Identifier: ISC */
-/* Tags of a message: X-SES-MESSAGE-TAGS, configuration-sets 3.2. */
+/* Tags of a message: X-SES-MESSAGE-TAGS, configuration-sets 3.2; those of the
+ * credential, credentials.md 9.2. */
 #include "submission/admission.h"
 
 enum {
-	TAG_TEXT_MAX = 256, /* of a name, of a value */
 	TAG_NAMES_MAX = 50,
 	TAGS_MAX = 200 /* values of all names */
 };
 
-static bool
-tag_is_valid(struct bytes s)
-{
-	size_t i;
+struct tagging {
+	struct message *m;
+	unsigned	given;	 /* by the credential: the first ones */
+	unsigned	dropped;
+};
 
-	for (i = 0; i < s.n; i++)
-		if (!((s.p[i] >= '0' && s.p[i] <= '9') ||
-			(s.p[i] >= 'A' && s.p[i] <= 'Z') ||
-			(s.p[i] >= 'a' && s.p[i] <= 'z') || s.p[i] == '-' ||
-			s.p[i] == '_'))
-			return false;
-	return s.n > 0 && s.n <= TAG_TEXT_MAX;
+static bool
+tag_is_given(const struct tagging *t, struct bytes name)
+{
+	unsigned i;
+
+	for (i = 0; i < t->given; i++)
+		if (bytes_eq(t->m->tags[i].name, name))
+			return true;
+	return false;
 }
 
-/* false = no memory; *kept: the piece is a tag, or one already there */
+/* Is there room for one more?  *there: it has this very value already. */
 static bool
-tag_take(struct message *m, struct bytes piece, bool *kept)
+tag_fits(const struct message *m, struct bytes name, struct bytes value,
+    bool *there)
 {
-	ptrdiff_t    eq = bytes_find(piece, 0, '=');
-	struct bytes name, value;
-	unsigned     i, j, names = 0;
-	bool	     known = false;
+	unsigned i, j, names = 0;
+	bool	 known = false;
 
-	*kept = false;
-	if (eq < 0)
-		return true;
-	name = bytes_trim(bytes_head(piece, (size_t)eq));
-	value = bytes_trim(bytes_from(piece, (size_t)eq + 1));
-	if (!tag_is_valid(name) || !tag_is_valid(value))
-		return true;
+	*there = false;
 	for (i = 0; i < m->tag_count; i++) {
 		if (bytes_eq(m->tags[i].name, name)) {
 			known = true;
-			if (bytes_eq(m->tags[i].value, value)) {
-				*kept = true;
-				return true;
-			}
+			*there |= bytes_eq(m->tags[i].value, value);
 		}
 		for (j = 0; j < i; j++)
 			if (bytes_eq(m->tags[j].name, m->tags[i].name))
 				break;
 		names += j == i;
 	}
-	if (!known && names == TAG_NAMES_MAX)
+	return (known || names < TAG_NAMES_MAX) && m->tag_count < TAGS_MAX;
+}
+
+/* false = no memory */
+static bool
+tag_take(struct tagging *t, struct bytes piece)
+{
+	ptrdiff_t    eq = bytes_find(piece, 0, '=');
+	struct bytes name, value;
+	bool	     there = false;
+
+	name = bytes_trim(bytes_head(piece, eq < 0 ? 0 : (size_t)eq));
+	value = bytes_trim(bytes_from(piece, (size_t)(eq + 1)));
+	if (eq < 0 || !message_tag_is_valid(name) ||
+	    !message_tag_is_valid(value)) {
+		t->dropped++;
 		return true;
-	*kept = m->tag_count < TAGS_MAX;
-	return !*kept || message_add_tag(m, name, value);
+	}
+	if (tag_is_given(t, name))
+		return true; /* the credential's stands for it */
+	if (tag_fits(t->m, name, value, &there) && !there)
+		return message_add_tag(t->m, name, value);
+	t->dropped += !there;
+	return true;
+}
+
+/* An empty piece is one that is dropped, but for the one behind the last
+ * comma, which the grammar allows. */
+static bool
+tags_take_value(struct tagging *t, struct bytes rest)
+{
+	ptrdiff_t    comma;
+	struct bytes piece;
+
+	for (;;) {
+		comma = bytes_find(rest, 0, ',');
+		piece = bytes_trim(bytes_head(rest,
+		    comma < 0 ? rest.n : (size_t)comma));
+		if ((piece.n > 0 || comma >= 0) && !tag_take(t, piece))
+			return false;
+		if (comma < 0)
+			return true;
+		rest = bytes_from(rest, (size_t)comma + 1);
+	}
+}
+
+static bool
+tags_of_credential(struct tagging *t, const struct credential *c)
+{
+	unsigned i;
+
+	for (i = 0; c != NULL && i < c->limits.tag_count; i++)
+		if (!message_add_tag(t->m, bytes_of(c->limits.tags[i].name),
+			bytes_of(c->limits.tags[i].value)))
+			return false;
+	t->given = t->m->tag_count;
+	return true;
 }
 
 bool
-admission_read_tags(const struct header *h, struct message *m,
-    struct arena *a, unsigned *dropped)
+admission_read_tags(const struct admission_question *q, struct message *m,
+    unsigned *dropped)
 {
 	static const char name[] = "X-SES-MESSAGE-TAGS";
-	struct field	 *f;
-	struct bytes	  rest, piece;
-	ptrdiff_t	  comma;
-	bool		  kept;
+	const struct header *h = q->header;
+	struct tagging	     t = { .m = m };
+	struct field	    *f;
+	struct bytes	     value;
 
 	*dropped = 0;
+	if (!tags_of_credential(&t, q->credential))
+		return false;
 	for (f = header_find(h, name); f != NULL;
 	     f = header_next(h, f, name)) {
-		rest = header_unfold(f->value, a);
-		if (rest.p == NULL)
+		value = header_unfold(f->value, q->arena);
+		if (value.p == NULL || !tags_take_value(&t, value))
 			return false;
-		while (rest.n > 0) {
-			comma = bytes_find(rest, 0, ',');
-			piece = bytes_trim(bytes_head(rest,
-			    comma < 0 ? rest.n : (size_t)comma));
-			rest = comma < 0 ? BYTES("") :
-			    bytes_from(rest, (size_t)comma + 1);
-			if (piece.n == 0)
-				continue;
-			if (!tag_take(m, piece, &kept))
-				return false;
-			*dropped += !kept;
-		}
 	}
+	*dropped = t.dropped;
 	return true;
 }

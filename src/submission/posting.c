@@ -349,7 +349,7 @@ posting_ask(struct posting *p, struct db_txn *t, struct reply *re,
 	if (rc == 0 && a->reply.code != 0) {
 		*re = a->reply;
 	} else if (rc == 0 && (!admission_apply(&q, a, p->message) ||
-	    !admission_read_tags(q.header, p->message, q.arena, &dropped))) {
+	    !admission_read_tags(&q, p->message, &dropped))) {
 		rc = err_set(e, "a message needs more memory than it may have");
 	} else if (rc == 0) {
 		posting_choose_key(p, a);
@@ -552,6 +552,16 @@ posting_on_signed(void *arg, const struct sign_answer *a)
 		posting_fail_text(p, "no room for the header block");
 }
 
+/* A set may shorten it (configuration-sets 6.2). */
+static int64_t
+posting_lifetime_ms(const struct posting *p)
+{
+	int64_t of_set = p->message->max_delivery_ms;
+	int64_t of_queue = p->rules->conf->delivery.max_lifetime_ms;
+
+	return of_set > 0 && of_set < of_queue ? of_set : of_queue;
+}
+
 /* Time, id and final header block; for notices the first step of all. */
 static void
 posting_close(struct posting *p)
@@ -567,7 +577,7 @@ posting_close(struct posting *p)
 	m->accepted = loop_wall(p->desk->setup.loop);
 	msgid_make(m->accepted, &m->id);
 	m->expires.ms = m->accepted.ms + (is_notice ? SYSTEM_LIFETIME_MS :
-	    c->delivery.max_lifetime_ms);
+	    posting_lifetime_ms(p));
 	if (!is_notice)
 		posting_feedback_id(p, feedback);
 	rules.feedback_id = bytes_of(feedback);

@@ -292,30 +292,220 @@ truncation(struct db_txn *t)
 	conf_unref(conf);
 }
 
-/* -- control headers ------------------------------------------------------ */
+/* -- configuration sets --------------------------------------------------- */
 
 static void
-configuration_sets(struct db_txn *t)
+add_set(struct db_txn *t, const char *account_id, const char *name,
+    bool sending)
+{
+	struct config_set s;
+	struct err	  e;
+
+	config_set_init(&s, account_id, name, (struct wall){ world_time });
+	s.sending = sending;
+	if (strcmp(name, "strict") == 0) {
+		s.require_tls = true;
+		strcpy(s.pool, "ses-shared-pool");
+		s.max_delivery_s = 3600;
+	}
+	if (config_set_create(t, &s, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static void
+set_default(struct db_txn *t, const char *identity, const char *set)
+{
+	struct identity i;
+	struct err	e;
+
+	assert_int_equal(identity_get(t, world_account, identity, &i, &e), 1);
+	strcpy(i.config_set, set);
+	assert_int_equal(identity_put(t, &i, &e), 0);
+}
+
+/* The set that a message of From is bound to; "" = none. */
+static void
+expect_set(struct db_txn *t, const char *from, const char *fields,
+    const char *set)
+{
+	char	     head[300];
+	struct asked k;
+
+	snprintf(head, sizeof(head), "%sFrom: %s\r\n\r\n", fields, from);
+	ask_begin(&k, t, &Q("a@example.com", NULL, head));
+	if (k.a.reply.code != 0)
+		fail_msg("%s: %s", head, k.a.reply.text);
+	assert_true(admission_apply(&k.q, &k.a, k.message));
+	assert_int_equal(k.a.has_set, set[0] != '\0');
+	if (!bytes_eq_text(k.message->config_set, set))
+		fail_msg("%s: %.*s", head, (int)k.message->config_set.n,
+		    k.message->config_set.p);
+	assert_int_equal(config_set_id_is_none(&k.message->config_set_id),
+	    set[0] == '\0');
+	ask_end(&k);
+}
+
+/* What is not there, in which words; configuration-sets 2.4 */
+static void
+unknown_sets(struct db_txn *t)
 {
 	populate(t);
+	add_set(t, world_other, "theirs", true);
 	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
 	    "X-SES-CONFIGURATION-SET:\r\n  Nope  \r\n\r\n"),
 	    "Message rejected: Configuration set does not exist: Nope");
 	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
-	    "X-SES-CONFIGURATION-SET: \r\nX-SES-CONFIGURATION-SET: x\r\n\r\n"),
+	    "X-SES-CONFIGURATION-SET: \r\n"
+	    "X-SES-CONFIGURATION-SET: x\r\n\r\n"),
 	    NULL);
 	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
 	    "X-SES-CONFIGURATION-SET: a b\xc3\xbc\r\n\r\n"),
 	    "Message rejected: Configuration set does not exist: a?b??");
-	/* credentials#20: forced before named, named before given */
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: theirs\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: theirs");
+	/* comments are not interpreted; 64 octets of it are shown */
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: x(c)"
+	    "aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaa"
+	    "\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: x(c)"
+	    "aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbb");
 	strcpy(credential.limits.config_set, "mine");
-	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
-	    "X-SES-CONFIGURATION-SET: test\r\n\r\n"),
-	    "Message rejected: Configuration set does not exist: test");
-	credential.limits.force_config_set = true;
-	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
-	    "X-SES-CONFIGURATION-SET: test\r\n\r\n"),
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n\r\n"),
 	    "Message rejected: Configuration set does not exist: mine");
+	conf_unref(conf);
+}
+
+/* configuration-sets 2.1; credentials#20: forced before named, named before
+ * given */
+static void
+which_set(struct db_txn *t)
+{
+	static const char named[] = "X-SES-CONFIGURATION-SET: test\r\n";
+
+	populate(t);
+	add_set(t, world_account, "test", true);
+	add_set(t, world_account, "prod", true);
+	add_set(t, world_account, "D", true);
+	add_set(t, world_account, "J", true);
+	expect_set(t, "ann@example.com", "", "");
+	/* configuration-sets#3,8,10 */
+	expect_set(t, "ann@example.com", "x-ses-configuration-set: prod\r\n"
+	    "X-SES-CONFIGURATION-SET: test\r\n", "prod");
+	expect_set(t, "ann@example.com", "X-SES-CONFIGURATION-SET:\r\n test "
+	    "\r\n", "test");
+	set_default(t, "example.com", "D");
+	expect_set(t, "ann@example.com", "X-SES-CONFIGURATION-SET: \r\n",
+	    "D");
+	/* configuration-sets#4: an address of its own inherits nothing */
+	add_identity(t, world_account, "joe@example.com", IDENTITY_SUCCESS);
+	expect_set(t, "joe@example.com", "", "");
+	expect_set(t, "ann@example.com", "", "D");
+	expect_set(t, "\"x\" <ann@a.example.com>", "", "D");
+	/* configuration-sets#5,6 */
+	set_default(t, "joe@example.com", "J");
+	expect_set(t, "joe@example.com", "", "J");
+	expect_set(t, "joe@example.com", named, "test");
+	expect_set(t, "joe+news@example.com", "", "J");
+	/* the set of a credential: between the two, or before all */
+	strcpy(credential.limits.config_set, "prod");
+	expect_set(t, "joe@example.com", "", "prod");
+	expect_set(t, "joe@example.com", named, "test");
+	credential.limits.force_config_set = true;
+	expect_set(t, "joe@example.com", named, "prod");
+	expect_set(t, "joe@example.com",
+	    "X-SES-CONFIGURATION-SET: Nope\r\n", "prod");
+	conf_unref(conf);
+}
+
+/* configuration-sets#7: a default that has gone is not ignored; the default
+ * of an identity that is not verified does not count */
+static void
+default_sets(struct db_txn *t)
+{
+	struct err e;
+
+	populate(t);
+	add_set(t, world_account, "D", true);
+	set_default(t, "example.com", "D");
+	expect_set(t, "ann@example.com", "", "D");
+	set_default(t, "grace.example", "D");
+	expect_set(t, "ann@grace.example", "", "D");
+	set_default(t, "mary@example.com", "gone"); /* PENDING */
+	expect_set(t, "mary@example.com", "", "D");
+	assert_int_equal(config_set_delete(t, world_account, "D", &e), 1);
+	expect(t, Q("a@example.com", NULL, "From: ann@example.com\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: D");
+	/* what is named stands before it, and behind the identity check */
+	add_set(t, world_account, "X", true);
+	expect_set(t, "ann@example.com", "X-SES-CONFIGURATION-SET: X\r\n",
+	    "X");
+	strcpy(credential.limits.from[0], "*@shop.example");
+	credential.limits.from_count = 1;
+	expect(t, Q("a@example.com", NULL, "From: ann@example.com\r\n\r\n"),
+	    "Access denied: User arn:aws:iam::123456789012:user/app1 is not "
+	    "authorized to perform ses:SendRawEmail on resource "
+	    "arn:aws:ses:us-east-1:123456789012:identity/example.com");
+	conf_unref(conf);
+}
+
+/* configuration-sets#14 and the order of smtp-interface 8, steps 7 to 10 */
+static void
+paused_sets(struct db_txn *t)
+{
+	populate(t);
+	add_set(t, world_account, "S", false);
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: S\r\n\r\n"),
+	    "Message rejected: Sending paused for this configuration set: S");
+	expect_set(t, "ann@example.com", "", "");
+	/* before the identity check when named, behind it as a default */
+	expect(t, Q("a@nowhere.example", NULL, "From: a@nowhere.example\r\n"
+	    "X-SES-CONFIGURATION-SET: S\r\n\r\n"),
+	    "Message rejected: Sending paused for this configuration set: S");
+	set_default(t, "example.com", "S");
+	expect(t, Q("a@example.com", NULL, "From: ann@example.com\r\n\r\n"),
+	    "Message rejected: Sending paused for this configuration set: S");
+	/* the account's switch comes between the look-up and the set's */
+	account.sending_enabled = false;
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: S\r\n\r\n"),
+	    "Message rejected: Sending paused for this account.");
+	expect(t, Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: Nope\r\n\r\n"),
+	    "Message rejected: Configuration set does not exist: Nope");
+	conf_unref(conf);
+}
+
+/* configuration-sets 2.5 */
+static void
+what_a_message_keeps(struct db_txn *t)
+{
+	struct config_set s;
+	struct asked	  k;
+	struct err	  e;
+
+	populate(t);
+	add_set(t, world_account, "strict", true);
+	ask_begin(&k, t, &Q("a@example.com", NULL, "From: a@example.com\r\n"
+	    "X-SES-CONFIGURATION-SET: strict\r\n\r\n"));
+	assert_int_equal(k.a.reply.code, 0);
+	assert_true(admission_apply(&k.q, &k.a, k.message));
+	assert_int_equal(k.message->tls_policy, MESSAGE_TLS_REQUIRE);
+	assert_true(bytes_eq_text(k.message->pool, "ses-shared-pool"));
+	assert_int_equal(k.message->max_delivery_ms, 3600000);
+	assert_int_equal(config_set_get(t, world_account, BYTES("strict"), &s,
+	    &e), 1);
+	assert_true(config_set_id_eq(&k.message->config_set_id, &s.id));
+	ask_end(&k);
+	ask_begin(&k, t, &Q("a@example.com", NULL,
+	    "From: a@example.com\r\n\r\n"));
+	assert_true(admission_apply(&k.q, &k.a, k.message));
+	assert_int_equal(k.message->tls_policy, MESSAGE_TLS_CONFIGURED);
+	assert_int_equal(k.message->pool.n, 0);
+	assert_int_equal(k.message->max_delivery_ms, 0);
+	ask_end(&k);
 	conf_unref(conf);
 }
 
@@ -520,11 +710,14 @@ test_tags(void **state)
 		{ "noequals, =v, n=,k = v", "k=v;", 3 },
 		{ "a=1\r\nX-Other: x\r\nx-ses-message-tags: b=2", "a=1;b=2;",
 		    0 },
+		{ "", "", 0 },
+		{ ",a=1,,b=2,", "a=1;b=2;", 2 },
 	};
 	struct header_rules rules = { .section_max = 1 << 20 };
 	struct header	    h;
 	struct arena	   *a;
 	struct message	   *m;
+	struct admission_question q = { .header = &h };
 	char		    text[300], tags[300];
 	unsigned	    dropped, n;
 	size_t		    i;
@@ -537,7 +730,8 @@ test_tags(void **state)
 		    cases[i].value);
 		assert_int_equal(header_parse(bytes_of(text), &rules, a, &h),
 		    HEADER_OK);
-		assert_true(admission_read_tags(&h, m, a, &dropped));
+		q.arena = a;
+		assert_true(admission_read_tags(&q, m, &dropped));
 		tags[0] = '\0';
 		for (n = 0; n < m->tag_count; n++)
 			sprintf(tags + strlen(tags), "%.*s=%.*s;",
@@ -550,6 +744,37 @@ test_tags(void **state)
 	}
 }
 
+/* credentials.md 9.2: they win over equal names of the message. */
+static void
+test_tags_of_credential(void **state)
+{
+	struct header_rules rules = { .section_max = 1 << 20 };
+	struct credential  *c = mem_alloc(sizeof(*c));
+	struct arena	   *a = arena_new(1 << 20);
+	struct message	   *m = message_new(1 << 20);
+	struct header	    h;
+	struct admission_question q = { .header = &h, .credential = c,
+		.arena = a };
+	unsigned	    dropped;
+
+	(void)state;
+	credential_init(c);
+	strcpy(c->limits.tags[0].name, "app");
+	strcpy(c->limits.tags[0].value, "shop");
+	c->limits.tag_count = 1;
+	assert_int_equal(header_parse(BYTES("X-SES-MESSAGE-TAGS: app=x, "
+	    "k=v, app=shop\r\n\r\n"), &rules, a, &h), HEADER_OK);
+	assert_true(admission_read_tags(&q, m, &dropped));
+	assert_int_equal(dropped, 0);
+	assert_int_equal(m->tag_count, 2);
+	assert_true(bytes_eq_text(m->tags[0].name, "app") &&
+	    bytes_eq_text(m->tags[0].value, "shop") &&
+	    bytes_eq_text(m->tags[1].name, "k"));
+	message_free(m);
+	arena_free(a);
+	mem_free(c);
+}
+
 static void
 test_tag_names_are_bounded(void **state)
 {
@@ -557,6 +782,7 @@ test_tag_names_are_bounded(void **state)
 	struct header	    h;
 	struct arena	   *a = arena_new(1 << 20);
 	struct message	   *m = message_new(1 << 20);
+	struct admission_question q = { .header = &h };
 	struct buf	    text;
 	unsigned	    dropped, i;
 
@@ -568,7 +794,8 @@ test_tag_names_are_bounded(void **state)
 	buf_add_text(&text, "\r\n\r\n");
 	assert_int_equal(header_parse(buf_bytes(&text), &rules, a, &h),
 	    HEADER_OK);
-	assert_true(admission_read_tags(&h, m, a, &dropped));
+	q.arena = a;
+	assert_true(admission_read_tags(&q, m, &dropped));
 	assert_int_equal(m->tag_count, 50);
 	assert_int_equal(dropped, 10);
 	buf_wipe(&text);
@@ -587,7 +814,11 @@ WORLD(roles)
 WORLD(address_fields)
 WORLD(sandbox)
 WORLD(truncation)
-WORLD(configuration_sets)
+WORLD(unknown_sets)
+WORLD(which_set)
+WORLD(default_sets)
+WORLD(paused_sets)
+WORLD(what_a_message_keeps)
 WORLD(account_switch)
 WORLD(arns)
 WORLD(permission)
@@ -603,13 +834,18 @@ main(void)
 		cmocka_unit_test(test_address_fields),
 		cmocka_unit_test(test_sandbox),
 		cmocka_unit_test(test_truncation),
-		cmocka_unit_test(test_configuration_sets),
+		cmocka_unit_test(test_unknown_sets),
+		cmocka_unit_test(test_which_set),
+		cmocka_unit_test(test_default_sets),
+		cmocka_unit_test(test_paused_sets),
+		cmocka_unit_test(test_what_a_message_keeps),
 		cmocka_unit_test(test_account_switch),
 		cmocka_unit_test(test_arns),
 		cmocka_unit_test(test_permission),
 		cmocka_unit_test(test_restrictions),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_tags_of_credential),
 		cmocka_unit_test(test_tag_names_are_bounded),
 	};
 
