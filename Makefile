@@ -80,6 +80,7 @@ registry_MODULES = \
 	policy cidr \
 	ledger quota \
 	source config_set config_set_json \
+	suppression suppression_global \
 	keys_proto verify_job
 
 submission_MODULES = \

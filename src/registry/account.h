@@ -95,10 +95,11 @@ enum { ACCOUNT_CLOSED_DAYS = 90 };
 /* Closed for that long: it cannot be opened again, and its data go. */
 bool account_is_expired(const struct account *a, struct wall now);
 /*
- * Removes what belongs to an account, max credentials, identities and
- * configuration sets in this transaction, and at last its row: 1 = it has gone, 0 = there is more, -1.
- * Its mail has gone long before, by its lifetime.  A source address that was
- * dedicated to it stays the installation's, and unused.
+ * Removes what belongs to an account, max credentials, identities,
+ * configuration sets and entries of its suppression list in this transaction,
+ * and at last its row: 1 = it has gone, 0 = there is more, -1.  Its mail has
+ * gone long before, by its lifetime.  A source address that was dedicated to
+ * it stays the installation's, and unused.
  */
 int account_purge(struct db_txn *t, const char *id, unsigned max,
     struct err *e);

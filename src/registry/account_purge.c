@@ -6,6 +6,7 @@
 #include "registry/config_set.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
+#include "registry/suppression.h"
 
 enum { FIRST_SIZE = IDENTITY_NAME_SIZE }; /* the longer one */
 
@@ -46,7 +47,9 @@ purge_one(struct db_txn *t, const char *id, struct err *e)
 		return identity_delete(t, id, first, e);
 	if (config_set_each(t, id, purge_on_set, first, e) < 0)
 		return -1;
-	return first[0] == '\0' ? 0 : config_set_delete(t, id, first, e);
+	if (first[0] != '\0')
+		return config_set_delete(t, id, first, e);
+	return suppression_purge(t, id, 1, e);
 }
 
 int

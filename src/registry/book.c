@@ -33,6 +33,9 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_SET_ID] = "config_set_id",
 	[BOOK_SET_TAGS] = "config_set_tags",
 	[BOOK_DESTINATION] = "event_destination",
+	[BOOK_SUPPRESSED] = "suppressed",
+	[BOOK_SUPPRESSED_TIME] = "suppressed_time",
+	[BOOK_SUPPRESSED_ALL] = "suppressed_all",
 };
 
 struct book {

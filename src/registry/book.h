@@ -44,6 +44,9 @@ enum book_table {
 	BOOK_SET_ID,	 /* id of a configuration set -> account, name */
 	BOOK_SET_TAGS,	 /* id of a configuration set */
 	BOOK_DESTINATION, /* id of a configuration set, name */
+	BOOK_SUPPRESSED, /* account, address as it is compared */
+	BOOK_SUPPRESSED_TIME, /* account, time of the last change, address */
+	BOOK_SUPPRESSED_ALL,  /* address: the installation's list */
 	BOOK_TABLES
 };
 

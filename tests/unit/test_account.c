@@ -5,6 +5,7 @@
 #include "registry/config_set.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
+#include "registry/suppression.h"
 
 static const struct wall now = { 1714564800000 };
 
@@ -206,12 +207,13 @@ test_switch(void **state)
 	    "PROBATION");
 }
 
-/* An account with n credentials, identities with a key, labelled sets. */
+/* An account with n of all that belongs to one. */
 static void
 put_belongings(struct db_txn *t, const char *account, unsigned n)
 {
 	struct account	   a = account_sample(account, "");
 	struct credential *c = mem_alloc(sizeof(*c));
+	struct suppression l = { .last = SUPPRESS_BOUNCE };
 	struct identity	   i;
 	struct dkim_key	  *k = mem_alloc(sizeof(*k));
 	struct config_set  s;
@@ -242,6 +244,9 @@ put_belongings(struct db_txn *t, const char *account, unsigned n)
 		config_set_init(&s, account, name, now);
 		assert_int_equal(config_set_create(t, &s, &e), 0);
 		assert_int_equal(config_set_tags_put(t, &s, &tags, &e), 0);
+		snprintf(l.account, sizeof(l.account), "%s", account);
+		snprintf(l.address, sizeof(l.address), "a@%s", name);
+		assert_int_equal(suppression_add(t, &l, &e), 1);
 	}
 	mem_free(k);
 	mem_free(c);
@@ -262,7 +267,8 @@ body_purge(struct db_txn *t)
 {
 	static const enum book_table tables[] = { BOOK_CREDENTIAL, BOOK_KEY,
 		BOOK_IDENTITY, BOOK_DKIM_KEY, BOOK_SELECTOR, BOOK_CONFIG_SET,
-		BOOK_SET_ID, BOOK_SET_TAGS };
+		BOOK_SET_ID, BOOK_SET_TAGS, BOOK_SUPPRESSED,
+		BOOK_SUPPRESSED_TIME };
 	struct account a;
 	struct err     e;
 	size_t	       i;
@@ -274,7 +280,7 @@ body_purge(struct db_txn *t)
 	while ((rc = account_purge(t, world_account, 5, &e)) == 0)
 		calls++;
 	assert_int_equal(rc, 1);
-	assert_int_equal(calls, 4); /* of 5, and the last 1 with the row */
+	assert_int_equal(calls, 5); /* 28 rows by 5, the last with its own */
 	assert_int_equal(account_get(t, world_account, &a, &e), 0);
 	assert_int_equal(account_get(t, world_other, &a, &e), 1);
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
