@@ -104,7 +104,7 @@ delivery_MODULES = \
 
 reporting_MODULES = \
 	reporter publisher event_mail \
-	feedback notices \
+	feedback notices suppressor \
 	verification operator_record
 
 daemon_MODULES = \

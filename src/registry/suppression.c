@@ -44,6 +44,13 @@ suppression_source_to_text(enum suppression_source s)
 	return names[s];
 }
 
+unsigned
+suppression_reasons_of(const struct account *a)
+{
+	return (a->suppress_bounce ? SUPPRESS_BOUNCE : 0U) |
+	    (a->suppress_complaint ? SUPPRESS_COMPLAINT : 0U);
+}
+
 bool
 suppression_key(struct bytes address, char *dst, struct bytes *out)
 {

@@ -22,8 +22,8 @@
 
 #include "base/clock.h"
 #include "mail/address.h"
-#include "mail/message.h"
 #include "mail/msgid.h"
+#include "registry/account.h"
 #include "registry/book.h"
 
 /* A set of them is the sum of its members. */
@@ -38,6 +38,9 @@ const char *suppression_reason_to_text(enum suppression_reason r);
 /* "bounce", letter case does not matter; false = neither */
 bool suppression_reason_from_text(struct bytes s, enum suppression_reason *out);
 const char *suppression_source_to_text(enum suppression_source s);
+
+/* SuppressedReasons of the account, as a set. */
+unsigned suppression_reasons_of(const struct account *a);
 
 /* The form that is compared, with NUL; dst has ADDRESS_TEXT_MAX. */
 bool suppression_key(struct bytes address, char *dst, struct bytes *out);

@@ -9,6 +9,7 @@
 #include "registry/identity.h"
 #include "reporting/feedback.h"
 #include "reporting/notices.h"
+#include "reporting/suppressor.h"
 #include "reporting/verification.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
 struct reporter {
 	struct loop	    *loop;
 	struct feedback	    *feedback;
+	struct suppressor   *suppressor;
 	struct notices	    *notices;
 	struct verification *verification;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -55,6 +57,8 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		    .book = s->book, .conf = s->conf,
 		    .send_mail = s->send_mail,
 		    .send_mail_arg = s->send_mail_arg };
+	struct suppressor_setup	  u = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .conf = s->conf };
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
@@ -66,6 +70,7 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	r->notices = notices_new(&n);
 	f.notices = r->notices;
 	r->feedback = feedback_new(&f);
+	r->suppressor = suppressor_new(&u);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
 }
@@ -96,6 +101,7 @@ reporter_free(struct reporter *r)
 	if (r->verifier_fd >= 0)
 		close(r->verifier_fd);
 	verification_free(r->verification);
+	suppressor_free(r->suppressor);
 	feedback_free(r->feedback);
 	notices_free(r->notices);
 	mem_free(r);
@@ -107,7 +113,7 @@ reporter_begin(struct reporter *r)
 	int fd = r->verifier_fd;
 
 	r->verifier_fd = -1;
-	feedback_wake(r->feedback);
+	reporter_on_events(r, NULL);
 	if (fd >= 0)
 		verification_attach(r->verification, fd);
 	else
@@ -119,6 +125,7 @@ reporter_reload(struct reporter *r, struct conf *conf)
 {
 	loop_must_own(r->loop);
 	feedback_reload(r->feedback, conf);
+	suppressor_reload(r->suppressor, conf);
 	notices_reload(r->notices, conf);
 	verification_reload(r->verification, conf);
 }
@@ -132,8 +139,11 @@ reporter_verifier(struct reporter *r, int fd)
 void
 reporter_on_events(void *reporter, void *unused)
 {
+	struct reporter *r = reporter;
+
 	(void)unused;
-	feedback_wake(((struct reporter *)reporter)->feedback);
+	feedback_wake(r->feedback);
+	suppressor_wake(r->suppressor);
 }
 
 /* -- errands of other threads ------------------------------------------ */
@@ -265,6 +275,15 @@ reporter_on_feedback_idle(void *reporter, void *unused)
 	verification_stop(r->verification, reporter_on_checks_idle, r);
 }
 
+static void
+reporter_on_suppressor_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	feedback_stop(r->feedback, reporter_on_feedback_idle, r);
+}
+
 void
 reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg)
 {
@@ -275,5 +294,5 @@ reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg)
 	r->on_idle = on_idle;
 	r->on_idle_arg = arg;
 	timer_set(&r->grace, SHUT_GRACE_MS);
-	feedback_stop(r->feedback, reporter_on_feedback_idle, r);
+	suppressor_stop(r->suppressor, reporter_on_suppressor_idle, r);
 }

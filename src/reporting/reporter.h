@@ -10,8 +10,9 @@
  * Fails:  reporter_new() with *e; later trouble is logged and tried again:
  *         cursors stay until what they stand for is done.
  * Parts:  publisher.c walks the events by cursors, feedback.c makes the mail
- *         to senders from them (DSNs), verification.c runs the checks of
- *         identities and their notices.
+ *         to senders from them (DSNs), suppressor.c keeps the suppression
+ *         lists, verification.c runs the checks of identities and their
+ *         notices.
  */
 #ifndef REPORTING_REPORTER_H
 #define REPORTING_REPORTER_H
