@@ -80,7 +80,7 @@ registry_MODULES = \
 	policy cidr \
 	ledger quota \
 	source config_set config_set_json \
-	suppression suppression_global \
+	suppression suppression_global import_job \
 	keys_proto verify_job
 
 submission_MODULES = \
@@ -118,8 +118,8 @@ daemon_MODULES = \
 	    control_event control_identity control_ip control_json control_key \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
-	    control_request control_send control_sweep control_system \
-	    control_trace \
+	    control_import control_request control_send control_suppression \
+	    control_sweep control_system control_trace \
 	audit \
 	metrics metrics_page metrics_account \
 	keys_main verifier_main
@@ -133,7 +133,8 @@ verifier_MODULES = verifier verifier_authority verifier_check
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call doctor identity init json \
-	    offline output queue row send store stream system value)
+	    offline output queue row send store stream suppression system \
+	    value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \
 	    smtp tls)

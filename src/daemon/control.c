@@ -382,12 +382,13 @@ control_on_accept(void *control, int fd, int what)
 	}
 }
 
-/* What a crash between a resume and its releases has left held goes on. */
+/* What a crash has left: holds of what was resumed, imports half done. */
 static void
 control_on_begin(void *control, void *unused)
 {
 	(void)unused;
 	control_release_account(control, NULL);
+	control_resume_imports(control);
 }
 
 struct control *
@@ -431,6 +432,7 @@ control_free(struct control *k)
 		request_free(k->requests);
 	while (k->sweeps != NULL)
 		sweep_free(k->sweeps);
+	control_free_imports(k);
 	if (k->listener != NULL) {
 		timer_clear(&k->begin);
 		timer_clear(&k->rest);

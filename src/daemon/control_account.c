@@ -8,6 +8,7 @@
 #include "daemon/control_sweep.h"
 #include "mail/mime.h"
 #include "registry/quota.h"
+#include "registry/suppression.h"
 
 /* -- as JSON --------------------------------------------------------------- */
 
@@ -30,18 +31,6 @@ account_quota_json(struct request *q, const struct account *a)
 	    json_of_amount(a->max_24h), "SentLast24Hours",
 	    json_real(account_sent(q, a)), "MaxSendRate",
 	    json_of_amount(a->rate));
-}
-
-static json_t *
-account_reasons_json(const struct account *a)
-{
-	json_t *list = json_array();
-
-	if (a->suppress_bounce)
-		json_array_append_new(list, json_string("BOUNCE"));
-	if (a->suppress_complaint)
-		json_array_append_new(list, json_string("COMPLAINT"));
-	return list;
 }
 
 static const char *
@@ -136,7 +125,8 @@ account_show(struct request *q)
 	if (!account_may_send(a))
 		request_set(q, "PauseReason", json_of_text(a->pause_reason));
 	request_set(q, "SuppressionAttributes", json_pack("{s:o}",
-	    "SuppressedReasons", account_reasons_json(a)));
+	    "SuppressedReasons",
+	    json_of_reasons(suppression_reasons_of(a))));
 	request_set(q, "Details", account_details_json(a));
 	request_set(q, "Overrides", json_of_overrides(&a->overrides));
 	request_set(q, "BlockedAttachments", json_of_text(a->attachments));

@@ -166,6 +166,7 @@ struct control {
 	struct request *requests;
 	uint32_t       reload_number;
 	struct sweep  *sweeps; /* of no request */
+	struct import *imports; /* of no request: since an earlier life */
 	struct timer   begin;  /* what is to be done after the start */
 	struct timer   rest;   /* without descriptors; callers wait */
 };
@@ -264,6 +265,11 @@ void page_close(struct request *q, struct page *p, const char *name);
 /* control_account.c */
 json_t *json_of_overrides(const struct account_overrides *o);
 int arg_overrides(struct request *q, struct account_overrides *o);
+/* control_suppression.c */
+json_t *json_of_reasons(unsigned set); /* of suppression.h */
+/* control_import.c: jobs of an earlier life go on */
+void control_resume_imports(struct control *k);
+void control_free_imports(struct control *k);
 /* control_ip.c: can mail leave from this address? */
 bool control_ip_is_ours(const char *address, int family);
 /* control_event.c: an audit_listen() function, for audit tail. */
@@ -277,6 +283,8 @@ extern const struct command control_identity_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_ip_commands[];
 extern const struct command control_queue_commands[];
+extern const struct command control_suppression_commands[];
+extern const struct command control_import_commands[];
 extern const struct command control_event_commands[];
 extern const struct command control_audit_commands[];
 extern const struct command control_system_commands[];

@@ -19,6 +19,8 @@ static const struct command *const command_lists[] = {
 	control_ip_commands,
 	control_queue_commands,
 	control_event_commands,
+	control_suppression_commands,
+	control_import_commands,
 	control_audit_commands,
 	control_system_commands,
 	control_send_commands,

@@ -36,6 +36,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_SUPPRESSED] = "suppressed",
 	[BOOK_SUPPRESSED_TIME] = "suppressed_time",
 	[BOOK_SUPPRESSED_ALL] = "suppressed_all",
+	[BOOK_IMPORT] = "import",
 };
 
 struct book {

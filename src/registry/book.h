@@ -47,6 +47,7 @@ enum book_table {
 	BOOK_SUPPRESSED, /* account, address as it is compared */
 	BOOK_SUPPRESSED_TIME, /* account, time of the last change, address */
 	BOOK_SUPPRESSED_ALL,  /* address: the installation's list */
+	BOOK_IMPORT,	 /* id of an import job */
 	BOOK_TABLES
 };
 

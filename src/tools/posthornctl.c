@@ -13,7 +13,7 @@
 
 static const struct ctl_command *const ctl_tables[] = { ctl_offline_commands,
 	ctl_system_commands, ctl_account_commands, ctl_identity_commands,
-	ctl_queue_commands, ctl_send_commands };
+	ctl_queue_commands, ctl_suppression_commands, ctl_send_commands };
 enum { TABLES = sizeof(ctl_tables) / sizeof(ctl_tables[0]) };
 
 static void
@@ -265,26 +265,40 @@ ctl_take_globals(struct ctl *c, int argc, char **argv)
 
 /* -- running --------------------------------------------------------------- */
 
+/* How many words of a verb stand at the beginning of argv; 0 = another. */
+static int
+ctl_match(const char *verb, int argc, char **argv)
+{
+	size_t n;
+	int    i;
+
+	for (i = 0; *verb != '\0'; i++, verb += n + strspn(verb + n, " ")) {
+		n = strcspn(verb, " ");
+		if (i == argc || strlen(argv[i]) != n ||
+		    strncmp(argv[i], verb, n) != 0)
+			return 0;
+	}
+	return i;
+}
+
+/* The longest verb that fits: "suppression list", "suppression global list" */
 static const struct ctl_command *
 ctl_find(int argc, char **argv, int *used)
 {
-	const struct ctl_command *k;
-	char			  two[160];
+	const struct ctl_command *k, *best = NULL;
 	size_t			  t;
+	int			  n;
 
-	snprintf(two, sizeof(two), "%s %s", argv[0], argc > 1 ? argv[1] : "");
+	*used = 0;
 	for (t = 0; t < TABLES; t++)
 		for (k = ctl_tables[t]; k->verb != NULL; k++) {
-			if (strcmp(k->verb, two) == 0) {
-				*used = 2;
-				return k;
-			}
-			if (strcmp(k->verb, argv[0]) == 0) {
-				*used = 1;
-				return k;
+			n = ctl_match(k->verb, argc, argv);
+			if (n > *used) {
+				*used = n;
+				best = k;
 			}
 		}
-	return NULL;
+	return best;
 }
 
 /* What cannot be made again is confirmed: typed, or by --yes. */

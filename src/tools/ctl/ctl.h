@@ -41,7 +41,7 @@ enum ctl_form { CTL_TEXT, CTL_JSON, CTL_CSV };
 
 struct ctl;
 struct ctl_command {
-	const char *verb; /* "identity add"; one or two words */
+	const char *verb; /* "identity add"; one to three words */
 	const char *arguments;
 	const char *options;
 	const char *list;    /* member of the answer that is a table */
@@ -80,6 +80,7 @@ struct ctl {
 extern const struct ctl_command ctl_account_commands[];
 extern const struct ctl_command ctl_identity_commands[];
 extern const struct ctl_command ctl_queue_commands[];
+extern const struct ctl_command ctl_suppression_commands[];
 extern const struct ctl_command ctl_send_commands[];
 extern const struct ctl_command ctl_system_commands[];
 extern const struct ctl_command ctl_offline_commands[];

@@ -218,8 +218,11 @@ listener local {{
         self.ctl("reload")
 
     # -- commands ---------------------------------------------------------------
+    def ctl_words(self):
+        return [os.path.join(BUILD, "posthornctl"), "-s", self.socket, "-c", self.conf]
+
     def run_ctl(self, *args, input=None, timeout=60):
-        return subprocess.run([os.path.join(BUILD, "posthornctl"), "-s", self.socket, "-c", self.conf, *args],
+        return subprocess.run([*self.ctl_words(), *args],
                               input=input, capture_output=True, text=True, timeout=timeout)
 
     def ctl(self, *args, input=None):

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: ISC */
+/* Suppression lists: of an account, and the installation's. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/control_private.h"
+#include "registry/suppression.h"
+
+enum { PAGE_MAX = 1000, TOKEN_SIZE = ADDRESS_TEXT_MAX + 32 };
+
+/* -- arguments --------------------------------------------------------------- */
+
+/* A set of reasons from a list: 1 = given (perhaps empty), 0 = not, -1. */
+static int
+arg_reason_set(struct request *q, const char *name, unsigned *out)
+{
+	json_t		       *list = arg_list(q, name), *v;
+	enum suppression_reason r;
+	size_t			i;
+
+	if (list == NULL)
+		return 0;
+	*out = 0;
+	json_array_foreach(list, i, v) {
+		if (!suppression_reason_from_text(
+			bytes_of(json_string_value(v)), &r))
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "%s: not bounce or complaint: %s", name,
+			    json_string_value(v));
+		*out |= (unsigned)r;
+	}
+	return 1;
+}
+
+static int
+arg_reason(struct request *q, enum suppression_reason *out)
+{
+	unsigned set = 0;
+	int	 given = arg_reason_set(q, "reason", &set);
+
+	if (given < 0)
+		return -1;
+	if (set != SUPPRESS_BOUNCE && set != SUPPRESS_COMPLAINT)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "--reason: bounce or complaint");
+	*out = (enum suppression_reason)set;
+	return 0;
+}
+
+/* -- as JSON ------------------------------------------------------------------ */
+
+json_t *
+json_of_reasons(unsigned set)
+{
+	json_t *list = json_array();
+
+	if ((set & SUPPRESS_BOUNCE) != 0)
+		json_array_append_new(list, json_string("BOUNCE"));
+	if ((set & SUPPRESS_COMPLAINT) != 0)
+		json_array_append_new(list, json_string("COMPLAINT"));
+	return list;
+}
+
+static json_t *
+suppression_json(const struct suppression *s)
+{
+	return json_pack("{s:s, s:s, s:o}", "EmailAddress", s->address,
+	    "Reason", suppression_reason_to_text(s->last), "LastUpdateTime",
+	    json_of_wall(s->updated));
+}
+
+static json_t *
+suppression_json_whole(const struct suppression *s)
+{
+	json_t *o = suppression_json(s), *a = json_object();
+
+	if (s->message_id[0] != '\0')
+		json_object_set_new(a, "MessageId",
+		    json_string(s->message_id));
+	if (s->feedback_id[0] != '\0')
+		json_object_set_new(a, "FeedbackId",
+		    json_string(s->feedback_id));
+	json_object_set_new(o, "Reasons", json_of_reasons(s->reasons));
+	json_object_set_new(o, "Source",
+	    json_string(suppression_source_to_text(s->source)));
+	json_object_set_new(o, "Attributes", a);
+	return o;
+}
+
+static json_t *
+global_json(const struct request *q, const struct global_suppression *g)
+{
+	return json_pack("{s:s, s:i, s:o, s:o, s:b, s:o, s:o}",
+	    "EmailAddress", g->address, "Count", (int)g->count, "ListedAt",
+	    json_of_wall(g->listed), "ExpiresAt", json_of_wall(g->expires),
+	    "Active", global_suppression_is_active(g, q->now), "LastAccount",
+	    json_of_text(g->last_account), "LastMessageId",
+	    json_of_text(g->last_message_id));
+}
+
+/* -- settings ------------------------------------------------------------------ */
+
+static int
+settings_write(struct request *q, struct db_txn *t)
+{
+	struct account a;
+	unsigned       reasons = 0;
+	int	       found;
+
+	if (arg_reason_set(q, "reasons", &reasons) < 0)
+		return -1;
+	found = account_get(t, q->account.id, &a, &q->err);
+	if (found != 1)
+		return found < 0 ? -1 : request_refuse(q, BOOK_NOT_FOUND,
+		    "no such account: %s", q->account.id);
+	a.suppress_bounce = (reasons & SUPPRESS_BOUNCE) != 0;
+	a.suppress_complaint = (reasons & SUPPRESS_COMPLAINT) != 0;
+	a.updated = q->now;
+	request_would(q, "set the suppressed reasons of account %s", a.id);
+	return account_put(t, &a, &q->err);
+}
+
+static void
+suppression_settings(struct request *q)
+{
+	request_set(q, "SuppressedReasons",
+	    json_of_reasons(suppression_reasons_of(&q->account)));
+	request_end(q);
+}
+
+static void
+suppression_set(struct request *q)
+{
+	request_write(q, settings_write, NULL);
+}
+
+/* -- entries -------------------------------------------------------------------- */
+
+/* Each of them by itself: what is wrong with one stops no other. */
+static int
+each_address(struct request *q, struct db_txn *t,
+    int (*one)(struct request *q, struct db_txn *t, const char *address))
+{
+	json_t *list = arg_list(q, "address"), *v;
+	size_t	i;
+
+	json_array_foreach(list, i, v) {
+		if (one(q, t, json_string_value(v)) >= 0)
+			continue;
+		if (!book_is_refusal(&q->err))
+			return -1;
+		request_item_failed(q, &q->err);
+		q->err.text[0] = '\0';
+	}
+	request_settle_items(q, json_array_size(list));
+	return 0;
+}
+
+static int
+add_one(struct request *q, struct db_txn *t, const char *address)
+{
+	struct suppression s = { .updated = q->now,
+		.source = SUPPRESSION_MANUAL };
+
+	if (arg_reason(q, &s.last) < 0)
+		return -1;
+	if (strlen(address) >= sizeof(s.address))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "not an address: %s", address);
+	strcpy(s.address, address);
+	memcpy(s.account, q->account.id, sizeof(s.account));
+	request_would(q, "suppress %s", address);
+	return suppression_add(t, &s, &q->err);
+}
+
+static int
+add_write(struct request *q, struct db_txn *t)
+{
+	return each_address(q, t, add_one);
+}
+
+static void
+suppression_add_many(struct request *q)
+{
+	enum suppression_reason r;
+
+	if (arg_reason(q, &r) < 0)
+		request_end(q);
+	else
+		request_write(q, add_write, NULL);
+}
+
+static int
+remove_one(struct request *q, struct db_txn *t, const char *address)
+{
+	int rc = suppression_remove(t, q->account.id, bytes_of(address),
+	    &q->err);
+
+	if (rc == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "%s is not on the suppression list", address);
+	request_would(q, "no longer suppress %s", address);
+	return rc;
+}
+
+static int
+remove_write(struct request *q, struct db_txn *t)
+{
+	return each_address(q, t, remove_one);
+}
+
+static void
+suppression_remove_many(struct request *q)
+{
+	request_write(q, remove_write, NULL);
+}
+
+static int
+show_read(struct request *q, struct db_txn *t)
+{
+	const char	  *address = arg_text(q, "address");
+	struct suppression s;
+	int found = suppression_get(t, q->account.id, bytes_of(address), &s,
+	    &q->err);
+
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "%s is not on the suppression list", address);
+	if (found > 0)
+		json_object_update_new(q->result, suppression_json_whole(&s));
+	return found < 0 ? -1 : 0;
+}
+
+static void
+suppression_show(struct request *q)
+{
+	request_read(q, show_read);
+}
+
+/* -- list ------------------------------------------------------------------------ */
+
+struct listing {
+	json_t	   *rows;
+	unsigned    reasons; /* 0 = all */
+	struct wall end;     /* 0 = none */
+	struct bytes domain, glob;
+	size_t	    limit;
+	struct suppression_place place, last;
+	bool	    whole, more;
+};
+
+static bool
+listing_fits(const struct listing *l, const struct suppression *s)
+{
+	struct bytes a = bytes_of(s->address);
+	ptrdiff_t    at = bytes_find(a, 0, '@');
+	ptrdiff_t    next;
+
+	for (next = at; next >= 0; next = bytes_find(a, (size_t)next + 1,
+	    '@'))
+		at = next;
+	return (l->reasons == 0 || (l->reasons & s->reasons) != 0) &&
+	    (l->domain.n == 0 || bytes_eq_nocase(l->domain,
+		bytes_from(a, (size_t)(at + 1)))) &&
+	    (l->glob.n == 0 || credential_glob_matches(l->glob, a));
+}
+
+static bool
+listing_on_entry(void *arg, const struct suppression *s)
+{
+	struct listing *l = arg;
+
+	if (l->end.ms != 0 && s->updated.ms >= l->end.ms)
+		return false;
+	if (!listing_fits(l, s))
+		return true;
+	if (json_array_size(l->rows) == l->limit) {
+		l->more = true;
+		return false;
+	}
+	suppression_place_of(s, &l->last);
+	json_array_append_new(l->rows, l->whole ? suppression_json_whole(s) :
+	    suppression_json(s));
+	return true;
+}
+
+/* "1604394130000:jane@sink.example" */
+static int
+listing_take_token(struct request *q, struct listing *l)
+{
+	const char *token = arg_text(q, "next-token");
+	char	   *end;
+
+	if (token == NULL)
+		return 0;
+	l->place.updated.ms = strtoll(token, &end, 10);
+	if (*end != ':' || strlen(end + 1) >= sizeof(l->place.key))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "--next-token: not one of this list");
+	strcpy(l->place.key, end + 1);
+	return 0;
+}
+
+static int
+listing_open(struct request *q, struct listing *l)
+{
+	int64_t limit = PAGE_MAX;
+
+	memset(l, 0, sizeof(*l));
+	l->domain = bytes_of(arg_text(q, "domain"));
+	l->glob = bytes_of(arg_text(q, "address"));
+	l->whole = arg_is_true(q, "full");
+	if (arg_reason_set(q, "reason", &l->reasons) < 0 ||
+	    arg_time(q, "start-date", &l->place.updated) < 0 ||
+	    arg_time(q, "end-date", &l->end) < 0 ||
+	    arg_int(q, "limit", 1, PAGE_MAX, &limit) < 0 ||
+	    listing_take_token(q, l) < 0)
+		return -1;
+	l->limit = (size_t)limit;
+	l->rows = json_array();
+	return 0;
+}
+
+static int
+list_read(struct request *q, struct db_txn *t)
+{
+	struct listing l;
+	char	       token[TOKEN_SIZE];
+	int	       rc;
+
+	if (listing_open(q, &l) < 0)
+		return -1;
+	rc = suppression_each(t, q->account.id, &l.place, listing_on_entry,
+	    &l, &q->err);
+	request_set(q, "SuppressedDestinationSummaries", l.rows);
+	if (l.more) {
+		snprintf(token, sizeof(token), "%lld:%s",
+		    (long long)l.last.updated.ms, l.last.key);
+		request_set(q, "NextToken", json_string(token));
+	}
+	return rc;
+}
+
+static void
+suppression_list(struct request *q)
+{
+	request_read(q, list_read);
+}
+
+/* -- check ------------------------------------------------------------------------ */
+
+static int
+check_read(struct request *q, struct db_txn *t)
+{
+	static const struct {
+		const char *result, *rule;
+	} said[] = {
+		[SUPPRESSION_NONE] = { "SEND", "not suppressed" },
+		[SUPPRESSION_BOUNCE] = { "SUPPRESSED",
+		    "on the account list for a bounce" },
+		[SUPPRESSION_COMPLAINT] = { "SUPPRESSED",
+		    "on the account list for a complaint" },
+		[SUPPRESSION_GLOBAL] = { "SUPPRESSED",
+		    "on the installation's list" },
+	};
+	const char *address = arg_text(q, "address");
+	char	    key[ADDRESS_TEXT_MAX];
+	struct suppression_question x = { .account = q->account.id,
+		.address = bytes_of(address),
+		.account_reasons = suppression_reasons_of(&q->account),
+		.global = q->conf->suppression.global.enabled,
+		.global_always = q->conf->suppression.global.mode ==
+		    CONF_GLOBAL_ALWAYS,
+		.now = q->now };
+	enum suppression_answer a;
+	struct bytes		ignored;
+
+	if (!suppression_key(x.address, key, &ignored))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "not an address: %s", address);
+	if (suppression_check(t, &x, &a, &q->err) < 0)
+		return -1;
+	request_set(q, "EmailAddress", json_of_bytes(bytes_of(address)));
+	request_set(q, "Result", json_string(said[a].result));
+	request_set(q, "Rule", json_string(said[a].rule));
+	request_set(q, "SuppressedReasons",
+	    json_of_reasons(suppression_effective(&x)));
+	return 0;
+}
+
+static void
+suppression_check_address(struct request *q)
+{
+	request_read(q, check_read);
+}
+
+/* -- the installation's list ------------------------------------------------------- */
+
+struct global_listing {
+	struct request *q;
+	json_t	       *rows;
+	size_t		limit;
+	char		last[ADDRESS_TEXT_MAX];
+	bool		more;
+};
+
+static bool
+global_on_entry(void *arg, const struct global_suppression *g)
+{
+	struct global_listing *l = arg;
+	struct bytes	       key;
+
+	if (json_array_size(l->rows) == l->limit) {
+		l->more = true;
+		return false;
+	}
+	(void)suppression_key(bytes_of(g->address), l->last, &key);
+	json_array_append_new(l->rows, global_json(l->q, g));
+	return true;
+}
+
+static int
+global_list_read(struct request *q, struct db_txn *t)
+{
+	struct global_listing l = { .q = q };
+	const char	     *after = arg_text(q, "next-token");
+	int64_t		      limit = PAGE_MAX;
+	int		      rc;
+
+	if (arg_int(q, "limit", 1, PAGE_MAX, &limit) < 0)
+		return -1;
+	l.limit = (size_t)limit;
+	l.rows = json_array();
+	rc = global_suppression_each(t, after != NULL ? after : "",
+	    global_on_entry, &l, &q->err);
+	request_set(q, "Suppressed", l.rows);
+	if (l.more)
+		request_set(q, "NextToken", json_string(l.last));
+	return rc;
+}
+
+static void
+global_list(struct request *q)
+{
+	request_read(q, global_list_read);
+}
+
+static int
+global_show_read(struct request *q, struct db_txn *t)
+{
+	const char		 *address = arg_text(q, "address");
+	struct global_suppression g;
+	int found = global_suppression_get(t, bytes_of(address), &g, &q->err);
+
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "%s is not on the suppression list", address);
+	if (found > 0)
+		json_object_update_new(q->result, global_json(q, &g));
+	return found < 0 ? -1 : 0;
+}
+
+static void
+global_show(struct request *q)
+{
+	request_read(q, global_show_read);
+}
+
+static int
+global_add_one(struct request *q, struct db_txn *t, const char *address)
+{
+	struct global_suppression g = { .listed = q->now };
+
+	if (strlen(address) >= sizeof(g.address))
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "not an address: %s", address);
+	strcpy(g.address, address);
+	request_would(q, "suppress %s for all accounts", address);
+	return global_suppression_bounce(t, &g,
+	    q->conf->suppression.global.policy == CONF_GLOBAL_FIXED, &q->err);
+}
+
+static int
+global_remove_one(struct request *q, struct db_txn *t, const char *address)
+{
+	int rc = global_suppression_remove(t, bytes_of(address), &q->err);
+
+	if (rc == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "%s is not on the suppression list", address);
+	request_would(q, "no longer suppress %s for all accounts", address);
+	return rc;
+}
+
+static int
+global_add_write(struct request *q, struct db_txn *t)
+{
+	return each_address(q, t, global_add_one);
+}
+
+static int
+global_remove_write(struct request *q, struct db_txn *t)
+{
+	return each_address(q, t, global_remove_one);
+}
+
+static void
+global_add(struct request *q)
+{
+	request_write(q, global_add_write, NULL);
+}
+
+static void
+global_remove(struct request *q)
+{
+	request_write(q, global_remove_write, NULL);
+}
+
+/* All of it in portions: a caller waits for the last one. */
+static int
+global_clear_write(struct request *q, struct db_txn *t)
+{
+	unsigned removed = 0;
+	int	 rc;
+
+	do {
+		char place[ADDRESS_TEXT_MAX] = "";
+
+		rc = global_suppression_sweep(t, place, PAGE_MAX,
+		    (struct wall){ INT64_MAX }, &q->err);
+		removed += rc > 0 ? (unsigned)rc : 0;
+	} while (rc == PAGE_MAX);
+	request_would(q, "remove %u addresses from the installation's "
+	    "suppression list", removed);
+	request_set(q, "Removed", json_integer(removed));
+	return rc < 0 ? -1 : 0;
+}
+
+static void
+global_clear(struct request *q)
+{
+	request_write(q, global_clear_write, NULL);
+}
+
+const struct command control_suppression_commands[] = {
+	{ "suppression settings", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    suppression_settings },
+	{ "suppression set", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutAccountSuppressionAttributes", NULL, suppression_set },
+	{ "suppression add", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutSuppressedDestination", "address", suppression_add_many },
+	{ "suppression remove", NEED_FULL, SCOPE_ACCOUNT,
+	    "DeleteSuppressedDestination", "address",
+	    suppression_remove_many },
+	{ "suppression show", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    suppression_show },
+	{ "suppression list", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    suppression_list },
+	{ "suppression check", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    suppression_check_address },
+	{ "suppression global list", NEED_OPERATOR, SCOPE_NONE, NULL, NULL,
+	    global_list },
+	{ "suppression global show", NEED_OPERATOR, SCOPE_NONE, NULL, NULL,
+	    global_show },
+	{ "suppression global add", NEED_OPERATOR, SCOPE_NONE,
+	    "GlobalSuppressionAdd", "address", global_add },
+	{ "suppression global remove", NEED_OPERATOR, SCOPE_NONE,
+	    "GlobalSuppressionRemove", "address", global_remove },
+	{ "suppression global clear", NEED_OPERATOR, SCOPE_NONE,
+	    "GlobalSuppressionClear", NULL, global_clear },
+	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
+};
