@@ -40,7 +40,8 @@ notice_receive(struct desk *d, struct message *m, struct bytes text,
 	struct receive_setup rs = { .desk = d, .conf = d->rules->conf,
 		.message = m, .kind = FRAMING_CHUNK,
 		.size_max = d->rules->conf->message.max_size_bytes,
-		.lenient = false, .blocked = "" };
+		.lenient = d->rules->conf->message.lenient_headers,
+		.blocked = "" };
 	struct receive *r = receive_new(&rs, e);
 
 	if (r == NULL)

@@ -349,6 +349,8 @@ class Sender(Smuggling):
                  "old": self.sink("old")}
         self.begin(self.settings)
         self.open_local()
+        # smtp-interface.md 9.1 holds for posthornctl send, too
+        self.assertEqual(self.by_ctl(None, ["x@nowhere.example"], b"no field\r\n"), "250 Ok")
         ways = ("data", "bdat", "bdat_cut", "socket")
         taken = self.hand_in(ways, PLACES)
         for seq, more in self.hand_in(("sendmail", "ctl"), PLACES if FULL else {"body": PLACES["body"]}).items():
