@@ -108,10 +108,11 @@ reporting_MODULES = \
 	verification operator_record
 
 daemon_MODULES = \
-	master master_files master_reload master_setup master_watch \
+	master master_files master_reload master_setup master_sockets \
+	    master_watch \
 	child \
-	relay relay_operator relay_pulse relay_purge relay_reserve \
-	    relay_setup relay_wiring \
+	relay relay_listen relay_operator relay_pulse relay_purge \
+	    relay_reserve relay_setup relay_wiring \
 	control control_account control_args control_audit \
 	    control_credential control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \

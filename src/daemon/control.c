@@ -391,30 +391,39 @@ control_on_begin(void *control, void *unused)
 	control_resume_imports(control);
 }
 
+int
+control_listen(struct control *k, int listen_fd, struct err *e)
+{
+	int flags = fcntl(listen_fd, F_GETFL);
+
+	timer_clear(&k->rest);
+	watch_close(k->listener);
+	k->listener = NULL;
+	if (k->listen_fd >= 0)
+		close(k->listen_fd);
+	k->listen_fd = listen_fd;
+	if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		return err_sys(e, "control socket");
+	k->listener = watch_open(k->relay->main, listen_fd, WATCH_READ,
+	    control_on_accept, k);
+	return k->listener == NULL ?
+	    err_set(e, "control socket: cannot be watched") : 0;
+}
+
 struct control *
 control_new(struct relay *r, int listen_fd, struct err *e)
 {
 	struct control *k = mem_alloc(sizeof(*k));
-	int		flags = fcntl(listen_fd, F_GETFL);
 
 	k->relay = r;
-	k->listen_fd = listen_fd;
-	if (flags < 0 ||
-	    fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0) {
-		err_sys(e, "control socket");
-		control_free(k);
-		return NULL;
-	}
-	k->listener = watch_open(r->main, listen_fd, WATCH_READ,
-	    control_on_accept, k);
-	if (k->listener == NULL) {
-		err_set(e, "control socket: cannot be watched");
+	k->listen_fd = -1;
+	timer_init(&k->begin, r->main, control_on_begin, k);
+	timer_init(&k->rest, r->main, control_on_rest, k);
+	if (control_listen(k, listen_fd, e) != 0) {
 		control_free(k);
 		return NULL;
 	}
 	audit_listen(r->audit, control_on_audit, k);
-	timer_init(&k->begin, r->main, control_on_begin, k);
-	timer_init(&k->rest, r->main, control_on_rest, k);
 	timer_set(&k->begin, 0);
 	return k;
 }
@@ -433,9 +442,7 @@ control_free(struct control *k)
 	while (k->sweeps != NULL)
 		sweep_free(k->sweeps);
 	control_free_imports(k);
-	if (k->listener != NULL) {
-		timer_clear(&k->begin);
-		timer_clear(&k->rest);
-	}
+	timer_clear(&k->begin);
+	timer_clear(&k->rest);
 	mem_free(k);
 }

@@ -37,6 +37,8 @@ struct control;
 struct relay;
 
 struct control *control_new(struct relay *r, int listen_fd, struct err *e);
+/* In place of the socket of before; -1 and *e: that one is gone, too. */
+int control_listen(struct control *k, int listen_fd, struct err *e);
 void control_free(struct control *c);
 /* text: errors and notes, one a line, the last one "ok" or "error". */
 void control_on_reload(struct control *c, uint32_t request,

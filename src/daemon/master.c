@@ -222,6 +222,7 @@ master_stop(struct master *m, bool now)
 	for (i = 0; i < CHILDREN; i++)
 		timer_clear(&m->children[i].restart);
 	timer_clear(&m->watch);
+	timer_clear(&m->sockets);
 	master_close_listeners(m);
 	timer_set(&m->give_up, now ? 5000
 				   : m->now.conf->smtp.shutdown_grace_ms +
@@ -448,6 +449,7 @@ master_begin(struct master *m, struct err *e)
 		}
 	master_on_audit_due(m, NULL);
 	master_watch_begin(m);
+	master_sockets_begin(m);
 	return 0;
 }
 

@@ -84,6 +84,7 @@ struct master {
 	struct timer	give_up; /* while stopping */
 	struct timer	audit_due; /* old lines go */
 	struct timer	watch;	 /* master_watch.c */
+	struct timer	sockets; /* master_sockets.c */
 	int		lock_fd, control_fd, metrics_fd;
 	bool		has_lock;
 	bool		was_killed; /* the master before this one: what it had
@@ -98,6 +99,7 @@ int master_find_users(struct master *m, struct err *e);
 void master_unlock_store(struct master *m);
 int master_lock_store(struct master *m, struct err *e);
 int master_bind(struct master *m, struct err *e);
+int master_bind_unix(struct master *m, const char *path, struct err *e);
 void master_close_listeners(struct master *m);
 void master_unbind(struct master *m);
 void master_send_sockets(struct master *m, struct child *c);
@@ -121,6 +123,10 @@ void master_send_files(struct master *m, struct child *c,
 /* master_watch.c */
 void master_watch_begin(struct master *m); /* after the children's start */
 void master_watch_retune(struct master *m); /* server.watchdog may be new */
+
+/* master_sockets.c */
+void master_sockets_begin(struct master *m);
+void master_look_sockets(struct master *m); /* now: a reload */
 
 /* master_reload.c */
 void settings_wipe(struct settings *s);

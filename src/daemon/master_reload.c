@@ -163,6 +163,7 @@ master_reload(struct master *m, uint32_t request)
 		return;
 	}
 	buf_init(&r->text, 32768);
+	master_look_sockets(m);
 	process_notify("RELOADING=1");
 	fresh.kept = kept_new();
 	fresh.conf = master_load(m->options->conf_path, fresh.kept, &r->text);

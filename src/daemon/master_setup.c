@@ -250,20 +250,28 @@ master_bind_address(struct master *m, unsigned listener, unsigned address,
 	return 0;
 }
 
-static int
-master_bind_control(struct master *m, struct err *e)
+int
+master_bind_unix(struct master *m, const char *path, struct err *e)
 {
 	struct conf_addr	a = { .family = AF_UNIX,
 			   .length = sizeof(struct sockaddr_un) };
 	struct sockaddr_storage real;
+
+	if (strlen(path) >= sizeof(a.u.un.sun_path))
+		return err_set(e, "%s: path too long", path);
+	a.u.un.sun_family = AF_UNIX;
+	strcpy(a.u.un.sun_path, path);
+	return master_bind_one(m, &a, false, true, &real, e);
+}
+
+static int
+master_bind_control(struct master *m, struct err *e)
+{
+	struct sockaddr_storage real;
 	const char *path = m->now.conf->server.control_socket;
 	char	    text[STREAM_ADDR_MAX + 48];
 
-	if (strlen(path) >= sizeof(a.u.un.sun_path))
-		return err_set(e, "server.control_socket: path too long");
-	a.u.un.sun_family = AF_UNIX;
-	strcpy(a.u.un.sun_path, path);
-	m->control_fd = master_bind_one(m, &a, false, true, &real, e);
+	m->control_fd = master_bind_unix(m, path, e);
 	if (m->control_fd < 0)
 		return err_wrap(e, "control socket");
 	strcpy(m->control_path, path);

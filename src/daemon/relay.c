@@ -124,43 +124,6 @@ relay_open_desk(struct relay *r, struct child_files *f, unsigned i,
 	return 0;
 }
 
-/* The socket is closed with the desk, whatever becomes of it here. */
-static int
-relay_listen_one(struct relay_desk *d, unsigned listener, int fd,
-    struct err *e)
-{
-	d->listen_fds = mem_realloc(d->listen_fds,
-	    (d->listen_count + 1) * sizeof(*d->listen_fds));
-	d->listen_fds[d->listen_count++] = fd;
-	return desk_listen(d->desk, listener, fd, e);
-}
-
-static void
-relay_close_listeners(struct relay_desk *d)
-{
-	while (d->listen_count > 0)
-		close(d->listen_fds[--d->listen_count]);
-}
-
-static int
-relay_listen(struct relay *r, struct child_files *f, struct err *e)
-{
-	unsigned listener, address, loop;
-	uint32_t index;
-	int	 fd;
-
-	while ((fd = child_files_take(f, CHILD_LISTEN, &index)) >= 0) {
-		child_listen_split(index, &listener, &address, &loop);
-		if (loop >= r->desk_count ||
-		    listener >= r->conf->listener_count)
-			return err_set(e, "a listener that is not configured");
-		if (relay_listen_one(&r->desks[loop], listener, fd, e) != 0)
-			return err_wrap(e, "listener %s",
-			    r->conf->listeners[listener].name);
-	}
-	return 0;
-}
-
 static int
 relay_open_delivery(struct relay *r, struct err *e)
 {
@@ -502,6 +465,11 @@ relay_on_master(void *relay, struct bytes message, int fd)
 	case CHILD_PING:
 		relay_on_ping(r);
 		break;
+	case CHILD_LISTEN:
+	case CHILD_CONTROL:
+		if (fd >= 0)
+			relay_on_socket(r, &m, fd);
+		break;
 	case CHILD_RELOAD_RESULT:
 		control_on_reload(r->control, m.index, m.text);
 		break;
@@ -688,7 +656,7 @@ relay_free(struct relay *r)
 	for (i = 0; i < r->desk_count; i++) {
 		desk_free(r->desks[i].desk);
 		relay_close_listeners(&r->desks[i]);
-		mem_free(r->desks[i].listen_fds);
+		mem_free(r->desks[i].sockets);
 		keys_client_free(r->desks[i].keys);
 	}
 	keys_client_free(r->keys);

@@ -47,8 +47,11 @@ struct relay_desk {
 	struct keys_client *keys;
 	struct desk	   *desk;
 	struct relay	   *relay;
-	int		   *listen_fds; /* ours; lent to the desk */
-	unsigned	    listen_count;
+	struct relay_socket {
+		uint32_t index; /* child_listen_index() */
+		int	 fd;	/* ours; lent to the desk */
+	}		   *sockets;
+	unsigned	    socket_count;
 	bool		    shut; /* its sessions have gone; desk's loop */
 };
 
@@ -130,6 +133,11 @@ void relay_wire_reporter(struct relay *r, struct reporter_setup *s);
 /* Says READY, after the master key has opened a key of the store; else
  * FATAL (credentials.md 6). */
 void relay_announce(struct relay *r);
+/* relay_listen.c: what the master has bound, at the start and later: a file
+ * that had vanished is there again */
+int relay_listen(struct relay *r, struct child_files *f, struct err *e);
+void relay_close_listeners(struct relay_desk *d);
+void relay_on_socket(struct relay *r, const struct child_message *m, int fd);
 /* relay_operator.c: the record of the operator's own key */
 void relay_begin_operator(struct relay *r);
 void relay_reload_operator(struct relay *r);

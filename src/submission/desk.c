@@ -193,6 +193,12 @@ desk_listen(struct desk *d, size_t index, int fd, struct err *e)
 }
 
 void
+desk_unlisten(struct desk *d, int fd)
+{
+	listener_close(d, fd);
+}
+
+void
 desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls)
 {
 	struct desk_rules *old = d->rules;

@@ -91,6 +91,8 @@ struct desk *desk_new(const struct desk_setup *s, struct err *e);
 void desk_free(struct desk *d);
 /* index: place in conf->listeners; fd stays the caller's. */
 int desk_listen(struct desk *d, size_t index, int fd, struct err *e);
+/* Listens there no more; what was accepted lives on. */
+void desk_unlisten(struct desk *d, int fd);
 /* Sessions go on under the snapshot they began with (credentials are read
  * anew at each decision). */
 void desk_reload(struct desk *d, struct conf *conf, struct desk_tls *tls);

@@ -27,6 +27,7 @@ struct listener {
 	struct listener	       *next;
 	struct desk	       *desk;
 	size_t			index; /* in conf->listeners */
+	int			fd;    /* lent */
 	struct stream_listener *socket;
 };
 
@@ -63,6 +64,7 @@ listener_open(struct desk *d, size_t index, int fd, struct err *e)
 	l = mem_alloc(sizeof(*l));
 	l->desk = d;
 	l->index = index;
+	l->fd = fd;
 	l->socket = stream_listen(d->setup.loop, fd, listener_on_accept, l, e);
 	if (l->socket == NULL) {
 		mem_free(l);
@@ -71,6 +73,20 @@ listener_open(struct desk *d, size_t index, int fd, struct err *e)
 	l->next = d->listeners;
 	d->listeners = l;
 	return 0;
+}
+
+void
+listener_close(struct desk *d, int fd)
+{
+	struct listener **link = &d->listeners, *l;
+
+	while ((l = *link) != NULL && l->fd != fd)
+		link = &l->next;
+	if (l == NULL)
+		return;
+	*link = l->next;
+	stream_listener_close(l->socket);
+	mem_free(l);
 }
 
 void

@@ -24,6 +24,7 @@ struct desk;
 struct session_place;
 
 int listener_open(struct desk *d, size_t index, int fd, struct err *e);
+void listener_close(struct desk *d, int fd); /* none is that: nothing */
 void listener_close_all(struct desk *d);
 /* Its place in the meters of listeners. */
 size_t listener_meter(size_t index);

@@ -257,6 +257,25 @@ class Children(World):
         self.assertLess(pause[0], pause[2])
         self.assertGreater(pause[2], 0.4)
 
+    def test_socket_files_deleted(self):
+        """they are there again: after a while, and at once at a reload; who is connected stays so"""
+        before, offset = self.pids(), os.path.getsize(self.relay.log)
+        local = self.relay.wire("local")
+        self.addCleanup(local.close)
+        os.unlink(self.relay.socket)
+        os.unlink(self.relay.submit)
+        self.relay.process.send_signal(signal.SIGHUP)
+        for path in (self.relay.socket, self.relay.submit):
+            self.relay.wait_log(rf"warn master socket-remade path={re.escape(path)}", offset=offset)
+        wait_for(lambda: self.relay.run_ctl("status").returncode == 0, "the control socket")
+        self.assertRegex(local.reply()[0], "^220 ")
+        self.assertRegex(wait_for(lambda: self.relay.wire("local"), "the local socket").reply()[0], "^220 ")
+        os.unlink(self.relay.socket)
+        wait_for(lambda: os.path.exists(self.relay.socket), "the control socket to be there by itself")
+        wait_for(lambda: self.relay.run_ctl("status").returncode == 0, "the control socket")
+        self.assertEqual(os.stat(self.relay.socket).st_mode & 0o777, 0o666)
+        self.assertEqual(self.pids(), {**before, "verifier": self.pids()["verifier"]})
+
     def test_zz_master(self):
         """the children end with the master, and nothing stands in the way of the next one"""
         children = self.relay.children()
