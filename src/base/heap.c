@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/reserve.h"
 
 void
 heap_init(struct heap *h)
@@ -70,6 +71,8 @@ heap_push(struct heap *h, struct heap_node *n, int64_t key)
 	if (h->n == h->cap) {
 		cap = h->cap == 0 ? 16 : h->cap * 2;
 		v = reallocarray(h->v, cap, sizeof(*v));
+		if (v == NULL && reserve_spend())
+			v = reallocarray(h->v, cap, sizeof(*v));
 		if (v == NULL)
 			return false;
 		h->v = v;

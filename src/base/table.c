@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/reserve.h"
 
 enum { TABLE_SLOTS_MIN = 16 };
 
@@ -118,6 +119,8 @@ table_put(struct table *t, struct bytes key, void *value)
 	if (t->max != 0 && t->count >= t->max)
 		return false;
 	e = malloc(sizeof(*e) + key.n);
+	if (e == NULL && reserve_spend())
+		e = malloc(sizeof(*e) + key.n);
 	if (e == NULL)
 		return false;
 	e->next = NULL;

@@ -163,6 +163,20 @@ signer_take_hash(DKIM *d, bool of_body, unsigned char digest[SIGNER_DIGEST],
 
 /* -- body hash ------------------------------------------------------------ */
 
+/*
+ * Without memory dkim_eoh() leaves a handle behind at which dkim_free() falls
+ * (2.11.0~beta2): it is given up with what it holds.
+ */
+static bool
+signer_end_header(DKIM **d)
+{
+	DKIM_STAT st = dkim_eoh(*d);
+
+	if (st == DKIM_STAT_NORESOURCE)
+		*d = NULL;
+	return st == DKIM_STAT_OK;
+}
+
 struct signer_hash *
 signer_hash_new(struct signer *s, const struct conf *c, struct err *e)
 {
@@ -178,9 +192,10 @@ signer_hash_new(struct signer *s, const struct conf *c, struct err *e)
 	    signer_canonicalization(c));
 	if (!signer_add_header(d, BYTES("From: a@draft.invalid")) ||
 	    !signer_add_header(d, bytes_of(draft)) ||
-	    dkim_eoh(d) != DKIM_STAT_OK) {
+	    !signer_end_header(&d)) {
 		err_set(e, "libopendkim does not take the draft");
-		dkim_free(d);
+		if (d != NULL)
+			dkim_free(d);
 		return NULL;
 	}
 	h = mem_alloc(sizeof(*h));
@@ -481,14 +496,15 @@ signer_digest(struct signer *s, const struct signer_field *f,
 	if (signer_feed_fields(d, &names, f->head, e) < 0)
 		goto out;
 	if (!signer_add_header(d, buf_bytes(field)) ||
-	    dkim_eoh(d) != DKIM_STAT_OK) {
+	    !signer_end_header(&d)) {
 		err_set(e, "libopendkim does not take the header");
 		goto out;
 	}
 	rc = signer_take_hash(d, false, digest, e);
 	field->n = at;
 out:
-	dkim_free(d);
+	if (d != NULL)
+		dkim_free(d);
 	return rc;
 }
 
