@@ -52,8 +52,16 @@ $(O)/tests/crash-image: tests/crash/image.c $(LINK_LIBS)
 $(O)/tests/crash-shim.so: tests/crash/shim.c | config.mk
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(WARNINGS) $(USER_CFLAGS) -fPIC -shared -o $@ $< -ldl
-CRASH_PARTS = $(O)/tests/crash-image $(O)/tests/crash-shim.so
-check-long: check check-build crash check-tsan
+$(O)/tests/crash-starve.so: tests/crash/starve.c | config.mk
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(USER_CFLAGS) -fPIC -shared -o $@ $<
+CRASH_PARTS = $(O)/tests/crash-image $(O)/tests/crash-shim.so \
+	$(O)/tests/crash-starve.so
+# KILLS=, IMAGES=, PARTS="kills faults ..." choose
+KILLS ?= 500
+IMAGES ?= 1200
+check-long:
+	O=$(O) contrib/check-long -k $(KILLS) -i $(IMAGES) $(PARTS)
 crash: all $(CRASH_PARTS)
 	tests/crash/run $(O)
 	tests/crash/failpoints $(O)

@@ -440,7 +440,7 @@ smtp.max_connect_rate_per_ip 1000000
 
     def sent(self):
         """quota show, to the recipient"""
-        value = self.relay.json("quota", "show")["SentLast24Hours"]
+        value = self.relay.json("-a", self.account, "quota", "show")["SentLast24Hours"]
         assert value == int(value), value
         return int(value)
 
