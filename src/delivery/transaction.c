@@ -226,12 +226,16 @@ transaction_send_content(struct transport *t)
 			break;
 		t->offset += (uint64_t)n;
 		transaction_emit(t, (struct bytes){ slice, (size_t)n }, &out);
+		if (out.failed)
+			break;
 		stream_write(t->stream, buf_bytes(&out));
 		buf_clear(&out);
 	}
 	if (n == 0 && !t->bdat)
 		stuffing_end(&t->stuffing, transaction_on_piece, &s);
-	if (out.n > 0)
+	if (out.failed) /* a piece is missing: never the end of data */
+		n = err_set(&e, "no memory for the content");
+	else if (out.n > 0)
 		stream_write(t->stream, buf_bytes(&out));
 	t->all_sent = n == 0;
 	mem_free(slice);
