@@ -388,6 +388,7 @@ control_on_begin(void *control, void *unused)
 {
 	(void)unused;
 	control_release_account(control, NULL);
+	control_release_set(control, NULL);
 	control_resume_imports(control);
 }
 

@@ -87,7 +87,7 @@ control_may(const struct control_right *r, const struct command *c)
 static bool
 arg_is_long(const char *name)
 {
-	return strcmp(name, "policy") == 0;
+	return strcmp(name, "policy") == 0 || strcmp(name, "document") == 0;
 }
 
 static bool

@@ -5,6 +5,7 @@
 
 #include "daemon/control_private.h"
 #include "daemon/control_sweep.h"
+#include "registry/config_set.h"
 #include "registry/policy.h"
 
 /* -- as JSON --------------------------------------------------------------- */
@@ -43,6 +44,18 @@ set_texts(json_t *out, const char *name, const char *first, size_t step,
 }
 
 static json_t *
+restriction_tags_json(const struct credential_restrictions *r)
+{
+	json_t	*out = json_object();
+	unsigned i;
+
+	for (i = 0; i < r->tag_count; i++)
+		json_object_set_new(out, r->tags[i].name,
+		    json_string(r->tags[i].value));
+	return out;
+}
+
+static json_t *
 restrictions_json(const struct credential_restrictions *r)
 {
 	char	 text[CREDENTIAL_LIST_MAX][CIDR_TEXT_MAX];
@@ -76,6 +89,14 @@ restrictions_json(const struct credential_restrictions *r)
 	if (r->max_sessions != 0)
 		json_object_set_new(out, "MaxSessions",
 		    json_integer(r->max_sessions));
+	if (r->config_set[0] != '\0') {
+		json_object_set_new(out, "ConfigurationSet",
+		    json_string(r->config_set));
+		json_object_set_new(out, "ForceConfigurationSet",
+		    json_boolean(r->force_config_set));
+	}
+	if (r->tag_count > 0)
+		json_object_set_new(out, "Tags", restriction_tags_json(r));
 	if (r->expires.ms != 0)
 		json_object_set_new(out, "ExpiresAt",
 		    json_of_wall(r->expires));
@@ -267,8 +288,80 @@ arg_policies(struct request *q, struct credential *c)
 	return 0;
 }
 
+/* The set has to be there now; it is looked up again for each message. */
 static int
-credential_take_options(struct request *q, struct credential *c)
+arg_config_set(struct request *q, struct db_txn *t,
+    struct credential_restrictions *r)
+{
+	const char	 *name = arg_text(q, "config-set");
+	bool		  force = arg_is_true(q, "force-config-set");
+	struct config_set s;
+	int		  found;
+
+	if (name == NULL && force && r->config_set[0] == '\0')
+		return request_misuse(q,
+		    "--force-config-set needs --config-set");
+	r->force_config_set = name != NULL ? force
+					   : force || r->force_config_set;
+	if (name == NULL)
+		return 0;
+	found = name[0] == '\0' ? 1 : config_set_get(t, q->account.id,
+	    bytes_of(name), &s, &q->err);
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "no such configuration set: %.64s", name);
+	if (found < 0)
+		return -1;
+	bytes_text(bytes_of(name), r->config_set, sizeof(r->config_set));
+	r->force_config_set = force && name[0] != '\0';
+	return 0;
+}
+
+static int
+arg_tag(struct request *q, struct credential_restrictions *r,
+    struct bytes text)
+{
+	ptrdiff_t    equals = bytes_find(text, 0, '=');
+	struct bytes name = bytes_head(text, equals < 0 ? 0 : (size_t)equals);
+	struct bytes value = bytes_from(text, (size_t)(equals + 1));
+	unsigned     i;
+
+	if (equals < 0 || !message_tag_is_valid(name) ||
+	    !message_tag_is_valid(value))
+		return request_refuse(q, BOOK_BAD_REQUEST, "tag: NAME=VALUE "
+		    "is wanted, each 1 to 256 of A-Z a-z 0-9 - _");
+	for (i = 0; i < r->tag_count; i++)
+		if (bytes_eq_text(name, r->tags[i].name))
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "tag: %s is given twice", r->tags[i].name);
+	if (r->tag_count == CREDENTIAL_LIST_MAX)
+		return request_refuse(q, BOOK_BAD_REQUEST, "tag: at most %d",
+		    CREDENTIAL_LIST_MAX);
+	bytes_text(name, r->tags[i].name, sizeof(r->tags[i].name));
+	bytes_text(value, r->tags[i].value, sizeof(r->tags[i].value));
+	r->tag_count++;
+	return 0;
+}
+
+static int
+arg_tags(struct request *q, struct credential_restrictions *r)
+{
+	json_t *list = arg_list(q, "tag"), *v;
+	size_t	i;
+
+	if (list == NULL)
+		return 0;
+	r->tag_count = 0;
+	json_array_foreach(list, i, v)
+		if (json_string_length(v) > 0 &&
+		    arg_tag(q, r, bytes_of(json_string_value(v))) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+credential_take_options(struct request *q, struct db_txn *t,
+    struct credential *c)
 {
 	struct credential_restrictions *r = &c->limits;
 	const char		       *role = arg_text(q, "role");
@@ -284,6 +377,7 @@ credential_take_options(struct request *q, struct credential *c)
 	    arg_texts(q, "rcpt", r->rcpt[0], sizeof(r->rcpt[0]),
 		CREDENTIAL_LIST_MAX, &r->rcpt_count) != 0 ||
 	    arg_credential_numbers(q, r) != 0 ||
+	    arg_config_set(q, t, r) != 0 || arg_tags(q, r) != 0 ||
 	    arg_overrides(q, &c->overrides) != 0 || arg_policies(q, c) != 0)
 		return -1;
 	return 0;
@@ -305,7 +399,7 @@ credential_show_secret(struct request *q, const struct credential *c,
 }
 
 static int
-credential_begin(struct request *q, struct credential *c)
+credential_begin(struct request *q, struct db_txn *t, struct credential *c)
 {
 	const char *name = arg_text(q, "name");
 
@@ -319,7 +413,7 @@ credential_begin(struct request *q, struct credential *c)
 		    "not a user name: %s", name);
 	else
 		strcpy(c->name, name);
-	return credential_take_options(q, c);
+	return credential_take_options(q, t, c);
 }
 
 static int
@@ -329,7 +423,7 @@ credential_create_write(struct request *q, struct db_txn *t)
 	char		   password[CREDENTIAL_PASSWORD_SIZE];
 	int		   rc;
 
-	rc = credential_begin(q, c);
+	rc = credential_begin(q, t, c);
 	if (rc == 0 && arg_time(q, "expires", &c->limits.expires) < 0)
 		rc = -1;
 	if (rc == 0) {
@@ -381,7 +475,7 @@ credential_import_write(struct request *q, struct db_txn *t)
 	struct credential *c = mem_alloc(sizeof(*c));
 	int		   rc;
 
-	rc = credential_begin(q, c);
+	rc = credential_begin(q, t, c);
 	if (rc == 0)
 		rc = credential_import_key(q, &c->keys[0]);
 	if (rc == 0) {
@@ -510,7 +604,8 @@ credential_show(struct request *q)
 }
 
 static int
-credential_change(struct request *q, struct credential *c, unsigned key)
+credential_change(struct request *q, struct db_txn *t, struct credential *c,
+    unsigned key)
 {
 	struct wall *expires = key == CREDENTIAL_KEYS_MAX
 		? &c->limits.expires : &c->keys[key].expires;
@@ -524,7 +619,7 @@ credential_change(struct request *q, struct credential *c, unsigned key)
 		    "a key has no options but --expires");
 	if (arg_time(q, "expires", expires) < 0)
 		return -1;
-	return credential_take_options(q, c);
+	return credential_take_options(q, t, c);
 }
 
 static int
@@ -535,7 +630,7 @@ credential_set_write(struct request *q, struct db_txn *t)
 	int		   rc = credential_find(q, t, c, &key);
 
 	if (rc == 0)
-		rc = credential_change(q, c, key);
+		rc = credential_change(q, t, c, key);
 	if (rc == 0) {
 		c->updated = q->now;
 		rc = credential_put(t, c, &q->err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/control_identity.h"
+#include "registry/config_set.h"
 
 enum { NAMES_MAX = 1000, MAIL_ARENA = 1024 * 1024 };
 
@@ -365,6 +366,56 @@ identity_notify(struct request *q)
 		request_read(q, identity_notify_show);
 }
 
+/* -- the default configuration set ----------------------------------------- */
+
+/* Sets it, or removes it when there is no name; 0 / -1. */
+static int
+identity_take_set(struct request *q, struct db_txn *t, const char *name,
+    struct identity *i)
+{
+	struct config_set s;
+	int		  found = 1;
+
+	if (name == NULL)
+		name = "";
+	if (name[0] != '\0')
+		found = config_set_get(t, q->account.id, bytes_of(name), &s,
+		    &q->err);
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "no such configuration set: %.64s", name);
+	if (found < 0)
+		return -1;
+	bytes_text(bytes_of(name), i->config_set, sizeof(i->config_set));
+	return 0;
+}
+
+static int
+identity_set_write(struct request *q, struct db_txn *t)
+{
+	struct identity_work *w = q->state;
+
+	if (identity_work_load(q, t) != 0 ||
+	    identity_take_set(q, t, arg_text(q, "set"), &w->i) != 0)
+		return -1;
+	if (w->i.config_set[0] != '\0')
+		request_would(q, "make %s the default configuration set of "
+		    "%s", w->i.config_set, w->name);
+	else
+		request_would(q, "remove the default configuration set of %s",
+		    w->name);
+	return identity_work_store(q, t);
+}
+
+static void
+identity_set_config_set(struct request *q)
+{
+	if (identity_work_new(q) == NULL)
+		request_end(q);
+	else
+		request_write(q, identity_set_write, NULL);
+}
+
 /* -- delete ---------------------------------------------------------------- */
 
 struct identity_removal {
@@ -517,6 +568,8 @@ identity_add_begin(struct request *q, struct db_txn *t)
 		i->link.since = i->link.last_success = q->now;
 	} else if (!i->is_address && w->fresh.n == 0)
 		i->method = METHOD_TOKEN;
+	if (identity_take_set(q, t, arg_text(q, "config-set"), i) != 0)
+		return -1;
 	request_would(q, "add identity %s", w->name);
 	return identity_create(t, i, &q->err);
 }
@@ -647,6 +700,9 @@ const struct command control_identity_commands[] = {
 	{ "identity notify", NEED_FULL, SCOPE_ACCOUNT,
 	    "PutEmailIdentityFeedbackAttributes", "emailIdentity",
 	    identity_notify },
+	{ "identity set-config-set", NEED_FULL, SCOPE_ACCOUNT,
+	    "PutEmailIdentityConfigurationSetAttributes", "emailIdentity",
+	    identity_set_config_set },
 	{ "identity delete", NEED_FULL, SCOPE_ACCOUNT, "DeleteEmailIdentity",
 	    "emailIdentity", identity_delete_run },
 	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }

@@ -144,6 +144,8 @@ show_on_row(void *arg, const struct recipient_row *r)
 	w.r = *r;
 	memcpy(w.account, s->mail.account, sizeof(w.account));
 	w.active = queue_is_active(s->active, s->active_count, r);
+	if (!w.active)
+		queue_see_pause(s->q->control, &s->mail.config_set_id, &w.r);
 	json_array_append_new(s->jobs, queue_row_json(s->q->conf, s->q->now,
 	    &w));
 	return true;
@@ -270,6 +272,14 @@ show_finish(struct request *q)
 	request_set(q, "Listener", json_of_bytes(m->listener));
 	request_set(q, "Sender", json_of_bytes(m->sender));
 	request_set(q, "Identity", json_of_bytes(m->identity));
+	if (m->config_set.n > 0)
+		request_set(q, "ConfigurationSetName",
+		    json_of_bytes(m->config_set));
+	if (s->has_message && s->message.pool.n > 0)
+		request_set(q, "SendingPoolName",
+		    json_of_bytes(s->message.pool));
+	if (s->has_message && s->message.tls_policy == MESSAGE_TLS_REQUIRE)
+		request_set(q, "TlsPolicy", json_string("REQUIRE"));
 	request_set(q, "ClientMessageId", json_of_bytes(m->message_id));
 	request_set(q, "Subject", json_of_bytes(m->subject));
 	request_set(q, "Size", json_integer((json_int_t)m->size));

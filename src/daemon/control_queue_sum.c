@@ -28,6 +28,7 @@ struct queue_sum {
 	struct msgid	id; /* of the message at hand */
 	bool		any, wanted;
 	uint64_t	size;
+	struct config_set_id set;
 };
 
 static void
@@ -37,10 +38,13 @@ queue_sum_wipe(void *sum)
 }
 
 static enum sum_line
-sum_line_of(const struct queue_sum *s, const struct recipient_row *r)
+sum_line_of(const struct queue_sum *s, struct recipient_row *r)
 {
-	switch (queue_state_of(r, queue_is_active(s->c.active_keys,
-	    s->c.active_count, r), s->q->now)) {
+	bool active = queue_is_active(s->c.active_keys, s->c.active_count, r);
+
+	if (!active)
+		queue_see_pause(s->q->control, &s->set, r);
+	switch (queue_state_of(r, active, s->q->now)) {
 	case QUEUE_ACTIVE:
 		return SUM_ACTIVE;
 	case QUEUE_READY:
@@ -80,9 +84,11 @@ sum_take_message(struct queue_sum *s, const struct msgid *id)
 	s->any = true;
 	s->id = *id;
 	s->size = 0;
+	memset(&s->set, 0, sizeof(s->set));
 	s->wanted = spool_read_message(s->q->relay->spool, id, a, &m, &e) == 1;
 	if (s->wanted) {
 		s->size = m.head_octets + m.body_octets;
+		s->set = m.config_set;
 		s->wanted = !s->q->has_account ||
 		    strcmp(s->q->account.id, m.account) == 0;
 	}
@@ -92,13 +98,14 @@ sum_take_message(struct queue_sum *s, const struct msgid *id)
 static bool
 sum_on_row(void *arg, const struct recipient_row *r)
 {
-	struct queue_sum *s = arg;
+	struct queue_sum    *s = arg;
+	struct recipient_row seen = *r;
 
 	if (!s->any || msgid_cmp(&s->id, &r->id) != 0)
 		sum_take_message(s, &r->id);
 	if (!s->wanted)
 		return true;
-	sum_add(&s->line[sum_line_of(s, r)], s);
+	sum_add(&s->line[sum_line_of(s, &seen)], s);
 	sum_add(&s->line[SUM_TOTAL], s);
 	return true;
 }

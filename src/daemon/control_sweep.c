@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "mail/address.h"
+#include "registry/config_set.h"
 
 enum {
 	WINDOW_ARENA = 4 * 1024 * 1024,
@@ -64,6 +65,37 @@ queue_is_active(const struct due_key *v, size_t n,
 	struct due_key k = { { 0 }, r->id, r->n };
 
 	return n > 0 && bsearch(&k, v, n, sizeof(*v), active_cmp) != NULL;
+}
+
+/* -- pauses of configuration sets ------------------------------------------ */
+
+/* A set that was deleted holds nothing any more. */
+bool
+control_set_is_paused(struct control *k, const struct config_set_id *id)
+{
+	struct config_set s;
+	struct db_txn	 *t;
+	struct err	  e;
+	int		  found = -1;
+
+	if (config_set_id_is_none(id))
+		return false;
+	t = book_read(k->relay->book, &e);
+	if (t != NULL)
+		found = config_set_find(t, id, &s, &e);
+	book_end(t);
+	return found < 0 || (found == 1 && !s.sending);
+}
+
+void
+queue_see_pause(struct control *k, const struct config_set_id *set,
+    struct recipient_row *r)
+{
+	if ((r->held_by & HELD_CONFIG_SET) != 0 ||
+	    !control_set_is_paused(k, set))
+		return;
+	r->held_by |= HELD_CONFIG_SET;
+	r->state = ENVELOPE_HELD;
 }
 
 /* -- life ------------------------------------------------------------------ */
@@ -280,16 +312,29 @@ collect_keep(struct collect *c, const struct recipient_row *r, bool active)
 	return true;
 }
 
+/* For a list: what a pause holds is shown as held. */
+static void
+collect_see_pause(struct collect *c, struct recipient_row *r)
+{
+	collect_message(c, &r->id);
+	if (c->message_found == 1)
+		queue_see_pause(c->s->control, &c->message.config_set, r);
+}
+
 /* false = there is no room for it in this window */
 static bool
-collect_row(struct collect *c, const struct recipient_row *r)
+collect_row(struct collect *c, struct recipient_row *r)
 {
 	struct sweep	*s = c->s;
 	struct sweep_id *id = s->ids != NULL ? &s->ids[s->id_at] : NULL;
 	bool active = queue_is_active(s->filter.active,
 	    s->filter.active_count, r);
-	bool fits = collect_is_ours(c, r) && collect_fits(c, r, active);
-	bool busy = fits && active && s->filter.is_resting;
+	bool fits, busy;
+
+	if (s->lay_out != NULL && !active)
+		collect_see_pause(c, r);
+	fits = collect_is_ours(c, r) && collect_fits(c, r, active);
+	busy = fits && active && s->filter.is_resting;
 
 	if (fits && !busy && !(s->lay_out != NULL ?
 		collect_lay_out(c, r, active) : collect_keep(c, r, active)))
@@ -316,8 +361,9 @@ collect_is_full(const struct collect *c)
 static bool
 collect_on_row(void *arg, const struct recipient_row *r)
 {
-	struct collect *c = arg;
-	struct sweep   *s = c->s;
+	struct collect	    *c = arg;
+	struct sweep	    *s = c->s;
+	struct recipient_row seen = *r;
 
 	if (s->begun && r->n == s->at.n && msgid_cmp(&r->id, &s->at.id) == 0)
 		return true; /* the last one of the window before */
@@ -326,7 +372,7 @@ collect_on_row(void *arg, const struct recipient_row *r)
 		c->left_message = true;
 		return false;
 	}
-	if (collect_is_full(c) || !collect_row(c, r)) {
+	if (collect_is_full(c) || !collect_row(c, &seen)) {
 		c->full = true;
 		return false;
 	}
@@ -354,13 +400,17 @@ collect_on_held(void *arg, const struct arrival *a, uint8_t held_by,
 	s->at.id = a->id;
 	s->at.n = a->n;
 	s->begun = true;
-	if ((held_by & s->held_by) == 0 || (s->filter.account[0] != '\0' &&
-	    strcmp(s->filter.account, a->account) != 0))
+	if ((held_by & s->held_by) == 0 ||
+	    (s->filter.account[0] != '\0' &&
+		strcmp(s->filter.account, a->account) != 0) ||
+	    (!config_set_id_is_none(&s->filter.set) &&
+		!config_set_id_eq(&s->filter.set, &a->config_set)))
 		return true;
 	memset(w, 0, sizeof(*w));
 	w->r.id = a->id;
 	w->r.n = a->n;
 	memcpy(w->account, a->account, sizeof(w->account));
+	w->set = a->config_set;
 	s->row_count++;
 	return true;
 }
@@ -581,7 +631,7 @@ sweep_start(struct sweep *s)
 		timer_set(&s->again, SWEEP_AGAIN_MS);
 }
 
-/* -- holds of accounts ----------------------------------------------------- */
+/* -- holds of accounts and configuration sets ------------------------------ */
 
 static void release_start(struct control *k, const char *account);
 
@@ -653,21 +703,30 @@ control_hold_account(struct control *k, const char *account)
 	sweep_start(s);
 }
 
-/* Each row's account is asked: only those that may send go on. */
+static bool
+row_may_go_on(struct sweep *s, const struct sweep_row *w)
+{
+	return s->held_by == HELD_CONFIG_SET
+		? !control_set_is_paused(s->control, &w->set)
+		: account_may_go_on(s->control, w->account);
+}
+
+/* Each row's account, or set, is asked: only those that may send go on. */
 static void
 release_show(struct sweep *s)
 {
-	const char *asked = "";
-	size_t	    i, kept = 0;
-	bool	    may = false;
+	const struct sweep_row *asked = NULL, *w;
+	size_t			i, kept = 0;
+	bool			may = false;
 
 	for (i = 0; i < s->row_count; i++) {
-		if (strcmp(asked, s->row[i].account) != 0)
-			may = account_may_go_on(s->control,
-			    s->row[i].account);
-		asked = s->row[i].account;
+		w = &s->row[i];
+		if (asked == NULL || strcmp(asked->account, w->account) != 0 ||
+		    !config_set_id_eq(&asked->set, &w->set))
+			may = row_may_go_on(s, w);
+		asked = w;
 		if (may)
-			s->row[kept++] = s->row[i];
+			s->row[kept++] = *w;
 	}
 	sweep_keep(s, kept);
 }
@@ -683,6 +742,20 @@ release_start(struct control *k, const char *account)
 	if (account != NULL)
 		bytes_text(bytes_of(account), s->filter.account,
 		    sizeof(s->filter.account));
+	s->show = release_show;
+	sweep_start(s);
+}
+
+void
+control_release_set(struct control *k, const struct config_set_id *set)
+{
+	struct sweep *s = sweep_new(k, NULL);
+
+	s->held = true;
+	s->held_by = HELD_CONFIG_SET;
+	s->kind = CHANGE_RELEASE;
+	if (set != NULL)
+		s->filter.set = *set;
 	s->show = release_show;
 	sweep_start(s);
 }

@@ -42,6 +42,7 @@ struct queue_filter {
 	struct bytes to, from; /* an address, or a domain */
 	struct bytes credential; /* its name, or one of its keys */
 	struct bytes config_set;
+	struct config_set_id set; /* held rows of it; none = of all */
 	struct bytes rcpt; /* one address, exactly */
 	struct wall  older_than; /* 0 = any age */
 	/* attempts under way, from the carrier; sorted */
@@ -62,6 +63,7 @@ struct sweep_row {
 	struct recipient_row r; /* texts in the window's arena */
 	bool		     active, system;
 	char		     account[ACCOUNT_ID_SIZE];
+	struct config_set_id set;
 };
 enum { SWEEP_ROWS = 256, SWEEP_LINES = 128 * 1024 /* octets, about */ };
 
@@ -78,7 +80,7 @@ struct sweep {
 	 * held */
 	struct sweep_id *ids;
 	size_t	      id_count, id_at;
-	bool	      held;	/* the table of holds; filter: account only */
+	bool	      held;	/* the table of holds; filter: account, set */
 	uint8_t	      held_by;	/* held: by this cause */
 
 	/*
@@ -123,5 +125,17 @@ void control_hold_account(struct control *k, const char *account);
 /* Rows that the pause of an account holds go on; account NULL: of all that
  * may send. */
 void control_release_account(struct control *k, const char *account);
+/*
+ * Rows that the pause of a configuration set holds go on; set NULL: of all
+ * that are not paused.  Its holds are the scheduler's, row by row, as it meets
+ * them: there is no sweep for them.
+ */
+void control_release_set(struct control *k, const struct config_set_id *set);
+/* Any thread: does a pause hold the mail of this set?  While that cannot be
+ * told, it does. */
+bool control_set_is_paused(struct control *k, const struct config_set_id *id);
+/* Any thread: the row as the scheduler will leave it when it meets it. */
+void queue_see_pause(struct control *k, const struct config_set_id *set,
+    struct recipient_row *r);
 
 #endif

@@ -422,7 +422,7 @@ trace_mail_json(struct trace *t, const struct event_mail *em,
 
 	/* posthorn's own, for the text form */
 	json_object_update_new(o, json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, "
-	    "s:o, s:o, s:I, s:o, s:o}", "ClientMessageId",
+	    "s:o, s:o, s:I, s:o, s:o, s:o}", "ClientMessageId",
 	    json_of_bytes(m->message_id), "Accepted",
 	    json_of_wall(m->accepted), "ClientIp",
 	    json_of_bytes(m->client_ip), "Credential",
@@ -431,7 +431,8 @@ trace_mail_json(struct trace *t, const struct event_mail *em,
 	    json_of_bytes(m->tls_version), "EnvelopeSender",
 	    json_of_bytes(m->sender), "Identity", json_of_bytes(m->identity),
 	    "Size", (json_int_t)m->size, "ConfigurationSetName",
-	    json_of_bytes(m->config_set), "Dkim",
+	    json_of_bytes(m->config_set), "SendingPoolName",
+	    json_of_bytes(m->pool), "Dkim",
 	    trace_dkim_json(t, &m->id, a)));
 	return o;
 }

@@ -666,7 +666,7 @@ class Queue(Running):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.account, cls.key, cls.password = cls.relay.sender()
+        cls.account, cls.key, cls.password = cls.relay.sender(config_set="main")
 
     def send(self, to="b@sink.example"):
         return self.ctl("send", "--from", "a@example.com", "--to", to, "--subject", "Grüße", "--text", "-",

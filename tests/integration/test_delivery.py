@@ -36,7 +36,7 @@ class World(unittest.TestCase):
         cls.relay.dns, cls.relay.sink_port = cls.dns, first.port
         cls.relay.write_conf()
         cls.relay.start()
-        cls.account, cls.key, cls.password = cls.relay.sender()
+        cls.account, cls.key, cls.password = cls.relay.sender(config_set="main")
 
     @classmethod
     def zones(cls):

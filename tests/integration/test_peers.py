@@ -79,7 +79,8 @@ class World(unittest.TestCase):
         cls.relay.write_conf()
         cls.relay.start()
         cls.account = cls.relay.account()
-        cls.relay.ctl("identity", "add", "example.com")
+        cls.relay.ctl("config-set", "create", "main")
+        cls.relay.ctl("identity", "add", "example.com", "--config-set", "main")
         cls.records = {r["Name"]: r["Value"] for r in
                        cls.relay.json("identity", "dns-records", "example.com")["Records"]}
         cls.dns.set_zone("example.com", cls.relay.ctl("identity", "dns-records", "example.com", "--format", "zone"))

@@ -56,7 +56,7 @@ class World(unittest.TestCase):
         cls.relay.dns, cls.relay.sink_port = cls.dns, first.port
         cls.relay.write_conf()
         cls.relay.start()
-        cls.account, cls.key, cls.password = cls.relay.sender()
+        cls.account, cls.key, cls.password = cls.relay.sender(config_set="main")
 
     def setUp(self):
         for s in self.sinks:
@@ -543,6 +543,7 @@ class Events(World):
     def test_automatic_tags(self):
         mid = self.send()
         tags = self.wait_of(mid, "Delivery")[0]["mail"]["tags"]
+        self.assertEqual(tags["ses:configuration-set"], ["main"])
         self.assertEqual(tags["ses:caller-identity"], ["app1"])
         self.assertEqual(tags["ses:from-domain"], ["example.com"])
         self.assertEqual(tags["ses:source-ip"], ["127.0.0.1"])
@@ -663,7 +664,7 @@ class Traces(World):
         self.assertRegex(text[1], rf"^client id <order-17@app\.example\.com> +accepted {STAMP}\.\d+Z from 127\.0\.0\.1 "
                                   r"\(app1, SMTP.*\)$")
         self.assertRegex(text[2], r"^from      mary@example\.com   envelope bob@example\.com   subject Grüße   size \d+$")
-        self.assertRegex(text[3], r"^set       -")
+        self.assertRegex(text[3], r"^set       main +tags - +pool default ")
         self.assertEqual(text[4], "rcpt@sink.example  (sink.example)")
         self.assertRegex(text[5], rf"^  {STAMP}\.\d+Z  DELIVERY        127\.0\.0\.2 from 127\.0\.0\.\d+  "
                                   r".*250 2\.6\.0 Message received$")

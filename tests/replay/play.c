@@ -467,6 +467,7 @@ static const struct {
 	{ "account", do_order },
 	{ "credential", do_order },
 	{ "identity", do_order },
+	{ "config-set", do_order },
 	{ "source", do_order },
 	{ "text", do_text },
 	{ "dns", do_dns }, { "dns-slow", do_dns_slow },

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "play.h"
+#include "registry/config_set.h"
 #include "registry/source.h"
 #include "world.h"
 
@@ -138,7 +139,26 @@ setup_put_credential(struct play *p, const struct words *w, struct db_txn *t,
 	return credential_create(t, &c, 0, e);
 }
 
-/* identity NAME [account=] : verified by the operator, does not sign */
+/* config-set NAME [account=] [tls=require] [pool=] [max-delivery=TIME] */
+static int
+setup_put_config_set(struct play *p, const struct words *w, struct db_txn *t,
+    struct err *e)
+{
+	struct config_set s;
+	const char	 *v = words_value(w, 1, "max-delivery");
+
+	config_set_init(&s, setup_value(w, "account", setup_account),
+	    w->v[1], clock_wall());
+	s.require_tls = strcmp(setup_value(w, "tls", "optional"),
+	    "require") == 0;
+	snprintf(s.pool, sizeof(s.pool), "%s", setup_value(w, "pool", ""));
+	if (v != NULL)
+		s.max_delivery_s = (unsigned)(play_duration(p, v) / 1000);
+	return config_set_create(t, &s, e);
+}
+
+/* identity NAME [account=] [config-set=] : verified by the operator, does not
+ * sign */
 static int
 setup_put_identity(struct play *p, const struct words *w, struct db_txn *t,
     struct err *e)
@@ -152,6 +172,8 @@ setup_put_identity(struct play *p, const struct words *w, struct db_txn *t,
 	i.link.status = IDENTITY_SUCCESS;
 	i.link.since = i.link.last_success = clock_wall();
 	i.signing = DKIM_OFF;
+	snprintf(i.config_set, sizeof(i.config_set), "%s",
+	    setup_value(w, "config-set", ""));
 	return identity_create(t, &i, e);
 }
 
@@ -180,6 +202,7 @@ static const struct {
 	{ "account", "account", setup_put_account },
 	{ "credential", "credential app1", setup_put_credential },
 	{ "identity", "identity example.com", setup_put_identity },
+	{ "config-set", NULL, setup_put_config_set },
 	{ "source", NULL, setup_put_source },
 };
 

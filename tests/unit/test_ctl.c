@@ -207,7 +207,8 @@ test_arguments(void **state)
 /* -- the tables ------------------------------------------------------------------------ */
 
 static const struct ctl_command *const tables[] = { ctl_account_commands,
-	ctl_identity_commands, ctl_queue_commands, ctl_system_commands,
+	ctl_identity_commands, ctl_config_set_commands, ctl_queue_commands,
+	ctl_system_commands,
 	ctl_offline_commands };
 
 /* Each row is whole: one or two words, known kinds, a way to be shown. */

@@ -29,6 +29,9 @@
 	"Restrictions.MaxMessageSize=max-size " \
 	"Restrictions.Max24HourSend=max-24h Restrictions.MaxSendRate=rate " \
 	"Restrictions.MaxSessions=max-sessions " \
+	"Restrictions.ConfigurationSet=config-set " \
+	"Restrictions.ForceConfigurationSet=force-config-set " \
+	"Restrictions.Tags=tag " \
 	"Restrictions.ExpiresAt=expires " \
 	"Overrides.Date=date Overrides.MessageId=message-id " \
 	"Overrides.Received=received PolicyFiles=policy"
@@ -36,7 +39,8 @@
 	"role:text policy:many allow-cidr:many listener:many min-tls:text " \
 	"from:many rcpt:many max-recipients:int max-size:size max-24h:amount " \
 	"rate:amount max-sessions:int expires:expires date:text " \
-	"message-id:text received:text description:text"
+	"message-id:text received:text description:text config-set:text " \
+	"force-config-set:flag tag:many"
 
 static void
 account_show_id(struct ctl *c, json_t *result)

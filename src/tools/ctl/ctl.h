@@ -57,6 +57,9 @@ struct ctl_command {
 	const char *usage;   /* arguments as the help shows them */
 	/* Members of --json-file (json.c); NULL = has none. */
 	const char *json;
+	/* In place of them: the argument under which the daemon gets the text
+	 * as it is, and what --skeleton prints. */
+	const char *document, *skeleton;
 };
 
 struct ctl {
@@ -79,6 +82,7 @@ struct ctl {
 
 extern const struct ctl_command ctl_account_commands[];
 extern const struct ctl_command ctl_identity_commands[];
+extern const struct ctl_command ctl_config_set_commands[];
 extern const struct ctl_command ctl_queue_commands[];
 extern const struct ctl_command ctl_suppression_commands[];
 extern const struct ctl_command ctl_send_commands[];

@@ -249,8 +249,8 @@ dkim_print_shown(struct ctl *c, json_t *result)
 const struct ctl_command ctl_identity_commands[] = {
 	{ .verb = "identity add", .arguments = "name", .usage = "NAME",
 	    .options = "dkim:text bits:int selector:text key-file:file "
-		       "verified:flag",
-	    .json = "EmailIdentity=name "
+		       "verified:flag config-set:text",
+	    .json = "EmailIdentity=name ConfigurationSetName=config-set "
 		"DkimSigningAttributes.DomainSigningSelector=selector "
 		"DkimSigningAttributes.DomainSigningPrivateKey=key-file "
 		"DkimSigningAttributes.NextSigningKeyLength=bits",
@@ -276,6 +276,9 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .show = ctl_print_nothing },
 	{ .verb = "identity notify", .arguments = "name", .usage = "NAME",
 	    .options = "forwarding:text", .show = ctl_print_values },
+	{ .verb = "identity set-config-set", .arguments = "name set?",
+	    .usage = "NAME [SET]", .show = ctl_print_nothing,
+	    .json = "EmailIdentity=name ConfigurationSetName=set" },
 	{ .verb = "identity delete", .arguments = "name...",
 	    .usage = "NAME...", .options = "force:flag",
 	    .prepare = identity_prepare_delete, .confirm = "name",

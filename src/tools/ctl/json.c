@@ -157,9 +157,11 @@ skeleton_add(struct ctl *c, const struct member *m, void *root)
 void
 ctl_print_skeleton(struct ctl *c)
 {
-	json_t *root = json_object();
+	json_t *root = c->command->skeleton != NULL ?
+		json_loads(c->command->skeleton, 0, NULL) : json_object();
 
-	members_each(c, skeleton_add, root);
+	if (c->command->skeleton == NULL)
+		members_each(c, skeleton_add, root);
 	ctl_print_json(root);
 	json_decref(root);
 }
@@ -185,6 +187,26 @@ member_take_flag(struct ctl *c, const struct member *m, json_t *v)
 	return true;
 }
 
+/* {"name":"value"} as it is typed: name=value. */
+static json_t *
+member_pairs(json_t *v)
+{
+	json_t	   *list = json_array(), *item;
+	const char *name;
+	struct buf  pair;
+
+	buf_init(&pair, 4096);
+	json_object_foreach(v, name, item) {
+		buf_clear(&pair);
+		buf_printf(&pair, "%s=%s", name, json_string_value(item) !=
+		    NULL ? json_string_value(item) : "");
+		json_array_append_new(list, json_is_string(item) ?
+			json_stringn(pair.p, pair.n) : json_null());
+	}
+	buf_wipe(&pair);
+	return list;
+}
+
 static bool
 member_take_list(struct ctl *c, const struct member *m, json_t *v)
 {
@@ -198,6 +220,16 @@ member_take_list(struct ctl *c, const struct member *m, json_t *v)
 		return member_misuse(c, m, "is not a list of texts");
 	json_object_set(c->args, m->name, v);
 	return true;
+}
+
+static bool
+member_take_many(struct ctl *c, const struct member *m, json_t *v)
+{
+	json_t *list = json_is_object(v) ? member_pairs(v) : json_incref(v);
+	bool	taken = member_take_list(c, m, list);
+
+	json_decref(list);
+	return taken;
 }
 
 /* The text of a file that would otherwise be named. */
@@ -258,9 +290,10 @@ member_take(struct ctl *c, const struct member *m, void *root)
 			return member_misuse(c, m, "is given twice");
 		if (strcmp(m->kind, "flag") == 0)
 			taken = member_take_flag(c, m, v);
-		else if (strcmp(m->kind, "words") == 0 ||
-		    strcmp(m->kind, "many") == 0)
+		else if (strcmp(m->kind, "words") == 0)
 			taken = member_take_list(c, m, v);
+		else if (strcmp(m->kind, "many") == 0)
+			taken = member_take_many(c, m, v);
 		else if (strcmp(m->kind, "file") == 0)
 			taken = member_take_file(c, m, v);
 		else
@@ -290,6 +323,25 @@ members_left(struct ctl *c, json_t *root)
 	return false;
 }
 
+/* The daemon reads it, and says what is wrong where. */
+static bool
+document_read(struct ctl *c, const char *path)
+{
+	struct buf in;
+	json_t	  *text = NULL;
+
+	buf_init(&in, 1024 * 1024);
+	if (ctl_read_input(c, path, &in)) {
+		text = json_stringn(in.n > 0 ? in.p : "", in.n);
+		if (text == NULL)
+			ctl_say_misuse(c, "%s: not UTF-8", path);
+	}
+	buf_wipe(&in);
+	if (text != NULL)
+		json_object_set_new(c->args, c->command->document, text);
+	return text != NULL;
+}
+
 bool
 ctl_read_json(struct ctl *c, const char *path)
 {
@@ -298,6 +350,8 @@ ctl_read_json(struct ctl *c, const char *path)
 	json_t	    *root = NULL;
 	bool	     well = false;
 
+	if (c->command->document != NULL)
+		return document_read(c, path);
 	buf_init(&in, 1024 * 1024);
 	if (ctl_read_input(c, path, &in)) {
 		root = json_loadb(in.n > 0 ? in.p : "", in.n,

@@ -315,10 +315,11 @@ static void
 trace_print_facts(json_t *m)
 {
 	json_t	   *dkim = json_object_get(m, "Dkim");
-	struct buf  text[7], tags;
+	const char *pool = queue_text(m, "SendingPoolName");
+	struct buf  text[8], tags;
 	size_t	    i;
 
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < 8; i++)
 		buf_init(&text[i], 65536);
 	buf_init(&tags, 65536);
 	trace_tags_text(json_object_get(m, "EmailTags"), &tags);
@@ -335,12 +336,15 @@ trace_print_facts(json_t *m)
 		    queue_text(dkim, "Domain"), queue_text(dkim, "Selector"));
 	else
 		buf_add_text(&text[6], "dkim -");
-	for (i = 0; i < 7; i++)
+	/* without a name: those that nobody has asked for */
+	buf_printf(&text[7], "pool %s", strcmp(pool, "-") == 0 ?
+	    "default" : pool);
+	for (i = 0; i < 8; i++)
 		buf_add_char(&text[i], '\0');
 	trace_print_pair((const char *const[]){ text[0].p, text[1].p,
 	    text[2].p, text[3].p }, (const char *const[]){ text[4].p,
-	    text[5].p, "pool default", text[6].p });
-	for (i = 0; i < 7; i++)
+	    text[5].p, text[7].p, text[6].p });
+	for (i = 0; i < 8; i++)
 		buf_wipe(&text[i]);
 	buf_wipe(&tags);
 }

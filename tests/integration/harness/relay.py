@@ -258,10 +258,14 @@ listener local {{
         made = self.json("credential", "create", user, *options)
         return made["AccessKeyId"], made["SmtpPassword"]
 
-    def sender(self, domain="example.com", user="app1"):
-        """An account in production with a verified domain and a login."""
+    def sender(self, domain="example.com", user="app1", config_set=None):
+        """An account in production with a verified domain and a login; with a set, records have tags."""
         account = self.account()
-        self.ctl("identity", "add", domain, "--verified")
+        options = []
+        if config_set:
+            self.ctl("config-set", "create", config_set)
+            options = ["--config-set", config_set]
+        self.ctl("identity", "add", domain, "--verified", *options)
         return (account, *self.credential(user))
 
     def events(self, *args):
