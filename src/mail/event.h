@@ -148,7 +148,8 @@ struct event_mail {
 	struct bytes	    snapshot; /* encoded; empty = none */
 	/*
 	 * in the order shown: the automatic ones ("ses:...") that hold for
-	 * the message first; the outgoing ones come from the event
+	 * the message first; the outgoing ones come from the event.  NULL:
+	 * the message has no configuration set, and the record no tags.
 	 */
 	const struct message_tag *tags;
 	size_t			tag_count;

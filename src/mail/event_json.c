@@ -420,7 +420,7 @@ mail(struct writer *w)
 		element(w, m->destinations[i]);
 	end(w, ']');
 	mail_headers(w);
-	if (!w->form.notification)
+	if (!w->form.notification && m->tags != NULL)
 		tags(w);
 	end(w, '}');
 }

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* What holds for the message as a whole, then its own tags. */
+/* What holds for the message as a whole, then its own tags; none without a
+ * configuration set, which would publish them. */
 static bool
 event_mail_tags(const struct mail_row *row, struct arena *a,
     struct event_mail *out)
@@ -19,10 +20,12 @@ event_mail_tags(const struct mail_row *row, struct arena *a,
 			BYTES("SendRawEmail") : BYTES("SendSmtpEmail") },
 	};
 	enum { AUTOMATIC = sizeof(automatic) / sizeof(automatic[0]) };
-	struct message_tag *tags = arena_alloc(a,
-	    (AUTOMATIC + row->tag_count) * sizeof(*tags));
+	struct message_tag *tags;
 	size_t i, n = 0;
 
+	if (row->config_set.n == 0)
+		return true;
+	tags = arena_alloc(a, (AUTOMATIC + row->tag_count) * sizeof(*tags));
 	if (tags == NULL)
 		return false;
 	for (i = 0; i < AUTOMATIC; i++)

@@ -13,7 +13,7 @@
  *
  * The automatic tags (events.md 3) come first, then those of the message;
  * ses:outgoing-* belong to the event and are added by event_write_json().
- * They are shown with and without a configuration set.
+ * A message without a configuration set has none: nothing publishes them.
  */
 #ifndef REPORTING_EVENT_MAIL_H
 #define REPORTING_EVENT_MAIL_H
