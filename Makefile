@@ -41,7 +41,7 @@ base_MODULES = \
 	clock clock_text \
 	log \
 	table heap \
-	thread alarm pass workers \
+	thread alarm pass turns workers \
 	process sandbox channel \
 	tally
 
