@@ -56,6 +56,7 @@ stream_new(struct loop *l, int fd, const struct stream_events *ev, void *arg)
 	timer_init(&s->soon, l, stream_on_soon, s);
 	timer_init(&s->deadline, l, stream_on_deadline, s);
 	timer_init(&s->stall, l, stream_on_stall, s);
+	turn_init(&s->turn, stream_on_turn, s);
 	return s;
 }
 
@@ -260,6 +261,7 @@ stream_close(struct stream *s)
 	timer_clear(&s->soon);
 	timer_clear(&s->deadline);
 	timer_clear(&s->stall);
+	turn_leave(&s->turn);
 	loop_remove_guest(&s->guest);
 	watch_close(s->watch);
 	tls_session_free(s->tls);
@@ -304,6 +306,7 @@ stream_end(struct stream *s, enum stream_end why)
 	timer_clear(&s->soon);
 	timer_clear(&s->deadline);
 	timer_clear(&s->stall);
+	turn_leave(&s->turn);
 	stream_watch(s);
 	s->ev.on_end(s->arg, why);
 }
@@ -479,6 +482,15 @@ stream_tls_server(struct stream *s, struct tls_server *ctx)
 	must(s->in.n == 0);
 	s->tls_server = tls_server_ref(ctx);
 	stream_begin_tls(s);
+}
+
+void
+stream_take_turns(struct stream *s, struct turns *ts, enum turn_rank rank,
+    const char *source)
+{
+	s->turns = ts;
+	s->turn_rank = rank;
+	s->turn_source = source;
 }
 
 /*

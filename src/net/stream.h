@@ -30,6 +30,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "base/turns.h"
 
 struct stream;
 struct tls_server; /* net/tls.h */
@@ -94,6 +95,14 @@ void stream_deadline(struct stream *s, int64_t ms);
  * server side requires that no input is waiting (the caller checks); on the
  * client side waiting input ends with STREAM_TLS_FAILED. */
 void stream_tls_server(struct stream *s, struct tls_server *ctx);
+/*
+ * Before stream_tls_server(): each step of the handshake waits for its turn,
+ * first with this rank, after our flight as TURN_LIGHT.  Nothing of TLS is
+ * allocated before the first turn.  source is borrowed until on_ready, on_end
+ * or the close.
+ */
+void stream_take_turns(struct stream *s, struct turns *ts,
+    enum turn_rank rank, const char *source);
 /* name: SNI and, with verify, the name the certificate must be valid for;
  * sessions are resumed by it ("" = none). */
 void stream_tls_client(struct stream *s, struct tls_client *ctx,
@@ -138,6 +147,9 @@ struct stream_listener *stream_listen(struct loop *l, int listen_fd,
 	socklen_t len),
     void *arg, struct err *e);
 void stream_listener_close(struct stream_listener *sl);
+/* Says so much to who was accepted, as far as the socket takes it, and closes:
+ * without a stream, for floods.  Whatever the peer has said is not read. */
+void stream_refuse(int fd, struct bytes line);
 /*
  * Binds and listens.  reuseport: several sockets share the address (one a
  * loop); the first bind of an address is probed without it, so that a second

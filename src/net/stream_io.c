@@ -232,8 +232,9 @@ stream_swallow(struct stream *s)
 		stream_close(s);
 }
 
-static void
-stream_start_handshake(struct stream *s)
+/* false: it has ended */
+static bool
+stream_make_session(struct stream *s)
 {
 	if (s->tls_server != NULL)
 		s->tls = tls_session_server(s->tls_server, s->fd,
@@ -244,10 +245,21 @@ stream_start_handshake(struct stream *s)
 	if (s->tls == NULL) {
 		stream_set_error(s, "TLS", "cannot be set up");
 		stream_end(s, STREAM_TLS_FAILED);
-		return;
 	}
+	return s->tls != NULL;
+}
+
+static void
+stream_start_handshake(struct stream *s)
+{
 	s->state = STREAM_HANDSHAKE;
-	stream_handshake(s);
+	if (s->turns != NULL) {
+		/* nothing is spent on a client before it has said something */
+		s->handshake_wants = WATCH_READ;
+		stream_watch(s);
+	} else if (stream_make_session(s)) {
+		stream_handshake(s);
+	}
 }
 
 static void
@@ -376,6 +388,34 @@ stream_handshake(struct stream *s)
 	stream_watch(s);
 }
 
+/*
+ * The kernel is asked to be silent only when it tells of the same input twice:
+ * most turns come in the same pass.
+ */
+static void
+stream_ask_turn(struct stream *s)
+{
+	if (turn_is_waiting(&s->turn)) {
+		s->handshake_wants = 0;
+		stream_watch(s);
+		return;
+	}
+	turn_ask(s->turns, &s->turn, s->turn_rank, bytes_of(s->turn_source));
+}
+
+void
+stream_on_turn(void *arg, void *unused)
+{
+	struct stream *s = arg;
+
+	(void)unused;
+	if (s->tls == NULL && !stream_make_session(s))
+		return;
+	stream_handshake(s);
+	if (s->state == STREAM_HANDSHAKE && tls_session_has_begun(s->tls))
+		s->turn_rank = TURN_LIGHT;
+}
+
 void
 stream_on_event(void *arg, int fd, int what)
 {
@@ -387,7 +427,10 @@ stream_on_event(void *arg, int fd, int what)
 		stream_on_connected(s);
 		return;
 	case STREAM_HANDSHAKE:
-		stream_handshake(s);
+		if (s->turns != NULL)
+			stream_ask_turn(s);
+		else
+			stream_handshake(s);
 		return;
 	case STREAM_LINGER:
 		stream_swallow(s);

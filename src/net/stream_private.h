@@ -9,7 +9,8 @@
  *	OPEN		octets move;          stream_tls_*() -> TLS_WAIT
  *	TLS_WAIT	what was queued before leaves in clear text;
  *			stream_start_handshake() -> HANDSHAKE
- *	HANDSHAKE	stream_handshake() -> OPEN
+ *	HANDSHAKE	stream_handshake() -> OPEN; on the server's side each
+ *			step waits for its turn first, stream_on_turn()
  *	FINISHING	stream_finish(): output leaves; stream_linger() -> LINGER
  *	LINGER		our side is shut; what still comes is thrown away, for
  *			closing with unread input would destroy our last words
@@ -71,6 +72,10 @@ struct stream {
 	bool	      has_seen_eof;
 	bool	      read_wants_write, write_wants_read; /* TLS */
 	int	      handshake_wants;
+	struct turns *turns; /* of handshakes; NULL: each step is done at once */
+	struct turn   turn;
+	enum turn_rank turn_rank;
+	const char    *turn_source; /* borrowed */
 	enum stream_end_due end_due;
 	enum stream_end	    end_why;
 	struct tls_session *tls;
@@ -102,6 +107,7 @@ void stream_name_local(struct stream *s);
 void stream_on_event(void *arg, int fd, int what);
 void stream_on_soon(void *arg, void *unused);
 void stream_on_loop_end(void *arg, void *unused); /* orphans only */
+void stream_on_turn(void *arg, void *unused);
 
 /* stream_socket.c */
 bool socket_credentials(int fd, struct stream_cred *out);

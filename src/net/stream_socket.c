@@ -11,7 +11,7 @@
 
 #include "net/stream_private.h"
 
-enum { LISTENER_BURST = 64, LISTENER_REST_MS = 100 };
+enum { LISTENER_BURST = 16, LISTENER_REST_MS = 100 };
 
 struct stream_listener {
 	struct loop  *loop;
@@ -58,6 +58,17 @@ socket_credentials(int fd, struct stream_cred *out)
 	for (i = 0; i < out->group_count; i++)
 		out->groups[i] = groups[i];
 	return true;
+}
+
+void
+stream_refuse(int fd, struct bytes line)
+{
+	ssize_t n;
+
+	do
+		n = send(fd, line.p, line.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	close(fd);
 }
 
 /* -- listening ------------------------------------------------------------ */

@@ -39,6 +39,8 @@ struct tls_session *tls_session_client(struct tls_client *t, int fd,
     const char *name, bool verify);
 void tls_session_free(struct tls_session *s); /* NULL is allowed */
 enum tls_io tls_session_handshake(struct tls_session *s);
+/* Server: the costly part is behind us. */
+bool tls_session_has_begun(const struct tls_session *s);
 /* TLS_IO_DONE: there is more; WANT_READ with octets: that was all so far. */
 enum tls_io tls_session_read(struct tls_session *s, void *p, size_t n,
     size_t *got);

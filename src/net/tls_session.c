@@ -40,6 +40,7 @@ struct tls_session {
 	struct tls_client *client;
 	bool		   verify;
 	bool		   is_broken;
+	bool		   has_begun;
 	char		   key[TLS_KEY_SIZE]; /* of the session cache */
 	char		   error[TLS_ERROR_SIZE];
 };
@@ -187,6 +188,24 @@ session_new(SSL_CTX *ctx, int fd)
 	return s;
 }
 
+/*
+ * Our Finished: the key exchange and the signature are behind us.  After a
+ * HelloRetryRequest they are not, nor after the first flight of TLS 1.2.
+ */
+static void
+session_on_message(int is_sent, int version, int type, const void *p, size_t n,
+    SSL *ssl, void *unused)
+{
+	struct tls_session  *s = SSL_get_app_data(ssl);
+	const unsigned char *message = p;
+
+	(void)version;
+	(void)unused;
+	if (is_sent && type == SSL3_RT_HANDSHAKE && n > 0 && s != NULL &&
+	    message[0] == SSL3_MT_FINISHED)
+		s->has_begun = true;
+}
+
 struct tls_session *
 tls_session_server(struct tls_server *t, int fd, struct mono now)
 {
@@ -196,6 +215,7 @@ tls_session_server(struct tls_server *t, int fd, struct mono now)
 	if (s == NULL)
 		return NULL;
 	s->server = tls_server_ref(t);
+	SSL_set_msg_callback(s->ssl, session_on_message);
 	SSL_set_accept_state(s->ssl);
 	return s;
 }
@@ -330,7 +350,15 @@ tls_session_handshake(struct tls_session *s)
 		session_note_error(s, 0);
 		io = TLS_IO_FAILED;
 	}
+	if (io == TLS_IO_DONE)
+		SSL_set_msg_callback(s->ssl, NULL);
 	return io;
+}
+
+bool
+tls_session_has_begun(const struct tls_session *s)
+{
+	return s->has_begun;
 }
 
 enum tls_io

@@ -254,6 +254,18 @@ link_on_other_fd(void *link, int fd, int what)
 	}
 }
 
+void
+stream_refuse(int fd, struct bytes line)
+{
+	struct fake_link *k = link_of_fd(fd);
+
+	must(k != NULL);
+	k->was_accepted = k->says_end = true;
+	must(buf_add_bytes(&k->to_peer, line));
+	link_note_peer(k);
+	close(fd);
+}
+
 static void
 listener_on_dial(void *listen_fd, void *link)
 {

@@ -10,6 +10,7 @@
 enum { DRAINED_ROUNDS = 8 }; /* of on_drained in one turn */
 
 static void stream_on_soon(void *arg, void *unused);
+static void stream_on_turn(void *arg, void *unused);
 
 void
 stream_schedule(struct stream *s)
@@ -28,6 +29,7 @@ stream_end(struct stream *s, enum stream_end why)
 		return;
 	}
 	s->state = STREAM_ENDED;
+	turn_leave(&s->turn);
 	timer_clear(&s->soon);
 	timer_clear(&s->deadline);
 	timer_clear(&s->stall);
@@ -69,6 +71,7 @@ stream_new(struct loop *l, const struct stream_events *ev, void *arg)
 	timer_init(&s->soon, l, stream_on_soon, s);
 	timer_init(&s->deadline, l, stream_on_deadline, s);
 	timer_init(&s->stall, l, stream_on_stall, s);
+	turn_init(&s->turn, stream_on_turn, s);
 	return s;
 }
 
@@ -154,6 +157,7 @@ stream_close(struct stream *s)
 		return;
 	loop_must_own(s->loop);
 	s->state = STREAM_CLOSED;
+	turn_leave(&s->turn);
 	timer_clear(&s->soon);
 	timer_clear(&s->deadline);
 	timer_clear(&s->stall);
@@ -220,6 +224,11 @@ stream_step_handshake(struct stream *s)
 			stream_fail_tls(s, "unexpected eof while reading");
 		return;
 	}
+	if (s->turns != NULL && !s->has_turn) {
+		turn_ask(s->turns, &s->turn, s->turn_rank,
+		    bytes_of(s->turn_source));
+		return;
+	}
 	k->has_answer = false;
 	if (k->tls_ok && s->tls_verify && !k->is_trusted) {
 		stream_fail_tls(s, "certificate verify failed");
@@ -240,6 +249,16 @@ stream_step_handshake(struct stream *s)
 		link_note_peer(k);
 	}
 	s->ev.on_ready(s->arg);
+}
+
+static void
+stream_on_turn(void *arg, void *unused)
+{
+	struct stream *s = arg;
+
+	(void)unused;
+	s->has_turn = true;
+	stream_schedule(s);
 }
 
 static void
@@ -453,6 +472,15 @@ stream_deadline(struct stream *s, int64_t ms)
 	s->deadline_at.ms = loop_now(s->loop).ms + ms;
 	if (!s->is_paused)
 		timer_set(&s->deadline, ms);
+}
+
+void
+stream_take_turns(struct stream *s, struct turns *ts, enum turn_rank rank,
+    const char *source)
+{
+	s->turns = ts;
+	s->turn_rank = rank;
+	s->turn_source = source;
 }
 
 void

@@ -49,6 +49,11 @@ struct stream {
 	int64_t		     deadline_left_ms;
 	bool		     has_end_due, tls_asked, tls_is_client, tls_verify;
 	enum stream_end	     end_why;
+	struct turns	    *turns;
+	struct turn	     turn;
+	enum turn_rank	     turn_rank;
+	const char	    *turn_source;
+	bool		     has_turn;
 	struct tls_server   *tls_server;
 	struct tls_client   *tls_client;
 	char		    *tls_name;
