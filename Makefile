@@ -84,7 +84,7 @@ registry_MODULES = \
 	keys_proto verify_job
 
 submission_MODULES = \
-	listener \
+	listener standing \
 	session session_auth session_command session_data \
 	admission admission_tags \
 	receive receive_close \

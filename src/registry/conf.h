@@ -224,6 +224,7 @@ struct conf {
 		uint32_t	     max_connections_per_ip;
 		uint32_t	     max_preauth_per_ip;
 		uint32_t	     max_connect_rate_per_ip; /* a minute */
+		uint32_t	     max_handshake_rate_per_ip; /* a minute */
 		uint32_t	     max_connections_per_credential;
 		struct conf_cidrs    trusted_networks;
 		uint32_t	     max_messages_per_connection; /* 0 = any */

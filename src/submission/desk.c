@@ -151,6 +151,7 @@ desk_new(const struct desk_setup *s, struct err *e)
 	timer_init(&d->grace, s->loop, desk_on_grace, d);
 	buf_init(&d->line, DESK_LINE_MAX);
 	d->stages = table_new(DESK_STAGES_MAX);
+	d->turns = turns_new(s->loop);
 	d->replies = mem_alloc(DESK_COMMANDS * sizeof(*d->replies));
 	d->credential = mem_alloc(sizeof(*d->credential));
 	d->account = mem_alloc(sizeof(*d->account));
@@ -177,6 +178,7 @@ desk_free(struct desk *d)
 	timer_clear(&d->grace);
 	signer_free(d->signer);
 	table_free(d->stages);
+	turns_free(d->turns);
 	mem_free(d->replies);
 	desk_rules_unref(d->rules);
 	mem_wipe(d->feedback_key, sizeof(d->feedback_key));

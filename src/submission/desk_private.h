@@ -19,12 +19,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include "base/turns.h"
 #include "mail/smtp.h"
 #include "registry/credential.h"
 #include "submission/desk.h"
 #include "submission/signer.h"
 
 struct listener;
+struct newcomer;
 struct posting;
 struct receive;
 struct session;
@@ -51,7 +53,9 @@ struct desk {
 	struct signer	  *signer;
 	unsigned char	   feedback_key[32];
 
+	struct turns	*turns;	    /* handshakes, sessions to begin */
 	struct listener *listeners; /* linked */
+	struct newcomer *newcomers; /* linked; listener.c */
 	struct session	*sessions;  /* linked */
 	size_t		 session_count;
 	struct posting	*postings; /* linked */

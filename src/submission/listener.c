@@ -10,6 +10,7 @@
 #include "net/stream.h"
 #include "submission/desk_private.h"
 #include "submission/session.h"
+#include "submission/standing.h"
 
 enum {
 	/* To take its refusal, for so many a second and at once: each holds
@@ -17,7 +18,6 @@ enum {
 	 * line, too, but are closed in the same breath: who has already said
 	 * something may lose it by the reset. */
 	REFUSAL_MS = 5000,
-	REFUSAL_SHORT_MS = 1, /* the line leaves in this pass */
 	REFUSAL_RATE = 100,
 	REFUSAL_BURST = 500,
 	RATE_WINDOW_MS = 60 * 1000
@@ -31,8 +31,17 @@ struct listener {
 	struct stream_listener *socket;
 };
 
+/* Accepted and counted; waits until a session is made for it. */
+struct newcomer {
+	struct newcomer	    *next, **link; /* of the desk */
+	struct turn	     turn;
+	struct session_place place;
+	int		     fd;
+};
+
 static void listener_on_accept(void *arg, int fd, const struct sockaddr *peer,
     socklen_t len);
+static void newcomer_drop(struct newcomer *n);
 
 static void
 listener_ignore(void *arg)
@@ -94,6 +103,8 @@ listener_close_all(struct desk *d)
 {
 	struct listener *l;
 
+	while (d->newcomers != NULL)
+		newcomer_drop(d->newcomers);
 	while ((l = d->listeners) != NULL) {
 		d->listeners = l->next;
 		stream_listener_close(l->socket);
@@ -225,6 +236,60 @@ listener_count(const struct session_place *p)
 	return "address";
 }
 
+/* -- newcomers ------------------------------------------------------------ */
+
+/* Its descriptor and its counts are the session's, or nobody's. */
+static void
+newcomer_free(struct newcomer *n)
+{
+	turn_leave(&n->turn);
+	*n->link = n->next;
+	if (n->next != NULL)
+		n->next->link = n->link;
+	mem_free(n);
+}
+
+static void
+newcomer_drop(struct newcomer *n)
+{
+	close(n->fd);
+	listener_forget(&n->place, true);
+	newcomer_free(n);
+}
+
+static void
+newcomer_on_turn(void *newcomer, void *unused)
+{
+	struct newcomer	    *n = newcomer;
+	struct session_place p = n->place;
+	int		     fd = n->fd;
+
+	(void)unused;
+	newcomer_free(n);
+	session_begin(&p, fd);
+}
+
+/*
+ * A session costs some ten system calls: who comes by the thousand waits
+ * behind each other, not before the others.
+ */
+static void
+newcomer_wait(const struct session_place *p, int fd)
+{
+	struct newcomer *n = mem_alloc(sizeof(*n));
+	struct desk	*d = p->desk;
+
+	n->place = *p;
+	n->fd = fd;
+	n->next = d->newcomers;
+	n->link = &d->newcomers;
+	if (n->next != NULL)
+		n->next->link = &n->next;
+	d->newcomers = n;
+	turn_init(&n->turn, newcomer_on_turn, n);
+	turn_ask(d->turns, &n->turn, TURN_LIGHT, bytes_of(p->ip_key));
+}
+
 /* -- accept --------------------------------------------------------------- */
 
 /* Clear ports say why; wrapper ports close without a handshake. */
@@ -255,9 +320,13 @@ listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
 		close(fd);
 		return;
 	}
+	if (!may_linger) {
+		stream_refuse(fd, bytes_of(line));
+		return;
+	}
 	s = stream_accept(loop, fd, &refusal_events, NULL);
 	stream_write(s, bytes_of(line));
-	stream_finish(s, may_linger ? REFUSAL_MS : REFUSAL_SHORT_MS);
+	stream_finish(s, REFUSAL_MS);
 }
 
 /* Filters and limits; NULL = may enter, else the line to say. */
@@ -291,6 +360,9 @@ listener_judge(struct listener *l, struct session_place *p,
 		    d->rules->conf->smtp.max_connect_rate_per_ip)
 			return full;
 	}
+	*why = "handshakes";
+	if (c->tls == CONF_TLS_WRAPPER && !standing_may_handshake(p, p->rank))
+		return full;
 	*why = listener_count(p);
 	return *why == NULL ? NULL : full;
 }
@@ -312,6 +384,7 @@ listener_on_accept(void *arg, int fd, const struct sockaddr *peer,
 	p.is_trusted = p.is_unix || conf_cidrs_contain(
 	    &d->rules->conf->smtp.trusted_networks, peer);
 	listener_ip_key(peer, p.ip_key);
+	p.rank = standing_rank(&p, BYTES(""));
 	line = listener_judge(l, &p, peer, &why);
 	if (line != NULL) {
 		listener_refuse(l, fd, peer, line, why);
@@ -320,5 +393,5 @@ listener_on_accept(void *arg, int fd, const struct sockaddr *peer,
 	meter_add(&d->setup.meters->connections[listener_meter(l->index)], 1);
 	meter_add(&d->setup.meters->connections_total[listener_meter(
 	    l->index)], 1);
-	session_begin(&p, fd);
+	newcomer_wait(&p, fd);
 }

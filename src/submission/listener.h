@@ -8,6 +8,8 @@
  * Thread: the desk's loop.
  * Fails:  listener_open() with *e; a refused client gets its reply (clear
  *         ports) or is closed (wrapper ports), and is logged.
+ * Who is accepted and counted waits for its turn, by address, until a session
+ * is made for it (base/turns.h).
  * Counts of all desks together lie in the shared tally under these keys:
  *         smtp, smtp/LISTENER, ip/ADDRESS, preauth/ADDRESS (connections),
  *         rate/ADDRESS (new ones in a minute); ADDRESS is IPv4, or IPv6 /64.

@@ -44,6 +44,7 @@
 #include "submission/listener.h"
 #include "submission/posting.h"
 #include "submission/receive.h"
+#include "submission/standing.h"
 
 enum {
 	TURN_MAX = 64, /* commands of one turn, then others have theirs */
@@ -346,6 +347,15 @@ session_greet(struct session *s)
 }
 
 void
+session_begin_tls(struct session *s, enum turn_rank rank)
+{
+	session_enter(s, SESSION_TLS);
+	stream_deadline(s->stream, session_conf(s)->smtp.timeout_tls_ms);
+	stream_take_turns(s->stream, s->desk->turns, rank, s->place.ip_key);
+	stream_tls_server(s->stream, s->rules->tls->v[s->place.listener]);
+}
+
+void
 session_begin(const struct session_place *p, int fd)
 {
 	struct session *s = mem_alloc(sizeof(*s));
@@ -372,16 +382,14 @@ session_begin(const struct session_place *p, int fd)
 	d->sessions = s;
 	d->session_count++;
 	s->stream = stream_accept(l, fd, &session_events, s);
+	stream_set_input_max(s->stream, SESSION_PREAUTH_INPUT_MAX);
 	stream_set_write_timeout(s->stream,
 	    s->rules->conf->smtp.timeout_write_ms);
 	if (s->listener->tls == CONF_TLS_WRAPPER &&
 	    s->rules->tls->v[p->listener] == NULL) {
 		session_close(s, "error"); /* no certificate is loaded */
 	} else if (s->listener->tls == CONF_TLS_WRAPPER) {
-		session_enter(s, SESSION_TLS);
-		stream_deadline(s->stream, s->rules->conf->smtp.timeout_tls_ms);
-		stream_tls_server(s->stream,
-		    s->rules->tls->v[p->listener]);
+		session_begin_tls(s, p->rank);
 	} else if (session_has_role(s, CONF_ROLE_INTAKE)) {
 		timer_set(&s->wait, 0); /* what came too early is read first */
 	} else {

@@ -52,12 +52,19 @@ enum session_state {
 const char *session_state_to_text(enum session_state s);
 
 /* Where a client came in, and what the listener counted for it. */
-enum { SESSION_SID_SIZE = 21, SESSION_IP_KEY_SIZE = 64 };
+enum {
+	SESSION_SID_SIZE = 21,
+	SESSION_IP_KEY_SIZE = 64,
+	/* input that is kept before login, and later; the longest line fits */
+	SESSION_PREAUTH_INPUT_MAX = 16 * 1024,
+	SESSION_INPUT_MAX = 64 * 1024
+};
 struct session_place {
 	struct desk *desk;
 	size_t	     listener; /* index in conf->listeners */
 	bool	     is_trusted;
 	bool	     is_unix;
+	enum turn_rank rank; /* of the address, without EHLO */
 	char	     ip_key[SESSION_IP_KEY_SIZE]; /* IPv4, or IPv6 /64 */
 };
 
@@ -155,6 +162,8 @@ void session_count(struct session *s, enum ledger_result r);
 /* Lack of room, quota, failure: no error of the client, and not counted. */
 bool session_is_our_trouble(const struct reply *re);
 void session_turn(struct session *s); /* goes on with what is there */
+/* The handshake, when its turn has come. */
+void session_begin_tls(struct session *s, enum turn_rank rank);
 void session_arm(struct session *s);  /* deadline of the state, anew */
 /* Where a session without transaction stands. */
 enum session_state session_home(const struct session *s);

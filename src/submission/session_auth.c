@@ -7,6 +7,7 @@
 
 #include "submission/desk_private.h"
 #include "submission/listener.h"
+#include "submission/standing.h"
 
 enum {
 	DECODED_MAX = 12288 / 4 * 3,
@@ -332,6 +333,7 @@ session_log_in(struct session *s, const struct credential *c,
 	if (s->is_preauth)
 		listener_promote(&s->place);
 	s->is_preauth = false;
+	stream_set_input_max(s->stream, SESSION_INPUT_MAX);
 	return true;
 }
 
@@ -415,6 +417,7 @@ session_judge_login(struct session *s, struct session_login *in,
 	s->auth_failures = 0;
 	session_count_login(s, LOGIN_OK);
 	session_tell_use(s);
+	standing_earn(&s->place, buf_bytes(&s->ehlo));
 	session_enter(s, SESSION_IDLE);
 	session_say(s, 235, "2.7.0", "Authentication successful");
 }

@@ -9,6 +9,7 @@
 #include "submission/desk_private.h"
 #include "submission/listener.h"
 #include "submission/posting.h"
+#include "submission/standing.h"
 
 enum {
 	/* arena, besides the header block */
@@ -181,6 +182,9 @@ session_check_starttls(const struct session *s, const struct command *cmd,
 static void
 session_act_starttls(struct session *s, const struct command *cmd)
 {
+	enum turn_rank rank = standing_rank(&s->place, buf_bytes(&s->ehlo));
+	struct reply   re;
+
 	(void)cmd;
 	/* commands in clear text behind it could be somebody else's */
 	if (stream_peek(s->stream).n > 0) {
@@ -188,12 +192,16 @@ session_act_starttls(struct session *s, const struct command *cmd)
 		    "error");
 		return;
 	}
+	if (!standing_may_handshake(&s->place, rank)) {
+		reply_set(&re, 454, "4.7.0",
+		    "TLS not available due to temporary reason");
+		session_refuse(s, &re);
+		return;
+	}
 	session_say(s, 220, "2.0.0", "Ready to start TLS");
 	session_drop_transaction(s);
 	buf_clear(&s->ehlo);
-	session_enter(s, SESSION_TLS);
-	stream_deadline(s->stream, session_conf(s)->smtp.timeout_tls_ms);
-	stream_tls_server(s->stream, s->rules->tls->v[s->place.listener]);
+	session_begin_tls(s, rank);
 }
 
 /* -- AUTH ----------------------------------------------------------------- */
