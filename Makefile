@@ -5,7 +5,7 @@
 #	make check		unit tests, replay, configuration files, fuzz corpus
 #	make check-long		the long proofs
 #	make check-tsan		races between threads: unit, replay, load
-#	make bench		figures, no verdict
+#	make bench bench-flood	figures, no verdict
 #	make fuzz		libFuzzer binaries (clang)
 #	make layers headers lint	structure, headers alone, documents
 #	make install DESTDIR= prefix=

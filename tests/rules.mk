@@ -76,7 +76,13 @@ check-crash: all $(CRASH_PARTS)
 	tests/crash/powercut $(O) --images 40 --messages 40 --starts 1
 bench: all
 	tests/bench/run $(O)
-.PHONY: bench-memory bench-idle
+.PHONY: bench-memory bench-idle bench-flood
+# The good client beside hostile ones; check-long has a short round of it.
+bench-flood: all
+	tests/bench/flood $(O)
+.PHONY: check-flood
+check-flood: all
+	tests/bench/flood $(O) --rounds 1 --seconds 2
 bench-idle: all
 	tests/bench/idle $(O)
 bench-memory: all

@@ -13,7 +13,7 @@
  * Order:  in a pass at most four LIGHT steps, one KNOWN, one STRANGER; within
  *         a rank the sources take turns, and who came first from a source is
  *         its next.  What strangers have run is paid for by a rest, so that
- *         they have a quarter of the loop's time at most; what they leave
+ *         they have a tenth of the loop's time at most; what they leave
  *         unused is theirs later, up to 20 ms of running.
  * Owner:  the asker owns its turn; the turns copy the source.  turns_free()
  *         after all have left.
@@ -37,8 +37,8 @@ enum turn_rank {
 };
 enum {
 	TURN_LIGHT_MAX = 4,	  /* steps of a pass */
-	TURN_STRANGER_SHARE = 25, /* per cent of the loop's time */
-	TURN_STRANGER_SAVED_MS = 80 /* of it, that may have gone unused */
+	TURN_STRANGER_SHARE = 10, /* per cent of the loop's time */
+	TURN_STRANGER_SAVED_MS = 200 /* of it, that may have gone unused */
 };
 
 struct turns;

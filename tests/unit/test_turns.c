@@ -182,7 +182,7 @@ who_leaves_is_not_called(void **state)
 	assert_string_equal(trace, "243");
 }
 
-/* Strangers have a quarter of the time; the known have what they want. */
+/* Strangers have a tenth of the time; the known have what they want. */
 static void
 strangers_rest(void **state)
 {
@@ -197,14 +197,14 @@ strangers_rest(void **state)
 	assert_true(fake_threads_settle());
 	n = strlen(trace);
 	assert_in_range(n, 20, 30);
-	assert_true(fake_threads_advance(400));
+	assert_true(fake_threads_advance(1000));
 	assert_in_range(strlen(trace) - n, 95, 105);
 	n = strlen(trace);
 	known = ask('k', TURN_KNOWN, "s");
 	assert_true(fake_threads_settle());
 	assert_false(turn_is_waiting(&known->turn));
 	assert_non_null(strchr(trace + n, 'k'));
-	assert_true(fake_threads_advance(4000));
+	assert_true(fake_threads_advance(10000));
 	assert_int_equal(turns_waiting(turns, TURN_STRANGER), 0);
 }
 
