@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The life of a carrier, what it looks at once a minute, and its end; source
- * addresses; egresses that wait for delivery.max_connections.
+ * addresses.
  */
 #include <netinet/in.h>
 #include <stdio.h>
@@ -11,9 +11,15 @@
 #include "base/log.h"
 #include "delivery/carrier_private.h"
 
-enum { ROW_ARENA = 64 * 1024, SHUT_MS = 30000, SET_VIEWS_MAX = 20000 };
+enum {
+	ROW_ARENA = 64 * 1024,
+	SHUT_MS = 30000,
+	SET_VIEWS_MAX = 20000,
+	HELD_PORTION = 256,
+	HELD_AGAIN_MS = 20
+};
 
-/* -- sources, starved egresses --------------------------------------------- */
+/* -- sources --------------------------------------------------------------- */
 
 struct source_list {
 	struct source *v;
@@ -73,27 +79,17 @@ carrier_has_ipv6(const struct conf *conf)
 	return ok == 0;
 }
 
-void
-carrier_run_starved(struct carrier *c)
-{
-	struct egress *eg = c->starved;
-
-	if (eg == NULL || c->stopping)
-		return;
-	c->starved = eg->next_starved;
-	if (c->starved == NULL)
-		c->starved_last = &c->starved;
-	eg->starved = false;
-	timer_set(&eg->wake, 0);
-}
-
-/* -- once a minute: what waits under a hold may expire --------------------- */
+/*
+ * -- once a minute: what waits under a hold may expire ------------------------
+ * A portion, and the next one when the writer has taken it: a million that
+ * expire together are gone in minutes.
+ */
 
 struct held_scan {
 	struct carrier *carrier;
-	struct due_key	keys[256];
-	bool		system[256];
-	char		account[256][ACCOUNT_ID_SIZE];
+	struct due_key	keys[HELD_PORTION];
+	bool		system[HELD_PORTION];
+	char		account[HELD_PORTION][ACCOUNT_ID_SIZE];
 	unsigned	n;
 };
 
@@ -104,7 +100,8 @@ carrier_on_held(void *arg, const struct arrival *a, uint8_t held_by,
 	struct held_scan *x = arg;
 
 	(void)held_by;
-	if (expires.ms > loop_wall(x->carrier->loop).ms || x->n == 256)
+	if (expires.ms > loop_wall(x->carrier->loop).ms ||
+	    x->n == HELD_PORTION)
 		return false;
 	x->keys[x->n].due = expires;
 	x->keys[x->n].id = a->id;
@@ -124,8 +121,8 @@ carrier_expire_held(struct carrier *c)
 	unsigned	     i;
 
 	x->carrier = c;
-	if (spool_scan_held(c->set.spool, NULL, 256, carrier_on_held, x, &e) <
-	    0)
+	if (spool_scan_held(c->set.spool, NULL, HELD_PORTION, carrier_on_held,
+		x, &e) < 0)
 		log_error("spool-read", "reason=\"%s\"", e.text);
 	for (i = 0; i < x->n; i++) {
 		arena = arena_new(ROW_ARENA);
@@ -135,7 +132,23 @@ carrier_expire_held(struct carrier *c)
 			    x->system[i]);
 		arena_free(arena);
 	}
+	c->expiring = x->n == HELD_PORTION;
+	if (c->expiring)
+		timer_set(&c->expiry, HELD_AGAIN_MS);
 	mem_free(x);
+}
+
+static void
+carrier_on_expiry(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	(void)unused;
+	/* what is not committed yet would be found again */
+	if (c->items_out > 0 || c->refused != NULL)
+		timer_set(&c->expiry, HELD_AGAIN_MS);
+	else if (!c->stopping)
+		carrier_expire_held(c);
 }
 
 static void
@@ -167,7 +180,8 @@ carrier_on_minute(void *carrier, void *unused)
 	struct carrier *c = carrier;
 
 	(void)unused;
-	carrier_expire_held(c);
+	if (!c->expiring)
+		carrier_expire_held(c);
 	table_each(c->no_tls, carrier_forget_no_tls, c);
 	route_tidy(c);
 	site_tidy(c);
@@ -210,6 +224,7 @@ carrier_new(const struct carrier_setup *s, struct err *e)
 	scheduler_init(c);
 	carrier_batch_init(c);
 	timer_init(&c->minute, c->loop, carrier_on_minute, c);
+	timer_init(&c->expiry, c->loop, carrier_on_expiry, c);
 	return c;
 }
 
@@ -292,6 +307,7 @@ carrier_free(struct carrier *c)
 	if (c == NULL)
 		return;
 	timer_clear(&c->minute);
+	timer_clear(&c->expiry);
 	timer_clear(&c->shut_limit);
 	site_free_all(c);
 	scheduler_wipe(c);
@@ -363,6 +379,7 @@ carrier_shut(struct carrier *c, loop_fn *on_idle, void *arg)
 	timer_clear(&c->scheduler.wake);
 	timer_clear(&c->scheduler.more);
 	timer_clear(&c->minute);
+	timer_clear(&c->expiry);
 	timer_init(&c->shut_limit, c->loop, carrier_on_shut_limit, c);
 	timer_set(&c->shut_limit, SHUT_MS);
 	table_each(c->sites, carrier_shut_site, c);

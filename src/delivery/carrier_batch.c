@@ -54,6 +54,7 @@ carrier_on_receipt(void *batch, void *change)
 
 	(void)change;
 	c->batches_out--;
+	c->items_out -= b->count;
 	for (i = 0; i < b->count && b->change.result == RECEIPT_OK; i++) {
 		p = &b->pending[i];
 		x = &b->change.items[i];
@@ -69,6 +70,7 @@ carrier_on_receipt(void *batch, void *change)
 			scheduler_drop(c, p->due);
 	}
 	batch_free(b);
+	scheduler_on_settled(c);
 	carrier_check_idle(c);
 }
 
@@ -81,6 +83,7 @@ carrier_hand_in(struct carrier *c, struct batch *b)
 	b->change.count = b->count;
 	if (spool_change(c->set.spool, &b->change)) {
 		c->batches_out++;
+		c->items_out += b->count;
 		return;
 	}
 	/* the feed is full: keep it, and take no new work meanwhile */
@@ -136,11 +139,20 @@ carrier_item(struct carrier *c, struct due *d, bool again, struct wall next,
 	return &b->change.items[b->count++];
 }
 
+static void
+carrier_on_pass_end(void *carrier, void *unused)
+{
+	struct carrier *c = carrier;
+
+	c->begun = 0;
+	carrier_flush(c, unused);
+}
+
 void
 carrier_batch_init(struct carrier *c)
 {
 	timer_init(&c->again, c->loop, carrier_on_again, c);
-	loop_on_pass_end(c->loop, carrier_flush, c);
+	loop_on_pass_end(c->loop, carrier_on_pass_end, c);
 }
 
 void

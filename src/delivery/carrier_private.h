@@ -56,11 +56,16 @@ struct carrier {
 	unsigned	 warmings; /* contents workers read ahead */
 	unsigned	 connections;
 	struct egress	*starved, **starved_last;
+	unsigned	 called; /* of those: the next place is theirs */
 	struct due_list	 simulated; /* of this pass */
 	struct batch	*batch;	  /* being gathered */
 	struct batch	*refused; /* to be handed in again */
 	unsigned	 batches_out;
-	struct timer	 again, minute;
+	size_t		 items_out; /* of those batches */
+	unsigned	 begun; /* attempts, in this pass */
+	struct connection *idle, *idle_last; /* the longest idle one first */
+	struct timer	 again, minute, expiry;
+	bool		 expiring; /* held ones, portion by portion */
 	bool		 stopping;
 	bool		 shut_passed; /* 30 s have passed since */
 	loop_fn		*on_idle;
@@ -113,7 +118,6 @@ struct attempt *carrier_make_attempt(struct carrier *c, struct due **dues);
  * message together (simulator.md 2, merging). */
 void carrier_simulate(struct carrier *c, struct due *d);
 void carrier_count(struct carrier *c, enum outcome_verdict v);
-void carrier_run_starved(struct carrier *c);
 void carrier_check_idle(struct carrier *c);
 const char *carrier_ehlo(const struct carrier *c, const struct egress *eg);
 

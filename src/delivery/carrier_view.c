@@ -21,15 +21,13 @@ struct query_walk {
 static struct site_count *
 query_site(struct query_walk *w, struct site *s)
 {
-	size_t i;
-
-	for (i = 0; i < w->count; i++)
-		if (w->sites[i].site == s)
-			return &w->sites[i];
+	if (s->viewed > 0)
+		return &w->sites[s->viewed - 1];
 	if (w->count == w->cap)
 		return NULL;
 	w->sites[w->count].site = s;
-	return &w->sites[w->count++];
+	s->viewed = ++w->count;
+	return &w->sites[w->count - 1];
 }
 
 static void
@@ -119,6 +117,8 @@ carrier_on_query(void *carrier, void *query)
 	w.sites = mem_alloc(w.cap * sizeof(*w.sites));
 	table_each(c->scheduler.known, query_on_due, &w);
 	table_each(c->routes, query_on_route, &w);
+	for (i = 0; i < w.count; i++)
+		w.sites[i].site->viewed = 0;
 	qsort(w.sites, w.count, sizeof(*w.sites), query_cmp);
 	for (i = 0; i < w.count && i < CARRIER_SITES_MAX; i++)
 		query_show_site(&w, &w.sites[i]);

@@ -17,6 +17,44 @@
 #include "delivery/dial.h"
 #include "net/stream.h"
 
+enum { YIELD_AFTER = 10 };
+
+/* -- the carrier's idle ones, the longest idle one first ------------------- */
+
+static void
+connection_set_idle(struct connection *cn)
+{
+	struct carrier *c = cn->egress->carrier;
+
+	must(!cn->ready);
+	cn->ready = true;
+	cn->idle_next = NULL;
+	cn->idle_before = c->idle_last;
+	if (c->idle_last != NULL)
+		c->idle_last->idle_next = cn;
+	else
+		c->idle = cn;
+	c->idle_last = cn;
+}
+
+static void
+connection_set_busy(struct connection *cn)
+{
+	struct carrier *c = cn->egress->carrier;
+
+	if (!cn->ready)
+		return;
+	cn->ready = false;
+	if (cn->idle_before != NULL)
+		cn->idle_before->idle_next = cn->idle_next;
+	else
+		c->idle = cn->idle_next;
+	if (cn->idle_next != NULL)
+		cn->idle_next->idle_before = cn->idle_before;
+	else
+		c->idle_last = cn->idle_before;
+}
+
 static void
 connection_on_idle(void *connection, void *unused)
 {
@@ -68,6 +106,7 @@ connection_ended(struct connection *cn)
 		p = &(*p)->next;
 	*p = cn->next;
 	timer_clear(&cn->idle);
+	connection_set_busy(cn);
 	connection_count(eg, -1);
 	loop_reap(eg->carrier->loop, mem_free, cn);
 	egress_on_ended(eg);
@@ -80,7 +119,7 @@ connection_quit(struct connection *cn)
 
 	timer_clear(&cn->idle);
 	cn->transport = NULL;
-	cn->ready = false;
+	connection_set_busy(cn);
 	transport_quit(t);
 	connection_ended(cn);
 }
@@ -142,7 +181,7 @@ connection_deliver(struct connection *cn)
 	struct attempt *a = cn->attempt;
 	char		day[CLOCK_TEXT_MAX];
 
-	cn->ready = false;
+	connection_set_busy(cn);
 	if (c->conf->delivery.x_ses_outgoing)
 		a->prefix = bytes_of(arena_printf(a->arena,
 		    "X-SES-Outgoing: %s-%s\r\n",
@@ -169,6 +208,19 @@ connection_life_left(const struct connection *cn)
 	    c->conf->delivery.reuse_age_ms - loop_now(c->loop).ms;
 }
 
+/*
+ * Others have none at all: an egress that has several gives one up, and the
+ * only one of it goes round after a few messages.
+ */
+static bool
+connection_must_yield(const struct connection *cn)
+{
+	const struct egress *eg = cn->egress;
+
+	return eg->carrier->starved != NULL && (eg->connection_count > 1 ||
+	    transport_count(cn->transport) >= YIELD_AFTER);
+}
+
 /* The connection has done its share: by count, by age, by the peer's word;
  * or there are more of them than the peer bears. */
 static bool
@@ -179,7 +231,7 @@ connection_is_worn(const struct connection *cn)
 	uint64_t       most = transport_mail_max(cn->transport);
 
 	return n >= eg->site->reuse_max || (most > 0 && n >= most) ||
-	    connection_life_left(cn) <= 0 ||
+	    connection_life_left(cn) <= 0 || connection_must_yield(cn) ||
 	    eg->connection_count > eg->limit || eg->carrier->stopping;
 }
 
@@ -215,12 +267,15 @@ connection_on_ready(void *connection)
 		connection_quit(cn);
 		return;
 	}
-	cn->ready = true;
+	connection_set_idle(cn);
 	idle = eg->carrier->conf->delivery.reuse_idle_ms;
 	if (idle > connection_life_left(cn))
 		idle = connection_life_left(cn);
 	timer_set(&cn->idle, idle);
 	egress_run(eg);
+	/* it has nothing to carry: its place is better used */
+	if (cn->ready && eg->carrier->starved != NULL)
+		egress_call_starved(eg->carrier);
 }
 
 /* A kept connection that the peer has closed meanwhile says nothing about
@@ -276,6 +331,7 @@ void
 connection_free(struct connection *cn)
 {
 	timer_clear(&cn->idle);
+	connection_set_busy(cn);
 	transport_close(cn->transport);
 	attempt_free(cn->attempt);
 	mem_free(cn);

@@ -26,6 +26,7 @@ struct connection {
 	struct attempt	  *attempt;   /* carried, or waiting for the dial */
 	struct due	  *dues;      /* of the attempt, linked */
 	struct timer	   idle;
+	struct connection *idle_before, *idle_next; /* in the carrier's list */
 	bool		   ready; /* idle, may be given an attempt */
 	bool		   dialing;
 	/* the dial: hosts in this attempt's order, addresses of one host */

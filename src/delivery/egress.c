@@ -8,6 +8,8 @@
  *	egress_run: lane --> attempt --> an idle connection, or a new one
  *	egress_on_failure: after five in a row the egress is held down, and
  *	    what waits is moved to the end of that
+ *	no place among delivery.max_connections: starved, in a queue; called
+ *	    when one ends or is idle; the others yield (connection.c)
  *
  * Holds always: connection_count <= limit when one is opened; the group's
  * busy lanes include ours.
@@ -30,8 +32,12 @@ enum {
 	/* A turn under the rate that is nearer than this is waited for in
 	 * memory, without a word; one that was deferred before may wait there
 	 * twice as long. */
-	NEAR_MS = MINUTE_MS
+	NEAR_MS = MINUTE_MS,
+	BEGUN_MAX = 64, /* attempts in one pass */
+	MOVED_MAX = 200 /* of those that wait, when the egress is held down */
 };
+
+static void egress_uncall(struct egress *eg);
 
 static void
 egress_on_wake(void *egress, void *unused)
@@ -72,6 +78,7 @@ egress_free(struct egress *eg)
 		connection_free(cn);
 	}
 	eg->outlet->group->busy -= eg->lanes.busy;
+	egress_uncall(eg);
 	lanes_wipe(&eg->lanes);
 	outlet_unref(eg->carrier, eg->outlet);
 	mem_free(eg);
@@ -94,7 +101,7 @@ egress_tidy(struct egress *eg)
 {
 	return lanes_tidy(&eg->lanes, loop_wall(eg->carrier->loop)) &&
 	    eg->connections == NULL && !egress_is_held(eg) && !eg->starved &&
-	    !eg->waits;
+	    !eg->called && !eg->waits;
 }
 
 /* -- what waits ------------------------------------------------------------ */
@@ -234,24 +241,91 @@ egress_put_back(struct egress *eg, struct due *dues)
 	egress_count_lanes(eg, before);
 }
 
+/* -- the places of all egresses (delivery.max_connections) ----------------- */
+
+static void
+egress_uncall(struct egress *eg)
+{
+	if (!eg->called)
+		return;
+	eg->called = false;
+	eg->carrier->called--;
+}
+
+/* Who has waited longest has the next place; an idle one gives way. */
+static bool
+egress_has_place(struct egress *eg)
+{
+	struct carrier *c = eg->carrier;
+	unsigned	most = c->conf->delivery.max_connections;
+
+	if (!eg->called && c->starved != NULL)
+		return false;
+	if (c->connections >= most && c->idle != NULL)
+		connection_quit(c->idle);
+	return c->connections + (eg->called ? 0 : c->called) < most;
+}
+
+static void
+egress_starve(struct egress *eg)
+{
+	struct carrier *c = eg->carrier;
+
+	egress_uncall(eg);
+	if (eg->starved)
+		return;
+	eg->starved = true;
+	eg->next_starved = NULL;
+	*c->starved_last = eg;
+	c->starved_last = &eg->next_starved;
+}
+
+void
+egress_call_starved(struct carrier *c)
+{
+	struct egress *eg = c->starved;
+
+	if (eg == NULL || c->stopping)
+		return;
+	c->starved = eg->next_starved;
+	if (c->starved == NULL)
+		c->starved_last = &c->starved;
+	eg->starved = false;
+	eg->called = true;
+	c->called++;
+	timer_set(&eg->wake, 0);
+}
+
 /* -- pace ------------------------------------------------------------------ */
+
+/* What waits goes in portions: it may be thousands. */
+static void
+egress_move_some(struct egress *eg)
+{
+	struct carrier *c = eg->carrier;
+	struct due     *d, *next;
+	unsigned	n = 0;
+
+	while (n < MOVED_MAX && scheduler_may_begin(c) &&
+	    (d = egress_take(eg)) != NULL)
+		for (; d != NULL; d = next, n++) {
+			next = d->next;
+			d->next = NULL;
+			egress_move_down(eg, d);
+		}
+	if (eg->lanes.queued > 0)
+		timer_set(&eg->wake, scheduler_may_begin(c) ? 0 : 1);
+}
 
 static void
 egress_rest(struct egress *eg, int64_t ms)
 {
-	struct due *d, *next;
-
 	eg->hold_until.ms = loop_now(eg->carrier->loop).ms + ms;
 	log_info("held-down", "relay=%s egress=%s for_ms=%lld",
 	    eg->site->hosts[0].name,
 	    eg->source_text[0] != '\0' ? eg->source_text : "-",
 	    (long long)ms);
-	while ((d = egress_take(eg)) != NULL)
-		for (; d != NULL; d = next) {
-			next = d->next;
-			d->next = NULL;
-			egress_move_down(eg, d);
-		}
+	egress_move_some(eg);
 }
 
 static void
@@ -362,7 +436,7 @@ egress_on_ended(struct egress *eg)
 
 	if (!c->stopping)
 		outlet_run_waiting(eg->outlet);
-	carrier_run_starved(c);
+	egress_call_starved(c);
 	if (eg->lanes.queued > 0)
 		timer_set(&eg->wake, 0);
 	carrier_check_idle(c);
@@ -371,8 +445,6 @@ egress_on_ended(struct egress *eg)
 static bool
 egress_may_connect(struct egress *eg)
 {
-	struct carrier *c = eg->carrier;
-
 	if (eg->connection_count >= eg->limit)
 		return false;
 	if (eg->outlet->connections >= eg->site->max_connections) {
@@ -383,14 +455,9 @@ egress_may_connect(struct egress *eg)
 		}
 		return false;
 	}
-	if (c->connections < c->conf->delivery.max_connections)
+	if (egress_has_place(eg))
 		return true;
-	if (!eg->starved) {
-		eg->starved = true;
-		eg->next_starved = NULL;
-		*c->starved_last = eg;
-		c->starved_last = &eg->next_starved;
-	}
+	egress_starve(eg);
 	return false;
 }
 
@@ -447,8 +514,9 @@ egress_may_go(struct egress *eg)
 	return pause == 0 && (egress_has_idle(eg) || egress_may_connect(eg));
 }
 
-void
-egress_run(struct egress *eg)
+/* true = it goes on in the next pass */
+static bool
+egress_run_lanes(struct egress *eg)
 {
 	struct carrier	  *c = eg->carrier;
 	struct connection *cn;
@@ -458,12 +526,17 @@ egress_run(struct egress *eg)
 
 	while (eg->lanes.queued > 0 && !c->stopping && c->refused == NULL &&
 	    egress_may_go(eg)) {
+		if (c->begun == BEGUN_MAX) { /* the others have a turn too */
+			timer_set(&eg->wake, 0);
+			return true;
+		}
+		c->begun++;
 		d = egress_take(eg);
 		demand = egress_demand(eg, d);
 		cn = egress_idle_connection(eg, demand);
 		if (cn == NULL && !egress_may_connect(eg)) {
 			egress_put_back(eg, d);
-			return;
+			return false;
 		}
 		a = carrier_make_attempt(c, &d);
 		if (a == NULL)
@@ -471,11 +544,27 @@ egress_run(struct egress *eg)
 		a->tls = demand;
 		group_count_message(eg->outlet->group, eg->site->rate,
 		    loop_now(c->loop));
-		if (cn != NULL)
+		if (cn != NULL) {
 			connection_carry(cn, a, d);
-		else
+		} else {
+			egress_uncall(eg);
 			connection_open(eg, a, d);
+		}
 	}
+	return false;
+}
+
+void
+egress_run(struct egress *eg)
+{
+	if (egress_is_held(eg))
+		egress_move_some(eg);
+	else if (egress_run_lanes(eg))
+		return;
+	if (!eg->called)
+		return;
+	egress_uncall(eg); /* it has no use for the place */
+	egress_call_starved(eg->carrier);
 }
 
 void

@@ -42,6 +42,7 @@ struct egress {
 	struct timer	   wake;
 	bool		   starved; /* waits for delivery.max_connections */
 	struct egress	  *next_starved;
+	bool		   called; /* was starved: the next place is its own */
 	bool		   waits; /* for a connection of its outlet */
 	struct egress	  *next_waiting;
 };
@@ -68,6 +69,9 @@ void egress_on_foreign(struct egress *eg);
 /* What waits here goes by another source. */
 void egress_send_elsewhere(struct egress *eg);
 void egress_on_ended(struct egress *eg);
+/* There is a place, or an idle connection that gives way: for the one that
+ * has waited longest. */
+void egress_call_starved(struct carrier *c);
 /* What an attempt did not carry after all goes first, when a connection is
  * ready or has ended. */
 void egress_put_back(struct egress *eg, struct due *dues);

@@ -22,7 +22,11 @@ enum {
 	NO_DATA_MAX_S = 900
 };
 
+/* What waited for an answer goes on so many at a time. */
+enum { DISPATCH_MAX = 200 };
+
 static void route_ask(struct route *r);
+static void route_on_more(void *route, void *unused);
 
 static int64_t
 route_ttl_ms(uint32_t ttl, uint32_t least, uint32_t most)
@@ -51,6 +55,7 @@ route_ref(struct carrier *c, struct bytes domain)
 		r->carrier = c;
 		bytes_text(domain, r->domain, sizeof(r->domain));
 		due_list_init(&r->waiting);
+		timer_init(&r->more, c->loop, route_on_more, r);
 		must(table_put(c->routes, domain, r));
 	}
 	r->dues++;
@@ -62,6 +67,7 @@ route_free(struct route *r)
 {
 	if (r->ticket != 0)
 		resolver_cancel(r->carrier->set.resolver, r->ticket);
+	timer_clear(&r->more);
 	route_set_site(r, NULL);
 	table_take(r->carrier->routes, bytes_of(r->domain));
 	mem_free(r);
@@ -117,9 +123,12 @@ route_forget_all(struct carrier *c)
 static void
 route_free_one(void *arg, struct bytes key, void *value)
 {
+	struct route *r = value;
+
 	(void)arg;
 	(void)key;
-	mem_free(value);
+	timer_clear(&r->more);
+	mem_free(r);
 }
 
 void
@@ -176,32 +185,50 @@ route_take(struct carrier *c, struct due *d)
 		return;
 	}
 	if ((r->state == ROUTE_SITE || r->state == ROUTE_FAILED) &&
-	    loop_now(c->loop).ms < r->valid_until.ms) {
+	    r->waiting.first == NULL && loop_now(c->loop).ms < r->valid_until.ms) {
 		route_dispatch(r, d);
 		return;
 	}
 	due_list_add(&r->waiting, d);
-	if (r->state != ROUTE_ASKING)
+	if (r->state != ROUTE_ASKING && d == r->waiting.first)
 		route_ask(r);
+}
+
+/* In the order in which they came; more of them in the next pass. */
+static void
+route_dispatch_some(struct route *r)
+{
+	struct due *d;
+	unsigned    n = 0;
+
+	r->dues++; /* it must stay meanwhile */
+	while (n++ < DISPATCH_MAX && r->state != ROUTE_ASKING &&
+	    (d = due_list_take(&r->waiting)) != NULL)
+		route_dispatch(r, d);
+	if (r->waiting.first != NULL && r->state != ROUTE_ASKING)
+		timer_set(&r->more, 0);
+	route_unref(r);
+}
+
+static void
+route_on_more(void *route, void *unused)
+{
+	struct route *r = route;
+
+	(void)unused;
+	if (!r->carrier->stopping)
+		route_dispatch_some(r);
 }
 
 static void
 route_settle(struct route *r, int64_t keep_ms)
 {
 	struct carrier *c = r->carrier;
-	struct due_list waiting = r->waiting;
-	struct due     *d;
 
 	r->ticket = 0;
 	r->valid_until.ms = loop_now(c->loop).ms + keep_ms;
 	r->dns_ms = loop_now(c->loop).ms - r->asked.ms;
-	if (waiting.first == NULL)
-		waiting.last = &waiting.first;
-	due_list_init(&r->waiting);
-	r->dues++; /* it must stay while they are dispatched */
-	while ((d = due_list_take(&waiting)) != NULL)
-		route_dispatch(r, d);
-	route_unref(r);
+	route_dispatch_some(r);
 }
 
 static void

@@ -34,6 +34,7 @@ struct route {
 	int64_t		 dns_ms;
 	struct mono	 asked;
 	struct due_list	 waiting;
+	struct timer	 more;	  /* of those that wait, in later passes */
 	unsigned	 dues; /* that point here */
 };
 /* The due's domain is known now, or will be: it goes on to its egress, or to

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The due table of the spool holds everything; memory holds a window of it:
- * all rows up to the horizon.  Arrivals up to the horizon come in directly,
- * later ones are left to the table and come with the next refill.  So the
- * cost of a message does not depend on the backlog.
+ * all rows up to the horizon.  Arrivals up to the horizon, or due at once, come
+ * in directly, later ones are left to the table and come with the next
+ * refill.  So the cost of a message does not depend on the backlog.
  *
- * Places in the window are dealt out: of the free ones an account may have a
- * quarter at one egress (scheduler_room()), the fewer the more want some.
+ * Places in the window are dealt out: of 20,000 for what is due those that are
+ * free, of which an account may have a quarter at one egress
+ * (scheduler_room()), the fewer the more want some.  The rest of the window
+ * stays for what is read on, so that lanes which do not move cannot keep the
+ * table behind the horizon out.
  * What has no place there is left to the table again (struct leftover) and
  * read when half of the lane has gone.  So a receiver that takes one message
  * a second, with a million of them waiting, keeps no other mail out.
+ *
+ * A million may be due at the same moment: rows are read, and dues taken, in
+ * portions of a pass, and only as fast as the writer commits what becomes of
+ * them.
  */
 #include "delivery/scheduler.h"
 
@@ -22,10 +29,15 @@
 enum {
 	KEY_SIZE = 26,
 	TURN_BITS = 20,
-	REFILL_ROWS = 2000, /* in one pass */
-	ROOM_PART = 4,	    /* of the free places */
+	REFILL_ROWS = 1000, /* in one pass */
+	TAKEN_MAX = 500,    /* the same, of what is due */
+	LANES_MAX = 20000, /* places for what is due and waits for its turn */
+	ROOM_PART = 4,	   /* of those that are free */
 	ROOM_MIN = 8,
 	CLOCK_STEP_MS = 60 * 1000, /* less is not worth the trouble */
+	/* items with the writer, beyond which nothing new is begun: a commit
+	 * stays short, and submissions find a place in it */
+	ITEMS_OUT_MAX = 1024,
 	ROW_ARENA = 64 * 1024
 };
 
@@ -56,6 +68,13 @@ scheduler_first(const struct scheduler *s)
 	return first != NULL ? heap_entry(first, struct due, node) : NULL;
 }
 
+bool
+scheduler_may_begin(const struct carrier *c)
+{
+	return !c->stopping && c->refused == NULL &&
+	    c->items_out < ITEMS_OUT_MAX;
+}
+
 static void
 scheduler_set_timer(struct carrier *c)
 {
@@ -63,7 +82,8 @@ scheduler_set_timer(struct carrier *c)
 	struct due	 *first = scheduler_first(s);
 	int64_t		  wait;
 
-	if (first == NULL) {
+	/* else the next receipt comes by here */
+	if (first == NULL || !scheduler_may_begin(c)) {
 		timer_clear(&s->wake);
 		return;
 	}
@@ -121,15 +141,25 @@ scheduler_on_time(void *carrier, void *unused)
 	struct scheduler *s = &c->scheduler;
 	struct due	 *d;
 	int64_t		  now = loop_wall(c->loop).ms;
+	unsigned	  n;
 
 	(void)unused;
 	scheduler_look_at_clock(c);
-	while (!c->stopping && c->refused == NULL &&
-	    (d = scheduler_first(s)) != NULL && d->due.ms <= now) {
+	for (n = 0; n < TAKEN_MAX && scheduler_may_begin(c) &&
+	     (d = scheduler_first(s)) != NULL && d->due.ms <= now; n++) {
 		heap_remove(&s->heap, &d->node);
 		d->place = DUE_ROUTING;
 		route_take(c, d);
 	}
+	if (c->stopping)
+		return;
+	scheduler_set_timer(c);
+	scheduler_refill(c); /* what waited may have become little */
+}
+
+void
+scheduler_on_settled(struct carrier *c)
+{
 	if (!c->stopping)
 		scheduler_set_timer(c);
 }
@@ -255,8 +285,14 @@ scheduler_add(struct carrier *c, const struct arrival *a)
 	struct scheduler *s = &c->scheduler;
 	struct due_key	  k = { a->due, a->id, a->n };
 
-	if (!s->complete && due_key_cmp(&k, &s->horizon) > 0)
-		return; /* the table has it */
+	/*
+	 * New mail does not wait until a backlog is read; the walk will meet
+	 * it again, and know it.  What is for later is left to the table.
+	 */
+	if (!s->complete && due_key_cmp(&k, &s->horizon) > 0 &&
+	    (a->due.ms > loop_wall(c->loop).ms ||
+		table_count(s->known) >= WINDOW_MAX))
+		return;
 	if (s->complete && table_count(s->known) >= WINDOW_MAX) {
 		/* full: from here on the table is read */
 		s->complete = false;
@@ -314,8 +350,17 @@ scheduler_read(struct carrier *c, struct scheduler_scan *x,
 static bool
 scheduler_wants_more(const struct carrier *c)
 {
+	size_t known = table_count(c->scheduler.known);
+	const struct due *first = scheduler_first(&c->scheduler);
+
+	/* what was read and is due is taken first: new mail stands behind it */
+	if (c->scheduler.heap.n >= REFILL_ROWS &&
+	    first->due.ms <= loop_wall(c->loop).ms)
+		return false;
+	/* lanes that are many may fill half of it: then there is the rest */
 	return !c->stopping && !c->scheduler.complete &&
-	    table_count(c->scheduler.known) < WINDOW_MAX / 2;
+	    (known < WINDOW_MAX / 2 || (known < WINDOW_MAX &&
+		c->scheduler.heap.n < REFILL_ROWS));
 }
 
 static void
@@ -400,8 +445,8 @@ scheduler_rescan(struct carrier *c)
 unsigned
 scheduler_room(const struct carrier *c)
 {
-	size_t known = table_count(c->scheduler.known);
-	size_t room = known < WINDOW_MAX ? (WINDOW_MAX - known) / ROOM_PART : 0;
+	size_t busy = table_count(c->scheduler.known) - c->scheduler.heap.n;
+	size_t room = busy < LANES_MAX ? (LANES_MAX - busy) / ROOM_PART : 0;
 
 	return room > ROOM_MIN ? (unsigned)room : ROOM_MIN;
 }

@@ -64,6 +64,10 @@ void scheduler_add(struct carrier *c, const struct arrival *a);
 /* Reads on from the horizon while there is room, a portion in each pass. */
 void scheduler_refill(struct carrier *c);
 void scheduler_rescan(struct carrier *c);
+/* The writer keeps up: envelopes that wait may be taken, or moved. */
+bool scheduler_may_begin(const struct carrier *c);
+/* The writer has taken a change: what had to wait for that goes on. */
+void scheduler_on_settled(struct carrier *c);
 /* The envelope is final, or gone: forgets it. */
 void scheduler_drop(struct carrier *c, struct due *d);
 /* Those of them that wait were ended or held from outside. */

@@ -46,6 +46,7 @@ struct site {
 	struct egress	*egresses; /* one a source */
 	char		 last_reply[200];
 	unsigned	 routes; /* that lead here */
+	size_t		 viewed; /* place in the view at hand, from 1 */
 	struct mono	 used;
 };
 /* Finds or makes the site of these hosts. */

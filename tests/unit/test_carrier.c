@@ -32,7 +32,7 @@ static struct {
 	bool		     system, no_message;
 	int		     row_found, message_found;
 	struct due_key	     held; /* expired under a hold */
-	bool		     has_held;
+	unsigned	     held_count;
 	/* what the account may; its set */
 	bool		     may_send;
 	int		     set_found; /* 1, 0 = deleted, -1 */
@@ -44,7 +44,7 @@ static struct {
 	unsigned	     change_count;
 	bool		     is_full;
 	unsigned	     dropped, again, retried, refills, rescans, learned;
-	unsigned	     idle, wakes;
+	unsigned	     idle, wakes, settled;
 	struct wall	     next;
 } w;
 
@@ -96,6 +96,7 @@ spool_scan_held(struct spool *s, const struct due_key *after, size_t max,
     void *arg, struct err *e)
 {
 	struct arrival a;
+	unsigned       i;
 
 	(void)s;
 	(void)after;
@@ -104,9 +105,12 @@ spool_scan_held(struct spool *s, const struct due_key *after, size_t max,
 	memset(&a, 0, sizeof(a));
 	a.id = w.held.id;
 	a.n = w.held.n;
-	if (w.has_held)
-		fn(arg, &a, HELD_OPERATOR, w.held.due);
-	return w.has_held;
+	for (i = 0; i < w.held_count; i++) {
+		a.n = w.held.n + i;
+		if (!fn(arg, &a, HELD_OPERATOR, w.held.due))
+			break;
+	}
+	return (int)i;
 }
 
 /* A worker's, and there are none. */
@@ -221,6 +225,13 @@ scheduler_refill(struct carrier *carrier)
 {
 	(void)carrier;
 	w.refills++;
+}
+
+void
+scheduler_on_settled(struct carrier *carrier)
+{
+	assert_ptr_equal(carrier, c);
+	w.settled++;
 }
 
 void
@@ -649,14 +660,47 @@ expired_while_it_waited(void **state) /* delivery.md 2.2, 7 */
 	assert_int_equal(item(0)->event->type, EVENT_DELIVERY);
 	receive(RECEIPT_OK, true);
 	/* under a hold: once a minute somebody looks */
-	w.has_held = true;
+	w.held_count = 1;
 	w.held.due.ms = BED_NOON + 1;
 	w.held.n = 1;
 	carrier_begin(c);
 	assert_true(fake_threads_advance(60000));
-	w.has_held = false;
+	w.held_count = 0;
 	assert_int_equal(item(0)->event->type, EVENT_BOUNCE);
 	receive(RECEIPT_OK, true);
+}
+
+/* Many that expire together under a hold go portion by portion, each when the
+ * one before is on disk. */
+static void
+many_held_expire(void **state)
+{
+	unsigned left = 600, portions = 0, n;
+
+	(void)state;
+	w.row.expires.ms = BED_NOON - 60001;
+	w.held.due.ms = BED_NOON + 1;
+	w.held.n = 1;
+	w.held_count = left;
+	carrier_begin(c);
+	assert_true(fake_threads_advance(60000));
+	while (left > 0) {
+		assert_int_equal(w.change_count, 1);
+		n = (unsigned)w.changes[0]->count;
+		assert_int_equal(n, left < 256 ? left : 256);
+		assert_int_equal(item(n - 1)->n, w.held.n + n - 1);
+		/* none twice while the writer has them */
+		assert_true(fake_threads_advance(100));
+		assert_int_equal(w.change_count, 1);
+		left -= n;
+		w.held.n += n;
+		w.held_count = left;
+		receive(RECEIPT_OK, true);
+		assert_true(fake_threads_advance(20));
+		portions++;
+	}
+	assert_int_equal(portions, 3);
+	assert_int_equal(w.change_count, 0);
 }
 
 /* SendingDeferral: when it begins, once an hour, never for class system. */
@@ -771,6 +815,7 @@ main(void)
 		TEST(held_by_its_set),
 		TEST(hold_that_is_over),
 		TEST(expired_while_it_waited),
+		TEST(many_held_expire),
 		TEST(moves_are_told),
 		TEST(simulator_merges),
 		TEST(ends_when_all_is_written),

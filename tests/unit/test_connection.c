@@ -24,6 +24,7 @@ static struct due	  due;
 static struct {
 	struct connection *dialled;
 	unsigned	   dials, cancelled, delivered, quits, closed, settled;
+	unsigned	   called;
 	unsigned	   ended, failures, connected, put_back;
 	unsigned	   elsewhere, taken;
 	unsigned	   count; /* transactions of the transport */
@@ -165,6 +166,13 @@ egress_on_ended(struct egress *egress)
 {
 	(void)egress;
 	w.ended++;
+}
+
+void
+egress_call_starved(struct carrier *carrier)
+{
+	assert_ptr_equal(carrier, &c);
+	w.called++;
 }
 
 void
@@ -364,6 +372,41 @@ worn_connections_end(void **state) /* delivery#17 (decision) */
 	}
 }
 
+/* Others have no connection at all: the second of an egress ends, its only
+ * one after ten messages; one that would be idle makes room. */
+static void
+gives_way_to_others(void **state)
+{
+	struct connection *first, *second;
+	struct egress	   other = { .starved = true };
+
+	(void)state;
+	open_bed("");
+	first = connected();
+	done(first, RESULT_REPLY, CLASSIFY_DOT, 250);
+	second = connected();
+	done(second, RESULT_REPLY, CLASSIFY_DOT, 250);
+	c.starved = &other;
+	w.count = 1;
+	connection_on_ready(second);
+	assert_int_equal(w.quits, 1);
+	assert_int_equal(eg.connection_count, 1);
+	connection_on_ready(first);
+	assert_int_equal(w.quits, 1);
+	assert_true(first->ready);
+	assert_ptr_equal(c.idle, first);
+	assert_int_equal(w.called, 1);
+	connection_carry(first, attempt(), &due);
+	assert_null(c.idle);
+	done(first, RESULT_REPLY, CLASSIFY_DOT, 250);
+	w.count = 10;
+	connection_on_ready(first);
+	assert_int_equal(w.quits, 2);
+	assert_int_equal(w.called, 1);
+	c.starved = NULL;
+	close_bed();
+}
+
 static void
 failed_dials(void **state)
 {
@@ -470,6 +513,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries_one_after_the_other),
 		cmocka_unit_test(worn_connections_end),
+		cmocka_unit_test(gives_way_to_others),
 		cmocka_unit_test(failed_dials),
 		cmocka_unit_test(stale_connections),
 		cmocka_unit_test(shut_down),

@@ -21,6 +21,7 @@ static struct site    site;
 static struct due     dues[DUES];
 static struct {
 	char	    order[DUES * 4 + 1]; /* accounts of attempts, in order */
+	unsigned    most_begun;
 	unsigned    opened, carried, quits, moved, left, fetched, put_back;
 	unsigned    room;
 	struct wall next[DUES]; /* of moved ones, by n */
@@ -85,6 +86,10 @@ connection_quit(struct connection *cn)
 	w.quits++;
 	cn->ready = false;
 	cn->egress->connection_count--;
+	if (c.idle == cn) {
+		c.idle = NULL;
+		c.connections--;
+	}
 }
 
 void
@@ -119,12 +124,6 @@ carrier_move(struct carrier *carrier, struct egress *eg, struct due *d,
 }
 
 void
-carrier_run_starved(struct carrier *carrier)
-{
-	(void)carrier;
-}
-
-void
 carrier_check_idle(struct carrier *carrier)
 {
 	(void)carrier;
@@ -136,6 +135,22 @@ route_take(struct carrier *carrier, struct due *d)
 	(void)carrier;
 	d->place = DUE_ROUTING;
 	w.put_back++;
+}
+
+bool
+scheduler_may_begin(const struct carrier *carrier)
+{
+	return carrier->items_out < 100;
+}
+
+static void
+on_pass_end(void *carrier, void *unused)
+{
+	(void)carrier;
+	(void)unused;
+	if (w.most_begun < c.begun)
+		w.most_begun = c.begun;
+	c.begun = 0;
 }
 
 unsigned
@@ -180,6 +195,7 @@ open_bed(const char *conf)
 		strcpy(dues[i].account, "a");
 	}
 	delivery_bed_open(&c, conf);
+	loop_on_pass_end(c.loop, on_pass_end, NULL);
 	site.carrier = &c;
 	site.max_connections = 20;
 	site.policy = TLS_TRY;
@@ -261,6 +277,69 @@ no_more_than_allowed(void **state)
 	end_one(eg);
 	assert_int_equal(w.opened, 4); /* of the group */
 	assert_int_equal(eg->lanes.queued, 6);
+	close_bed(eg);
+}
+
+/* Of all that are allowed the one that carries nothing makes room. */
+static void
+idle_ones_give_way(void **state)
+{
+	struct egress	 *eg = open_bed("delivery.max_connections 3\n");
+	struct egress	  other = { .connection_count = 1 };
+	struct connection idle = { .egress = &other, .ready = true };
+
+	(void)state;
+	c.connections = 1;
+	c.idle = &idle;
+	eg->limit = 20;
+	enqueue(eg, 0, 10, "a");
+	settle();
+	assert_int_equal(w.quits, 1);
+	assert_int_equal(other.connection_count, 0);
+	assert_int_equal(w.opened, 3);
+	assert_true(eg->starved);
+	close_bed(eg);
+}
+
+/* A pass begins no more attempts than it can without others waiting. */
+static void
+attempts_of_a_pass(void **state)
+{
+	struct egress *eg = open_bed("");
+
+	(void)state;
+	eg->limit = site.max_connections = 200;
+	enqueue(eg, 0, 150, "a");
+	settle();
+	assert_int_equal(w.opened, 150);
+	assert_int_equal(w.most_begun, 64);
+	close_bed(eg);
+}
+
+/* Thousands that wait at one that is held down: a portion in a pass, and none
+ * while the writer has enough to do. */
+static void
+moved_in_portions(void **state)
+{
+	struct result  r = { .kind = RESULT_CONNECT };
+	struct egress *eg = open_bed("");
+	unsigned       i;
+
+	(void)state;
+	eg->limit = 0;
+	enqueue(eg, 0, 300, "a");
+	settle();
+	c.items_out = 100;
+	for (i = 0; i < 5; i++)
+		egress_on_failure(eg, &r);
+	assert_true(egress_is_held(eg));
+	assert_int_equal(w.moved, 0);
+	c.items_out = 0;
+	egress_run(eg);
+	assert_int_equal(w.moved, 200);
+	settle();
+	assert_int_equal(w.moved, 300);
+	assert_int_equal(w.opened, 0);
 	close_bed(eg);
 }
 
@@ -614,6 +693,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_more_than_allowed),
 		cmocka_unit_test(connections_adapt),
+		cmocka_unit_test(idle_ones_give_way),
+		cmocka_unit_test(attempts_of_a_pass),
+		cmocka_unit_test(moved_in_portions),
 		cmocka_unit_test(held_down),
 		cmocka_unit_test(accounts_take_turns),
 		cmocka_unit_test(small_before_big),
