@@ -83,6 +83,18 @@ bench-flood: all
 .PHONY: check-flood
 check-flood: all
 	tests/bench/flood $(O) --rounds 1 --seconds 2
+.PHONY: bench-memory bench-idle bench-scale
+bench-scale: all $(O)/bench/spool_fill $(O)/bench/spool_bench \
+	$(O)/bench/turns.so
+	tests/bench/scale $(O)
+$(O)/bench/turns.so: tests/bench/turns.c | config.mk
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(USER_CFLAGS) -fPIC -shared \
+	    -o $@ $< -ldl
+$(O)/bench/spool_%: tests/bench/spool_%.c $(LINK_LIBS) | config.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
+	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
 bench-idle: all
 	tests/bench/idle $(O)
 bench-memory: all

@@ -4,7 +4,8 @@
  *
  *	load --port P [--host H] [--tls starttls|wrapper] [--user U --pass W]
  *	    [--sessions N] [--messages N] [--per-conn N] [--size OCTETS]
- *	    [--domains N] [--from ADDRESS] [--rate PER-SECOND]
+ *	    [--domains N] [--under DOMAIN] [--from ADDRESS]
+ *	    [--rate PER-SECOND] [--first NUMBER]
  *
  * One thread a session, lock-step as most clients are.  Each message has a
  * number and a checksum, which the sink looks at.  Prints one JSON line:
@@ -25,13 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sum.h"
+#include "text.h"
 
 struct options {
-	const char *host, *tls, *user, *pass, *from;
+	const char *host, *tls, *user, *pass, *from, *under;
 	int	    port;
 	unsigned    sessions, per_conn, domains;
-	unsigned    messages;
+	unsigned    messages, first;
 	size_t	    size;
 	double	    rate;
 };
@@ -44,11 +45,11 @@ struct peer {
 };
 
 static struct options	opt = { "127.0.0.1", NULL, NULL, NULL,
-	  "bench@example.com", 0, 20, 1000000, 1, 10000, 10240, 0 };
+	  "bench@example.com", "sink.example", 0, 20, 1000000, 1, 10000, 0,
+	  10240, 0 };
 static atomic_uint	next_message, failures;
 static double	       *latency_ms;
-static char	       *text; /* of every message, but for its number */
-static size_t		text_n, number_at[2];
+static struct text	text; /* of every message, but for its number */
 static SSL_CTX	       *ctx;
 static double		began;
 
@@ -172,16 +173,6 @@ close_peer(struct peer *p)
 	p->fd = -1;
 }
 
-static void
-put_number(char *own, unsigned i)
-{
-	char digits[11];
-
-	snprintf(digits, sizeof(digits), "%010u", i);
-	memcpy(own + number_at[0], digits, 10);
-	memcpy(own + number_at[1], digits, 10);
-}
-
 static int
 send_message(struct peer *p, unsigned i, char *own)
 {
@@ -196,12 +187,13 @@ send_message(struct peer *p, unsigned i, char *own)
 	snprintf(line, sizeof(line), "MAIL FROM:<%s>\r\n", opt.from);
 	if (!say(p, 250, line))
 		return 0;
-	snprintf(line, sizeof(line), "RCPT TO:<user%u@d%u.sink.example>\r\n",
-	    i, i % opt.domains);
+	snprintf(line, sizeof(line), "RCPT TO:<user%u@d%u.%s>\r\n",
+	    i, i % opt.domains, opt.under);
 	if (!say(p, 250, line) || !say(p, 354, "DATA\r\n"))
 		return 0;
-	put_number(own, i);
-	if (peer_write(p, own, text_n) != 0)
+	text_number(&text, own, opt.first + i);
+	text_sent(&text, own, (unsigned long)(now() * 1e6));
+	if (peer_write(p, own, text.n) != 0)
 		return 0;
 	t = now();
 	if (peer_reply(p) != 250)
@@ -215,10 +207,10 @@ session(void *arg)
 {
 	struct peer p = { .fd = -1 };
 	unsigned    i, done = 0;
-	char	   *own = malloc(text_n);
+	char	   *own = malloc(text.n);
 
 	(void)arg;
-	memcpy(own, text, text_n);
+	memcpy(own, text.p, text.n);
 	while ((i = atomic_fetch_add(&next_message, 1)) < opt.messages) {
 		if (p.fd < 0 && !connect_peer(&p)) {
 			close_peer(&p);
@@ -242,32 +234,6 @@ session(void *arg)
 	return NULL;
 }
 
-static void
-make_text(void)
-{
-	struct sum sum = { 0 };
-	size_t	   n, sum_at, rest;
-
-	text = malloc(opt.size + 4096);
-	n = (size_t)sprintf(text, "From: Bench <%s>\r\nTo: you@sink.example\r\n"
-	    "Subject: benchmark\r\nMIME-Version: 1.0\r\n"
-	    "Content-Type: text/plain; charset=us-ascii\r\nX-Bench: ",
-	    opt.from);
-	number_at[0] = n;
-	sum_at = n + 11;
-	n += (size_t)sprintf(text + n, "%010u %016x\r\n\r\nMessage ", 0, 0);
-	number_at[1] = n;
-	n += (size_t)sprintf(text + n, "%010u\r\n", 0);
-	for (rest = n; n < opt.size || n == rest;)
-		n += (size_t)sprintf(text + n, "The quick brown fox jumps over "
-		    "the lazy dog, %08zu times a day.\r\n", n);
-	sum_feed(&sum, text + rest, n - rest);
-	sprintf(text + sum_at, "%016lx", sum_end(&sum));
-	text[sum_at + 16] = '\r';
-	n += (size_t)sprintf(text + n, ".\r\n");
-	text_n = n;
-}
-
 static int
 by_value(const void *a, const void *b)
 {
@@ -286,6 +252,7 @@ read_options(int argc, char **argv)
 		{ "messages", 1, NULL, 'm' }, { "per-conn", 1, NULL, 'c' },
 		{ "size", 1, NULL, 'z' }, { "domains", 1, NULL, 'd' },
 		{ "from", 1, NULL, 'f' }, { "rate", 1, NULL, 'r' },
+		{ "under", 1, NULL, 'n' }, { "first", 1, NULL, 'i' },
 		{ NULL, 0, NULL, 0 } };
 	int c;
 
@@ -302,6 +269,8 @@ read_options(int argc, char **argv)
 		case 'z': opt.size = (size_t)atol(optarg); break;
 		case 'd': opt.domains = (unsigned)atoi(optarg); break;
 		case 'f': opt.from = optarg; break;
+		case 'n': opt.under = optarg; break;
+		case 'i': opt.first = (unsigned)atoi(optarg); break;
 		case 'r': opt.rate = atof(optarg); break;
 		default: exit(2);
 		}
@@ -336,7 +305,7 @@ main(int argc, char **argv)
 	for (i = 0; i < opt.messages; i++)
 		latency_ms[i] = -1;
 	threads = calloc(opt.sessions, sizeof(*threads));
-	make_text();
+	text_make(&text, opt.from, opt.size);
 	began = now();
 	for (i = 0; i < opt.sessions; i++)
 		pthread_create(&threads[i], NULL, session, NULL);

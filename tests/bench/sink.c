@@ -7,7 +7,9 @@
  *
  * Prints its port; each line on standard input is answered with a line of
  * four counts: messages taken, good ones (each number once, checksum right),
- * repeated ones, others.  Every Nth message is written to DIR.  Ends with its
+ * repeated ones, others.  "times" is answered with the number, median, 99th
+ * of a hundred and longest of the times since they were handed in (us), which
+ * then begin anew.  Every Nth message is written to DIR.  Ends with its
  * standard input.
  */
 #include <arpa/inet.h>
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sum.h"
@@ -33,6 +36,7 @@ struct mail {
 	bool	   in_body, is_known;
 	unsigned   number;
 	uint64_t   wanted;
+	unsigned long sent; /* us; 0 = it does not say */
 	char	   first[32]; /* the first line repeats the number */
 	size_t	   first_n;
 	bool	   in_rest;
@@ -51,6 +55,8 @@ struct conversation {
 
 static atomic_ulong   taken, good, repeated, other;
 static atomic_uchar  *seen;
+static uint32_t	     *times; /* us from hand-in to here */
+static atomic_uint    time_count;
 static const char    *keep_dir;
 static unsigned	      keep_every;
 
@@ -60,6 +66,7 @@ static void
 mail_begin(struct mail *m)
 {
 	m->head_n = m->first_n = 0;
+	m->sent = 0;
 	m->in_body = m->is_known = m->in_rest = false;
 	memset(&m->sum, 0, sizeof(m->sum));
 	m->keep = NULL;
@@ -84,8 +91,8 @@ mail_read_head(struct mail *m, size_t head_n)
 	char	    path[4096];
 	const char *at = memmem(m->head, head_n, "\nX-Bench: ", 10);
 
-	if (at == NULL || sscanf(at + 10, "%u %16lx", &m->number,
-	    &m->wanted) != 2 || m->number >= NUMBERS_MAX)
+	if (at == NULL || sscanf(at + 10, "%u %16lx %16lu", &m->number,
+	    &m->wanted, &m->sent) < 2 || m->number >= NUMBERS_MAX)
 		return;
 	m->is_known = true;
 	if (keep_every == 0 || m->number % keep_every != 0)
@@ -121,6 +128,42 @@ mail_feed(struct mail *m, const char *p, size_t n)
 }
 
 static void
+mail_time(const struct mail *m)
+{
+	struct timespec t;
+	unsigned	i;
+
+	if (m->sent == 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	i = atomic_fetch_add(&time_count, 1);
+	if (i < NUMBERS_MAX)
+		times[i] = (uint32_t)((unsigned long)t.tv_sec * 1000000 +
+		    (unsigned long)t.tv_nsec / 1000 - m->sent);
+}
+
+static int
+time_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+print_times(void)
+{
+	unsigned n = atomic_exchange(&time_count, 0);
+
+	qsort(times, n, sizeof(*times), time_cmp);
+	if (n == 0)
+		puts("0 0 0 0");
+	else
+		printf("%u %u %u %u\n", n, times[n / 2],
+		    times[(uint64_t)n * 99 / 100], times[n - 1]);
+}
+
+static void
 mail_end(struct mail *m)
 {
 	bool is_good = false;
@@ -139,6 +182,7 @@ mail_end(struct mail *m)
 		atomic_fetch_add(&repeated, 1);
 	else
 		atomic_fetch_add(&good, 1);
+	mail_time(m);
 	atomic_fetch_add(&taken, 1);
 }
 
@@ -291,7 +335,8 @@ main(int argc, char **argv)
 	seen = calloc(NUMBERS_MAX, sizeof(*seen));
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (seen == NULL || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+	times = calloc(NUMBERS_MAX, sizeof(*times));
+	if (seen == NULL || times == NULL || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
 	    listen(fd, 1024) != 0) {
 		perror("sink");
 		return 1;
@@ -301,9 +346,12 @@ main(int argc, char **argv)
 	fflush(stdout);
 	pthread_create(&t, NULL, serve, &fd);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
-		printf("%lu %lu %lu %lu\n", atomic_load(&taken),
-		    atomic_load(&good), atomic_load(&repeated),
-		    atomic_load(&other));
+		if (strncmp(line, "times", 5) == 0)
+			print_times();
+		else
+			printf("%lu %lu %lu %lu\n", atomic_load(&taken),
+			    atomic_load(&good), atomic_load(&repeated),
+			    atomic_load(&other));
 		fflush(stdout);
 	}
 	return 0;

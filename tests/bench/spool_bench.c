@@ -9,6 +9,10 @@
  *         Then churn: of each five messages one stays among 100,000 and
  *         leaves in random order; old rows are swept meanwhile.  Cost and
  *         file must stay flat from one line to the next.
+ *         spool_bench --churn DIR OCTETS MESSAGES
+ *         the churn alone, so many in and out in twelve lines; then what the
+ *         record and the events of one message take that are kept for
+ *         feedback.index_days.
  * No verdict.  DIR is left behind.
  */
 #include <stdio.h>
@@ -277,16 +281,72 @@ run(struct bench *b, unsigned group, unsigned messages, unsigned queued)
 	fflush(stdout);
 }
 
+/* In and out with records that stay: what one takes of the file. */
+static void
+weigh_records(struct bench *b, unsigned messages)
+{
+	struct spool_figures f, g;
+	unsigned	     n;
+	struct err	     e;
+
+	spool_retune(b->spool, 0, 10000000, INT64_C(5184000000), 0);
+	must(spool_figures(b->spool, &f, &e) == 0);
+	for (n = 0; n < messages; n += 64) {
+		settle(b, 64);
+		submit(b, 64);
+		wait_all(b);
+		submit_done(b, 64);
+		if (n % 8192 == 0)
+			spool_sweep(b->spool);
+	}
+	must(spool_figures(b->spool, &g, &e) == 0);
+	printf("kept of a message (record, Delivery event, index): %ld "
+	    "octets\n", ((long)g.used_bytes - (long)f.used_bytes) / (long)n);
+	fflush(stdout);
+}
+
+static void
+run_churn(struct bench *b, unsigned messages)
+{
+	unsigned i;
+
+	fill(b, QUEUED);
+	spool_retune(b->spool, 0, 10000000, 5000, 5000);
+	for (i = 0; i < 12; i++)
+		churn(b, messages / 12);
+	weigh_records(b, 50000);
+}
+
+static void
+run_groups(struct bench *b, unsigned messages)
+{
+	unsigned i;
+
+	run(b, 32, messages, 0);
+	run(b, 1, messages / 10, 0);
+	fill(b, QUEUED);
+	run(b, 32, messages, 100000);
+	run(b, 1, messages / 10, 100000);
+	run(b, 256, messages, 100000);
+	spool_retune(b->spool, 0, 10000000, 5000, 5000);
+	for (i = 0; i < 6; i++)
+		churn(b, messages * 3);
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct bench b;
 	struct spool_setup  setup;
 	struct err	    e;
-	unsigned	    i, messages = 20000;
+	unsigned	    messages = 20000;
+	bool		    is_churn = argc > 1 &&
+	    strcmp(argv[1], "--churn") == 0;
 
+	argc -= is_churn;
+	argv += is_churn;
 	if (argc < 2) {
-		fprintf(stderr, "usage: spool_bench DIR [OCTETS] "
+		fprintf(stderr, "usage: spool_bench [--churn] DIR [OCTETS] "
 		    "[MESSAGES]\n");
 		return 64;
 	}
@@ -309,15 +369,10 @@ main(int argc, char **argv)
 		fprintf(stderr, "%s\n", e.text);
 		return 1;
 	}
-	run(&b, 32, messages, 0);
-	run(&b, 1, messages / 10, 0);
-	fill(&b, QUEUED);
-	run(&b, 32, messages, 100000);
-	run(&b, 1, messages / 10, 100000);
-	run(&b, 256, messages, 100000);
-	spool_retune(b.spool, 0, setup.messages_max, 5000, 5000);
-	for (i = 0; i < 6; i++)
-		churn(&b, messages * 3);
+	if (is_churn)
+		run_churn(&b, messages);
+	else
+		run_groups(&b, messages);
 	spool_stop(b.spool);
 	spool_close(b.spool);
 	loop_free(b.asker);
