@@ -67,8 +67,8 @@ mail_MODULES = \
 store_MODULES = \
 	db \
 	record record_event pack \
-	spool spool_batch spool_change spool_counter spool_read spool_room \
-	    spool_scan spool_sweep spool_write
+	gather spool spool_batch spool_change spool_counter spool_read \
+	    spool_room spool_scan spool_sweep spool_write
 
 registry_MODULES = \
 	conf conf_addr conf_apply conf_check conf_parse conf_render conf_show \

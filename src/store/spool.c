@@ -267,6 +267,7 @@ spool_take_submission(void *ctx, void *load)
 	sub->next = NULL;
 	*s->submissions_end = sub;
 	s->submissions_end = &sub->next;
+	s->submissions_waiting++;
 }
 
 static void

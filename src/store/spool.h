@@ -11,7 +11,7 @@
  * Thread: submit, stage, discard, change and all reads from any loop; the
  *         rest on the writer (a loop of its own: it commits at the end of
  *         each pass all that has gathered; while it syncs the next batch
- *         gathers in its feed).
+ *         gathers in its feed, on a slow disk a moment longer: gather.h).
  * Fails:  false from submit/stage/change: the feed is full, nothing happened
  *         (451 / stop reading / hand in again).  The receipt says FULL or
  *         DOWN; nothing is half done.  Down: no promise any more; the

@@ -172,6 +172,7 @@ spool_take_submissions(struct spool *s)
 			s->submissions_end = &s->submissions_first;
 		octets += sub->message->head.n + message_memory(sub->message);
 		s->submissions[s->submission_count++] = sub;
+		s->submissions_waiting--;
 	}
 	if (s->submission_count > 1)
 		qsort(s->submissions, s->submission_count,
@@ -291,7 +292,7 @@ static int
 spool_try_span(struct spool *s, const struct span *p, struct err *e)
 {
 	struct spool_txn t;
-	int64_t		 began = clock_mono_us();
+	int64_t		 began = clock_mono_us(), ended;
 	size_t		 i, arrivals, items = span_items(s, p);
 	int		 rc;
 
@@ -311,10 +312,12 @@ spool_try_span(struct spool *s, const struct span *p, struct err *e)
 			s->arrivals->count = arrivals;
 		return -1;
 	}
+	ended = clock_mono_us();
+	gather_note(&s->gather, p->submission_end - p->submission,
+	    loop_feed_depth(s->loop), began, ended);
 	meter_add(&s->commits, 1);
 	meter_add(&s->items, items);
-	meter_observe(&s->meters.commit_seconds,
-	    (double)(clock_mono_us() - began) / 1e6);
+	meter_observe(&s->meters.commit_seconds, (double)(ended - began) / 1e6);
 	meter_observe(&s->meters.commit_items, (double)items);
 	return 0;
 }
@@ -690,8 +693,14 @@ void
 spool_on_pass_end(void *ctx, void *unused)
 {
 	struct spool *s = ctx;
+	int64_t	      wait_ms;
 
 	(void)unused;
+	if (!s->stop_asked && gather_holds(&s->gather,
+		s->submissions_waiting, clock_mono_us(), &wait_ms)) {
+		timer_set(&s->again, wait_ms);
+		return;
+	}
 	if (!atomic_load(&s->is_down))
 		spool_run_batch(s);
 	if (!atomic_load(&s->is_down) && spool_has_sweeping(s) &&

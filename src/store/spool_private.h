@@ -21,6 +21,7 @@
 
 #include "base/table.h"
 #include "store/db.h"
+#include "store/gather.h"
 #include "store/record.h"
 #include "store/spool.h"
 
@@ -145,6 +146,7 @@ struct spool {
 	/* gathered from the feed, in order */
 	struct change	   *changes_first, **changes_end;
 	struct submission  *submissions_first, **submissions_end;
+	size_t		    submissions_waiting;
 	struct stage	   *stages_first, **stages_end;
 	struct cursor_move *moves_first, **moves_end;
 
@@ -168,6 +170,7 @@ struct spool {
 
 	/* keeping up */
 	struct timer	 again, retry, notes;
+	struct gather	 gather;
 	bool		 changes_wait; /* no space: until the retry timer */
 	struct mono	 disk_looked, map_looked, full_logged;
 	uint64_t	 disk_free, map_used, map_free;
