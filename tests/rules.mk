@@ -76,14 +76,13 @@ check-crash: all $(CRASH_PARTS)
 	tests/crash/powercut $(O) --images 40 --messages 40 --starts 1
 bench: all
 	tests/bench/run $(O)
-.PHONY: bench-memory bench-idle bench-flood
+.PHONY: bench-memory bench-idle bench-flood bench-scale bench-compare
 # The good client beside hostile ones; check-long has a short round of it.
 bench-flood: all
 	tests/bench/flood $(O)
 .PHONY: check-flood
 check-flood: all
 	tests/bench/flood $(O) --rounds 1 --seconds 2
-.PHONY: bench-memory bench-idle bench-scale
 bench-scale: all $(O)/bench/spool_fill $(O)/bench/spool_bench \
 	$(O)/bench/turns.so
 	tests/bench/scale $(O)
@@ -95,6 +94,9 @@ $(O)/bench/spool_%: tests/bench/spool_%.c $(LINK_LIBS) | config.mk
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
 	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
+# Beside other mail servers, where contrib/dev/peers has unpacked them.
+bench-compare: all
+	tests/bench/compare $(O)
 bench-idle: all
 	tests/bench/idle $(O)
 bench-memory: all

@@ -28,6 +28,8 @@
 
 #include "text.h"
 
+enum { REPLY_SECONDS = 60 }; /* then the message has failed */
+
 struct options {
 	const char *host, *tls, *user, *pass, *from, *under;
 	int	    port;
@@ -142,12 +144,15 @@ connect_peer(struct peer *p)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons((uint16_t)opt.port) };
-	int one = 1;
+	struct timeval patience = { REPLY_SECONDS, 0 };
+	int	       one = 1;
 
 	memset(p, 0, sizeof(*p));
 	inet_pton(AF_INET, opt.host, &to.sin_addr);
 	p->fd = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(p->fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
 	if (connect(p->fd, (struct sockaddr *)&to, sizeof(to)) != 0)
 		return 0;
 	if (opt.tls != NULL && strcmp(opt.tls, "wrapper") == 0 &&
