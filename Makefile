@@ -252,7 +252,7 @@ $(O)/fuzz/obj/fake/%.o: tests/lib/%.c | config.mk
 $(O)/fuzz/libfakes.a: $(FUZZ_FAKES)
 	@rm -f $@
 	$(AR) rcs $@ $^
-FUZZ_FAKED = $(addprefix $(O)/fuzz/fuzz_,auth session transport)
+FUZZ_FAKED = $(addprefix $(O)/fuzz/fuzz_,auth session transport verifier)
 $(FUZZ_FAKED): FUZZ_EXTRA = $(O)/fuzz/libfakes.a
 $(FUZZ_FAKED): $(O)/fuzz/libfakes.a
 

@@ -487,6 +487,9 @@ check_on_deadline(void *arg, void *unused)
 	if (c->result.outcome == DKIM_UNCHECKED) {
 		c->result.outcome = DKIM_DNS_ERROR;
 		check_hint(c, "DNS did not answer for %s in time", c->home);
+	} else if (c->result.hint[0] == '\0') {
+		check_hint(c, "there is no record at %s; DNS is too slow to "
+		    "look for it elsewhere", c->home);
 	}
 	check_end(c);
 }
