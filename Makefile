@@ -208,7 +208,7 @@ $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
 CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(POSTHORNCTL_OBJ))
 CTL_TESTS = $(addprefix $(O)/,tests/test_ctl tests/test_row \
-	fuzz/fuzz_value-replay fuzz/fuzz_row-replay)
+	$(patsubst %,fuzz/fuzz_%-replay,ctl value row))
 $(CTL_TESTS): TOOL_PARTS = $(CTL_PARTS)
 $(CTL_TESTS): $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)

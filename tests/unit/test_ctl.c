@@ -360,6 +360,21 @@ print_json(struct ctl *c, json_t *v, const char *unused)
 	ctl_print_json(v);
 }
 
+/* Texts of strangers are not for the terminal, however they are shown. */
+static void
+test_controls(void **state)
+{
+	struct ctl c = { .form = CTL_JSON };
+
+	(void)state;
+	assert_string_equal(printed(print_json, &c,
+		"\"a\\u001b[1m\\u007f\\u009b31m \\u00e9\"", NULL),
+	    "\"a\\u001B[1m\\u007F\\u009B31m \xc3\xa9\"\n");
+	c.form = CTL_TEXT;
+	assert_string_equal(printed(print_values, &c,
+		"{\"a\\u001b\\u009b\":1}", NULL), "a???  1\n");
+}
+
 /* admin-cli.md 3: four blanks, one member a line, order kept */
 static void
 test_json(void **state)
@@ -436,6 +451,7 @@ main(void)
 		cmocka_unit_test(test_table_csv),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_descriptors),
 	};

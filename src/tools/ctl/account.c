@@ -42,12 +42,19 @@
 	"message-id:text received:text description:text config-set:text " \
 	"force-config-set:flag tag:many"
 
+static const char *
+account_text(json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s != NULL ? s : "-";
+}
+
 static void
 account_show_id(struct ctl *c, json_t *result)
 {
 	(void)c;
-	printf("%s\n", json_string_value(json_object_get(result,
-	    "AccountId")));
+	puts(account_text(result, "AccountId"));
 }
 
 /* account show ID is --account ID. */
@@ -83,17 +90,8 @@ quota_print(struct ctl *c, json_t *result)
 	for (i = 0; i < 3; i++)
 		json_object_set(o, names[i],
 		    json_object_get(result, names[i]));
-	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	putchar('\n');
+	ctl_dump_json(o, stdout, JSON_COMPACT);
 	json_decref(o);
-}
-
-static const char *
-account_text(json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL ? s : "-";
 }
 
 static void

@@ -143,6 +143,8 @@ void ctl_say_misuse(struct ctl *c, const char *fmt, ...)
 void ctl_clean(json_t *v);
 void ctl_clean_text(char *text, size_t n);
 void ctl_print_json(json_t *v);
+/* And a line end; in JSON they are escaped. */
+void ctl_dump_json(json_t *v, FILE *to, size_t flags);
 void ctl_print_table(struct ctl *c, json_t *rows, const char *columns);
 /* Its parts, for tables that come row by row. */
 enum { CTL_COLUMNS_MAX = 16, CTL_MEMBER_MAX = 120 };

@@ -50,6 +50,41 @@ ctl_clean(json_t *v)
 		ctl_clean(item);
 }
 
+/* jansson writes DEL and C1 as they are. */
+static int
+output_on_json(const char *text, size_t n, void *to)
+{
+	const unsigned char *u = (const unsigned char *)text;
+	size_t		     i;
+
+	for (i = 0; i < n; i++) {
+		if (!output_is_control(u + i, n - i)) {
+			putc(u[i], to);
+			continue;
+		}
+		if (u[i] == 0xc2)
+			i++;
+		fprintf(to, "\\u%04X", u[i]);
+	}
+	return 0;
+}
+
+void
+ctl_dump_json(json_t *v, FILE *to, size_t flags)
+{
+	json_dump_callback(v, output_on_json, to, flags |
+	    JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+	putc('\n', to);
+}
+
+static void
+output_keep_ascii(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text > 126)
+			*text = '?';
+}
+
 static void
 output_error(struct ctl *c, const char *code, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));
@@ -65,11 +100,14 @@ output_error(struct ctl *c, const char *code, const char *fmt, va_list ap)
 		fprintf(stderr, "error: %s\n", text);
 		return;
 	}
+	e = json_string(text);
+	if (e == NULL) /* not UTF-8, or cut inside a character */
+		output_keep_ascii(text);
+	json_decref(e);
 	e = json_pack("{s:{s:s, s:s}}", "Error", "Code",
 	    code != NULL ? code : "InternalServiceErrorException", "Message",
 	    text);
-	json_dumpf(e, stderr, JSON_INDENT(4));
-	fputc('\n', stderr);
+	ctl_dump_json(e, stderr, JSON_INDENT(4));
 	json_decref(e);
 }
 
@@ -96,9 +134,7 @@ ctl_say_misuse(struct ctl *c, const char *fmt, ...)
 void
 ctl_print_json(json_t *v)
 {
-	json_dumpf(v, stdout, JSON_INDENT(4) | JSON_ENCODE_ANY |
-	    JSON_REAL_PRECISION(15));
-	putchar('\n');
+	ctl_dump_json(v, stdout, JSON_INDENT(4));
 }
 
 /* 2024-05-01T12:00:00.000Z, shown in seconds; with --local in local time */
@@ -348,6 +384,7 @@ output_values(struct ctl *c, json_t *o, const char *prefix, size_t width)
 		}
 		buf_init(&cell, 1 << 20);
 		ctl_value_text(c, v, &cell);
+		output_clean(full, strlen(full));
 		printf("%-*s  %.*s\n", (int)width, full, (int)cell.n, cell.p);
 		buf_wipe(&cell);
 	}
@@ -360,7 +397,8 @@ ctl_print_texts(json_t *texts)
 	size_t	i;
 
 	json_array_foreach(texts, i, v)
-		puts(json_string_value(v));
+		if (json_is_string(v))
+			puts(json_string_value(v));
 }
 
 void

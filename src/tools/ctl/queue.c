@@ -197,12 +197,11 @@ static void
 event_on_line(struct ctl *c, json_t *line)
 {
 	(void)c;
-	if (json_is_string(line))
+	if (json_is_string(line)) {
+		ctl_clean(line);
 		puts(json_string_value(line));
-	else {
-		json_dumpf(line, stdout, JSON_COMPACT |
-		    JSON_REAL_PRECISION(15));
-		putchar('\n');
+	} else {
+		ctl_dump_json(line, stdout, JSON_COMPACT);
 	}
 	fflush(stdout);
 }

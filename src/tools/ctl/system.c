@@ -173,8 +173,7 @@ static void
 system_on_line(struct ctl *c, json_t *line)
 {
 	(void)c;
-	json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	putchar('\n');
+	ctl_dump_json(line, stdout, JSON_COMPACT);
 	fflush(stdout);
 }
 

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What posthornctl makes of an answer: the first octet chooses how it is
+ * shown, the second the command, the rest is what comes over the control
+ * socket.  Nothing in it ends the program, and no control character of it
+ * reaches the operator's terminal.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tools/ctl/ctl.h"
+
+enum { SHOWN_MAX = 64 << 20, FORMS = 3 };
+enum show_flags {
+	SHOW_NO_HEADER = 4,
+	SHOW_LOCAL = 8,
+	SHOW_NUMBERS = 16,
+	SHOW_DRY = 32
+};
+
+static struct {
+	struct sockaddr_un at;
+	int		   fd;
+	struct bytes	   answer; /* set before each call */
+	sem_t		   is_done; /* with that answer */
+} the_daemon;
+static struct buf shown;
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* -- the daemon: one line in, the answer out -------------------------------- */
+
+static void
+daemon_serve(int fd)
+{
+	struct bytes rest;
+	char	     c = '\0';
+	ssize_t	     n;
+
+	while (c != '\n' && recv(fd, &c, 1, 0) == 1)
+		;
+	for (rest = the_daemon.answer; rest.n > 0;
+	     rest = bytes_from(rest, (size_t)n)) {
+		n = send(fd, rest.p, rest.n, MSG_NOSIGNAL);
+		if (n <= 0)
+			break;
+	}
+	close(fd);
+}
+
+static void *
+daemon_run(void *unused)
+{
+	int fd;
+
+	(void)unused;
+	while ((fd = accept(the_daemon.fd, NULL, NULL)) >= 0) {
+		daemon_serve(fd);
+		sem_post(&the_daemon.is_done);
+	}
+	return NULL;
+}
+
+static char folder[] = "/tmp/fuzz-ctl.XXXXXX";
+
+static void
+daemon_remove(void)
+{
+	unlink(the_daemon.at.sun_path);
+	rmdir(folder);
+}
+
+static void
+daemon_open(void)
+{
+	pthread_t thread;
+	int	  n = sizeof(the_daemon.at.sun_path);
+
+	must(mkdtemp(folder) != NULL);
+	the_daemon.at.sun_family = AF_UNIX;
+	must(snprintf(the_daemon.at.sun_path, (size_t)n, "%s/s", folder) < n);
+	the_daemon.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	must(bind(the_daemon.fd, (struct sockaddr *)&the_daemon.at,
+	    sizeof(the_daemon.at)) == 0);
+	must(listen(the_daemon.fd, 4) == 0);
+	must(sem_init(&the_daemon.is_done, 0, 0) == 0);
+	atexit(daemon_remove);
+	must(pthread_create(&thread, NULL, daemon_run, NULL) == 0);
+}
+
+/* -- the terminal ----------------------------------------------------------- */
+
+/* must() still has its say. */
+static ssize_t
+terminal_write(void *unused, const char *text, size_t n)
+{
+	(void)unused;
+	if (n >= 9 && memcmp(text, "posthorn:", 9) == 0)
+		(void)!write(2, text, n);
+	must(buf_add(&shown, text, n));
+	return (ssize_t)n;
+}
+
+static void
+terminal_open(void)
+{
+	cookie_io_functions_t io = { .write = terminal_write };
+
+	buf_init(&shown, SHOWN_MAX);
+	stdout = fopencookie(NULL, "w", io);
+	stderr = fopencookie(NULL, "w", io);
+	must(stdout != NULL && stderr != NULL);
+	setvbuf(stderr, NULL, _IONBF, 0);
+}
+
+static void
+terminal_check(void)
+{
+	const unsigned char *u = (const unsigned char *)shown.p;
+	size_t		     i;
+
+	for (i = 0; i < shown.n; i++) {
+		bool is_line_end = u[i] == '\n' || u[i] == '\t' ||
+		    (u[i] == '\r' && i + 1 < shown.n && u[i + 1] == '\n');
+
+		must(is_line_end || (u[i] >= 0x20 && u[i] != 0x7f));
+		must(u[i] != 0xc2 || i + 1 == shown.n || u[i + 1] >= 0xa0);
+	}
+	buf_clear(&shown);
+}
+
+/* -- commands --------------------------------------------------------------- */
+
+static const struct ctl_command *const tables[] = { ctl_system_commands,
+	ctl_account_commands, ctl_identity_commands, ctl_queue_commands,
+	ctl_send_commands };
+enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+
+static const struct ctl_command *
+choose_command(unsigned n)
+{
+	const struct ctl_command *all[256];
+	size_t			  t, k, count = 0;
+
+	for (t = 0; t < TABLES; t++)
+		for (k = 0; tables[t][k].verb != NULL; k++)
+			if (count < 256)
+				all[count++] = &tables[t][k];
+	return all[n % count];
+}
+
+/* Those that make their calls themselves, and do nothing else. */
+static bool
+is_stream(const struct ctl_command *k)
+{
+	static const char *const verbs[] = { "queue list", "queue show",
+		"event tail", "audit list", "audit tail" };
+	size_t i;
+
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(k->verb, verbs[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+ask(struct ctl *c)
+{
+	json_t *result = NULL;
+
+	c->args = json_object();
+	if (is_stream(c->command))
+		(void)c->command->local(c);
+	else
+		(void)ctl_call(c, c->command->verb, NULL, &result);
+	if (result != NULL)
+		ctl_show(c, result);
+	json_decref(result);
+	json_decref(c->args);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const enum ctl_form forms[FORMS] = { CTL_TEXT, CTL_JSON,
+		CTL_CSV };
+	struct ctl c = { .program = "posthornctl", .timeout_ms = 30000 };
+
+	if (size < 2)
+		return 0;
+	if (the_daemon.fd == 0) {
+		daemon_open();
+		terminal_open();
+	}
+	the_daemon.answer = (struct bytes){ (const char *)data + 2, size - 2 };
+	c.socket_path = the_daemon.at.sun_path;
+	c.form = forms[(data[0] & 3) % FORMS];
+	c.no_header = (data[0] & SHOW_NO_HEADER) != 0;
+	c.local_time = (data[0] & SHOW_LOCAL) != 0;
+	c.http_json = (data[0] & SHOW_NUMBERS) != 0;
+	c.dry_run = (data[0] & SHOW_DRY) != 0;
+	c.command = choose_command(data[1]);
+	ask(&c);
+	while (sem_wait(&the_daemon.is_done) != 0)
+		;
+	fflush(stdout);
+	terminal_check();
+	return 0;
+}
