@@ -222,7 +222,8 @@ credential_unpack(struct bytes key, struct bytes value, struct credential *c,
 
 	bytes_text(bytes_head(key, ACCOUNT_ID_SIZE - 1), c->account,
 	    sizeof(c->account));
-	if (unpack_u64(&u) != CREDENTIAL_RECORD)
+	if (!account_id_is_valid(c->account) ||
+	    unpack_u64(&u) != CREDENTIAL_RECORD)
 		u.failed = true;
 	credential_unpack_fields(&u, c);
 	if (!unpack_done(&u))

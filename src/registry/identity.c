@@ -180,7 +180,8 @@ identity_unpack(struct bytes key, struct bytes value, struct identity *i,
 	bytes_text(bytes_head(key, ACCOUNT_OCTETS), i->account,
 	    sizeof(i->account));
 	bytes_text(bytes_from(key, ACCOUNT_OCTETS), i->name, sizeof(i->name));
-	if (unpack_u64(&u) != IDENTITY_RECORD)
+	if (!account_id_is_valid(i->account) || i->name[0] == '\0' ||
+	    unpack_u64(&u) != IDENTITY_RECORD)
 		u.failed = true;
 	identity_unpack_fields(&u, i);
 	if (!unpack_done(&u))
@@ -508,7 +509,8 @@ dkim_key_unpack(struct bytes key, struct bytes value, struct dkim_key *k,
 	    sizeof(k->domain));
 	bytes_text(bytes_from(key, (size_t)zero + 1), k->selector,
 	    sizeof(k->selector));
-	if (unpack_u64(&u) != DKIM_KEY_RECORD)
+	if (!account_id_is_valid(k->account) || zero == 0 ||
+	    unpack_u64(&u) != DKIM_KEY_RECORD)
 		u.failed = true;
 	dkim_key_unpack_fields(&u, k);
 	if (!unpack_done(&u))

@@ -155,11 +155,34 @@ body_damaged(struct db_txn *t)
 	assert_int_equal(account_each(t, count, NULL, &e), -1);
 }
 
+/* A whole record at a key that is no id: nobody could write it again. */
+static void
+body_damaged_key(struct db_txn *t)
+{
+	struct account a = { .name = "a" };
+	struct bytes   value;
+	char	       room[1024];
+	struct err     e;
+	unsigned       n = 0;
+
+	strcpy(a.id, world_account);
+	assert_int_equal(account_put(t, &a, &e), 0);
+	assert_int_equal(db_get(t, BOOK_ACCOUNT, bytes_of(world_account),
+			     &value, &e), 1);
+	assert_true(value.n <= sizeof(room));
+	value.p = memcpy(room, value.p, value.n);
+	assert_int_equal(db_put(t, BOOK_ACCOUNT, BYTES("abc"), value, false,
+			     &e), 0);
+	assert_int_equal(account_each(t, count, &n, &e), -1);
+	assert_string_equal(e.text, "account abc: the record is damaged");
+}
+
 static void
 test_damaged(void **state)
 {
 	(void)state;
 	world_test(body_damaged);
+	world_test(body_damaged_key);
 }
 
 /* quotas.md 7 */

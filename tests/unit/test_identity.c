@@ -473,11 +473,62 @@ body_damaged(struct db_txn *t)
 	    "DKIM key s1 of example.com: the record is damaged");
 }
 
+/* As it stands at one key, so at another. */
+static void
+copy_row(struct db_txn *t, enum book_table table, struct bytes from,
+    struct bytes to)
+{
+	struct bytes value;
+	char	     room[4096];
+	struct err   e;
+
+	assert_int_equal(db_get(t, table, from, &value, &e), 1);
+	assert_true(value.n <= sizeof(room));
+	value.p = memcpy(room, value.p, value.n);
+	assert_int_equal(db_put(t, table, to, value, false, &e), 0);
+}
+
+static bool
+nobody(void *arg, const struct identity *i)
+{
+	(void)arg;
+	return i->name[0] == 'e'; /* the whole one */
+}
+
+static bool
+no_key(void *arg, const struct dkim_key *k)
+{
+	(void)arg;
+	return k->domain[0] == 'e';
+}
+
+/* Whole records of nobody: they could not be written again. */
+static void
+body_damaged_key(struct db_txn *t)
+{
+	struct identity i = domain("example.com", IDENTITY_SUCCESS);
+	struct err	e;
+
+	put(t, &i);
+	put_key(t, "example.com", "s1", DKIM_ACTIVE);
+	copy_row(t, BOOK_IDENTITY, BYTES("123456789012example.com"),
+	    BYTES("888888888888"));
+	assert_int_equal(identity_each(t, NULL, nobody, NULL, &e), -1);
+	assert_string_equal(e.text,
+	    "identity  of 888888888888: the record is damaged");
+	copy_row(t, BOOK_DKIM_KEY, BYTES("123456789012example.com\0s1"),
+	    BYTES("888888888888\0s1"));
+	assert_int_equal(dkim_key_each(t, NULL, NULL, no_key, NULL, &e), -1);
+	assert_string_equal(e.text,
+	    "DKIM key s1 of : the record is damaged");
+}
+
 static void
 test_damaged(void **state)
 {
 	(void)state;
 	world_test(body_damaged);
+	world_test(body_damaged_key);
 }
 
 /* -- coverage ------------------------------------------------------------- */
