@@ -7,6 +7,7 @@
 #	make check-tsan		races between threads: unit, replay, load
 #	make bench bench-flood	figures, no verdict
 #	make fuzz		libFuzzer binaries (clang)
+#	make fuzz-campaign	hours of them, and docs/fuzzing.md
 #	make layers headers lint	structure, headers alone, documents
 #	make install DESTDIR= prefix=
 #
@@ -225,37 +226,10 @@ $(O)/fuzz/%-replay: tests/fuzz/%.c tests/fuzz/replay_main.c $(LINK_LIBS)
 	    $(LINK_LIBS) $(LIBS_ALL)
 check-fuzz: $(FUZZ_REPLAY)
 	tests/fuzz/run-corpus $(FUZZ_REPLAY)
-# Sources are compiled again with coverage; needs clang.
-FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize-recover=undefined -pthread
-FUZZ_PARTS = $(patsubst %,$(O)/fuzz/obj/%.o,$(filter-out $(POSTHORND) \
-	tools/posthornctl tools/sendmail, $(ALL_PARTS)))
-FUZZ_LIB = $(O)/fuzz/libfuzzed.a
-fuzz: $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
-$(O)/fuzz/obj/%.o: src/%.c | config.mk
-	@mkdir -p $(@D)
-	clang $(CPPFLAGS_ALL) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
-$(FUZZ_LIB): $(FUZZ_PARTS)
-	@rm -f $@
-	$(AR) rcs $@ $^
-$(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
-	clang $(CPPFLAGS_ALL) -Itests/lib $(FUZZ_FLAGS) -fsanitize=fuzzer \
-	    -MMD -MP -MF $@.d -o $@ $< $(FUZZ_EXTRA) $(FUZZ_LIB) $(LIBS_ALL)
+comma = ,
+include tests/fuzz/rules.mk
 
 include tests/rules.mk
-# The fakes again, for fuzzing with them.
-FUZZ_FAKES = $(patsubst tests/lib/%.c,$(O)/fuzz/obj/fake/%.o, \
-	$(wildcard tests/lib/fake_*.c))
-$(O)/fuzz/obj/fake/%.o: tests/lib/%.c | config.mk
-	@mkdir -p $(@D)
-	clang $(CPPFLAGS_ALL) -Itests/lib $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
-$(O)/fuzz/libfakes.a: $(FUZZ_FAKES)
-	@rm -f $@
-	$(AR) rcs $@ $^
-FUZZ_FAKED = $(addprefix $(O)/fuzz/fuzz_,auth session transport verifier)
-$(FUZZ_FAKED): FUZZ_EXTRA = $(O)/fuzz/libfakes.a
-$(FUZZ_FAKED): $(O)/fuzz/libfakes.a
-
 check: check-unit check-conf check-replay check-fuzz
 
 # -- structure --------------------------------------------------------------
