@@ -207,6 +207,11 @@ SENDMAIL_PARTS = $(filter-out $(O)/tools/sendmail.o, $(SENDMAIL_OBJ))
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
 	TOOL_PARTS = $(SENDMAIL_PARTS)
 $(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
+# another link stands in the place of theirs
+DIALOG_PARTS = $(filter-out $(addprefix $(O)/tools/sendmail_,link.o tls.o), \
+	$(SENDMAIL_PARTS))
+$(O)/fuzz/fuzz_dialog-replay: TOOL_PARTS = $(DIALOG_PARTS)
+$(O)/fuzz/fuzz_dialog-replay: $(DIALOG_PARTS)
 CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(POSTHORNCTL_OBJ))
 CTL_TESTS = $(addprefix $(O)/,tests/test_ctl tests/test_row \
 	$(patsubst %,fuzz/fuzz_%-replay,ctl value row))

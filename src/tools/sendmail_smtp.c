@@ -83,14 +83,34 @@ dialog_write(struct sendmail_dialog *d, struct bytes s)
 							       : EX_TEMPFAIL;
 }
 
+/* Texts of the server: no control characters for the terminal (C1 too). */
+static void
+dialog_clean(char *text, size_t n)
+{
+	unsigned char *u = (unsigned char *)text;
+	size_t	       i;
+
+	for (i = 0; i < n; i++) {
+		if (u[i] == 0xc2 && i + 1 < n && (u[i + 1] & 0xe0) == 0x80)
+			u[i] = u[i + 1] = '?';
+		if (u[i] < 0x20 || u[i] == 0x7f)
+			u[i] = '?';
+	}
+}
+
 static void
 dialog_show(const struct sendmail_dialog *d)
 {
 	struct bytes line;
+	char	     text[READER_LINE_MAX];
 	size_t	     i;
 
 	for (i = 0; d->verbose && i < d->reader.line_count; i++) {
-		line = reply_reader_line(&d->reader, i);
+		line = bytes_head(reply_reader_line(&d->reader, i),
+		    sizeof(text));
+		if (line.n > 0)
+			line.p = memcpy(text, line.p, line.n);
+		dialog_clean(text, line.n);
 		fprintf(stderr, "<<< %u%c%.*s\n", d->reader.code,
 		    i + 1 < d->reader.line_count ? '-' : ' ', (int)line.n,
 		    line.p);
@@ -138,6 +158,7 @@ dialog_refuse(struct sendmail_dialog *d, enum sendmail_stage stage)
 
 	buf_init(&text, READER_TEXT_MAX);
 	reply_reader_text(&d->reader, &text);
+	dialog_clean(text.p, text.n);
 	err_set(&d->error, "%.*s", (int)text.n, text.p);
 	rest = bytes_from(buf_bytes(&text), text.n < 4 ? text.n : 4);
 	status = sendmail_exit_status(d->reader.code, rest, stage);
