@@ -384,7 +384,7 @@ output_values(struct ctl *c, json_t *o, const char *prefix, size_t width)
 		}
 		buf_init(&cell, 1 << 20);
 		ctl_value_text(c, v, &cell);
-		output_clean(full, strlen(full));
+		ctl_clean_text(full, strlen(full));
 		printf("%-*s  %.*s\n", (int)width, full, (int)cell.n, cell.p);
 		buf_wipe(&cell);
 	}

@@ -89,8 +89,7 @@ suppression_print_list(struct ctl *c, json_t *result)
 	    "SuppressedDestinationSummaries");
 
 	if (c->form == CTL_TEXT && !ctl_arg_true(c, "table")) {
-		json_dumpf(result, stdout, JSON_INDENT(4));
-		putchar('\n');
+		ctl_print_json(result);
 		return;
 	}
 	ctl_print_table(c, rows,
@@ -257,8 +256,7 @@ export_json(json_t *e)
 	    json_object_get(e, "Reason"), "lastUpdateTime",
 	    json_object_get(e, "LastUpdateTime"));
 
-	json_dumpf(o, stdout, JSON_COMPACT);
-	putchar('\n');
+	ctl_dump_json(o, stdout, JSON_COMPACT);
 	json_decref(o);
 }
 
