@@ -80,7 +80,7 @@ registry_MODULES = \
 	identity identity_check identity_command identity_name identity_sign \
 	policy cidr \
 	ledger quota \
-	source config_set config_set_json \
+	source config_set config_set_json destination destination_json \
 	suppression suppression_global import_job \
 	keys_proto verify_job
 

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * destination.h - event destinations: where the records of a configuration
+ * set go (events.md 8).
+ *
+ * Use:    destination_init(), then destination_read_json() or the members;
+ *         destination_create(); get, change, put; destination_each() for those
+ *         of a set, or of all.
+ * Owner:  plain data, the caller's.
+ * Thread: that of the transaction; records, JSON and destination_wants() are
+ *         pure.
+ * Fails:  1 found, 0 not there, -1 and *e (store); create, put and reading
+ *         JSON refuse with a code of book.h.
+ *
+ * A destination takes the events that happen from .since on and, once it is
+ * disabled, before .until: what happened before is still told.  Its id stands
+ * for it in the spool: one that is made again under the same name begins
+ * anew.
+ */
+#ifndef REGISTRY_DESTINATION_H
+#define REGISTRY_DESTINATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "mail/event.h"
+#include "registry/book.h"
+#include "registry/config_set.h"
+
+enum {
+	DESTINATION_NAME_SIZE = 65,
+	DESTINATION_FILE_SIZE = 129,
+	DESTINATIONS_MAX = 10, /* of one set */
+	DESTINATION_KEEP_MAX = 100000,
+	DESTINATION_ALL_TYPES = (1 << EVENT_TYPES) - 1
+};
+enum rotate_interval { ROTATE_NONE, ROTATE_HOURLY, ROTATE_DAILY };
+enum file_sync { SYNC_NONE, SYNC_INTERVAL, SYNC_EACH };
+const char *rotate_interval_to_text(enum rotate_interval i);
+const char *file_sync_to_text(enum file_sync s);
+/* Letter case does not matter. */
+bool rotate_interval_from_text(const char *s, enum rotate_interval *out);
+bool file_sync_from_text(const char *s, enum file_sync *out);
+
+struct destination_id {
+	uint8_t b[16];
+};
+enum { DESTINATION_CURSOR_SIZE = 5 + 32 + 1 };
+
+struct destination_file {
+	char	 name[DESTINATION_FILE_SIZE];
+	uint64_t rotate_octets; /* 0 = not by size */
+	enum rotate_interval rotate;
+	unsigned keep; /* rotated files; 0 = all */
+	enum file_sync sync;
+};
+struct destination {
+	struct config_set_id set;
+	struct destination_id id;
+	char	    account[ACCOUNT_ID_SIZE];
+	char	    set_name[CONFIG_SET_NAME_SIZE];
+	char	    name[DESTINATION_NAME_SIZE];
+	bool	    enabled, extensions;
+	unsigned    types; /* 1 << enum event_type */
+	struct wall since, until; /* until: 0 = no end */
+	struct wall created, updated;
+	struct destination_file file;
+};
+/* A new one of a set: everything at its default, a fresh id. */
+void destination_init(struct destination *d, const struct config_set *s,
+    const char *name, struct wall now);
+bool destination_name_is_valid(struct bytes name); /* 1-64 of A-Za-z0-9-_ */
+/* false = it was so already */
+bool destination_switch(struct destination *d, bool on, struct wall now);
+/* By its type, and by when it happened. */
+bool destination_wants(const struct destination *d, const struct event *ev);
+/* Its reader of the events. */
+char *destination_cursor(const struct destination_id *id,
+    char out[DESTINATION_CURSOR_SIZE]);
+
+/* -- records -------------------------------------------------------------- */
+/* A new one: refuses a name in use, and more than DESTINATIONS_MAX. */
+int destination_create(struct db_txn *t, const struct destination *d,
+    struct err *e);
+int destination_get(struct db_txn *t, const struct config_set_id *set,
+    struct bytes name, struct destination *out, struct err *e);
+int destination_put(struct db_txn *t, const struct destination *d,
+    struct err *e);
+int destination_delete(struct db_txn *t, const struct destination *d,
+    struct err *e);
+/* Of a set, or of all sets (NULL), until fn says false. */
+int destination_each(struct db_txn *t, const struct config_set_id *set,
+    bool (*fn)(void *arg, const struct destination *d), void *arg,
+    struct err *e);
+
+/* The stored form; read: false = damaged. */
+bool destination_write_record(const struct destination *d, struct buf *out);
+bool destination_read_record(struct bytes in, struct destination *out);
+
+/* -- JSON: destination_json.c --------------------------------------------- */
+/*
+ * A whole definition (an update replaces all of it): what is absent gets its
+ * default, MatchingEventTypes and the member of its kind are needed.  Name,
+ * when it is there, has to be d->name, or becomes it when that is "".
+ * Unknown members, wrong types and wrong values are refused with their place.
+ */
+int destination_read_json(struct bytes text, struct destination *d,
+    struct wall now, struct err *e);
+/* One object; false = no room. */
+bool destination_write_json(const struct destination *d, struct buf *out);
+
+#endif

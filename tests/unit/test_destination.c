@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: ISC */
+#include "book_world.h"
+
+#include "registry/destination.h"
+
+static const struct wall noon = { 1714564800000 };
+
+static struct config_set
+set_of(const char *name)
+{
+	struct config_set s;
+
+	config_set_init(&s, world_account, name, noon);
+	return s;
+}
+
+static struct destination
+destination_of(const struct config_set *s, const char *name)
+{
+	struct destination d;
+
+	destination_init(&d, s, name, noon);
+	d.types = 1u << EVENT_SEND | 1u << EVENT_BOUNCE;
+	strcpy(d.file.name, "audit.jsonl");
+	return d;
+}
+
+static void
+expect_refused(int rc, const struct err *e, int code, const char *part)
+{
+	assert_int_equal(rc, -1);
+	if (strstr(e->text, part) == NULL)
+		fail_msg("%s", e->text);
+	assert_int_equal(e->code, code);
+}
+
+/* -- records -------------------------------------------------------------- */
+
+static void
+body_both_ways(struct db_txn *t)
+{
+	struct config_set  s = set_of("one");
+	struct destination a = destination_of(&s, "audit"), b;
+	struct err	   e;
+
+	a.enabled = false;
+	a.extensions = true;
+	a.since.ms = 5;
+	a.until.ms = 6;
+	a.updated.ms = 7;
+	a.file.rotate_octets = 1000;
+	a.file.rotate = ROTATE_HOURLY;
+	a.file.keep = 3;
+	a.file.sync = SYNC_EACH;
+	assert_int_equal(config_set_create(t, &s, &e), 0);
+	assert_int_equal(destination_create(t, &a, &e), 0);
+	assert_int_equal(destination_get(t, &s.id, BYTES("audit"), &b, &e),
+	    1);
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_equal(destination_get(t, &s.id, BYTES("other"), &b, &e),
+	    0);
+	assert_int_equal(destination_get(t, &s.id, BYTES("../x"), &b, &e), 0);
+	assert_int_equal(destination_delete(t, &a, &e), 1);
+	assert_int_equal(destination_get(t, &s.id, BYTES("audit"), &b, &e),
+	    0);
+}
+
+/* configuration-sets#23 */
+static void
+body_limit(struct db_txn *t)
+{
+	struct config_set  s = set_of("S"), other = set_of("other");
+	struct destination d;
+	struct err	   e;
+	char		   name[16];
+	int		   i;
+
+	assert_int_equal(config_set_create(t, &s, &e), 0);
+	assert_int_equal(config_set_create(t, &other, &e), 0);
+	for (i = 0; i < DESTINATIONS_MAX; i++) {
+		snprintf(name, sizeof(name), "d%d", i);
+		d = destination_of(&s, name);
+		assert_int_equal(destination_create(t, &d, &e), 0);
+	}
+	d = destination_of(&s, "d0");
+	expect_refused(destination_create(t, &d, &e), &e, BOOK_EXISTS, "d0");
+	d = destination_of(&s, "one-more");
+	expect_refused(destination_create(t, &d, &e), &e, BOOK_LIMIT,
+	    "at most 10");
+	assert_string_equal(book_refusal_to_text(&e),
+	    "LimitExceededException");
+	d = destination_of(&other, "one-more");
+	assert_int_equal(destination_create(t, &d, &e), 0);
+	/* a full one can still be changed */
+	d = destination_of(&s, "d0");
+	assert_int_equal(destination_put(t, &d, &e), 0);
+}
+
+static void
+body_refusals(struct db_txn *t)
+{
+	static const char *const files[] = { "", ".hidden", "a/b", "..",
+		"a b", "a\xc3\xa4" };
+	struct config_set  s = set_of("one");
+	struct destination d = destination_of(&s, "bad name");
+	struct err	   e;
+	size_t		   i;
+
+	expect_refused(destination_create(t, &d, &e), &e, BOOK_BAD_REQUEST,
+	    "1 to 64");
+	d = destination_of(&s, "x");
+	d.types = 0;
+	expect_refused(destination_create(t, &d, &e), &e, BOOK_BAD_REQUEST,
+	    "types");
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		d = destination_of(&s, "x");
+		strcpy(d.file.name, files[i]);
+		expect_refused(destination_create(t, &d, &e), &e,
+		    BOOK_BAD_REQUEST, "name of a file");
+	}
+}
+
+static bool
+on_each(void *names, const struct destination *d)
+{
+	strcat(names, d->name);
+	strcat(names, " ");
+	return true;
+}
+
+static void
+body_each(struct db_txn *t)
+{
+	struct config_set  one = set_of("one"), two = set_of("two");
+	struct destination d;
+	struct err	   e;
+	char		   names[64] = "";
+
+	one.id.b[0] = 1;
+	two.id.b[0] = 2;
+	assert_int_equal(config_set_create(t, &one, &e), 0);
+	assert_int_equal(config_set_create(t, &two, &e), 0);
+	d = destination_of(&two, "c");
+	assert_int_equal(destination_create(t, &d, &e), 0);
+	d = destination_of(&one, "b");
+	assert_int_equal(destination_create(t, &d, &e), 0);
+	d = destination_of(&one, "a");
+	assert_int_equal(destination_create(t, &d, &e), 0);
+	assert_int_equal(destination_each(t, &one.id, on_each, names, &e), 0);
+	assert_string_equal(names, "a b ");
+	names[0] = '\0';
+	assert_int_equal(destination_each(t, NULL, on_each, names, &e), 0);
+	assert_string_equal(names, "a b c ");
+	/* they go with their set */
+	assert_int_equal(config_set_delete(t, world_account, "one", &e), 1);
+	names[0] = '\0';
+	assert_int_equal(destination_each(t, NULL, on_each, names, &e), 0);
+	assert_string_equal(names, "c ");
+}
+
+static void
+run(void (*body)(struct db_txn *t))
+{
+	struct book_world w;
+
+	world_open(&w);
+	world_run(&w, body);
+	world_close(&w);
+}
+
+static void
+records_both_ways(void **state)
+{
+	(void)state;
+	run(body_both_ways);
+}
+
+static void
+ten_of_a_set(void **state)
+{
+	(void)state;
+	run(body_limit);
+}
+
+static void
+what_is_refused(void **state)
+{
+	(void)state;
+	run(body_refusals);
+}
+
+static void
+each_of_a_set_and_of_all(void **state)
+{
+	(void)state;
+	run(body_each);
+}
+
+static void
+damaged_records_are_seen(void **state)
+{
+	struct config_set  s = set_of("one");
+	struct destination d = destination_of(&s, "x"), b;
+	struct buf	   out;
+	size_t		   n;
+
+	(void)state;
+	buf_init(&out, 4096);
+	assert_true(destination_write_record(&d, &out));
+	for (n = 0; n < out.n; n++)
+		assert_false(destination_read_record(
+		    (struct bytes){ out.p, n }, &b));
+	assert_true(destination_read_record(buf_bytes(&out), &b));
+	buf_clear(&out);
+	strcpy(d.file.name, "../../etc/x");
+	assert_true(destination_write_record(&d, &out));
+	assert_false(destination_read_record(buf_bytes(&out), &b));
+	buf_wipe(&out);
+}
+
+/* -- which events --------------------------------------------------------- */
+
+static struct event
+event_of(enum event_type type, int64_t ms)
+{
+	struct event ev = { .type = type };
+
+	event_id_make((struct wall){ ms }, &ev.id);
+	/* the time of a report says nothing */
+	ev.at.ms = 1;
+	return ev;
+}
+
+static void
+events_by_type_and_time(void **state)
+{
+	struct config_set  s = set_of("one");
+	struct destination d = destination_of(&s, "x");
+	struct event	   ev;
+
+	(void)state;
+	ev = event_of(EVENT_BOUNCE, noon.ms);
+	assert_true(destination_wants(&d, &ev));
+	ev = event_of(EVENT_DELIVERY, noon.ms);
+	assert_false(destination_wants(&d, &ev));
+	ev = event_of(EVENT_BOUNCE, noon.ms - 1);
+	assert_false(destination_wants(&d, &ev));
+	/* disabled: what happened before is still told, nothing later */
+	assert_true(destination_switch(&d, false,
+	    (struct wall){ noon.ms + 10 }));
+	assert_false(destination_switch(&d, false,
+	    (struct wall){ noon.ms + 20 }));
+	ev = event_of(EVENT_SEND, noon.ms + 9);
+	assert_true(destination_wants(&d, &ev));
+	ev = event_of(EVENT_SEND, noon.ms + 10);
+	assert_false(destination_wants(&d, &ev));
+	/* enabled again: not what happened meanwhile */
+	assert_true(destination_switch(&d, true,
+	    (struct wall){ noon.ms + 30 }));
+	assert_false(destination_wants(&d, &ev));
+	ev = event_of(EVENT_SEND, noon.ms + 30);
+	assert_true(destination_wants(&d, &ev));
+}
+
+static void
+cursor_of_an_id(void **state)
+{
+	struct destination_id id = { { 0 } };
+	char		      text[DESTINATION_CURSOR_SIZE];
+
+	(void)state;
+	id.b[0] = 0xa1;
+	id.b[15] = 0x0f;
+	assert_string_equal(destination_cursor(&id, text),
+	    "dest/a100000000000000000000000000000f");
+}
+
+/* -- JSON ----------------------------------------------------------------- */
+
+static void
+json_both_ways(void **state)
+{
+	static const char text[] = "{\"Name\":\"audit\",\"Enabled\":false,"
+	    "\"MatchingEventTypes\":[\"SEND\",\"BOUNCE\","
+	    "\"RENDERING_FAILURE\"],\"FileDestination\":{\"FileName\":"
+	    "\"a.jsonl\",\"RotateSize\":1000,\"RotateInterval\":\"HOURLY\","
+	    "\"Keep\":3,\"Compress\":false,\"Sync\":\"EACH\"},"
+	    "\"Extensions\":true,\"Since\":\"2024-05-01T12:00:00.000Z\","
+	    "\"CreatedTimestamp\":\"2024-05-01T12:00:00.000Z\","
+	    "\"LastUpdatedTimestamp\":\"2024-05-01T12:00:00.000Z\"}";
+	struct config_set  s = set_of("one");
+	struct destination d;
+	struct buf	   out;
+	struct err	   e;
+
+	(void)state;
+	destination_init(&d, &s, "", noon);
+	if (destination_read_json(bytes_of(text), &d, noon, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(d.types, 1u << EVENT_SEND | 1u << EVENT_BOUNCE |
+	    1u << EVENT_RENDERING_FAILURE);
+	assert_int_equal(d.until.ms, noon.ms);
+	buf_init(&out, 4096);
+	assert_true(destination_write_json(&d, &out));
+	assert_string_equal(text, (buf_add(&out, "", 1), out.p));
+	buf_wipe(&out);
+}
+
+/* Of the rest the defaults of events.md 8 and 10.2; the id stays. */
+static void
+json_replaces_the_whole(void **state)
+{
+	struct config_set  s = set_of("one");
+	struct destination d = destination_of(&s, "x"), before;
+	struct err	   e;
+
+	(void)state;
+	d.extensions = true;
+	d.file.keep = 3;
+	before = d;
+	assert_int_equal(destination_read_json(
+	    BYTES("{\"MatchingEventTypes\":[\"delivery\"],"
+		  "\"FileDestination\":{\"FileName\":\"y\"}}"),
+	    &d, noon, &e), 0);
+	assert_memory_equal(&d.id, &before.id, sizeof(d.id));
+	assert_string_equal(d.name, "x");
+	assert_string_equal(d.file.name, "y");
+	assert_int_equal(d.types, 1u << EVENT_DELIVERY);
+	assert_false(d.extensions);
+	assert_true(d.enabled);
+	assert_int_equal(d.file.keep, 14);
+	assert_int_equal(d.file.rotate_octets, 104857600);
+	assert_int_equal(d.file.rotate, ROTATE_DAILY);
+	assert_int_equal(d.file.sync, SYNC_INTERVAL);
+}
+
+static void
+json_refusals(void **state)
+{
+	static const struct {
+		const char *text, *part;
+	} rows[] = {
+		{ "", "line 1" },
+		{ "[]", "the document: is not an object" },
+		{ "{\"MatchingEventTypes\":[\"SEND\"]}",
+		    "FileDestination: is needed" },
+		{ "{\"FileDestination\":{\"FileName\":\"x\"}}",
+		    "MatchingEventTypes: is needed" },
+		{ "{\"MatchingEventTypes\":[]}",
+		    "MatchingEventTypes: is empty" },
+		{ "{\"MatchingEventTypes\":[\"SENT\"]}",
+		    "no such event type: SENT" },
+		{ "{\"MatchingEventTypes\":\"SEND\"}", "is not a list" },
+		{ "{\"Name\":\"y\"}", "Name: is not x" },
+		{ "{\"Name\":\"a b\"}", "Name: is not 1 to 64" },
+		{ "{\"Enabeld\":true}", "Enabeld: unknown member" },
+		{ "{\"Enabled\":1}", "Enabled: is not true or false" },
+		{ "{\"FileDestination\":{\"Nmae\":1}}",
+		    "Nmae: unknown member" },
+		{ "{\"FileDestination\":{\"Keep\":-1}}", "Keep: is not" },
+		{ "{\"FileDestination\":{\"Keep\":100001}}", "Keep: is not" },
+		{ "{\"FileDestination\":{\"Sync\":\"often\"}}",
+		    "Sync: is not one of" },
+		{ "{\"FileDestination\":{\"Compress\":true}}",
+		    "Compress: is not possible" },
+		{ "{\"WebhookDestination\":{}}",
+		    "WebhookDestination: is not possible" },
+		{ "{\"Filter\":{}}", "Filter: is not possible" },
+		{ "{\"Name\":\"x\",\"Name\":\"x\"}", "duplicate" },
+	};
+	struct config_set  s = set_of("one");
+	struct destination d, before;
+	struct err	   e;
+	size_t		   i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		before = d = destination_of(&s, "x");
+		expect_refused(destination_read_json(bytes_of(rows[i].text),
+		    &d, noon, &e), &e, BOOK_BAD_REQUEST, rows[i].part);
+		assert_memory_equal(&d, &before, sizeof(d));
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(records_both_ways),
+		cmocka_unit_test(ten_of_a_set),
+		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(each_of_a_set_and_of_all),
+		cmocka_unit_test(damaged_records_are_seen),
+		cmocka_unit_test(events_by_type_and_time),
+		cmocka_unit_test(cursor_of_an_id),
+		cmocka_unit_test(json_both_ways),
+		cmocka_unit_test(json_replaces_the_whole),
+		cmocka_unit_test(json_refusals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
