@@ -105,7 +105,7 @@ delivery_MODULES = \
 
 reporting_MODULES = \
 	reporter publisher event_mail \
-	feedback notices suppressor \
+	feedback notices outbox event_file suppressor \
 	verification operator_record
 
 daemon_MODULES = \

@@ -103,6 +103,7 @@ struct relay {
 	struct timer	reserve_time;  /* relay_reserve.c */
 	bool		was_short;
 	struct operator_meters operator_meters;
+	struct outbox_meters   outbox_meters;
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */
 	struct relay_pulse pulses[RELAY_DESKS_MAX + 2];

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -123,7 +124,20 @@ relay_load_suffixes(const struct conf *c, const struct child_files *f,
 	return rc == 0 ? 0 : err_wrap(e, "dns.psl_file %s", c->dns.psl_file);
 }
 
-/* The stores are opened by path; all else comes as a descriptor. */
+/*
+ * The folder of event files has to be there before landlock: a path that is
+ * not cannot be allowed.  A test, or an installation without file
+ * destinations, has none; a destination then says why it fails.
+ */
+static void
+relay_make_events_dir(const struct conf *c)
+{
+	if (mkdir(c->events.dir, 0750) == 0)
+		log_info("events-dir", "path=%s", c->events.dir);
+}
+
+/* The stores and the event files are opened by path; all else comes as a
+ * descriptor. */
 int
 relay_enclose(const struct conf *c, struct err *e)
 {
@@ -131,10 +145,12 @@ relay_enclose(const struct conf *c, struct err *e)
 		"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf",
 		"/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom",
 		NULL };
-	const char *const  writable[] = { c->store.dir, NULL };
+	const char *const  writable[] = { c->store.dir, c->events.dir,
+		NULL };
 	struct sandbox	   s = { readable, writable,
 		    SANDBOX_OPENS | SANDBOX_STORES | SANDBOX_NETWORK };
 
+	relay_make_events_dir(c);
 	return child_enclose(c, &s, e);
 }
 

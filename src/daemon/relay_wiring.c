@@ -286,6 +286,8 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->make_key = relay_on_make_key;
 	s->make_key_arg = r;
 	s->operator_meters = &r->operator_meters;
+	s->workers = r->workers;
+	s->outbox_meters = &r->outbox_meters;
 }
 
 /* -- what desks tell ------------------------------------------------------ */

@@ -84,6 +84,17 @@ event_id_make(struct wall now, struct event_id *out)
 	mem_random(out->b + 6, sizeof(out->b) - 6);
 }
 
+struct wall
+event_id_time(const struct event_id *id)
+{
+	struct wall at = { 0 };
+	int	    i;
+
+	for (i = 0; i < 6; i++)
+		at.ms = at.ms << 8 | id->b[i];
+	return at;
+}
+
 char *
 event_id_to_text(const struct event_id *id, char out[EVENT_ID_TEXT + 1])
 {

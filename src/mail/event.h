@@ -55,6 +55,7 @@ struct event_id {
 };
 enum { EVENT_ID_TEXT = 30 };
 void event_id_make(struct wall now, struct event_id *out);
+struct wall event_id_time(const struct event_id *id); /* of making */
 char *event_id_to_text(const struct event_id *id,
     char out[EVENT_ID_TEXT + 1]);
 

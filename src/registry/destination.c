@@ -117,23 +117,12 @@ destination_switch(struct destination *d, bool on, struct wall now)
 	return true;
 }
 
-/* When it was made up: the time stamp that records show may be a reporter's,
- * long ago. */
-static struct wall
-event_made_at(const struct event *ev)
-{
-	struct wall at = { 0 };
-	int	    i;
-
-	for (i = 0; i < 6; i++)
-		at.ms = at.ms << 8 | ev->id.b[i];
-	return at;
-}
-
+/* The time stamp that records show may be a reporter's, long ago: the id's
+ * counts. */
 bool
 destination_wants(const struct destination *d, const struct event *ev)
 {
-	struct wall at = event_made_at(ev);
+	struct wall at = event_id_time(&ev->id);
 
 	return (d->types & (1u << ev->type)) != 0 && at.ms >= d->since.ms &&
 	    (d->until.ms == 0 || at.ms < d->until.ms);

@@ -9,6 +9,7 @@
 #include "registry/identity.h"
 #include "reporting/feedback.h"
 #include "reporting/notices.h"
+#include "reporting/outbox.h"
 #include "reporting/suppressor.h"
 #include "reporting/verification.h"
 
@@ -22,6 +23,7 @@ struct reporter {
 	struct loop	    *loop;
 	struct feedback	    *feedback;
 	struct suppressor   *suppressor;
+	struct outbox	    *outbox;
 	struct notices	    *notices;
 	struct verification *verification;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -59,6 +61,9 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		    .send_mail_arg = s->send_mail_arg };
 	struct suppressor_setup	  u = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .conf = s->conf };
+	struct outbox_setup	  b = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .workers = s->workers, .conf = s->conf,
+		.meters = s->outbox_meters };
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
@@ -71,6 +76,7 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	f.notices = r->notices;
 	r->feedback = feedback_new(&f);
 	r->suppressor = suppressor_new(&u);
+	r->outbox = outbox_new(&b);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
 }
@@ -80,7 +86,8 @@ reporter_new(const struct reporter_setup *s, struct err *e)
 {
 	struct reporter *r;
 
-	if (s->send_mail == NULL || s->make_key == NULL) {
+	if (s->send_mail == NULL || s->make_key == NULL ||
+	    s->workers == NULL || s->outbox_meters == NULL) {
 		err_set(e, "reporting is not wired");
 		return NULL;
 	}
@@ -101,6 +108,7 @@ reporter_free(struct reporter *r)
 	if (r->verifier_fd >= 0)
 		close(r->verifier_fd);
 	verification_free(r->verification);
+	outbox_free(r->outbox);
 	suppressor_free(r->suppressor);
 	feedback_free(r->feedback);
 	notices_free(r->notices);
@@ -126,6 +134,7 @@ reporter_reload(struct reporter *r, struct conf *conf)
 	loop_must_own(r->loop);
 	feedback_reload(r->feedback, conf);
 	suppressor_reload(r->suppressor, conf);
+	outbox_reload(r->outbox, conf);
 	notices_reload(r->notices, conf);
 	verification_reload(r->verification, conf);
 }
@@ -144,6 +153,7 @@ reporter_on_events(void *reporter, void *unused)
 	(void)unused;
 	feedback_wake(r->feedback);
 	suppressor_wake(r->suppressor);
+	outbox_wake(r->outbox);
 }
 
 /* -- errands of other threads ------------------------------------------ */
@@ -284,6 +294,15 @@ reporter_on_suppressor_idle(void *reporter, void *unused)
 	feedback_stop(r->feedback, reporter_on_feedback_idle, r);
 }
 
+static void
+reporter_on_outbox_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	suppressor_stop(r->suppressor, reporter_on_suppressor_idle, r);
+}
+
 void
 reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg)
 {
@@ -294,5 +313,5 @@ reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg)
 	r->on_idle = on_idle;
 	r->on_idle_arg = arg;
 	timer_set(&r->grace, SHUT_GRACE_MS);
-	suppressor_stop(r->suppressor, reporter_on_suppressor_idle, r);
+	outbox_stop(r->outbox, reporter_on_outbox_idle, r);
 }

@@ -11,7 +11,7 @@
  *         cursors stay until what they stand for is done.
  * Parts:  publisher.c walks the events by cursors, feedback.c makes the mail
  *         to senders from them (DSNs), suppressor.c keeps the suppression
- *         lists, verification.c runs the checks of identities and their
+ *         lists, outbox.c publishes to event destinations, verification.c runs the checks of identities and their
  *         notices.
  */
 #ifndef REPORTING_REPORTER_H
@@ -24,6 +24,7 @@
 #include "registry/book.h"
 #include "registry/conf.h"
 #include "reporting/operator_record.h"
+#include "reporting/outbox.h"
 #include "store/spool.h"
 
 struct reporter;
@@ -47,6 +48,8 @@ struct reporter_setup {
 	struct spool *spool;
 	struct book  *book;
 	struct conf  *conf; /* a reference is taken */
+	struct workers *workers;
+	struct outbox_meters *outbox_meters; /* lent */
 	int	      verifier_fd; /* taken over; -1 = none yet */
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	     *send_mail_arg;

@@ -317,6 +317,7 @@ uint64_t spool_first_event_since(struct spool *s, struct wall since);
 /* Cursor of a reader of events; 0 when it was never moved. */
 uint64_t spool_cursor(struct spool *s, const char *name);
 /* 0 = on its way to the writer; -1 = its feed is full. */
+#define SPOOL_CURSOR_GONE UINT64_MAX /* its reader is no more */
 int spool_move_cursor(struct spool *s, const char *name, uint64_t to);
 
 /* -- counters inside the transaction (quota), and outside for showing ---- */

@@ -318,6 +318,9 @@ spool_write_cursor(struct spool_txn *t, const char *name, uint64_t to,
 {
 	char value[8];
 
+	if (to == SPOOL_CURSOR_GONE)
+		return db_delete(t->db, SPOOL_CURSOR, bytes_of(name), e) < 0 ?
+			-1 : 0;
 	db_put_be64(value, to);
 	return db_put(t->db, SPOOL_CURSOR, bytes_of(name),
 	    (struct bytes){ value, sizeof(value) }, false, e);

@@ -32,6 +32,7 @@
 #include "fake_clock.h"
 #include "fake_thread.h"
 #include "registry/account.h"
+#include "registry/config_set.h"
 #include "registry/identity.h"
 #include "registry/verify_job.h"
 #include "reporting/reporter.h"
@@ -85,6 +86,8 @@ struct rw {
 	unsigned	  jobs;
 	struct verify_job last;
 	struct operator_meters operator_meters;
+	struct outbox_meters   outbox_meters;
+	struct workers	      *workers;
 	bool		  idle;
 	struct buf	  log;
 };
@@ -322,6 +325,7 @@ rw_configure(struct rw *w)
 	c->server.id_prefix = "0100";
 	c->message.id_domain = "relay.example";
 	c->mail_from.default_domain = "bounces.relay.example";
+	c->events.dir = w->dir;
 	c->intake.postmaster = "operator@relay.example";
 	w->conf = c;
 }
@@ -356,6 +360,7 @@ rw_start(struct rw *w)
 	w->spool = spool_open(&s, &e);
 	if (w->book == NULL || w->spool == NULL)
 		fail_msg("%s", e.text);
+	w->workers = workers_new(1, 64, &e);
 	w->loop = loop_new("reporting", 4096, &e);
 	w->verifier_loop = loop_new("verifier", 64, &e);
 	assert_int_equal(book_start(w->book, &e), 0);
@@ -390,6 +395,8 @@ rw_begin_with(struct rw *w, bool with_verifier)
 	s.make_key = rw_make_key;
 	s.make_key_arg = w;
 	s.operator_meters = &w->operator_meters;
+	s.outbox_meters = &w->outbox_meters;
+	s.workers = w->workers;
 	w->reporter = reporter_new(&s, &e);
 	assert_non_null(w->reporter);
 	spool_on_events(w->spool, w->loop, reporter_on_events, w->reporter);
@@ -430,6 +437,7 @@ rw_release(struct rw *w)
 	book_close(w->book);
 	loop_free(w->loop);
 	loop_free(w->verifier_loop);
+	workers_free(w->workers);
 	w->loop = NULL;
 }
 
@@ -554,6 +562,7 @@ struct rw_spec {
 	const char *rcpts[8];
 	const char *identity; /* NULL = none */
 	bool	    is_system;
+	const struct config_set *set; /* NULL = none */
 };
 
 static inline void
@@ -583,6 +592,11 @@ rw_message(const struct rw_spec *s)
 		    bytes_of(s->identity)));
 		assert_true(message_set(m, &m->identity_account,
 		    bytes_of(rw_account)));
+	}
+	if (s->set != NULL) {
+		assert_true(message_set(m, &m->config_set,
+		    bytes_of(s->set->name)));
+		m->config_set_id = s->set->id;
 	}
 	for (i = 0; s->rcpts[i] != NULL; i++)
 		assert_non_null(message_add_envelope(m,

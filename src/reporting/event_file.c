@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: ISC */
+#include "reporting/event_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	FILE_MODE = 0640,
+	DIR_MODE = 0750,
+	STAMP_OCTETS = 16, /* 20260302T101531Z */
+	ROTATED_SIZE = DESTINATION_FILE_SIZE + 1 + STAMP_OCTETS + 24,
+	/* in which the end of the last whole line is looked for */
+	TAIL_OCTETS = 512 * 1024,
+	HOUR_MS = 3600000,
+	DAY_MS = 24 * HOUR_MS
+};
+
+struct event_file {
+	const struct destination_file *how;
+	struct wall now;
+	int	    dir, fd;
+	uint64_t    size;
+	bool	    is_old; /* its last record is of an earlier period */
+};
+
+/* -- opening -------------------------------------------------------------- */
+
+static int
+directory_open(const char *dir, const char *account, struct err *e)
+{
+	int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+
+	if (top < 0)
+		return err_sys(e, "open %s", dir);
+	if (mkdirat(top, account, DIR_MODE) < 0 && errno != EEXIST) {
+		(void)err_sys(e, "mkdir %s/%s", dir, account);
+		close(top);
+		return -1;
+	}
+	fd = openat(top, account,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		(void)err_sys(e, "open %s/%s", dir, account);
+	close(top);
+	return fd;
+}
+
+/* What a crash left of a line goes. */
+static int
+file_mend(struct event_file *f, struct err *e)
+{
+	size_t	n = f->size < TAIL_OCTETS ? (size_t)f->size : TAIL_OCTETS;
+	off_t	from = (off_t)(f->size - n);
+	char   *tail, last;
+	ssize_t got;
+	int	rc = 0;
+
+	if (n == 0)
+		return 0;
+	if (pread(f->fd, &last, 1, (off_t)f->size - 1) != 1)
+		return err_sys(e, "read %s", f->how->name);
+	if (last == '\n')
+		return 0;
+	tail = mem_alloc(n);
+	got = pread(f->fd, tail, n, from);
+	if (got != (ssize_t)n)
+		rc = err_sys(e, "read %s", f->how->name);
+	while (rc == 0 && n > 0 && tail[n - 1] != '\n')
+		n--;
+	mem_free(tail);
+	if (rc == 0 && n == 0 && from > 0)
+		return err_set(e, "%s: is no file of lines", f->how->name);
+	if (rc == 0 && ftruncate(f->fd, from + (off_t)n) < 0)
+		rc = err_sys(e, "truncate %s", f->how->name);
+	if (rc == 0)
+		f->size = (uint64_t)from + n;
+	return rc;
+}
+
+static bool
+is_earlier_period(const struct event_file *f, int64_t then_s)
+{
+	int64_t period = f->how->rotate == ROTATE_HOURLY ? HOUR_MS : DAY_MS;
+
+	return f->how->rotate != ROTATE_NONE &&
+	    then_s * 1000 / period < f->now.ms / period;
+}
+
+static int
+file_open(struct event_file *f, struct err *e)
+{
+	struct stat st;
+
+	f->fd = openat(f->dir, f->how->name, O_RDWR | O_CREAT | O_APPEND |
+	    O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, FILE_MODE);
+	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+		return err_sys(e, "open %s", f->how->name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, "%s: is not a file", f->how->name);
+	f->size = (uint64_t)st.st_size;
+	f->is_old = f->size > 0 && is_earlier_period(f, st.st_mtim.tv_sec);
+	/* a new name has to be there after a crash, too */
+	if (f->size == 0 && f->how->sync != SYNC_NONE && fsync(f->dir) < 0)
+		return err_sys(e, "sync the folder of %s", f->how->name);
+	return file_mend(f, e);
+}
+
+struct event_file *
+event_file_open(const char *dir, const char *account,
+    const struct destination_file *how, struct wall now, struct err *e)
+{
+	struct event_file *f = mem_alloc(sizeof(*f));
+
+	f->how = how;
+	f->now = now;
+	f->fd = -1;
+	f->dir = directory_open(dir, account, e);
+	if (f->dir >= 0 && file_open(f, e) == 0)
+		return f;
+	event_file_close(f);
+	return NULL;
+}
+
+void
+event_file_close(struct event_file *f)
+{
+	if (f == NULL)
+		return;
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->dir >= 0)
+		close(f->dir);
+	mem_free(f);
+}
+
+/* -- rotated files -------------------------------------------------------- */
+
+struct rotated {
+	char	      name[ROTATED_SIZE];
+	char	      stamp[STAMP_OCTETS + 1];
+	unsigned long n;
+};
+
+/* NAME.20260302T101531Z, NAME.20260302T101531Z-1 */
+static bool
+rotated_read(const char *name, const char *of, struct rotated *out)
+{
+	static const char form[] = "00000000T000000Z";
+	size_t	    n = strlen(of), i;
+	const char *p;
+	char	   *end;
+
+	if (strlen(name) >= sizeof(out->name) || strncmp(name, of, n) != 0 ||
+	    name[n] != '.')
+		return false;
+	p = name + n + 1;
+	for (i = 0; i < STAMP_OCTETS; i++)
+		if (form[i] == '0' ? p[i] < '0' || p[i] > '9' :
+			p[i] != form[i])
+			return false;
+	memcpy(out->stamp, p, STAMP_OCTETS);
+	out->stamp[STAMP_OCTETS] = '\0';
+	strcpy(out->name, name);
+	p += STAMP_OCTETS;
+	out->n = 0;
+	if (*p == '\0')
+		return true;
+	if (p[0] != '-' || p[1] < '1' || p[1] > '9')
+		return false;
+	out->n = strtoul(p + 1, &end, 10);
+	return *end == '\0' && out->n < ULONG_MAX;
+}
+
+static int
+rotated_cmp(const void *a, const void *b)
+{
+	const struct rotated *x = a, *y = b;
+	int c = strcmp(x->stamp, y->stamp);
+
+	return c != 0 ? c : x->n < y->n ? -1 : x->n > y->n;
+}
+
+/* Those of this file; NULL and 0 when the folder cannot be read. */
+static struct rotated *
+rotated_list(const struct event_file *f, size_t *n)
+{
+	struct rotated *v = NULL, one;
+	struct dirent  *entry;
+	size_t		room = 0;
+	int fd = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR	       *d = fd < 0 ? NULL : fdopendir(fd);
+
+	*n = 0;
+	if (d == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	while ((entry = readdir(d)) != NULL) {
+		if (!rotated_read(entry->d_name, f->how->name, &one))
+			continue;
+		if (*n == room) {
+			room = room == 0 ? 64 : 2 * room;
+			v = mem_realloc(v, room * sizeof(*v));
+		}
+		v[(*n)++] = one;
+	}
+	closedir(d);
+	return v;
+}
+
+/* The oldest beyond how->keep go; what cannot be removed stays. */
+static void
+rotated_prune(const struct event_file *f)
+{
+	size_t		n, i;
+	struct rotated *v = rotated_list(f, &n);
+
+	if (n > f->how->keep) {
+		qsort(v, n, sizeof(*v), rotated_cmp);
+		for (i = 0; i < n - f->how->keep; i++)
+			(void)unlinkat(f->dir, v[i].name, 0);
+	}
+	mem_free(v);
+}
+
+/* Behind all others of this second, those that are gone already as well. */
+static void
+rotated_name(const struct event_file *f, char out[ROTATED_SIZE])
+{
+	time_t		s = (time_t)(f->now.ms / 1000);
+	struct tm	tm;
+	char		stamp[STAMP_OCTETS + 1];
+	size_t		n, i;
+	struct rotated *v = rotated_list(f, &n);
+	unsigned long	next = 0;
+
+	gmtime_r(&s, &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	for (i = 0; i < n; i++)
+		if (strcmp(v[i].stamp, stamp) == 0 && v[i].n >= next)
+			next = v[i].n + 1;
+	mem_free(v);
+	if (next == 0)
+		snprintf(out, ROTATED_SIZE, "%s.%s", f->how->name, stamp);
+	else
+		snprintf(out, ROTATED_SIZE, "%s.%s-%lu", f->how->name, stamp,
+		    next);
+}
+
+static int
+file_rotate(struct event_file *f, struct err *e)
+{
+	char to[ROTATED_SIZE];
+
+	if (f->how->sync != SYNC_NONE && event_file_sync(f, e) < 0)
+		return -1;
+	rotated_name(f, to);
+	if (renameat(f->dir, f->how->name, f->dir, to) < 0)
+		return err_sys(e, "rename %s", f->how->name);
+	close(f->fd);
+	if (f->how->keep > 0)
+		rotated_prune(f);
+	return file_open(f, e);
+}
+
+/* -- writing -------------------------------------------------------------- */
+
+int
+event_file_write(struct event_file *f, struct bytes line, struct err *e)
+{
+	ssize_t n;
+
+	must(line.n > 0 && line.p[line.n - 1] == '\n');
+	if (f->size > 0 && (f->is_old || (f->how->rotate_octets != 0 &&
+		f->size + line.n > f->how->rotate_octets)) &&
+	    file_rotate(f, e) < 0)
+		return -1;
+	n = write(f->fd, line.p, line.n);
+	if (n == (ssize_t)line.n) {
+		f->size += line.n;
+		return 0;
+	}
+	if (n < 0)
+		(void)err_sys(e, "write %s", f->how->name);
+	else
+		(void)err_set(e, "write %s: no space left", f->how->name);
+	if (n > 0 && ftruncate(f->fd, (off_t)f->size) < 0)
+		(void)err_sys(e, "truncate %s", f->how->name);
+	return -1;
+}
+
+int
+event_file_sync(struct event_file *f, struct err *e)
+{
+	return fdatasync(f->fd) == 0 ? 0 : err_sys(e, "sync %s",
+	    f->how->name);
+}
