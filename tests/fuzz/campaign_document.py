@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import textwrap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -24,10 +25,11 @@ finding as well as a crash. `tests/fuzz/corpus` holds the seeds and what a campa
 
 ## What each target got
 
-*Seconds* are those of the clock, *CPU* those of the processor: {machine} Where CPU is far
-below the seconds, the machine was busy with other work, and the target had that much less. Edges and features are
-libFuzzer's, over the whole program of the target. *Lines*: of the sources that the target is about, those that the
-corpus in the tree reaches (clang's source-based coverage).
+*Seconds* are those of the clock, *CPU* those of the processor ({machine}). {had}
+
+Edges and features are libFuzzer's, over the whole program of the target. *Lines*: of the sources that the target is
+about, those that the corpus in the tree reaches (clang's source-based coverage). *Findings*: of this campaign; those of
+earlier runs stand below, too.
 
 """
 SOURCES = """
@@ -109,8 +111,23 @@ def row(t):
 
 
 def machine():
-    """The processors of this machine, in words."""
-    return "%d processors shared by all." % os.cpu_count()
+    return "%d of them" % os.cpu_count() if os.cpu_count() > 1 else "one"
+
+
+def had(targets, options):
+    """What has to be known to read the figures: who had less than was asked for, and of what."""
+    key = "cpu" if options.cpu else "seconds"
+    less = ["%s (%.0f)" % (t.name, t.record[key]) for t in targets if t.record[key] < options.seconds]
+    seconds, cpu = (sum(t.record[k] for t in targets) for k in ("seconds", "cpu"))
+    text = "Asked for were {:,} seconds of the {} for each; ".format(
+        options.seconds, "processor" if options.cpu else "clock")
+    text += "all had them." if not less else "less than that had " + ", ".join(less) + "."
+    if cpu < seconds / 2:
+        text += (" The machine was busy with other work and the campaign had the lowest priority: in {:,.0f} seconds the"
+                 " targets had {:,.0f} of a processor together, {:.0f} in a hundred. It is the processor time that"
+                 " counts, and it is little: an hour of a machine of one's own does more.").format(
+                     seconds, cpu, 100 * cpu / seconds)
+    return textwrap.fill(text, 119)
 
 
 def write(targets, options):
@@ -118,7 +135,7 @@ def write(targets, options):
     total = [sum(t.record[k] for t in targets) for k in ("seconds", "cpu", "executions")]
     with open(os.path.join(TOP, "docs", "fuzzing.md"), "w") as f:
         f.write(HEAD.format(hours=round(len(targets) * options.seconds / 3600), memory=options.memory,
-                            input_seconds=options.input_seconds, machine=machine()))
+                            input_seconds=options.input_seconds, machine=machine(), had=had(targets, options)))
         f.write("| target | input | seconds | CPU | executions | edges | features | corpus | lines | findings |\n")
         f.write("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
         for t in targets:
