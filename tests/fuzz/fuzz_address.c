@@ -44,6 +44,27 @@ check_list(struct bytes in, unsigned flags)
 	arena_free(a);
 }
 
+/* What stays is as it was; the domain is gone. */
+static void
+check_replace(struct bytes in)
+{
+	struct arena *a = arena_new(1 << 18);
+	struct buf    once, twice;
+	size_t	      n;
+
+	buf_init(&once, 1 << 20);
+	buf_init(&twice, 1 << 20);
+	n = mailbox_list_replace(in, BYTES("x.example"), BYTES("a@b.example"),
+	    a, &once);
+	must((n == 0) == (once.n == 0));
+	if (n > 0)
+		must(mailbox_list_replace(buf_bytes(&once),
+		    BYTES("x.example"), BYTES("c@d.example"), a, &twice) == 0);
+	buf_wipe(&once);
+	buf_wipe(&twice);
+	arena_free(a);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -58,6 +79,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = bytes_from(in, 1);
 	check_one(in, flags);
 	check_list(in, flags);
+	check_replace(in);
 	if (domain_normal(in, flags, x, &d)) {
 		must(domain_is_valid(d, flags));
 		while (domain_parent(d, &up)) {

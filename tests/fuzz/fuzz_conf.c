@@ -1,23 +1,37 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A configuration file from somebody else: no crash, bounded messages, and
- * what loads is shown as a file that loads and shows the same.
+ * what loads is shown as a file that loads and shows the same.  What stands
+ * behind a line "#----" is the file other.conf, which it may include.
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "registry/conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static struct bytes other; /* .p NULL: there is no such file */
+
 static int
-no_file(void *arg, const char *path)
+open_other(void *arg, const char *path)
 {
+	int fd;
+
 	(void)arg;
-	(void)path;
-	errno = ENOENT;
-	return -1;
+	if (other.p == NULL || strcmp(path, "other.conf") != 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	fd = memfd_create("conf", MFD_CLOEXEC);
+	must(fd >= 0 && fchmod(fd, 0600) == 0);
+	must(write(fd, other.p, other.n) == (ssize_t)other.n);
+	must(lseek(fd, 0, SEEK_SET) == 0);
+	return fd;
 }
 
 static bool
@@ -32,7 +46,7 @@ no_id(void *arg, bool is_group, const char *name, uint32_t *id)
 
 static const char *const no_paths[] = { "other.conf" };
 static const struct conf_opener closed = {
-	.open = no_file,
+	.open = open_other,
 	.paths = no_paths,
 	.path_count = 1,
 	.find_id = no_id,
@@ -77,10 +91,18 @@ load(const char *name, struct bytes text)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes text = { (const char *)data, size };
-	struct conf *first, *second;
-	struct buf   x, y;
+	static const char  line[] = "#----\n";
+	const struct bytes mark = BYTES(line);
+	struct bytes	   text = { (const char *)data, size };
+	struct conf	  *first, *second;
+	struct buf	   x, y;
+	ptrdiff_t	   at = bytes_find_nocase(text, mark);
 
+	other.p = NULL;
+	if (at >= 0) {
+		other = bytes_from(text, (size_t)at + mark.n);
+		text = bytes_head(text, (size_t)at);
+	}
 	first = load("fuzz.conf", text);
 	if (first == NULL)
 		return 0;

@@ -33,6 +33,35 @@ check(const struct event *ev, const struct event_mail *m)
 	buf_wipe(&out);
 }
 
+/* The same octets in the members of every type. */
+static void
+check_types(struct bytes a, struct bytes b, struct event ev,
+    const struct event_mail *m)
+{
+	struct message_tag	  tag = { a, b };
+	struct event_tracking	  tracking = { b, a, b, &tag, 1 };
+	struct event_failure	  failure = { a, b };
+	struct event_topic	  topic = { a, true };
+	struct event_preferences  p = { true, &topic, 1, &topic, 1 };
+	struct event_subscription subscription = { a, b, p, p };
+	unsigned		  type;
+
+	ev.feedback_type = b;
+	ev.user_agent = a;
+	ev.feedback_id = b;
+	ev.rule = b;
+	ev.remote_host = a;
+	ev.reporting_mta = BYTES("192.0.2.1");
+	ev.attempts = 1;
+	ev.tracking = &tracking;
+	ev.failure = &failure;
+	ev.subscription = &subscription;
+	for (type = 0; type < EVENT_TYPES; type++) {
+		ev.type = (enum event_type)type;
+		check(&ev, m);
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -63,6 +92,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ev.type = EVENT_DELIVERY;
 		ev.reply = section;
 		check(&ev, &m);
+		check_types(section, rest, ev, &m);
 	}
 	buf_wipe(&snapshot);
 	return 0;
