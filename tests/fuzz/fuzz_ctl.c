@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What posthornctl makes of an answer: the first octet chooses how it is
- * shown, the second the command, the rest is what comes over the control
- * socket.  Nothing in it ends the program, and no control character of it
+ * shown, the first line names the command, the rest is what comes over the
+ * control socket.  Nothing in it ends the program, and no control character of it
  * reaches the operator's terminal.
  */
 #include <pthread.h>
@@ -137,21 +137,21 @@ terminal_check(void)
 /* -- commands --------------------------------------------------------------- */
 
 static const struct ctl_command *const tables[] = { ctl_system_commands,
-	ctl_account_commands, ctl_identity_commands, ctl_queue_commands,
-	ctl_send_commands };
+	ctl_account_commands, ctl_identity_commands, ctl_config_set_commands,
+	ctl_queue_commands, ctl_suppression_commands, ctl_send_commands };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
+/* NULL: there is no such command. */
 static const struct ctl_command *
-choose_command(unsigned n)
+find_command(struct bytes verb)
 {
-	const struct ctl_command *all[256];
-	size_t			  t, k, count = 0;
+	size_t t, k;
 
 	for (t = 0; t < TABLES; t++)
 		for (k = 0; tables[t][k].verb != NULL; k++)
-			if (count < 256)
-				all[count++] = &tables[t][k];
-	return all[n % count];
+			if (bytes_eq(bytes_of(tables[t][k].verb), verb))
+				return &tables[t][k];
+	return NULL;
 }
 
 /* Those that make their calls themselves, and do nothing else. */
@@ -189,22 +189,29 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum ctl_form forms[FORMS] = { CTL_TEXT, CTL_JSON,
 		CTL_CSV };
-	struct ctl c = { .program = "posthornctl", .timeout_ms = 30000 };
+	struct ctl   c = { .program = "posthornctl", .timeout_ms = 30000 };
+	struct bytes rest;
+	ptrdiff_t    end;
 
-	if (size < 2)
+	if (size < 1)
+		return 0;
+	rest = (struct bytes){ (const char *)data + 1, size - 1 };
+	end = bytes_find(rest, 0, '\n');
+	c.command = end < 0 ? NULL : find_command(bytes_head(rest,
+	    (size_t)end));
+	if (c.command == NULL)
 		return 0;
 	if (the_daemon.fd == 0) {
 		daemon_open();
 		terminal_open();
 	}
-	the_daemon.answer = (struct bytes){ (const char *)data + 2, size - 2 };
+	the_daemon.answer = bytes_from(rest, (size_t)end + 1);
 	c.socket_path = the_daemon.at.sun_path;
 	c.form = forms[(data[0] & 3) % FORMS];
 	c.no_header = (data[0] & SHOW_NO_HEADER) != 0;
 	c.local_time = (data[0] & SHOW_LOCAL) != 0;
 	c.http_json = (data[0] & SHOW_NUMBERS) != 0;
 	c.dry_run = (data[0] & SHOW_DRY) != 0;
-	c.command = choose_command(data[1]);
 	ask(&c);
 	while (sem_wait(&the_daemon.is_done) != 0)
 		;

@@ -145,6 +145,8 @@ void ctl_clean_text(char *text, size_t n);
 void ctl_print_json(json_t *v);
 /* And a line end; in JSON they are escaped. */
 void ctl_dump_json(json_t *v, FILE *to, size_t flags);
+/* JSON as text: a json_dump_callback_t, to is a FILE. */
+int ctl_write_json(const char *text, size_t n, void *to);
 void ctl_print_table(struct ctl *c, json_t *rows, const char *columns);
 /* Its parts, for tables that come row by row. */
 enum { CTL_COLUMNS_MAX = 16, CTL_MEMBER_MAX = 120 };

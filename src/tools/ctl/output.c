@@ -51,8 +51,8 @@ ctl_clean(json_t *v)
 }
 
 /* jansson writes DEL and C1 as they are. */
-static int
-output_on_json(const char *text, size_t n, void *to)
+int
+ctl_write_json(const char *text, size_t n, void *to)
 {
 	const unsigned char *u = (const unsigned char *)text;
 	size_t		     i;
@@ -72,7 +72,7 @@ output_on_json(const char *text, size_t n, void *to)
 void
 ctl_dump_json(json_t *v, FILE *to, size_t flags)
 {
-	json_dump_callback(v, output_on_json, to, flags |
+	json_dump_callback(v, ctl_write_json, to, flags |
 	    JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	putc('\n', to);
 }

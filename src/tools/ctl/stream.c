@@ -190,7 +190,7 @@ list_print_json(struct ctl *c, const struct row *r)
 	buf_clear(&l->text);
 	buf_add_text(&l->text, l->rows > 0 ? ",\n        " : "\n        ");
 	row_write(r, 8, &l->text);
-	fwrite(l->text.p, 1, l->text.n, stdout);
+	ctl_write_json(l->text.p, l->text.n, stdout);
 }
 
 bool
@@ -240,8 +240,8 @@ list_end_json(struct ctl *c, json_t *result)
 	printf(l->rows > 0 ? "\n    ]" : "]");
 	json_object_foreach(result, name, v) {
 		printf(",\n    \"%s\": ", name);
-		json_dumpf(v, stdout, JSON_COMPACT | JSON_ENCODE_ANY |
-		    JSON_REAL_PRECISION(15));
+		json_dump_callback(v, ctl_write_json, stdout, JSON_COMPACT |
+		    JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	}
 	puts("\n}");
 }
