@@ -95,7 +95,7 @@ submission_MODULES = \
 
 delivery_MODULES = \
 	carrier carrier_attempt carrier_batch carrier_settle \
-	    carrier_simulate carrier_view \
+	    carrier_simulate carrier_suppress carrier_view \
 	scheduler lane due \
 	route site group \
 	egress connection dial \

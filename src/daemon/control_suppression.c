@@ -350,6 +350,24 @@ suppression_list(struct request *q)
 
 /* -- check ------------------------------------------------------------------------ */
 
+/* --config-set; without it the id of none */
+static int
+check_take_set(struct request *q, struct db_txn *t, struct config_set *out)
+{
+	const char *name = arg_text(q, "config-set");
+	int	    found;
+
+	memset(out, 0, sizeof(*out));
+	if (name == NULL)
+		return 0;
+	found = config_set_get(t, q->account.id, bytes_of(name), out,
+	    &q->err);
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "no such configuration set: %s", name);
+	return found < 0 ? -1 : 0;
+}
+
 static int
 check_read(struct request *q, struct db_txn *t)
 {
@@ -366,19 +384,19 @@ check_read(struct request *q, struct db_txn *t)
 	};
 	const char *address = arg_text(q, "address");
 	char	    key[ADDRESS_TEXT_MAX];
-	struct suppression_question x = { .account = q->account.id,
-		.address = bytes_of(address),
-		.account_reasons = suppression_reasons_of(&q->account),
-		.global = q->conf->suppression.global.enabled,
-		.global_always = q->conf->suppression.global.mode ==
-		    CONF_GLOBAL_ALWAYS,
-		.now = q->now };
+	struct suppression_question x;
 	enum suppression_answer a;
+	struct config_set	set;
 	struct bytes		ignored;
 
-	if (!suppression_key(x.address, key, &ignored))
+	if (!suppression_key(bytes_of(address), key, &ignored))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not an address: %s", address);
+	if (check_take_set(q, t, &set) < 0 ||
+	    suppression_ask(t, q->account.id, &set.id, q->conf, q->now, &x,
+		&q->err) < 0)
+		return -1;
+	x.address = bytes_of(address);
 	if (suppression_check(t, &x, &a, &q->err) < 0)
 		return -1;
 	request_set(q, "EmailAddress", json_of_bytes(bytes_of(address)));

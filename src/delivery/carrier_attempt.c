@@ -272,7 +272,7 @@ carrier_read_row(struct carrier *c, struct due *d, struct arena *arena,
 		carrier_hold(c, d, held_by);
 		return 0;
 	}
-	return 1;
+	return !d->simulator && carrier_refuses(c, d, row) ? 0 : 1;
 }
 
 static struct bytes

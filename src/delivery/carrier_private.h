@@ -8,6 +8,7 @@
  *	carrier_attempt.c	from rows to attempts; holds, moves, expiry
  *	carrier_settle.c	from results to changes and log lines
  *	carrier_simulate.c	the recipients of the simulator
+ *	carrier_suppress.c	the recipients on suppression lists
  *	carrier_view.c		what queue summary shows
  */
 #ifndef DELIVERY_CARRIER_PRIVATE_H
@@ -117,6 +118,12 @@ struct attempt *carrier_make_attempt(struct carrier *c, struct due **dues);
 /* A recipient of the simulator: settled at the end of the pass, those of one
  * message together (simulator.md 2, merging). */
 void carrier_simulate(struct carrier *c, struct due *d);
+/* A recipient on a suppression list: settled without an attempt.  false = it
+ * is on none (any more): it may be tried. */
+bool carrier_refuses(struct carrier *c, struct due *d,
+    const struct recipient_row *row);
+/* The same before its route is asked for; true = it is taken care of. */
+bool carrier_suppress(struct carrier *c, struct due *d);
 void carrier_count(struct carrier *c, enum outcome_verdict v);
 void carrier_check_idle(struct carrier *c);
 const char *carrier_ehlo(const struct carrier *c, const struct egress *eg);

@@ -34,6 +34,7 @@ struct due {
 	char		 account[ACCOUNT_ID_SIZE];
 	uint8_t		 tls_policy;
 	bool		 system, simulator;
+	bool		 suppressed; /* when it was accepted */
 	struct config_set_id config_set;
 	struct wall	 told; /* of a deferral that lasts; 0 = none */
 	enum due_place	 place;

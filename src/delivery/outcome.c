@@ -410,3 +410,63 @@ outcome_fill(const struct outcome_context *c, const struct attempt *a,
 	item->event = ev;
 	return true;
 }
+
+/* -- suppressed ------------------------------------------------------------- */
+
+static void
+outcome_suppress_bounce(const struct outcome_context *c,
+    enum suppression_answer answer, struct arena *ar, struct event *ev,
+    struct event_recipient *to)
+{
+	bool global = answer == SUPPRESSION_GLOBAL;
+
+	ev->type = EVENT_BOUNCE;
+	ev->bounce_type = BOUNCE_PERMANENT;
+	ev->bounce_subtype = global ? BOUNCE_SUB_SUPPRESSED :
+				      BOUNCE_SUB_ON_ACCOUNT_LIST;
+	ev->reporting_mta = bytes_of(arena_printf(ar, "dns; %s", c->ehlo));
+	to->action = BYTES("failed");
+	to->status = BYTES("5.1.1");
+	to->diagnostic = global ?
+	    BYTES("posthorn has suppressed sending to this address because "
+		  "it has a recent history of bouncing as an invalid "
+		  "address.") :
+	    BYTES("posthorn did not send the message to this address because "
+		  "it is on the suppression list for your account.");
+}
+
+bool
+outcome_suppress(const struct outcome_context *c,
+    const struct recipient_row *row, enum suppression_answer answer,
+    struct arena *ar, struct change_item *item)
+{
+	struct event	       *ev = arena_alloc(ar, sizeof(*ev));
+	struct event_recipient *to = arena_alloc(ar, sizeof(*to));
+	struct msgid		feedback;
+	char			id[MSGID_TEXT + 1];
+
+	if (ev == NULL || to == NULL)
+		return false;
+	memset(item, 0, sizeof(*item));
+	item->kind = CHANGE_DONE;
+	item->id = row->id;
+	item->n = row->n;
+	item->event = ev;
+	event_id_make(c->now, &ev->id);
+	ev->at = c->now;
+	ev->message = row->id;
+	ev->attempts = row->attempts;
+	ev->recipients = to;
+	ev->recipient_count = 1;
+	to->address = arena_bytes(ar, row->address);
+	msgid_make(c->now, &feedback);
+	msgid_to_text(&feedback, c->conf->server.id_prefix, 0, id);
+	ev->feedback_id = outcome_copy(ar, id);
+	if (answer == SUPPRESSION_COMPLAINT) {
+		ev->type = EVENT_COMPLAINT;
+		ev->on_account_list = true;
+	} else {
+		outcome_suppress_bounce(c, answer, ar, ev, to);
+	}
+	return to->address.p != NULL && ev->feedback_id.p != NULL;
+}

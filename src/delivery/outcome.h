@@ -21,6 +21,7 @@
 #include "mail/classify.h"
 #include "mail/event.h"
 #include "registry/conf.h"
+#include "registry/suppression.h"
 #include "store/spool.h"
 
 enum outcome_verdict { OUTCOME_DELIVERED, OUTCOME_LATER, OUTCOME_FAILED };
@@ -67,6 +68,11 @@ bool outcome_fill(const struct outcome_context *c, const struct attempt *a,
 /* Expired while waiting or held: FAILED, 4.4.7, last diagnostic. */
 void outcome_expire(const struct outcome_context *c,
     const struct recipient_row *row, struct outcome *out);
+/* On a suppression list: final without an attempt (suppression.md 5); the
+ * item with its event, in arena ar. */
+bool outcome_suppress(const struct outcome_context *c,
+    const struct recipient_row *row, enum suppression_answer answer,
+    struct arena *ar, struct change_item *item);
 /* Next time by the schedule: attempts made so far, end of the last one;
  * false = none is left (delivery.md 3.2, last attempt at expiry). */
 bool outcome_next_attempt(const struct conf *c, unsigned attempts,

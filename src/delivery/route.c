@@ -184,6 +184,8 @@ route_take(struct carrier *c, struct due *d)
 		carrier_simulate(c, d);
 		return;
 	}
+	if (d->suppressed && carrier_suppress(c, d))
+		return;
 	if ((r->state == ROUTE_SITE || r->state == ROUTE_FAILED) &&
 	    r->waiting.first == NULL && loop_now(c->loop).ms < r->valid_until.ms) {
 		route_dispatch(r, d);

@@ -271,6 +271,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 	d->tls_policy = a->tls_policy;
 	d->system = a->system;
 	d->simulator = a->simulator;
+	d->suppressed = a->suppressed;
 	d->config_set = a->config_set;
 	d->route = route_ref(c, bytes_of(a->domain));
 	d->stored = a->due;

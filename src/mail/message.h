@@ -35,6 +35,8 @@ struct envelope {
 	struct bytes address;  /* normal form, as it will be sent */
 	struct bytes domain;   /* slice of address, lower case, A-labels */
 	bool	     simulator; /* goes nowhere (simulator.md) */
+	/* on a list at acceptance: looked at before DNS (suppression.md 3) */
+	bool	     suppressed;
 };
 
 /* A piece of content in memory; all but the last are full. */

@@ -345,6 +345,36 @@ suppression_purge(struct db_txn *t, const char *account, unsigned max,
 
 /* -- the decision ----------------------------------------------------------- */
 
+int
+suppression_ask(struct db_txn *t, const char *account,
+    const struct config_set_id *set, const struct conf *c, struct wall now,
+    struct suppression_question *out, struct err *e)
+{
+	struct account	  a;
+	struct config_set s;
+	int		  found;
+
+	memset(out, 0, sizeof(*out));
+	out->account = account;
+	out->global = c->suppression.global.enabled;
+	out->global_always =
+	    c->suppression.global.mode == CONF_GLOBAL_ALWAYS;
+	out->now = now;
+	found = account_get(t, account, &a, e);
+	if (found == 1)
+		out->account_reasons = suppression_reasons_of(&a);
+	if (found < 0 || config_set_id_is_none(set))
+		return found < 0 ? -1 : 0;
+	found = config_set_find(t, set, &s, e);
+	if (found == 1 && s.own_suppression) {
+		out->has_set = true;
+		out->set_reasons =
+		    (s.suppress_bounce ? SUPPRESS_BOUNCE : 0U) |
+		    (s.suppress_complaint ? SUPPRESS_COMPLAINT : 0U);
+	}
+	return found < 0 ? -1 : 0;
+}
+
 unsigned
 suppression_effective(const struct suppression_question *q)
 {

@@ -25,6 +25,8 @@
 #include "mail/msgid.h"
 #include "registry/account.h"
 #include "registry/book.h"
+#include "registry/conf.h"
+#include "registry/config_set.h"
 
 /* A set of them is the sum of its members. */
 enum suppression_reason { SUPPRESS_BOUNCE = 1, SUPPRESS_COMPLAINT = 2 };
@@ -136,6 +138,14 @@ enum suppression_answer {
 	SUPPRESSION_COMPLAINT, /* complaintSubType OnAccountSuppressionList */
 	SUPPRESSION_GLOBAL     /* Permanent, Suppressed */
 };
+/*
+ * What stands in the book for mail of an account with a set (none is
+ * allowed); the address is the caller's to add.  A set that has gone counts
+ * as absent, an account that has gone has no reasons.  0 / -1.
+ */
+int suppression_ask(struct db_txn *t, const char *account,
+    const struct config_set_id *set, const struct conf *c, struct wall now,
+    struct suppression_question *out, struct err *e);
 /* The reasons that count, for matching and for adding. */
 unsigned suppression_effective(const struct suppression_question *q);
 /* 0 and *out, or -1. */

@@ -13,8 +13,10 @@ enum { EVENT_ARENA = 1 << 20, MAILBOXES_MAX = 1000 };
 struct entry_job {
 	struct book_job	   job; /* first: cast back from it */
 	struct suppressor *suppressor;
+	struct conf	  *conf; /* a reference: a reload may come meanwhile */
 	enum event_type	   type; /* BOUNCE, COMPLAINT, DELIVERY */
 	char		   account[ACCOUNT_ID_SIZE];
+	struct config_set_id config_set; /* of the original message */
 	char	    message_id[MSGID_TEXT + 1], feedback_id[MSGID_TEXT + 1];
 	struct wall at;
 	bool	    global, fixed; /* suppression.global.* */
@@ -25,10 +27,12 @@ struct entry_job {
 struct suppressor {
 	struct suppressor_setup setup;
 	struct publisher       *publisher;
+	struct entry_job       *job; /* under way; NULL = none */
 };
 
 static enum publisher_answer suppressor_on_event(void *arg, uint64_t sequence,
     const struct event *ev);
+static void entry_job_free(struct entry_job *j);
 
 /* -- life ------------------------------------------------------------------ */
 
@@ -52,6 +56,8 @@ suppressor_free(struct suppressor *s)
 	if (s == NULL)
 		return;
 	publisher_free(s->publisher);
+	if (s->job != NULL)
+		entry_job_free(s->job);
 	conf_unref(s->setup.conf);
 	mem_free(s);
 }
@@ -111,15 +117,17 @@ entry_is_trouble(struct entry_job *j, int rc)
 	return rc < 0 && !book_is_refusal(&j->job.err);
 }
 
-/* The reasons that count now; 0 also for an account that has gone. */
+/* The reasons that count now. */
 static int
 entry_reasons(struct entry_job *j, struct db_txn *t, unsigned *out)
 {
-	struct account a;
-	int found = account_get(t, j->account, &a, &j->job.err);
+	struct suppression_question q;
 
-	*out = found == 1 ? suppression_reasons_of(&a) : 0;
-	return found < 0 ? -1 : 0;
+	if (suppression_ask(t, j->account, &j->config_set,
+		j->conf, j->at, &q, &j->job.err) < 0)
+		return -1;
+	*out = suppression_effective(&q);
+	return 0;
 }
 
 static int
@@ -151,6 +159,13 @@ entry_write(struct book_job *job, struct db_txn *t)
 }
 
 static void
+entry_job_free(struct entry_job *j)
+{
+	conf_unref(j->conf);
+	mem_free(j);
+}
+
+static void
 entry_on_written(void *job, void *unused)
 {
 	struct entry_job  *j = job;
@@ -163,7 +178,8 @@ entry_on_written(void *job, void *unused)
 		log_error("suppression-failed", "mid=%s reason=%s",
 		    j->message_id,
 		    log_quote(bytes_of(j->job.err.text), quoted));
-	mem_free(j);
+	s->job = NULL;
+	entry_job_free(j);
 	publisher_settle(s->publisher,
 	    failed ? PUBLISHER_FAILED : PUBLISHER_DONE);
 }
@@ -233,8 +249,10 @@ suppressor_job(struct suppressor *s, const struct event *ev,
 	size_t		  i;
 
 	j->suppressor = s;
+	j->conf = conf_ref(s->setup.conf);
 	j->type = ev->type;
 	memcpy(j->account, mail->account, sizeof(j->account));
+	j->config_set = mail->config_set_id;
 	(void)msgid_to_text(&ev->message, s->setup.conf->server.id_prefix, 0,
 	    j->message_id);
 	bytes_text(ev->feedback_id, j->feedback_id, sizeof(j->feedback_id));
@@ -274,8 +292,10 @@ suppressor_on_event(void *arg, uint64_t sequence, const struct event *ev)
 		return PUBLISHER_AGAIN;
 	if (j == NULL)
 		return PUBLISHER_NEXT; /* nobody knows whose it was */
+	s->job = j;
 	if (book_write(s->setup.book, &j->job))
 		return PUBLISHER_TAKEN;
-	mem_free(j);
+	s->job = NULL;
+	entry_job_free(j);
 	return PUBLISHER_AGAIN;
 }

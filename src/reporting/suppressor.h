@@ -34,7 +34,8 @@ struct suppressor_setup {
 	struct conf  *conf; /* a reference is taken */
 };
 struct suppressor *suppressor_new(const struct suppressor_setup *s);
-void suppressor_free(struct suppressor *s); /* NULL is allowed */
+/* After the book has stopped: a job may be with it.  NULL is allowed. */
+void suppressor_free(struct suppressor *s);
 void suppressor_reload(struct suppressor *s, struct conf *conf);
 void suppressor_wake(struct suppressor *s);
 void suppressor_stop(struct suppressor *s, loop_fn *on_idle, void *arg);

@@ -312,13 +312,20 @@ record_read_recipient(struct bytes in, struct recipient_row *out)
 
 /* -- due and held ---------------------------------------------------------- */
 
-enum { DUE_SYSTEM = 1, DUE_SIMULATOR = 2, DUE_HAS_SET = 4, DUE_BITS = 7 };
+enum {
+	DUE_SYSTEM = 1,
+	DUE_SIMULATOR = 2,
+	DUE_HAS_SET = 4,
+	DUE_SUPPRESSED = 8,
+	DUE_BITS = 15
+};
 
 bool
 record_write_due(const struct due_row *r, struct buf *out)
 {
 	pack_u64(out, (r->system ? DUE_SYSTEM : 0) |
 	    (r->simulator ? DUE_SIMULATOR : 0) |
+	    (r->suppressed ? DUE_SUPPRESSED : 0) |
 	    (config_set_id_is_none(&r->config_set) ? 0 : DUE_HAS_SET));
 	pack_u64(out, r->tls_policy);
 	pack_u64(out, r->held_by);
@@ -337,6 +344,7 @@ record_read_due(struct bytes in, struct due_row *out)
 
 	out->system = (bits & DUE_SYSTEM) != 0;
 	out->simulator = (bits & DUE_SIMULATOR) != 0;
+	out->suppressed = (bits & DUE_SUPPRESSED) != 0;
 	out->tls_policy = (uint8_t)record_get_small(&r, UINT8_MAX);
 	out->held_by = (uint8_t)record_get_small(&r, UINT8_MAX);
 	out->size = unpack_u64(&r);

@@ -70,6 +70,7 @@ struct due_row {
 	uint64_t     size;
 	uint8_t	     tls_policy, held_by;
 	bool	     system, simulator;
+	bool	     suppressed; /* at acceptance */
 	struct config_set_id config_set;
 };
 bool record_write_due(const struct due_row *r, struct buf *out);

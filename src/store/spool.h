@@ -79,6 +79,7 @@ struct arrival {
 	uint8_t	     tls_policy;
 	bool	     system;	/* class */
 	bool	     simulator;
+	bool	     suppressed; /* on a list when it was accepted */
 	struct config_set_id config_set; /* none: the message has no set */
 	char	     domain[256];
 };

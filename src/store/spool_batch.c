@@ -480,6 +480,7 @@ spool_fill_arrival(struct arrival *a, const struct due_key *k,
 	a->tls_policy = d->tls_policy;
 	a->system = d->system;
 	a->simulator = d->simulator;
+	a->suppressed = d->suppressed;
 	a->config_set = d->config_set;
 	bytes_text(d->domain, a->domain, sizeof(a->domain));
 }

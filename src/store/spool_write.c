@@ -277,6 +277,7 @@ spool_write_envelope(struct spool_txn *t, const struct message *m,
 		.size = message_octets(m), .tls_policy = m->tls_policy,
 		.system = m->class == MESSAGE_SYSTEM,
 		.simulator = env->simulator,
+		.suppressed = env->suppressed,
 		.config_set = m->config_set_id };
 	struct record_key    k;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mail/address.h"
+#include "registry/suppression.h"
 
 enum {
 	SET_NAME_MAX = 64,
@@ -681,6 +682,34 @@ ask_default_set(struct asking *k)
 	return rc == ASK_ON ? ask_set_switch(k) : rc;
 }
 
+/* Who is on a suppression list is accepted, and marked for delivery, which
+ * looks again. */
+static int
+ask_lists(struct asking *k)
+{
+	static const struct config_set_id none = { { 0 } };
+	const struct admission_question	 *q = k->q;
+	struct suppression_question	  s;
+	enum suppression_answer		  answer;
+	struct envelope			 *v;
+	unsigned			  i;
+
+	if (suppression_ask(q->txn, q->account->id,
+		k->out->has_set ? &k->out->set.id : &none, q->conf, q->now,
+		&s, k->e) < 0)
+		return ASK_FAILED;
+	for (i = 0; i < q->message->envelope_count; i++) {
+		v = &q->message->envelopes[i];
+		s.address = v->address;
+		if (v->simulator)
+			continue;
+		if (suppression_check(q->txn, &s, &answer, k->e) < 0)
+			return ASK_FAILED;
+		v->suppressed = answer != SUPPRESSION_NONE;
+	}
+	return ASK_ON;
+}
+
 static int
 ask_settings(struct asking *k)
 {
@@ -697,6 +726,8 @@ ask_settings(struct asking *k)
 	rc = ask_default_set(k);
 	if (rc != ASK_ON)
 		return rc;
+	if (ask_lists(k) != ASK_ON)
+		return ASK_FAILED;
 	a->cannot_sign = identity_signing(q->txn, q->account->id, a->from,
 	    &a->signing, &a->key, k->e) < 0;
 	return a->cannot_sign ? ASK_FAILED : ASK_ON;

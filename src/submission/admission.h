@@ -32,7 +32,8 @@
 struct admission_question {
 	struct db_txn	    *txn;
 	const struct conf   *conf;
-	const struct message *message; /* sender and envelopes */
+	const struct message *message; /* sender and envelopes; of these
+						  .suppressed is set */
 	const struct header *header;   /* as it was handed in */
 	const struct account *account; /* who sends, and pays */
 	const struct credential *credential; /* NULL: the principal root */

@@ -12,10 +12,10 @@ from harness.waiting import wait_for
 
 class World(unittest.TestCase):
     def setUp(self):
-        self.relay = Relay()
+        self.relay = Relay(extra="suppression.global.enabled yes\n")
         self.addCleanup(self.relay.cleanup)
         self.relay.start()
-        self.account = self.relay.account()
+        self.account = self.relay.account(lists=True)
 
     def file(self, text, name="list"):
         path = f"{self.relay.folder}/{name}"

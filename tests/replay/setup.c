@@ -56,8 +56,8 @@ setup_put_account(struct play *p, const struct words *w, struct db_txn *t,
 
 	memset(&a, 0, sizeof(a));
 	snprintf(a.id, sizeof(a.id), "%s", named ? w->v[1] : setup_account);
-	snprintf(a.name, sizeof(a.name), "%s",
-	    setup_value(w, "name", named ? "other" : "main"));
+	snprintf(a.name, sizeof(a.name), "%s%s", named ? "other-" : "main",
+	    named ? a.id : "");
 	a.production = setup_is_yes(w, "production", true);
 	a.created = clock_wall();
 	a.max_24h = setup_amount(p, w, "max-24h", "unlimited");

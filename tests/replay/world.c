@@ -19,8 +19,8 @@ enum { WORLD_FEED = 65536, END_LIMIT_MS = 300000, PEERS_MAX = 80 };
 /* What a play need not say.  A line is left out when the play has its own. */
 static const char *const world_defaults[] = { "server.name mail.relay.example",
 	"server.region us-east-1", "server.threads 1", "store.map_size 256m",
-	"spool.min_free 1m", "delivery.retry_jitter 0",
-	"delivery.allow_private yes", "log.target stderr", "log.level info",
+	"spool.min_free 1m", "suppression.global.enabled no",
+	"delivery.retry_jitter 0", "delivery.allow_private yes", "log.target stderr", "log.level info",
 	"metrics.listen off", NULL };
 
 /* -- files --------------------------------------------------------------------- */

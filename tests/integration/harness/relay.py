@@ -90,6 +90,7 @@ listener clear {
 """
         dns = f"dns.servers 127.0.0.1:{self.dns.port}\n" if self.dns else "dns.servers 127.0.0.1:9\n"
         port = f"delivery.port {self.sink_port}\n" if self.sink_port else ""
+        lists = "" if "suppression.global" in self.extra else "suppression.global.enabled no\n"
         with open(self.conf, "w") as f:
             f.write(f"""# made by the tests
 server {{
@@ -117,7 +118,7 @@ tls {{
     key {self.key}
 }}
 metrics.listen 127.0.0.1:0
-{dns}{port}{listeners}
+{dns}{port}{lists}{listeners}
 listener local {{
     address unix:{self.submit}
     tls none
@@ -246,8 +247,9 @@ listener local {{
                 f.write(f"socket {self.submit}\n")
         return path
 
-    def account(self, name="test", production=True, max_24h="unlimited", rate="unlimited"):
-        args = ["account", "create", name]
+    def account(self, name="test", production=True, max_24h="unlimited", rate="unlimited", lists=False):
+        """lists: with suppression lists, which would stop the next mail to an address that has bounced."""
+        args = ["account", "create", name] + ([] if lists else ["--suppress-reasons="])
         if production:
             args.append("--production")
         account = self.ctl(*args).strip()
