@@ -115,7 +115,8 @@ daemon_MODULES = \
 	relay relay_listen relay_operator relay_pulse relay_purge \
 	    relay_reserve relay_setup relay_wiring \
 	control control_account control_args control_audit \
-	    control_config_set control_credential control_dkim control_doctor \
+	    control_config_set control_credential control_destination \
+	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \
 	    control_event control_identity control_ip control_json control_key \
 	    control_queue control_queue_change control_queue_list \
@@ -134,7 +135,8 @@ verifier_MODULES = verifier verifier_authority verifier_check
 # Programs: the first has main().
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
-	$(addprefix tools/ctl/, account args backup call config_set doctor identity \
+	$(addprefix tools/ctl/, account args backup call config_set destination \
+	    doctor identity \
 	    init json offline output queue row send store stream suppression system \
 	    value)
 SENDMAIL = tools/sendmail \

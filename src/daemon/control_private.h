@@ -281,6 +281,7 @@ extern const struct command control_credential_commands[];
 extern const struct command control_quota_commands[];
 extern const struct command control_identity_commands[];
 extern const struct command control_config_set_commands[];
+extern const struct command control_destination_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_ip_commands[];
 extern const struct command control_queue_commands[];

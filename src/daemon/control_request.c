@@ -16,6 +16,7 @@ static const struct command *const command_lists[] = {
 	control_quota_commands,
 	control_identity_commands,
 	control_config_set_commands,
+	control_destination_commands,
 	control_dkim_commands,
 	control_ip_commands,
 	control_queue_commands,

@@ -379,6 +379,45 @@ metrics_ips(struct metrics_page *p, const struct carrier_meters *m)
 }
 
 static void
+metrics_publish(struct metrics_page *p, const struct outbox_meters *all)
+{
+	static const struct {
+		const char *name, *help;
+		size_t	    at;
+	} rows[] = {
+		{ "posthorn_event_publish_success_total",
+		    "Event records written to destinations",
+		    offsetof(struct outbox_meter, success) },
+		{ "posthorn_event_publish_failure_total",
+		    "Attempts to write event records that failed",
+		    offsetof(struct outbox_meter, failure) },
+		{ "posthorn_event_publish_expired_total",
+		    "Event records dropped as too old",
+		    offsetof(struct outbox_meter, expired) },
+	};
+	const char *labels[] = { "account", NULL, "configuration_set", NULL,
+		"destination", NULL, NULL };
+	unsigned    n = atomic_load(
+	    &((struct outbox_meters *)(uintptr_t)all)->count), i;
+	uint64_t    value;
+	size_t	    k;
+
+	for (k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+		metrics_family(p, rows[k].name, METRICS_COUNTER,
+		    rows[k].help);
+		for (i = 0; i < n; i++) {
+			labels[1] = all->v[i].account;
+			labels[3] = all->v[i].set_name;
+			labels[5] = all->v[i].name;
+			value = meter_get((const struct meter *)(const void *)(
+			    (const char *)&all->v[i] + rows[k].at));
+			if (value > 0)
+				metrics_value(p, labels, (double)value);
+		}
+	}
+}
+
+static void
 metrics_delivery(struct metrics_page *p, struct relay *r)
 {
 	const struct carrier_meters *m = &r->carrier_meters;
@@ -494,6 +533,7 @@ metrics_page_write(struct relay *r, bool open, struct buf *out)
 	metrics_dns(&p, r);
 	metrics_signatures(&p, &r->desk_meters);
 	metrics_operator(&p, &r->operator_meters);
+	metrics_publish(&p, &r->outbox_meters);
 	metrics_accounts(&p, r);
 	metrics_stores(&p, r);
 	if (open)

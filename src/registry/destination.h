@@ -111,5 +111,7 @@ int destination_read_json(struct bytes text, struct destination *d,
     struct wall now, struct err *e);
 /* One object; false = no room. */
 bool destination_write_json(const struct destination *d, struct buf *out);
+/* The same structure to be filled in. */
+extern const char destination_skeleton[];
 
 #endif

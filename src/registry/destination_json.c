@@ -9,6 +9,12 @@
 
 enum { DOCUMENT_MAX = 64 * 1024, PLACE_SIZE = 200 };
 
+const char destination_skeleton[] =
+    "{\"Enabled\":true,\"MatchingEventTypes\":[],"
+    "\"FileDestination\":{\"FileName\":\"\",\"RotateSize\":104857600,"
+    "\"RotateInterval\":\"DAILY\",\"Keep\":14,\"Sync\":\"INTERVAL\"},"
+    "\"Extensions\":false}";
+
 struct reader {
 	struct destination *d;
 	struct err	   *err;

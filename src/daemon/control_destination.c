@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: ISC */
+/* Event destinations of configuration sets (events.md 8). */
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "daemon/control_private.h"
+#include "registry/destination.h"
+#include "reporting/event_file.h"
+
+enum { DESTINATION_JSON_MAX = 64 * 1024, TEST_RECORD_MAX = 256 };
+
+/* The destination at hand, on its way through a command. */
+struct destination_work {
+	struct config_set  set;
+	struct destination d;
+};
+
+/* -- which ---------------------------------------------------------------- */
+
+static int
+find_set(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	const char		*name = arg_text(q, "set");
+	int			 found;
+
+	if (name == NULL)
+		return request_misuse(q, "which configuration set?");
+	found = config_set_get(t, q->account.id, bytes_of(name), &w->set,
+	    &q->err);
+	return found != 0 ? found < 0 ? -1 : 0 :
+		request_refuse(q, BOOK_NOT_FOUND,
+		    "no such configuration set: %.64s", name);
+}
+
+static int
+find_destination(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	const char		*name = arg_text(q, "name");
+	int			 found;
+
+	if (find_set(q, t) != 0)
+		return -1;
+	if (name == NULL)
+		return request_misuse(q, "which event destination?");
+	found = destination_get(t, &w->set.id, bytes_of(name), &w->d,
+	    &q->err);
+	return found != 0 ? found < 0 ? -1 : 0 :
+		request_refuse(q, BOOK_NOT_FOUND,
+		    "no such event destination: %.64s", name);
+}
+
+static void
+destination_run(struct request *q, request_txn_fn *fn)
+{
+	(void)request_state(q, sizeof(struct destination_work), NULL);
+	request_write(q, fn, NULL);
+}
+
+/* -- options -------------------------------------------------------------- */
+
+static int
+take_types(struct request *q, struct destination *d)
+{
+	json_t	       *list = arg_list(q, "types"), *v;
+	enum event_type type;
+	const char     *word;
+	unsigned	types = 0;
+	size_t		i;
+
+	if (list == NULL)
+		return 0;
+	json_array_foreach(list, i, v) {
+		word = json_string_value(v);
+		if (strcasecmp(word, "all") == 0)
+			types = DESTINATION_ALL_TYPES;
+		else if (event_type_from_text(bytes_of(word), &type))
+			types |= 1u << type;
+		else
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "types: no such event type: %.40s", word);
+	}
+	d->types = types;
+	return 0;
+}
+
+static int
+take_file(struct request *q, struct destination_file *f)
+{
+	const char *rotate = arg_text(q, "rotate");
+	const char *sync = arg_text(q, "sync");
+	int64_t	    n = 0;
+	int	    rc;
+
+	if (arg_copy(q, "file", f->name, sizeof(f->name)) < 0)
+		return -1;
+	rc = arg_int(q, "rotate-size", 0, INT64_MAX, &n);
+	if (rc == 1)
+		f->rotate_octets = (uint64_t)n;
+	if (rc < 0)
+		return -1;
+	rc = arg_int(q, "keep", 0, DESTINATION_KEEP_MAX, &n);
+	if (rc == 1)
+		f->keep = (unsigned)n;
+	if (rc < 0)
+		return -1;
+	if (rotate != NULL && !rotate_interval_from_text(rotate, &f->rotate))
+		return request_refuse(q, BOOK_BAD_REQUEST, "rotate: %.40s is "
+		    "not one of hourly, daily, none", rotate);
+	if (sync != NULL && !file_sync_from_text(sync, &f->sync))
+		return request_refuse(q, BOOK_BAD_REQUEST, "sync: %.40s is "
+		    "not one of each, interval, none", sync);
+	return 0;
+}
+
+/* The document first, then what is typed beside it. */
+static int
+take_options(struct request *q, struct destination *d)
+{
+	const char *document = arg_text(q, "document");
+	int	    rc;
+
+	if (document != NULL && destination_read_json(bytes_of(document), d,
+		q->now, &q->err) != 0)
+		return -1;
+	if (take_types(q, d) != 0 || take_file(q, &d->file) != 0)
+		return -1;
+	rc = arg_switch(q, "extensions", &d->extensions);
+	d->updated = q->now;
+	return rc < 0 ? -1 : 0;
+}
+
+/* A file that cannot be written is found out here, not by the first event. */
+static void
+warn_of_folder(struct request *q)
+{
+	if (access(q->conf->events.dir, W_OK) != 0)
+		request_warn(q, "events.dir %s: is not there, or not writable "
+		    "for the daemon: make it, then restart",
+		    q->conf->events.dir);
+}
+
+/* -- add, set, enable, disable, delete ------------------------------------ */
+
+static int
+add_write(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	const char		*name = arg_text(q, "name");
+
+	if (find_set(q, t) != 0)
+		return -1;
+	/* a name too long must not become one that is not */
+	if (name == NULL || !destination_name_is_valid(bytes_of(name)))
+		return request_refuse(q, BOOK_BAD_REQUEST, "the name of an "
+		    "event destination is 1 to 64 of A-Z a-z 0-9 - _");
+	destination_init(&w->d, &w->set, name, q->now);
+	if (take_options(q, &w->d) != 0)
+		return -1;
+	if (arg_is_true(q, "disabled"))
+		(void)destination_switch(&w->d, false, q->now);
+	if (destination_create(t, &w->d, &q->err) != 0)
+		return -1;
+	request_would(q, "create event destination %s of %s", w->d.name,
+	    w->set.name);
+	return 0;
+}
+
+static void
+dest_add(struct request *q)
+{
+	warn_of_folder(q);
+	destination_run(q, add_write);
+}
+
+static int
+set_write(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+
+	if (find_destination(q, t) != 0 || take_options(q, &w->d) != 0 ||
+	    destination_put(t, &w->d, &q->err) != 0)
+		return -1;
+	request_would(q, "change event destination %s of %s", w->d.name,
+	    w->set.name);
+	return 0;
+}
+
+static void
+dest_set(struct request *q)
+{
+	/* set and name are two of them */
+	if (json_object_size(q->args) < 3) {
+		(void)request_misuse(q, "nothing to set");
+		request_end(q);
+		return;
+	}
+	destination_run(q, set_write);
+}
+
+static int
+switch_write(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	bool on = strcmp(q->command->verb, "config-set dest enable") == 0;
+
+	if (find_destination(q, t) != 0)
+		return -1;
+	(void)destination_switch(&w->d, on, q->now);
+	request_would(q, "%s event destination %s of %s",
+	    on ? "enable" : "disable", w->d.name, w->set.name);
+	return destination_put(t, &w->d, &q->err);
+}
+
+static void
+dest_switch(struct request *q)
+{
+	destination_run(q, switch_write);
+}
+
+static int
+delete_write(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+
+	if (find_destination(q, t) != 0)
+		return -1;
+	request_would(q, "delete event destination %s of %s", w->d.name,
+	    w->set.name);
+	return destination_delete(t, &w->d, &q->err) < 0 ? -1 : 0;
+}
+
+static void
+dest_delete(struct request *q)
+{
+	destination_run(q, delete_write);
+}
+
+/* -- list, show ----------------------------------------------------------- */
+
+static json_t *
+types_of(const struct destination *d)
+{
+	json_t *list = json_array();
+	int	i;
+
+	if (d->types == DESTINATION_ALL_TYPES) {
+		json_array_append_new(list, json_string("all"));
+		return list;
+	}
+	for (i = 0; i < EVENT_TYPES; i++)
+		if ((d->types & (1u << i)) != 0)
+			json_array_append_new(list, json_string(
+			    event_type_to_text((enum event_type)i)));
+	return list;
+}
+
+/* Events of the installation that it has not looked at yet. */
+static json_int_t
+backlog_of(struct request *q, const struct destination *d)
+{
+	struct spool *s = q->relay->spool;
+	char	      cursor[DESTINATION_CURSOR_SIZE];
+	uint64_t end = spool_first_event_since(s, (struct wall){ INT64_MAX });
+	uint64_t at = spool_cursor(s, destination_cursor(&d->id, cursor));
+
+	if (at == 0) {
+		at = spool_first_event_since(s, d->created);
+		at -= at > 0;
+	}
+	return end > at + 1 ? (json_int_t)(end - 1 - at) : 0;
+}
+
+static const char *
+result_of(struct request *q, const struct destination *d)
+{
+	const struct outbox_meter *m = outbox_meter_find(
+	    &q->relay->outbox_meters, d);
+
+	if (m == NULL)
+		return NULL;
+	return meter_get(&m->failing) != 0 ? "failed" : "ok";
+}
+
+struct destination_list {
+	struct request *q;
+	json_t	       *rows;
+};
+
+static bool
+on_list(void *arg, const struct destination *d)
+{
+	struct destination_list *l = arg;
+	const char		*result = result_of(l->q, d);
+
+	json_array_append_new(l->rows, json_pack("{s:s, s:b, s:s, s:s, s:o, "
+	    "s:I, s:s?}", "Name", d->name, "Enabled", d->enabled, "Kind",
+	    "file", "Target", d->file.name, "MatchingEventTypes",
+	    types_of(d), "Backlog", backlog_of(l->q, d), "LastResult",
+	    result));
+	return true;
+}
+
+static int
+list_read(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	struct destination_list	 l = { .q = q };
+
+	if (find_set(q, t) != 0)
+		return -1;
+	l.rows = json_array();
+	request_set(q, "EventDestinations", l.rows);
+	return destination_each(t, &w->set.id, on_list, &l, &q->err);
+}
+
+static void
+dest_list(struct request *q)
+{
+	(void)request_state(q, sizeof(struct destination_work), NULL);
+	request_read(q, list_read);
+}
+
+static int
+show_read(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	struct buf		 out;
+	json_t			*shown;
+
+	if (find_destination(q, t) != 0)
+		return -1;
+	buf_init(&out, DESTINATION_JSON_MAX);
+	shown = destination_write_json(&w->d, &out) ?
+		json_loadb(out.p, out.n, 0, NULL) : NULL;
+	buf_wipe(&out);
+	if (shown == NULL)
+		return err_set(&q->err, "no room for an answer");
+	json_object_update_new(q->result, shown);
+	return 0;
+}
+
+static void
+dest_show(struct request *q)
+{
+	(void)request_state(q, sizeof(struct destination_work), NULL);
+	request_read(q, show_read);
+}
+
+/* -- test ----------------------------------------------------------------- */
+
+/* On a worker.  A line of its own into the file as it is, never a rotation:
+ * the outbox may be at work on it. */
+static int
+test_work(struct request *q)
+{
+	struct destination_work *w = q->state;
+	struct destination_file	 how = w->d.file;
+	struct event_file	*f;
+	struct buf		 line;
+	int			 rc = -1;
+
+	how.rotate = ROTATE_NONE;
+	how.rotate_octets = 0;
+	buf_init(&line, TEST_RECORD_MAX);
+	buf_printf(&line, "{\"eventType\":\"Test\",\"account\":\"%s\"}\n",
+	    w->d.account);
+	f = event_file_open(q->conf->events.dir, w->d.account, &how, q->now,
+	    &q->err);
+	if (f != NULL && event_file_write(f, buf_bytes(&line), &q->err) == 0)
+		rc = event_file_sync(f, &q->err);
+	event_file_close(f);
+	buf_wipe(&line);
+	return rc;
+}
+
+static void
+test_done(struct request *q)
+{
+	request_set(q, "Result", json_string("ok"));
+	request_end(q);
+}
+
+static void
+dest_test(struct request *q)
+{
+	(void)request_state(q, sizeof(struct destination_work), NULL);
+	if (request_look(q, find_destination) != 0)
+		request_end(q);
+	else
+		request_work(q, test_work, test_done);
+}
+
+const struct command control_destination_commands[] = {
+	{ "config-set dest add", NEED_FULL, SCOPE_ACCOUNT,
+	    "CreateConfigurationSetEventDestination", "eventDestinationName",
+	    dest_add },
+	{ "config-set dest list", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    dest_list },
+	{ "config-set dest show", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    dest_show },
+	{ "config-set dest set", NEED_FULL, SCOPE_ACCOUNT,
+	    "UpdateConfigurationSetEventDestination", "eventDestinationName",
+	    dest_set },
+	{ "config-set dest enable", NEED_FULL, SCOPE_ACCOUNT,
+	    "UpdateConfigurationSetEventDestination", "eventDestinationName",
+	    dest_switch },
+	{ "config-set dest disable", NEED_FULL, SCOPE_ACCOUNT,
+	    "UpdateConfigurationSetEventDestination", "eventDestinationName",
+	    dest_switch },
+	{ "config-set dest delete", NEED_FULL, SCOPE_ACCOUNT,
+	    "DeleteConfigurationSetEventDestination", "eventDestinationName",
+	    dest_delete },
+	{ "config-set dest test", NEED_FULL, SCOPE_ACCOUNT,
+	    "TestConfigurationSetEventDestination", "eventDestinationName",
+	    dest_test },
+	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
+};
