@@ -45,7 +45,7 @@ void control_on_reload(struct control *c, uint32_t request,
     struct bytes text);
 /* New events are in the spool (event tail --follow); a loop_fn. */
 void control_on_events(void *control, void *unused);
-/* Once a minute: import jobs that ended long ago. */
+/* Once an hour: forgets import jobs of long ago. */
 void control_sweep_imports(struct control *c);
 
 #endif

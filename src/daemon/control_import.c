@@ -439,8 +439,11 @@ import_show_read(struct request *q, struct db_txn *t)
 {
 	const char	 *id = arg_text(q, "id");
 	struct import_job j;
-	int		  found = import_job_get(t, id, &j, &q->err);
+	int		  found;
 
+	if (id == NULL)
+		return request_misuse(q, "id: is missing");
+	found = import_job_get(t, id, &j, &q->err);
 	if (found == 0 ||
 	    (found == 1 && strcmp(j.account, q->account.id) != 0))
 		return request_refuse(q, BOOK_NOT_FOUND,

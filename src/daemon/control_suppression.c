@@ -48,6 +48,16 @@ arg_reason(struct request *q, enum suppression_reason *out)
 	return 0;
 }
 
+static const char *
+arg_address(struct request *q)
+{
+	const char *address = arg_text(q, "address");
+
+	if (address == NULL)
+		(void)request_misuse(q, "address: is missing");
+	return address;
+}
+
 /* -- as JSON ------------------------------------------------------------------ */
 
 json_t *
@@ -219,11 +229,14 @@ suppression_remove_many(struct request *q)
 static int
 show_read(struct request *q, struct db_txn *t)
 {
-	const char	  *address = arg_text(q, "address");
+	const char	  *address = arg_address(q);
 	struct suppression s;
-	int found = suppression_get(t, q->account.id, bytes_of(address), &s,
-	    &q->err);
+	int		   found;
 
+	if (address == NULL)
+		return -1;
+	found = suppression_get(t, q->account.id, bytes_of(address), &s,
+	    &q->err);
 	if (found == 0)
 		return request_refuse(q, BOOK_NOT_FOUND,
 		    "%s is not on the suppression list", address);
@@ -382,13 +395,15 @@ check_read(struct request *q, struct db_txn *t)
 		[SUPPRESSION_GLOBAL] = { "SUPPRESSED",
 		    "on the installation's list" },
 	};
-	const char *address = arg_text(q, "address");
+	const char *address = arg_address(q);
 	char	    key[ADDRESS_TEXT_MAX];
 	struct suppression_question x;
 	enum suppression_answer a;
 	struct config_set	set;
 	struct bytes		ignored;
 
+	if (address == NULL)
+		return -1;
 	if (!suppression_key(bytes_of(address), key, &ignored))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not an address: %s", address);
@@ -467,10 +482,13 @@ global_list(struct request *q)
 static int
 global_show_read(struct request *q, struct db_txn *t)
 {
-	const char		 *address = arg_text(q, "address");
+	const char		 *address = arg_address(q);
 	struct global_suppression g;
-	int found = global_suppression_get(t, bytes_of(address), &g, &q->err);
+	int			  found;
 
+	if (address == NULL)
+		return -1;
+	found = global_suppression_get(t, bytes_of(address), &g, &q->err);
 	if (found == 0)
 		return request_refuse(q, BOOK_NOT_FOUND,
 		    "%s is not on the suppression list", address);

@@ -226,7 +226,6 @@ relay_on_minute(void *relay, void *unused)
 	(void)unused;
 	spool_sweep(r->spool);
 	book_check_readers(r->book);
-	control_sweep_imports(r->control);
 	timer_set(&r->every_minute, MINUTE_MS);
 }
 

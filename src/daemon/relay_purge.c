@@ -2,11 +2,13 @@
 /*
  * Accounts that were closed 90 days ago (admin-cli.md, account delete): once
  * an hour the book is asked for one, and what belongs to it is removed in
- * transactions of a few rows, until there is no other.
+ * transactions of a few rows, until there is no other.  Import jobs that are
+ * old go as well.
  */
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/control.h"
 #include "daemon/relay.h"
 #include "registry/account.h"
 
@@ -77,6 +79,7 @@ relay_on_purge_time(void *relay, void *unused)
 	int	       rc = -1;
 
 	(void)unused;
+	control_sweep_imports(r->control);
 	p->relay = r;
 	p->now = clock_wall();
 	p->job = (struct book_job){ .asker = r->main,

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Memory laid aside (base/reserve.h): once a second it is looked whether some
- * of it was needed, and whether it can be laid aside again.
+ * Memory laid aside (base/reserve.h): now and then it is looked whether some of
+ * it was needed, and then once a second whether it can be laid aside again.
  */
 #include "daemon/relay.h"
 
 #include "base/log.h"
 #include "base/reserve.h"
 
-enum { RESERVE_OCTETS = 8 * 1024 * 1024, RESERVE_LOOK_MS = 1000 };
+enum {
+	RESERVE_OCTETS = 8 * 1024 * 1024,
+	RESERVE_LOOK_MS = 60000,
+	RESERVE_SHORT_MS = 1000
+};
 
 static void
 reserve_on_time(void *relay, void *unused)
@@ -24,7 +28,8 @@ reserve_on_time(void *relay, void *unused)
 		log_info("memory-back", "reserve=%d", RESERVE_OCTETS);
 		r->was_short = false;
 	}
-	timer_set(&r->reserve_time, RESERVE_LOOK_MS);
+	timer_set(&r->reserve_time,
+	    r->was_short ? RESERVE_SHORT_MS : RESERVE_LOOK_MS);
 }
 
 void

@@ -222,6 +222,9 @@ class Clients(World):
 
     def test_fields(self):
         """smtp-interface.md 9.4, 9.5: what comes from a client stays where it belongs"""
+        self.relay.ctl("config-set", "create", "tagged")  # tags are shown of its mail
+        self.relay.ctl("identity", "set-config-set", "example.com", "tagged")
+        self.addCleanup(self.relay.ctl, "identity", "set-config-set", "example.com")
         w = self.relay.wire("clear")
         w.reply()
         self.assertRegex(w.hello("a;by=evil(x)\"\\<y>"), "^250-")

@@ -378,7 +378,8 @@ class Configurations(unittest.TestCase):
         def shown(*args):
             return dict(l.split(None, 1) for l in re.sub(r"(?m)  # .*$", "", self.ctl(*args)).splitlines() if " " in l)
         empty = os.path.join(folder, "empty.conf")
-        open(empty, "w").close()
+        with open(empty, "w") as f:
+            f.write("# nothing\n")
         os.chmod(empty, 0o644)
         defaults, values = shown("-c", empty, "config", "show"), shown("-c", path, "config", "show")
         checked = [n for n in sorted(own) if n in values and not free.search(n)]

@@ -259,7 +259,10 @@ class FullDisk(unittest.TestCase):
             with self.assertRaises(OSError):
                 while True:
                     f.write(b"x" * 4096)
-        self.assertEqual(self.one(), "452 Insufficient system storage")
+        # the file of the store has some room in advance
+        while (answer := self.one()).startswith("250 ") and len(taken) < 25:
+            taken.append(answer.split()[2])
+        self.assertEqual(answer, "452 Insufficient system storage")
         r = self.relay.run_ctl("identity", "add", "full.example")
         self.assertEqual(r.returncode, 1)
         self.assertIn("No space left on device", r.stderr)

@@ -21,7 +21,7 @@
 #include "world.h"
 
 /* Of CPU, and, for a play that waits for ever, of a machine that may be busy. */
-enum { REPLAY_LIMIT_S = 60, REPLAY_WAIT_S = 600, REPLAY_JOBS_MAX = 16 };
+enum { REPLAY_LIMIT_S = 300, REPLAY_WAIT_S = 600, REPLAY_JOBS_MAX = 16 };
 
 struct run {
 	pid_t	    pid; /* 0 = free */

@@ -38,6 +38,7 @@ static struct {
 	int		     set_found; /* 1, 0 = deleted, -1 */
 	bool		     set_paused;
 	unsigned	     set_looks;
+	enum suppression_answer listed;
 	uint64_t	     version;
 	/* what was done */
 	struct change	    *changes[CHANGES];
@@ -190,6 +191,38 @@ config_set_find(struct db_txn *t, const struct config_set_id *id,
 	out->sending = !w.set_paused;
 	w.set_looks++;
 	return w.set_found;
+}
+
+int
+suppression_ask(struct db_txn *t, const char *account,
+    const struct config_set_id *set, const struct conf *settings, struct wall now,
+    struct suppression_question *out, struct err *e)
+{
+	(void)t;
+	(void)account;
+	(void)set;
+	(void)settings;
+	(void)now;
+	(void)e;
+	memset(out, 0, sizeof(*out));
+	return 0;
+}
+
+int
+suppression_check(struct db_txn *t, const struct suppression_question *q,
+    enum suppression_answer *out, struct err *e)
+{
+	(void)t;
+	(void)q;
+	(void)e;
+	*out = w.listed;
+	return 0;
+}
+
+const char *
+suppression_reason_to_text(enum suppression_reason r)
+{
+	return r == SUPPRESS_COMPLAINT ? "COMPLAINT" : "BOUNCE";
 }
 
 static void
@@ -497,6 +530,53 @@ results_become_changes(void **state)
 	w.system = true;
 	attempt_ends(550);
 	assert_null(item(0)->event);
+}
+
+/* suppression.md 3 and 5: no attempt, and what the event says */
+static void
+suppressed_ones_are_settled(void **state)
+{
+	static const struct {
+		enum suppression_answer answer;
+		enum event_type		type;
+		enum bounce_subtype	sub;
+	} rows[] = {
+		{ SUPPRESSION_BOUNCE, EVENT_BOUNCE,
+		    BOUNCE_SUB_ON_ACCOUNT_LIST },
+		{ SUPPRESSION_GLOBAL, EVENT_BOUNCE, BOUNCE_SUB_SUPPRESSED },
+		{ SUPPRESSION_COMPLAINT, EVENT_COMPLAINT, 0 },
+	};
+	const struct event *ev;
+	struct due	   *d;
+	size_t		    i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		w.listed = rows[i].answer;
+		d = &dues[0];
+		assert_null(carrier_make_attempt(c, &d));
+		settle();
+		assert_int_equal(item(0)->kind, CHANGE_DONE);
+		ev = item(0)->event;
+		assert_int_equal(ev->type, rows[i].type);
+		assert_int_equal(ev->on_account_list,
+		    rows[i].type == EVENT_COMPLAINT);
+		if (ev->type == EVENT_BOUNCE)
+			assert_int_equal(ev->bounce_subtype, rows[i].sub);
+		receive(RECEIPT_OK, true);
+		assert_int_equal(w.dropped, i + 1);
+	}
+	/* marked at acceptance, and not listed any more */
+	w.listed = SUPPRESSION_NONE;
+	dues[0].suppressed = true;
+	assert_false(carrier_suppress(c, &dues[0]));
+	assert_false(dues[0].suppressed);
+	w.listed = SUPPRESSION_BOUNCE;
+	assert_true(carrier_suppress(c, &dues[0]));
+	/* mail of posthorn itself asks no list */
+	dues[0].system = true;
+	assert_false(carrier_suppress(c, &dues[0]));
+	dues[0].system = false;
 }
 
 static void
@@ -810,6 +890,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(results_become_changes),
+		TEST(suppressed_ones_are_settled),
 		TEST(a_full_feed),
 		TEST(rows_that_are_not_tried),
 		TEST(held_by_its_set),

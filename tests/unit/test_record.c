@@ -232,7 +232,7 @@ static void
 due_counter_and_state_come_back(void **state)
 {
 	struct due_row	   d = { "123456789012", BYTES("example.org"), 1234, 2,
-		   HELD_CONFIG_SET, true, true, { { 0 } } }, d2;
+		   HELD_CONFIG_SET, true, true, true, { { 0 } } }, d2;
 	struct counter_row c = { 29000000, 29001440, 5000000000 }, c2;
 	struct state_row   s = { 1, 2, 3, 4, 1ull << 50, 6, UINT64_MAX,
 		   1700000000000 }, s2;
@@ -245,7 +245,7 @@ due_counter_and_state_come_back(void **state)
 	assert_string_equal(d2.account, d.account);
 	assert_bytes(d2.domain, d.domain);
 	assert_true(d2.size == 1234 && d2.tls_policy == 2);
-	assert_true(d2.system && d2.simulator);
+	assert_true(d2.system && d2.simulator && d2.suppressed);
 	assert_int_equal(d2.held_by, HELD_CONFIG_SET);
 	assert_true(config_set_id_is_none(&d2.config_set));
 	memset(d.config_set.b, 9, sizeof(d.config_set.b));

@@ -249,10 +249,12 @@ listener local {{
 
     def account(self, name="test", production=True, max_24h="unlimited", rate="unlimited", lists=False):
         """lists: with suppression lists, which would stop the next mail to an address that has bounced."""
-        args = ["account", "create", name] + ([] if lists else ["--suppress-reasons="])
+        args = ["account", "create", name]
         if production:
             args.append("--production")
         account = self.ctl(*args).strip()
+        if not lists:
+            self.ctl("-a", account, "suppression", "settings", "--reasons=")
         self.ctl("-a", account, "quota", "set", "--max-24h", max_24h, "--rate", rate)
         return account
 
