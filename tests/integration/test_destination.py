@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Event destinations (events.md 8 and 10, admin-cli.md 7): commands, and what comes to the files."""
+import datetime
 import json
 import os
 import unittest
@@ -56,7 +57,7 @@ class World(unittest.TestCase):
 
 class Files(World):
     def test_send_then_delivery(self):
-        """events#1, 2: two lines; and configuration-sets#23: no eleventh"""
+        """events#1: two lines, with #2 (the times); and configuration-sets#23: no eleventh"""
         self.add("all", "--types", "all", "--sync", "each")
         self.add("sends", "--types", "Send", "--extensions")
         self.send()
@@ -65,6 +66,9 @@ class Files(World):
         self.assertEqual((send["eventType"], delivery["eventType"]), ("Send", "Delivery"))
         self.assertEqual(send["mail"]["tags"]["ses:configuration-set"], ["ConfigSet"])
         self.assertNotIn("posthorn", send)
+        at = [datetime.datetime.fromisoformat(x["timestamp"][:-1]) for x in (delivery["mail"], delivery["delivery"])]
+        self.assertEqual(delivery["delivery"]["processingTimeMillis"], (at[1] - at[0]) // datetime.timedelta(milliseconds=1))
+        self.assertRegex(delivery["delivery"]["smtpResponse"], "^250 ")
         wait_for(lambda: len(self.records("sends.jsonl")) == 1, "the record of the other one")
         self.assertIn("eventId", self.records("sends.jsonl")[0]["posthorn"])
         rows = self.relay.json("config-set", "dest", "list", "ConfigSet")["EventDestinations"]
