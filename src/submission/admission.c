@@ -687,16 +687,15 @@ ask_default_set(struct asking *k)
 static int
 ask_lists(struct asking *k)
 {
-	static const struct config_set_id none = { { 0 } };
-	const struct admission_question	 *q = k->q;
-	struct suppression_question	  s;
-	enum suppression_answer		  answer;
-	struct envelope			 *v;
-	unsigned			  i;
+	const struct admission_question *q = k->q;
+	struct suppression_question	 s;
+	enum suppression_answer		 answer;
+	struct envelope			*v;
+	unsigned			 i;
 
-	if (suppression_ask(q->txn, q->account->id,
-		k->out->has_set ? &k->out->set.id : &none, q->conf, q->now,
-		&s, k->e) < 0)
+	/* without a set its id is that of none */
+	if (suppression_ask(q->txn, q->account->id, &k->out->set.id, q->conf,
+		q->now, &s, k->e) < 0)
 		return ASK_FAILED;
 	for (i = 0; i < q->message->envelope_count; i++) {
 		v = &q->message->envelopes[i];
