@@ -573,6 +573,8 @@ suppressed_ones_are_settled(void **state)
 	assert_false(dues[0].suppressed);
 	w.listed = SUPPRESSION_BOUNCE;
 	assert_true(carrier_suppress(c, &dues[0]));
+	settle();
+	receive(RECEIPT_OK, true);
 	/* mail of posthorn itself asks no list */
 	dues[0].system = true;
 	assert_false(carrier_suppress(c, &dues[0]));
