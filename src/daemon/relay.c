@@ -257,6 +257,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	book_on_down(r->book, r->main, relay_on_down, r);
 	carrier_begin(r->carrier);
 	reporter_begin(r->reporter);
+	relay_begin_reserve(r); /* before the threads: until then it is short */
 	if (book_start(r->book, e) != 0 || spool_start(r->spool, e) != 0 ||
 	    loop_start(r->delivery, e) != 0 ||
 	    loop_start(r->reporting, e) != 0)
@@ -269,7 +270,6 @@ relay_start_loops(struct relay *r, struct err *e)
 	timer_set(&r->every_minute, FIRST_SWEEP_MS);
 	relay_begin_operator(r);
 	relay_begin_purge(r);
-	relay_begin_reserve(r);
 	return 0;
 }
 
