@@ -160,7 +160,8 @@ class Quickstart(unittest.TestCase):
                     if line.startswith(at):
                         p.send_signal(number)
                         break
-                text, _ = p.communicate(timeout=60)
+                # as long as a busy machine needs to end what was begun
+                text, _ = p.communicate(timeout=200)
                 self.assertEqual(p.returncode, 128 + number, text)
                 self.assert_nothing_left()
 
