@@ -66,9 +66,10 @@ mail_MODULES = \
 	event event_json event_string
 
 store_MODULES = \
-	db \
+	db db_redo \
 	record record_event pack \
-	gather spool spool_batch spool_change spool_counter spool_read \
+	gather redo \
+	spool spool_batch spool_change spool_counter spool_read spool_redo \
 	    spool_room spool_scan spool_sweep spool_write
 
 registry_MODULES = \

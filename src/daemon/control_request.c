@@ -662,5 +662,6 @@ request_begin(struct caller *c, struct bytes line)
 	log_debug("control", "verb=\"%s\" uid=%u account=%s dry-run=%s",
 	    q->command->verb, (unsigned)q->uid,
 	    q->has_account ? q->account.id : "-", q->dry_run ? "yes" : "no");
+	spool_catch_up(q->relay->spool);
 	q->command->run(q);
 }

@@ -47,6 +47,22 @@ relay_miss_spool(const struct conf *c)
 		    "reason=\"the queue begins empty\"", spool);
 }
 
+static struct spool_setup
+relay_spool_setup(const struct conf *c)
+{
+	struct spool_setup s;
+
+	memset(&s, 0, sizeof(s));
+	s.dir = c->store.dir;
+	s.map_bytes = c->store.map_size_bytes;
+	s.min_free = c->spool.min_free_bytes;
+	s.messages_max = c->queue.max_messages;
+	s.index_keep_ms = (int64_t)c->feedback.index_days * 86400000;
+	s.tail_keep_ms = c->events.tail_keep_ms;
+	s.redo_log = c->spool.redo_log;
+	return s;
+}
+
 static int
 relay_open_stores(struct relay *r, const struct child_files *f, struct err *e)
 {
@@ -62,13 +78,7 @@ relay_open_stores(struct relay *r, const struct child_files *f, struct err *e)
 	if (relay_check_region(r,
 		child_files_option(f, "accept-region-change") != NULL, e) != 0)
 		return -1;
-	memset(&s, 0, sizeof(s));
-	s.dir = c->store.dir;
-	s.map_bytes = c->store.map_size_bytes;
-	s.min_free = c->spool.min_free_bytes;
-	s.messages_max = c->queue.max_messages;
-	s.index_keep_ms = (int64_t)c->feedback.index_days * 86400000;
-	s.tail_keep_ms = c->events.tail_keep_ms;
+	s = relay_spool_setup(c);
 	r->spool = spool_open(&s, e);
 	return r->spool == NULL ? err_wrap(e, "spool") : 0;
 }
@@ -389,6 +399,7 @@ relay_reload(struct relay *r, struct buf *why)
 	struct child_files *f = r->reload;
 	struct desk_tls	   *tls;
 	struct conf	   *c;
+	struct spool_setup  spool;
 	struct err	    e;
 	unsigned	    i;
 
@@ -409,9 +420,8 @@ relay_reload(struct relay *r, struct buf *why)
 	r->tls = tls;
 	if (child_open_log(f, c, &e) != 0)
 		log_error("log-failed", "reason=\"%s\"", e.text);
-	spool_retune(r->spool, c->spool.min_free_bytes, c->queue.max_messages,
-	    (int64_t)c->feedback.index_days * 86400000,
-	    c->events.tail_keep_ms);
+	spool = relay_spool_setup(c);
+	spool_retune(r->spool, &spool);
 	for (i = 0; i < r->desk_count; i++)
 		relay_tell(r->desks[i].loop, relay_tell_desk, &r->desks[i],
 		    relay_news_new(r, -1));

@@ -31,6 +31,7 @@
 #include "base/mem.h"
 #include "base/sandbox.h"
 #include "registry/cidr.h"
+#include "store/redo.h"
 
 /* -- values ---------------------------------------------------------------- */
 
@@ -199,6 +200,7 @@ struct conf {
 	} store;
 	struct {
 		uint64_t min_free_bytes;
+		enum redo_mode redo_log;
 	} spool;
 	struct {
 		uint32_t max_messages;

@@ -26,6 +26,8 @@ static const char *const words_admin_role[] = { "full", "read-only", "send",
 static const char *const words_limit[] = { "defer", "reject", NULL };
 static const char *const words_bare_lf[] = { "normalize", "reject", NULL };
 static const char *const words_bare_cr[] = { "reject", "space", NULL };
+static const char *const words_redo_log[] = { "auto", "always", "never",
+	NULL };
 static const char *const words_sandbox[] = { "off", "log", "enforce",
 	NULL };
 static const char *const words_rewrite[] = { "rewrite", "preserve", NULL };
@@ -134,6 +136,8 @@ const struct conf_option conf_options[] = {
 	    "file of the key that seals private keys at rest"),
 	ROW("spool.min_free", SIZE, spool.min_free_bytes, 0, "1g", 0,
 	    65536 * GIGA, "free room below which mail is refused"),
+	CHOICE("spool.redo_log", spool.redo_log, "auto", words_redo_log,
+	    "receipts after one flush, beside the commit"),
 	ROW("queue.max_messages", INT, queue.max_messages, 0, "1000000", 1,
 	    4e9, "queued messages above which mail is refused"),
 	ROW("log.target", STRING, log.target, 0, "syslog", 0, 0,

@@ -16,43 +16,14 @@
 
 enum {
 	DB_READERS_MAX = 510,
-	DB_IDLE_MAX = 64, /* read transactions kept with their slots */
 	DB_WRITE_MAX = 64 * 4096, /* LMDB's, at once */
 	DB_DIR_MODE = 0700,
 	DB_FILE_MODE = 0600
 };
 
-struct db_txn {
-	struct db *db;
-	MDB_txn	  *txn;
-	bool	   is_write;
-};
-
-struct db_cursor {
-	struct db_txn *t;
-	MDB_cursor    *cursor;
-};
-
-struct db {
-	MDB_env	     *env;
-	char	     *dir;
-	size_t	      table_count;
-	MDB_dbi	      tables[DB_TABLES_MAX], meta;
-	unsigned      page_size;
-	int	      append_fd; /* the file of LMDB once more, or -1 */
-	bool	      read_only;
-	struct db_txn writer; /* there is one at a time */
-	/* reset read transactions: taking one is an exchange with NULL */
-	_Atomic(struct db_txn *) idle[DB_IDLE_MAX];
-	/* faults on demand, see db_private.h */
-	enum db_fail_at fail_at;
-	unsigned	fail_skip, fail_times;
-	int		fail_code;
-};
-
 /* -- errors ---------------------------------------------------------------- */
 
-static int
+int
 db_error(const struct db *d, int rc, struct err *e, const char *what)
 {
 	err_set(e, "store %s: %s: %s", d->dir, what, mdb_strerror(rc));
@@ -97,22 +68,6 @@ db_fault(struct db *d, enum db_fail_at at)
 	if (--d->fail_times == 0)
 		d->fail_at = DB_FAIL_NEVER;
 	return d->fail_code;
-}
-
-static MDB_val
-val_of(struct bytes b)
-{
-	MDB_val v;
-
-	v.mv_size = b.n;
-	v.mv_data = (void *)(uintptr_t)b.p;
-	return v;
-}
-
-static struct bytes
-bytes_of_val(MDB_val v)
-{
-	return (struct bytes){ v.mv_data, v.mv_size };
 }
 
 /* -- opening --------------------------------------------------------------- */
@@ -218,6 +173,7 @@ db_open_tables(struct db *d, const struct db_setup *s, struct err *e)
 		return db_error(d, rc, e, "tables");
 	}
 	d->table_count = s->table_count;
+	d->names = s->tables;
 	if (db_check_marks(t, s, e) < 0) {
 		db_end(t);
 		return -1;
@@ -432,6 +388,8 @@ db_put_dbi(struct db_txn *t, MDB_dbi dbi, struct bytes key, MDB_val *v,
 	if (rc == MDB_KEYEXIST && (flags & MDB_APPEND) != 0)
 		rc = mdb_put(t->txn, dbi, &k, v,
 		    flags & ~(unsigned)MDB_APPEND);
+	if (rc == 0)
+		db_note_put(t->db, dbi, key, *v);
 	return rc;
 }
 
@@ -449,11 +407,14 @@ db_put(struct db_txn *t, unsigned table, struct bytes key,
 int
 db_delete(struct db_txn *t, unsigned table, struct bytes key, struct err *e)
 {
+	MDB_dbi dbi = db_dbi(t, table);
 	MDB_val k = val_of(key);
-	int	rc = mdb_del(t->txn, db_dbi(t, table), &k, NULL);
+	int	rc = mdb_del(t->txn, dbi, &k, NULL);
 
 	if (rc == MDB_NOTFOUND)
 		return 0;
+	if (rc == 0)
+		db_note_delete(t->db, dbi, key);
 	return rc == 0 ? 1 : db_error(t->db, rc, e, "delete");
 }
 
@@ -540,9 +501,18 @@ db_last(struct db_cursor *c, struct bytes *key, struct bytes *value,
 int
 db_cursor_delete(struct db_cursor *c, struct err *e)
 {
-	int rc = mdb_cursor_del(c->cursor, 0);
+	struct db   *d = c->t->db;
+	struct bytes key, value;
+	MDB_val	     k;
+	int	     rc;
 
-	return rc == 0 ? 0 : db_error(c->t->db, rc, e, "delete");
+	if (d->rows != NULL) {
+		if (db_cursor_get(c, &k, MDB_GET_CURRENT, &key, &value, e) < 1)
+			return -1;
+		db_note_delete(d, mdb_cursor_dbi(c->cursor), key);
+	}
+	rc = mdb_cursor_del(c->cursor, 0);
+	return rc == 0 ? 0 : db_error(d, rc, e, "delete");
 }
 
 /* -- the environment as a whole -------------------------------------------- */

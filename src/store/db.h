@@ -37,7 +37,8 @@ enum { DB_TABLES_MAX = 24, DB_KEY_MAX = 511 };
 struct db_setup {
 	const char	   *dir; /* made when absent, mode 0700 */
 	uint64_t	    map_bytes;
-	const char *const  *tables; /* names; a table is meant by its index */
+	/* names, kept; a table is meant by its index */
+	const char *const  *tables;
 	size_t		    table_count;
 	unsigned	    format; /* schema version; an unknown one is refused */
 	const char	   *kind;   /* "state" or "spool", checked at open */
@@ -61,6 +62,13 @@ int db_put(struct db_txn *t, unsigned table, struct bytes key,
 int db_delete(struct db_txn *t, unsigned table, struct bytes key,
     struct err *e); /* 1 = deleted, 0 = was not there */
 uint64_t db_count(struct db_txn *t, unsigned table);
+/*
+ * What write transactions put and delete is noted in rows as well (redo.h),
+ * from now on until NULL; the owner empties them, and sees when they are full.
+ */
+void db_record(struct db *d, struct buf *rows);
+/* Does what rows say once more.  Damaged ones: DB_DOWN. */
+int db_apply(struct db_txn *t, struct bytes rows, struct err *e);
 
 /* Cursor: walks keys in order; ends before its transaction. */
 struct db_cursor *db_cursor(struct db_txn *t, unsigned table, struct err *e);

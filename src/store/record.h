@@ -101,6 +101,8 @@ struct state_row {
 	uint64_t sequence;  /* of the last event */
 	uint64_t content;   /* last content id given */
 	int64_t	 committed; /* ms; of the last event row */
+	uint64_t redo;	    /* number of the last transaction that went into
+			       the redo log, or was to */
 };
 bool record_write_state(const struct state_row *r, struct buf *out);
 bool record_read_state(struct bytes in, struct state_row *out);

@@ -88,21 +88,37 @@ spool_recover_staging(struct spool_txn *t, struct err *e)
 	return rc;
 }
 
+/* A new store has none. */
+static int
+spool_read_state(struct spool_txn *t, struct err *e)
+{
+	struct spool *s = t->spool;
+	struct bytes  value;
+	int	      rc;
+
+	rc = db_meta_get(t->db, "state", &value, e);
+	if (rc == 1 && !record_read_state(value, &s->state))
+		rc = err_set(e, "spool: damaged state row");
+	if (rc == 0 && db_count(t->db, SPOOL_RECIPIENT) > 0)
+		rc = err_set(e, "spool: the state row is missing");
+	return rc;
+}
+
 static int
 spool_recover(struct spool *s, struct err *e)
 {
 	struct spool_txn t;
-	struct bytes	 value;
 	int		 rc;
 
 	if (spool_begin(s, &t, e) < 0)
 		return -1;
-	rc = db_meta_get(t.db, "state", &value, e);
-	if (rc == 1 && !record_read_state(value, &s->state))
-		rc = err_set(e, "spool: damaged state row");
-	if (rc == 0 && db_count(t.db, SPOOL_RECIPIENT) > 0)
-		rc = err_set(e, "spool: the state row is missing");
+	rc = spool_read_state(&t, e);
+	if (rc >= 0)
+		rc = spool_redo_again(&t, e);
+	if (rc == 1)
+		rc = spool_read_state(&t, e);
 	if (rc >= 0) {
+		s->redo.number = s->state.redo;
 		s->draft = s->state;
 		rc = spool_recover_staging(&t, e);
 	}
@@ -132,10 +148,10 @@ spool_open(const struct spool_setup *setup, struct err *e)
 	struct spool *s = mem_alloc(sizeof(*s));
 
 	s->map_bytes = setup->map_bytes;
-	spool_retune(s, setup->min_free, setup->messages_max,
-	    setup->index_keep_ms, setup->tail_keep_ms);
+	spool_retune(s, setup);
 	spool_init_meters(s);
 	spool_batch_init(s);
+	spool_redo_init(s);
 	s->loop = loop_new("spool-writer", SPOOL_FEED_MAX, e);
 	if (s->loop == NULL)
 		goto fail;
@@ -144,7 +160,8 @@ spool_open(const struct spool_setup *setup, struct err *e)
 	timer_init(&s->retry, s->loop, spool_on_retry, s);
 	timer_init(&s->notes, s->loop, spool_on_notes, s);
 	s->db = spool_open_db(setup, e);
-	if (s->db == NULL || spool_recover(s, e) < 0)
+	if (s->db == NULL || spool_redo_open(s, setup->dir, e) < 0 ||
+	    spool_recover(s, e) < 0)
 		goto fail;
 	spool_look_for_room(s);
 	return s;
@@ -159,7 +176,7 @@ spool_start(struct spool *s, struct err *e)
 	must(!s->is_started);
 	loop_on_pass_end(s->loop, spool_on_pass_end, s);
 	timer_set(&s->retry, 0);
-	if (loop_start(s->loop, e) < 0)
+	if (spool_redo_start(s, e) < 0 || loop_start(s->loop, e) < 0)
 		return -1;
 	s->is_started = true;
 	return 0;
@@ -190,6 +207,7 @@ spool_close(struct spool *s)
 	if (s == NULL)
 		return;
 	must(!s->is_started);
+	spool_redo_stop(s);
 	if (s->loop != NULL) {
 		timer_clear(&s->again);
 		timer_clear(&s->retry);
@@ -199,18 +217,19 @@ spool_close(struct spool *s)
 	if (s->down_to.to != NULL && !atomic_load(&s->is_down))
 		loop_unreserve(s->down_to.to);
 	spool_batch_wipe(s);
+	spool_redo_wipe(s);
 	db_close(s->db);
 	free(s);
 }
 
 void
-spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
-    int64_t index_keep_ms, int64_t tail_keep_ms)
+spool_retune(struct spool *s, const struct spool_setup *to)
 {
-	atomic_store(&s->min_free, min_free);
-	atomic_store(&s->messages_max, messages_max);
-	atomic_store(&s->index_keep_ms, index_keep_ms);
-	atomic_store(&s->tail_keep_ms, tail_keep_ms);
+	atomic_store(&s->min_free, to->min_free);
+	atomic_store(&s->messages_max, to->messages_max);
+	atomic_store(&s->index_keep_ms, to->index_keep_ms);
+	atomic_store(&s->tail_keep_ms, to->tail_keep_ms);
+	atomic_store(&s->redo.mode, (int)to->redo_log);
 	/* a full feed: its next batch looks anyway */
 	if (s->loop != NULL)
 		(void)loop_post(s->loop, spool_on_retry, s, NULL);

@@ -12,6 +12,7 @@
  *         rest on the writer (a loop of its own: it commits at the end of
  *         each pass all that has gathered; while it syncs the next batch
  *         gathers in its feed, on a slow disk a moment longer: gather.h).
+ *         Receipts of submissions may come before the commit (redo.h).
  * Fails:  false from submit/stage/change: the feed is full, nothing happened
  *         (451 / stop reading / hand in again).  The receipt says FULL or
  *         DOWN; nothing is half done.  Down: no promise any more; the
@@ -36,6 +37,7 @@
 #include "base/thread.h"
 #include "mail/event.h"
 #include "mail/message.h"
+#include "store/redo.h"
 
 struct spool;
 struct spool_txn; /* the writer's transaction, for admit() */
@@ -48,6 +50,7 @@ struct spool_setup {
 	uint64_t    messages_max; /* queue.max_messages */
 	int64_t	    index_keep_ms; /* feedback.index_days */
 	int64_t	    tail_keep_ms;  /* events.tail_keep */
+	enum redo_mode redo_log;
 };
 struct spool *spool_open(const struct spool_setup *s, struct err *e);
 /* Starts the writer's thread; before it, wire the listeners below. */
@@ -56,8 +59,8 @@ int spool_start(struct spool *s, struct err *e);
 void spool_stop(struct spool *s);
 void spool_close(struct spool *s);
 /* Reload; in force when the writer has looked, soon after. */
-void spool_retune(struct spool *s, uint64_t min_free, uint64_t messages_max,
-    int64_t index_keep_ms, int64_t tail_keep_ms); /* any thread */
+/* dir and map_bytes stay as they were; any thread. */
+void spool_retune(struct spool *s, const struct spool_setup *to);
 
 /* -- wiring, before spool_start() ------------------------------------- */
 /*
@@ -133,6 +136,13 @@ struct submission {
 bool spool_submit(struct spool *sp, struct submission *s);
 /* Most recent verdict on space, without asking the disk: for MAIL. */
 enum receipt_result spool_has_room(struct spool *sp, uint64_t octets);
+/*
+ * A receipt that rests on the redo log comes before the message can be read;
+ * its arrival and its events come after.  This waits until all that was
+ * answered can be read, a second at most: for who asks on an operator's
+ * behalf.  Any thread that may wait.
+ */
+void spool_catch_up(struct spool *sp);
 
 /*
  * Staging: full chunks ahead of their message.  content 0: a new content id

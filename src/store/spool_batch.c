@@ -75,6 +75,8 @@ spool_begin(struct spool *s, struct spool_txn *t, struct err *e)
 	s->draft = s->state;
 	if (s->draft.committed < t->now.ms)
 		s->draft.committed = t->now.ms;
+	if (s->draft.redo < s->redo.number) /* its commit was lost */
+		s->draft.redo = s->redo.number;
 	return 0;
 }
 
@@ -83,6 +85,7 @@ spool_abort(struct spool_txn *t)
 {
 	db_cursor_close(t->chunks);
 	t->chunks = NULL;
+	spool_redo_drop(t->spool);
 	db_end(t->db);
 	spool_counters_settle(t->spool, false);
 }
@@ -100,6 +103,7 @@ int
 spool_commit(struct spool_txn *t, struct err *e)
 {
 	struct spool *s = t->spool;
+	int64_t	      began;
 
 	failpoint("commit.begin");
 	db_cursor_close(t->chunks);
@@ -117,11 +121,14 @@ spool_commit(struct spool_txn *t, struct err *e)
 			return -1;
 		}
 	}
+	spool_redo_write(s);
 	failpoint("commit.before");
+	began = clock_mono_us();
 	if (db_commit(t->db, e) < 0) {
 		spool_counters_settle(s, false);
 		return -1;
 	}
+	spool_redo_note(s, clock_mono_us() - began);
 	failpoint("commit.after");
 	s->state = s->draft;
 	atomic_store(&s->messages_seen, s->state.messages);
@@ -204,6 +211,7 @@ struct span {
 	size_t submission, submission_end;
 	size_t stage, stage_end;
 	size_t moves;
+	bool   is_answered; /* its submissions, by the redo log */
 };
 
 static size_t
@@ -289,7 +297,7 @@ spool_undo_span(struct spool *s, const struct span *p)
 }
 
 static int
-spool_try_span(struct spool *s, const struct span *p, struct err *e)
+spool_try_span(struct spool *s, struct span *p, struct err *e)
 {
 	struct spool_txn t;
 	int64_t		 began = clock_mono_us(), ended;
@@ -299,13 +307,22 @@ spool_try_span(struct spool *s, const struct span *p, struct err *e)
 	arrivals = s->arrivals == NULL ? 0 : s->arrivals->count;
 	for (i = p->submission; i < p->submission_end; i++)
 		s->is_admitted[i] = false;
+	p->is_answered = false;
 	if (spool_begin(s, &t, e) < 0)
 		return -1;
-	rc = spool_write_span(&t, p, e);
+	rc = spool_redo_begin(&t, s->submissions + p->submission,
+	    p->submission_end - p->submission, e);
+	if (rc == 0)
+		rc = spool_write_span(&t, p, e);
 	if (rc < 0)
 		spool_abort(&t);
 	else
 		rc = spool_commit(&t, e);
+	p->is_answered = spool_redo_end(s);
+	if (rc < 0 && p->is_answered) {
+		e->code = DB_DOWN; /* promised: the next start does it */
+		return -1;
+	}
 	if (rc < 0) {
 		spool_undo_span(s, p);
 		if (s->arrivals != NULL)
@@ -331,7 +348,7 @@ change_answer(struct change *c, enum receipt_result result)
 	loop_post_reserved(c->from, c->on_receipt, c->ctx, c);
 }
 
-static void
+void
 submission_answer(struct submission *sub)
 {
 	loop_post_reserved(sub->from, sub->on_receipt, sub->ctx, sub);
@@ -358,7 +375,7 @@ spool_answer_span(struct spool *s, const struct span *p)
 
 	for (i = p->change; i < p->change_end; i++)
 		change_answer(s->changes[i], RECEIPT_OK);
-	for (i = p->submission; i < p->submission_end; i++)
+	for (i = p->submission; i < p->submission_end && !p->is_answered; i++)
 		submission_answer(s->submissions[i]);
 	for (i = p->stage; i < p->stage_end; i++) {
 		st = s->stages[i];
@@ -384,7 +401,8 @@ spool_refuse_span(struct spool *s, const struct span *p,
 
 	for (i = p->change; i < p->change_end; i++)
 		change_answer(s->changes[i], result);
-	for (i = p->submission; i < p->submission_end; i++) {
+	for (i = p->submission; i < p->submission_end && !p->is_answered;
+	     i++) {
 		s->submissions[i]->result = result;
 		submission_answer(s->submissions[i]);
 	}
@@ -568,7 +586,7 @@ spool_put_back_changes(struct spool *s, size_t from)
 
 /* One transaction; true = it went well, or the store is down. */
 static bool
-spool_run_alone(struct spool *s, const struct span *p, struct err *e)
+spool_run_alone(struct spool *s, struct span *p, struct err *e)
 {
 	uint64_t before = s->state.sequence;
 
@@ -646,7 +664,7 @@ spool_run_batch(struct spool *s)
 	spool_take_submissions(s);
 	spool_take_stages(s);
 	all = (struct span){ 0, s->change_count, 0, s->submission_count, 0,
-		s->stage_count, spool_count_moves(s) };
+		s->stage_count, spool_count_moves(s), false };
 	if (span_is_empty(&all))
 		return;
 	spool_look_for_room(s);
@@ -675,7 +693,7 @@ spool_refuse_all(struct spool *s)
 		spool_take_submissions(s);
 		spool_take_stages(s);
 		all = (struct span){ 0, s->change_count, 0,
-			s->submission_count, 0, s->stage_count, 0 };
+			s->submission_count, 0, s->stage_count, 0, false };
 		spool_refuse_span(s, &all, RECEIPT_DOWN);
 	} while (!span_is_empty(&all));
 	spool_free_moves(s);

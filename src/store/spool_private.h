@@ -4,6 +4,7 @@
  *
  *	spool.c		life, wiring, what other threads hand in, figures
  *	spool_batch.c	the writer: gathers, commits, sends receipts
+ *	spool_redo.c	receipts before the commit, on a slow disk
  *	spool_write.c	a submission, a staged chunk, an event become rows
  *	spool_change.c	what became of envelopes
  *	spool_counter.c	minute buckets, inside the transaction and outside
@@ -17,12 +18,14 @@
 #ifndef STORE_SPOOL_PRIVATE_H
 #define STORE_SPOOL_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/table.h"
 #include "store/db.h"
 #include "store/gather.h"
 #include "store/record.h"
+#include "store/redo.h"
 #include "store/spool.h"
 
 /* In the store by name, see spool.c: the order may change. */
@@ -124,6 +127,30 @@ struct ahead {
 	struct err	err;
 };
 
+/* The thread's from spool_redo_write() to its end, but for the marks. */
+struct spool_redo {
+	struct job	   job; /* first */
+	struct spool	  *spool;
+	struct redo	  *log;
+	struct workers	  *worker; /* one thread */
+	struct buf	   rows;
+	uint64_t	   number; /* the last that was given */
+	size_t		   count;
+	struct submission *submissions[BATCH_SUBMISSIONS];
+	atomic_bool	   is_answered; /* or is being */
+	pthread_mutex_t	   lock; /* of is_ahead */
+	pthread_cond_t	   caught_up;
+	bool		   is_ahead; /* answered, and not yet to be read */
+	int		   rc;
+	struct err	   err;
+
+	/* the writer's */
+	_Atomic int mode; /* enum redo_mode */
+	bool	    is_recording, is_given, is_under_way;
+	int64_t	    commit_us; /* mean of late */
+	struct mono failed;    /* .ms 0 = not */
+};
+
 struct spool {
 	struct db   *db;
 	struct loop *loop;
@@ -181,6 +208,7 @@ struct spool {
 	struct record_key sweep_at; /* n 0 = from the beginning */
 
 	struct ahead	 ahead;
+	struct spool_redo redo;
 
 	/* for spool_has_room() */
 	_Atomic uint64_t room_seen, messages_seen;
@@ -200,6 +228,30 @@ int spool_begin(struct spool *s, struct spool_txn *t, struct err *e);
 int spool_commit(struct spool_txn *t, struct err *e);
 void spool_abort(struct spool_txn *t);
 void spool_go_down(struct spool *s, const struct err *e);
+
+void submission_answer(struct submission *sub);
+
+/* -- spool_redo.c */
+void spool_redo_init(struct spool *s);
+void spool_redo_wipe(struct spool *s);
+/* At start. */
+int spool_redo_open(struct spool *s, const char *dir, struct err *e);
+/* Does again what the log has and the store has not: 1, 0 = nothing, -1. */
+int spool_redo_again(struct spool_txn *t, struct err *e);
+int spool_redo_start(struct spool *s, struct err *e);
+void spool_redo_stop(struct spool *s); /* after the writer's end */
+/*
+ * For each batch, in this order.  begin: notes the rows from now on, when the
+ * log is wanted and these are to be answered; drop: the transaction is lost;
+ * write: all but the commit is done; end: true = the log has answered.
+ */
+int spool_redo_begin(struct spool_txn *t, struct submission **v, size_t count,
+    struct err *e);
+void spool_redo_drop(struct spool *s);
+void spool_redo_write(struct spool *s);
+bool spool_redo_end(struct spool *s);
+/* What a commit took. */
+void spool_redo_note(struct spool *s, int64_t commit_us);
 
 /* -- spool_write.c */
 /* 0 = written (or refused: s->result says), -1 = the transaction is lost. */

@@ -283,13 +283,22 @@ run(struct bench *b, unsigned group, unsigned messages, unsigned queued)
 
 /* In and out with records that stay: what one takes of the file. */
 static void
+keep(struct bench *b, int64_t index_ms, int64_t tail_ms)
+{
+	struct spool_setup s = { .messages_max = 10000000,
+		.index_keep_ms = index_ms, .tail_keep_ms = tail_ms };
+
+	spool_retune(b->spool, &s);
+}
+
+static void
 weigh_records(struct bench *b, unsigned messages)
 {
 	struct spool_figures f, g;
 	unsigned	     n;
 	struct err	     e;
 
-	spool_retune(b->spool, 0, 10000000, INT64_C(5184000000), 0);
+	keep(b, INT64_C(5184000000), 0);
 	must(spool_figures(b->spool, &f, &e) == 0);
 	for (n = 0; n < messages; n += 64) {
 		settle(b, 64);
@@ -311,7 +320,7 @@ run_churn(struct bench *b, unsigned messages)
 	unsigned i;
 
 	fill(b, QUEUED);
-	spool_retune(b->spool, 0, 10000000, 5000, 5000);
+	keep(b, 5000, 5000);
 	for (i = 0; i < 12; i++)
 		churn(b, messages / 12);
 	weigh_records(b, 50000);
@@ -328,7 +337,7 @@ run_groups(struct bench *b, unsigned messages)
 	run(b, 32, messages, 100000);
 	run(b, 1, messages / 10, 100000);
 	run(b, 256, messages, 100000);
-	spool_retune(b->spool, 0, 10000000, 5000, 5000);
+	keep(b, 5000, 5000);
 	for (i = 0; i < 6; i++)
 		churn(b, messages * 3);
 }

@@ -72,7 +72,8 @@ class Camera(threading.Thread):
             os.kill(pid, signal.SIGSTOP)
             try:
                 wait_for(lambda: has_stopped(pid), "the relay to stand still")
-                shutil.copyfile(self.store, os.path.join(folder, "spool", "data.mdb"))
+                for name in ("data.mdb", "redo"):
+                    shutil.copyfile(os.path.join(self.store, name), os.path.join(folder, "spool", name))
                 whole = has_stopped(pid)
             finally:
                 os.kill(pid, signal.SIGCONT)

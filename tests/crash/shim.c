@@ -294,6 +294,28 @@ pwrite(int fd, const void *p, size_t n, off_t offset)
 	return k;
 }
 
+/* With O_DSYNC (the redo log) the parts are on the disk together or torn. */
+static void
+shim_wrote_as_one(int fd, uint64_t offset, const struct iovec *v, int n)
+{
+	size_t size = 0;
+	char  *joined;
+	int    i;
+
+	for (i = 0; i < n; i++)
+		size += v[i].iov_len;
+	joined = malloc(size);
+	if (joined == NULL)
+		abort();
+	size = 0;
+	for (i = 0; i < n; i++) {
+		memcpy(joined + size, v[i].iov_base, v[i].iov_len);
+		size += v[i].iov_len;
+	}
+	shim_wrote(fd, offset, joined, (ssize_t)size);
+	free(joined);
+}
+
 /* Parts as they were written: a short write ends in the middle of one. */
 static void
 shim_wrote_parts(int fd, uint64_t offset, const struct iovec *v, int n,
@@ -312,9 +334,10 @@ shim_wrote_parts(int fd, uint64_t offset, const struct iovec *v, int n,
 			part[i].iov_len = (size_t)k;
 		k -= (ssize_t)part[i].iov_len;
 	}
-	shim_tell_parts(fd, offset, part, i);
 	if ((shim_state(fd) & FD_DSYNC) != 0)
-		abort(); /* nobody does; a part would need a sync of its own */
+		shim_wrote_as_one(fd, offset, part, i);
+	else
+		shim_tell_parts(fd, offset, part, i);
 }
 
 ssize_t

@@ -42,6 +42,7 @@ bed_make(void **state)
 	b->setup.messages_max = 1000000;
 	b->setup.index_keep_ms = INT64_C(60) * 86400 * 1000;
 	b->setup.tail_keep_ms = 86400 * 1000;
+	b->setup.redo_log = REDO_NEVER; /* receipts, then readers */
 	b->asker = loop_new("asker", 4096, &e);
 	*state = b;
 	return b->asker == NULL ? -1 : 0;
@@ -155,6 +156,8 @@ bed_remove(void **state)
 	snprintf(path, sizeof(path), "%s/spool/data.mdb", b->dir);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/spool/lock.mdb", b->dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/spool/redo", b->dir);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/spool", b->dir);
 	rmdir(path);

@@ -1243,7 +1243,7 @@ test_known_settings(void **state)
 
 	(void)state;
 	conf_known_settings(count_setting, n);
-	assert_int_equal(n[0], 187);
+	assert_int_equal(n[0], 188);
 	assert_int_equal(n[1], 40);
 }
 

@@ -839,6 +839,8 @@ a_backup_can_be_opened(void **state)
 	assert_int_equal(unlink(path), 0);
 	snprintf(path, sizeof(path), "%s/spool/lock.mdb", b->dir);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/spool/redo", b->dir);
+	unlink(path);
 	snprintf(path, sizeof(path), "%s/spool", b->dir);
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(rename(copy, path), 0);

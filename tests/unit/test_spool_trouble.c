@@ -358,8 +358,9 @@ a_full_queue_is_busy(void **state)
 	bed_put(b, 1, 10, 0);
 	assert_int_equal(spool_has_room(b->spool, 10), RECEIPT_BUSY);
 	assert_int_equal(bed_submit(b, m), RECEIPT_BUSY);
-	spool_retune(b->spool, 0, 3, b->setup.index_keep_ms,
-	    b->setup.tail_keep_ms);
+	b->setup.min_free = 0;
+	b->setup.messages_max = 3;
+	spool_retune(b->spool, &b->setup);
 	assert_int_equal(spool_has_room(b->spool, 10), RECEIPT_OK);
 	assert_int_equal(bed_submit(b, m), RECEIPT_OK);
 	message_free(m);
@@ -670,8 +671,9 @@ old_rows_go(void **state)
 	assert_true(r.snapshot.n > 0);
 	assert_int_equal(bed_rows(b, SPOOL_EVENT), 4);
 	/* once it has left the tail, headers go and the record stays */
-	spool_retune(b->spool, b->setup.min_free, b->setup.messages_max,
-	    10 * day, -1);
+	b->setup.index_keep_ms = 10 * day;
+	b->setup.tail_keep_ms = -1;
+	spool_retune(b->spool, &b->setup);
 	spool_sweep(b->spool);
 	bed_passes(b, 10);
 	assert_int_equal(bed_rows(b, SPOOL_EVENT), 0);
