@@ -47,6 +47,10 @@ alarms_wipe(struct alarms *as)
 	for (i = 0; i < as->heap.n; i++)
 		free(heap_entry(as->heap.v[i], struct alarm, node));
 	heap_wipe(&as->heap);
+	while ((a = as->due_first) != NULL) {
+		as->due_first = a->next;
+		free(a);
+	}
 	while ((a = as->spare) != NULL) {
 		as->spare = a->next;
 		free(a);
@@ -120,11 +124,14 @@ alarms_next(const struct alarms *as)
 {
 	const struct heap_node *n = heap_first(&as->heap);
 
+	if (as->due_first != NULL)
+		return INT64_MIN;
 	return n == NULL ? INT64_MAX : n->key;
 }
 
 void
-alarms_run(struct alarms *as, int64_t now_ms)
+alarms_run(struct alarms *as, int64_t now_ms, bool (*is_over)(void *arg),
+    void *arg)
 {
 	struct heap_node *n;
 	struct alarm	 *a;
@@ -138,5 +145,7 @@ alarms_run(struct alarms *as, int64_t now_ms)
 		t = a->timer;
 		alarms_clear(as, t);
 		t->fn(t->arg, NULL);
+		if (is_over != NULL && is_over(arg))
+			break;
 	}
 }

@@ -65,7 +65,12 @@ struct loop {
 	int		wake_fd;
 	size_t		feed_max, feed_count, feed_reserved;
 	struct call    *feed, *feed_running;
+	size_t		run_next, run_end; /* of feed_running */
 	bool		stop_asked;
+	/* see loop_limit_pass(); 0 = none */
+	int64_t limit_us;
+	int64_t began_us, part_us; /* of the pass, of this part; 0 = not yet */
+	bool	is_cut;
 };
 
 struct watch {
@@ -227,8 +232,12 @@ static void *
 loop_thread(void *arg)
 {
 	struct loop *l = arg;
+	char	     shortened[THREAD_NAME_MAX];
 
 	atomic_store(&l->owner, pthread_self());
+	/* another thread's name is a file, which the sandbox keeps closed */
+	pthread_setname_np(pthread_self(), bytes_text(bytes_of(l->name),
+	    shortened, sizeof(shortened)));
 	loop_run_passes(l);
 	return NULL; /* the owner until the join */
 }
@@ -341,6 +350,55 @@ loop_wall(const struct loop *l)
 }
 
 static void loop_arm_alarm(struct loop *l);
+static void loop_run_feed(struct loop *l);
+
+void
+loop_limit_pass(struct loop *l, int64_t us)
+{
+	l->limit_us = us;
+}
+
+bool
+loop_is_over_time(struct loop *l)
+{
+	int64_t now_us;
+
+	if (l->limit_us == 0 || l->is_cut)
+		return l->is_cut;
+	now_us = clock_mono_us();
+	if (l->began_us == 0)
+		l->began_us = now_us;
+	return now_us - l->began_us >= l->limit_us;
+}
+
+/* After each call of a part of the pass; true = the rest must wait. */
+static bool
+loop_part_is_over(void *loop)
+{
+	struct loop *l = loop;
+	int64_t	     now_us;
+
+	if (l->limit_us == 0)
+		return false;
+	now_us = clock_mono_us();
+	if (l->part_us == 0)
+		l->part_us = now_us;
+	if (now_us - l->part_us < l->limit_us)
+		return false;
+	l->is_cut = true;
+	return true;
+}
+
+/* A part begins with its first call; the wait does not count. */
+static void
+loop_begin_part(struct loop *l)
+{
+	if (l->limit_us == 0 || l->part_us != 0)
+		return;
+	l->part_us = clock_mono_us();
+	if (l->began_us == 0)
+		l->began_us = l->part_us;
+}
 
 static void
 loop_pass(struct loop *l)
@@ -348,15 +406,25 @@ loop_pass(struct loop *l)
 	bool is_due;
 
 	/* the time is still that of the pass before */
-	is_due = l->pass.deferred.n > 0 || (l->time->is_read &&
-	    alarms_next(&l->alarms) <= l->time->mono.ms);
+	is_due = l->pass.deferred.n > 0 || l->run_next < l->run_end ||
+	    (l->time->is_read &&
+		alarms_next(&l->alarms) <= l->time->mono.ms);
 	if (!is_due)
 		loop_arm_alarm(l);
 	l->time->is_read = false;
+	l->is_cut = false;
+	l->began_us = l->part_us = 0;
+	/* descriptors that are ready by the hundred do not keep it waiting */
+	if (l->limit_us > 0)
+		loop_run_feed(l);
+	l->part_us = 0;
 	must(event_base_loop(l->base,
 		 is_due ? EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0);
-	if (alarms_next(&l->alarms) != INT64_MAX)
-		alarms_run(&l->alarms, loop_now(l).ms);
+	l->part_us = 0;
+	if (alarms_next(&l->alarms) != INT64_MAX) {
+		loop_begin_part(l);
+		alarms_run(&l->alarms, loop_now(l).ms, loop_part_is_over, l);
+	}
 	pass_end(&l->pass);
 }
 
@@ -496,23 +564,19 @@ loop_feed_depth(const struct loop *l)
 }
 
 /*
- * All that has come so far is taken at once.  A stop is seen here and not
- * elsewhere: what was posted before it still runs.
+ * All that has come so far is taken at once, when what was taken before has
+ * run.  A stop is seen here and not elsewhere: what was posted before it still
+ * runs.
  */
 static void
-loop_on_wake(evutil_socket_t fd, short what, void *arg)
+loop_take_feed(struct loop *l)
 {
-	struct loop *l = arg;
 	struct call *run;
-	uint64_t     unused;
-	size_t	     i, n;
 
-	(void)what;
-	if (read(fd, &unused, sizeof(unused)) < 0)
-		must(errno == EAGAIN || errno == EINTR);
 	pthread_mutex_lock(&l->lock);
 	run = l->feed;
-	n = l->feed_count;
+	l->run_next = 0;
+	l->run_end = l->feed_count;
 	l->feed = l->feed_running;
 	l->feed_count = 0;
 	l->feed_running = run;
@@ -521,8 +585,34 @@ loop_on_wake(evutil_socket_t fd, short what, void *arg)
 		l->is_stopping = true;
 	}
 	pthread_mutex_unlock(&l->lock);
-	for (i = 0; i < n; i++)
-		run[i].fn(run[i].ctx, run[i].load);
+}
+
+static void
+loop_run_feed(struct loop *l)
+{
+	struct call *c;
+
+	if (l->run_next == l->run_end)
+		loop_take_feed(l);
+	while (l->run_next < l->run_end) {
+		loop_begin_part(l);
+		c = &l->feed_running[l->run_next++];
+		c->fn(c->ctx, c->load);
+		if (loop_part_is_over(l) && !l->is_stopping)
+			break;
+	}
+}
+
+static void
+loop_on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+	uint64_t     unused;
+
+	(void)what;
+	if (read(fd, &unused, sizeof(unused)) < 0)
+		must(errno == EAGAIN || errno == EINTR);
+	loop_run_feed(l);
 }
 
 /* -- timers --------------------------------------------------------------- */
@@ -586,9 +676,14 @@ static void
 watch_on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
+	struct loop  *l = w->loop;
 
+	loop_begin_part(l);
 	w->fn(w->arg, fd, (what & EV_READ ? WATCH_READ : 0) |
 	    (what & EV_WRITE ? WATCH_WRITE : 0));
+	/* those that are ready stay so, in their order */
+	if (loop_part_is_over(l))
+		event_base_loopbreak(l->base);
 }
 
 static int

@@ -74,6 +74,16 @@ size_t loop_feed_depth(const struct loop *l); /* any thread */
  */
 char *loop_scratch(struct loop *l, size_t *size);
 
+/*
+ * For loops with many peers: descriptors have so many microseconds of a pass,
+ * timers too, and what the feed brings; what is left over has its turn first
+ * in the next.  loop_is_over_time() for who has work of his own to begin: the
+ * pass has lasted that long, or has left something over.  Without a limit
+ * never.
+ */
+void loop_limit_pass(struct loop *l, int64_t us);
+bool loop_is_over_time(struct loop *l);
+
 /* fn(ctx, NULL) once at the end of this pass, in the order of the calls. */
 void loop_defer(struct loop *l, loop_fn *fn, void *ctx);
 /* fn(ctx, NULL) at the end of every pass; at most 8 hooks. */

@@ -19,6 +19,7 @@ enum {
 	MAIN_FEED = 8192,
 	DESK_FEED = 16384,
 	DELIVERY_FEED = 65536,
+	RELAY_PASS_US = 1000, /* of descriptors, timers and the feed each */
 	REPORTING_FEED = 16384,
 	TALLY_ENTRIES = 200000,
 	WORKERS = 2,
@@ -113,6 +114,7 @@ relay_open_desk(struct relay *r, struct child_files *f, unsigned i,
 	d->loop = loop_new(name, DESK_FEED, e);
 	if (d->loop == NULL)
 		return -1;
+	loop_limit_pass(d->loop, RELAY_PASS_US);
 	d->keys = relay_keys_client(r, f, d->loop, i, e);
 	if (d->keys == NULL)
 		return -1;
@@ -144,6 +146,7 @@ relay_open_delivery(struct relay *r, struct err *e)
 	r->delivery = loop_new("delivery-1", DELIVERY_FEED, e);
 	if (r->delivery == NULL)
 		return -1;
+	loop_limit_pass(r->delivery, RELAY_PASS_US);
 	child_resolver_setup(r->conf, servers, &rs);
 	rs.cache_max = RESOLVER_CACHE;
 	r->resolver = resolver_new(r->delivery, &rs, e);

@@ -449,6 +449,107 @@ thread_hears_signals(void **state)
 	loop_free(main_loop);
 }
 
+/* -- a pass that is limited ------------------------------------------------ */
+
+enum { CROWD = 12 };
+static struct crowd {
+	struct loop *l;
+	int	     fd[CROWD][2];
+	unsigned     done, at_feed, at_timer, feeds;
+	bool	     was_late;
+	struct timer timer;
+} crowd;
+
+static void
+crowd_on_feed(void *ctx, void *load)
+{
+	(void)ctx;
+	(void)load;
+	if (crowd.feeds++ == 0)
+		crowd.at_feed = crowd.done;
+}
+
+static void
+crowd_on_timer(void *ctx, void *load)
+{
+	(void)ctx;
+	(void)load;
+	crowd.at_timer = crowd.done;
+}
+
+static void
+crowd_on_end(void *ctx, void *load)
+{
+	(void)ctx;
+	(void)load;
+	crowd.was_late = crowd.was_late || loop_is_over_time(crowd.l);
+	if (crowd.done == CROWD)
+		loop_stop(crowd.l);
+}
+
+static void
+crowd_on_input(void *arg, int fd, int what)
+{
+	int64_t until = clock_mono_us() + 2000;
+	char	octet;
+
+	(void)arg;
+	(void)what;
+	assert_int_equal(read(fd, &octet, 1), 1);
+	while (clock_mono_us() < until)
+		;
+	if (crowd.done++ > 0)
+		return;
+	assert_true(loop_post(crowd.l, crowd_on_feed, NULL, NULL));
+	assert_true(loop_post(crowd.l, crowd_on_feed, NULL, NULL));
+	timer_set(&crowd.timer, 0);
+}
+
+/* Descriptors that are ready by the dozen keep neither the feed waiting nor
+ * timers, and each of them has its turn. */
+static void
+run_crowd(int64_t limit_us)
+{
+	struct watch *w[CROWD];
+	unsigned      i;
+
+	memset(&crowd, 0, sizeof(crowd));
+	crowd.l = new_loop("crowd", 8);
+	if (limit_us > 0)
+		loop_limit_pass(crowd.l, limit_us);
+	timer_init(&crowd.timer, crowd.l, crowd_on_timer, NULL);
+	loop_on_pass_end(crowd.l, crowd_on_end, NULL);
+	for (i = 0; i < CROWD; i++) {
+		assert_int_equal(pipe(crowd.fd[i]), 0);
+		assert_int_equal(write(crowd.fd[i][1], "x", 1), 1);
+		w[i] = watch_open(crowd.l, crowd.fd[i][0], WATCH_READ,
+		    crowd_on_input, NULL);
+		assert_non_null(w[i]);
+	}
+	loop_run(crowd.l);
+	for (i = 0; i < CROWD; i++) {
+		watch_close(w[i]);
+		close(crowd.fd[i][0]);
+		close(crowd.fd[i][1]);
+	}
+	loop_free(crowd.l);
+	assert_int_equal(crowd.done, CROWD);
+}
+
+static void
+thread_pass_is_limited(void **state)
+{
+	(void)state;
+	run_crowd(1000);
+	assert_int_equal(crowd.feeds, 2);
+	assert_int_equal(crowd.at_timer, 1);
+	assert_int_equal(crowd.at_feed, 1);
+	assert_true(crowd.was_late);
+	run_crowd(0);
+	assert_int_equal(crowd.at_timer, CROWD);
+	assert_false(crowd.was_late);
+}
+
 static void
 thread_knows_its_owner(void **state)
 {
@@ -601,6 +702,7 @@ main(void)
 		cmocka_unit_test(thread_timers_ring_in_time),
 		cmocka_unit_test(thread_watches_descriptors),
 		cmocka_unit_test(thread_hears_signals),
+		cmocka_unit_test(thread_pass_is_limited),
 		cmocka_unit_test(thread_knows_its_owner),
 		cmocka_unit_test(thread_workers_answer),
 		cmocka_unit_test(thread_workers_end_with_all_done),
