@@ -97,9 +97,9 @@ submission_MODULES = \
 delivery_MODULES = \
 	carrier carrier_attempt carrier_batch carrier_settle \
 	    carrier_simulate carrier_suppress carrier_view \
-	scheduler lane due \
+	scheduler scheduler_read lane due \
 	route site group \
-	egress connection dial \
+	egress rota connection dial \
 	transport transaction attempt \
 	outcome \
 	simulator

@@ -218,7 +218,9 @@ carrier_new(const struct carrier_setup *s, struct err *e)
 	c->accounts = table_new(0);
 	c->sets = table_new(SET_VIEWS_MAX);
 	c->no_tls = table_new(10000);
-	c->starved_last = &c->starved;
+	rota_init(&c->turns);
+	rota_init(&c->starved);
+	rota_init(&c->more);
 	c->has_ipv6 = carrier_has_ipv6(c->conf);
 	due_list_init(&c->simulated);
 	scheduler_init(c);
@@ -310,6 +312,9 @@ carrier_free(struct carrier *c)
 	timer_clear(&c->expiry);
 	timer_clear(&c->shut_limit);
 	site_free_all(c);
+	rota_wipe(&c->turns);
+	rota_wipe(&c->starved);
+	rota_wipe(&c->more);
 	scheduler_wipe(c);
 	route_free_all(c);
 	table_each(c->accounts, carrier_free_value, NULL);

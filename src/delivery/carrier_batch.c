@@ -118,6 +118,7 @@ carrier_on_again(void *carrier, void *unused)
 		carrier_hand_in(c, b);
 	}
 	if (c->refused == NULL && !c->stopping) {
+		egress_resume_turns(c);
 		timer_set(&c->scheduler.wake, 0);
 		carrier_post_wake(c);
 	}

@@ -56,8 +56,13 @@ struct carrier {
 	bool		 has_ipv6;
 	unsigned	 warmings; /* contents workers read ahead */
 	unsigned	 connections;
-	struct egress	*starved, **starved_last;
+	struct rota	 turns;	  /* to begin an attempt */
+	bool		 turns_asked; /* for the end of this pass */
+	struct rota	 starved; /* have no connection, and find no place */
+	struct rota	 more;	  /* have some, and find none for another */
 	unsigned	 called; /* of those: the next place is theirs */
+	unsigned	 busy_lanes; /* in which something waits */
+	bool		 displacing; /* a place that is freed is taken */
 	struct due_list	 simulated; /* of this pass */
 	struct batch	*batch;	  /* being gathered */
 	struct batch	*refused; /* to be handed in again */

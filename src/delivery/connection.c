@@ -17,8 +17,6 @@
 #include "delivery/dial.h"
 #include "net/stream.h"
 
-enum { YIELD_AFTER = 10 };
-
 /* -- the carrier's idle ones, the longest idle one first ------------------- */
 
 static void
@@ -28,6 +26,7 @@ connection_set_idle(struct connection *cn)
 
 	must(!cn->ready);
 	cn->ready = true;
+	cn->ready_since = loop_now(c->loop);
 	cn->idle_next = NULL;
 	cn->idle_before = c->idle_last;
 	if (c->idle_last != NULL)
@@ -208,19 +207,6 @@ connection_life_left(const struct connection *cn)
 	    c->conf->delivery.reuse_age_ms - loop_now(c->loop).ms;
 }
 
-/*
- * Others have none at all: an egress that has several gives one up, and the
- * only one of it goes round after a few messages.
- */
-static bool
-connection_must_yield(const struct connection *cn)
-{
-	const struct egress *eg = cn->egress;
-
-	return eg->carrier->starved != NULL && (eg->connection_count > 1 ||
-	    transport_count(cn->transport) >= YIELD_AFTER);
-}
-
 /* The connection has done its share: by count, by age, by the peer's word;
  * or there are more of them than the peer bears. */
 static bool
@@ -231,7 +217,7 @@ connection_is_worn(const struct connection *cn)
 	uint64_t       most = transport_mail_max(cn->transport);
 
 	return n >= eg->site->reuse_max || (most > 0 && n >= most) ||
-	    connection_life_left(cn) <= 0 || connection_must_yield(cn) ||
+	    connection_life_left(cn) <= 0 || egress_must_yield(eg, n) ||
 	    eg->connection_count > eg->limit || eg->carrier->stopping;
 }
 
@@ -272,10 +258,8 @@ connection_on_ready(void *connection)
 	if (idle > connection_life_left(cn))
 		idle = connection_life_left(cn);
 	timer_set(&cn->idle, idle);
+	egress_offer_place(eg);
 	egress_run(eg);
-	/* it has nothing to carry: its place is better used */
-	if (cn->ready && eg->carrier->starved != NULL)
-		egress_call_starved(eg->carrier);
 }
 
 /* A kept connection that the peer has closed meanwhile says nothing about

@@ -28,6 +28,7 @@ struct connection {
 	struct timer	   idle;
 	struct connection *idle_before, *idle_next; /* in the carrier's list */
 	bool		   ready; /* idle, may be given an attempt */
+	struct mono	   ready_since;
 	bool		   dialing;
 	/* the dial: hosts in this attempt's order, addresses of one host */
 	unsigned char	   order[MX_HOSTS_MAX];

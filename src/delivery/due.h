@@ -34,6 +34,7 @@ struct due {
 	char		 account[ACCOUNT_ID_SIZE];
 	uint8_t		 tls_policy;
 	bool		 system, simulator;
+	bool		 is_new; /* it has never waited */
 	bool		 suppressed; /* when it was accepted */
 	struct config_set_id config_set;
 	struct wall	 told; /* of a deferral that lasts; 0 = none */

@@ -5,11 +5,18 @@
  *	egress_enqueue: held down, or its turn under the rate is far away -->
  *	    moved to that time; no room in its lane --> left to the table;
  *	    else --> lane of its account
- *	egress_run: lane --> attempt --> an idle connection, or a new one
+ *	egress_run: asks for a turn; in its turn, egress_begin_one:
+ *	    lane --> attempt --> an idle connection, or a new one
  *	egress_on_failure: after five in a row the egress is held down, and
  *	    what waits is moved to the end of that
- *	no place among delivery.max_connections: starved, in a queue; called
- *	    when one ends or is idle; the others yield (connection.c)
+ *	no place among delivery.max_connections: an idle connection gives way;
+ *	    else it is starved, and called in its turn when one ends or is
+ *	    idle; the others yield (connection.c)
+ *
+ * Turns are given at the end of a pass, as many as it has time for: attempts
+ * begin as fast as the loop gets on with those under way, so that what is due
+ * waits here, where its order can still be chosen (rota.h), and not in a
+ * thousand sockets.
  *
  * Holds always: connection_count <= limit when one is opened; the group's
  * busy lanes include ours.
@@ -34,10 +41,13 @@ enum {
 	 * twice as long. */
 	NEAR_MS = MINUTE_MS,
 	BEGUN_MAX = 64, /* attempts in one pass */
+	YIELD_AFTER = 10, /* messages of the only connection */
+	UNUSED_MS = 1000, /* idle, before it gives way to a second one */
 	MOVED_MAX = 200 /* of those that wait, when the egress is held down */
 };
 
 static void egress_uncall(struct egress *eg);
+static void egress_ask_turn(struct egress *eg);
 
 static void
 egress_on_wake(void *egress, void *unused)
@@ -62,6 +72,7 @@ egress_new(struct site *s, const struct source *source)
 	lanes_init(&eg->lanes, eg);
 	eg->outlet = outlet_ref(s->carrier, s->group_name, eg->source_text);
 	eg->limit = s->carrier->conf->delivery.dest.initial_connections;
+	eg->turn.of = eg->starved.of = eg->more.of = eg;
 	timer_init(&eg->wake, s->carrier->loop, egress_on_wake, eg);
 	return eg;
 }
@@ -78,7 +89,11 @@ egress_free(struct egress *eg)
 		connection_free(cn);
 	}
 	eg->outlet->group->busy -= eg->lanes.busy;
+	eg->carrier->busy_lanes -= eg->lanes.busy;
 	egress_uncall(eg);
+	rota_leave(&eg->carrier->turns, &eg->turn);
+	rota_leave(&eg->carrier->starved, &eg->starved);
+	rota_leave(&eg->carrier->more, &eg->more);
 	lanes_wipe(&eg->lanes);
 	outlet_unref(eg->carrier, eg->outlet);
 	mem_free(eg);
@@ -100,8 +115,9 @@ bool
 egress_tidy(struct egress *eg)
 {
 	return lanes_tidy(&eg->lanes, loop_wall(eg->carrier->loop)) &&
-	    eg->connections == NULL && !egress_is_held(eg) && !eg->starved &&
-	    !eg->called && !eg->waits;
+	    eg->connections == NULL && !egress_is_held(eg) &&
+	    !rota_has(&eg->starved) && !rota_has(&eg->more) && !eg->called &&
+	    !eg->waits;
 }
 
 /* -- what waits ------------------------------------------------------------ */
@@ -111,6 +127,7 @@ static void
 egress_count_lanes(struct egress *eg, unsigned before)
 {
 	eg->outlet->group->busy += eg->lanes.busy - before;
+	eg->carrier->busy_lanes += eg->lanes.busy - before;
 }
 
 static struct due *
@@ -132,21 +149,26 @@ egress_take(struct egress *eg)
 	return d;
 }
 
-bool
-egress_wants(const struct leftover *left, const struct arrival *a)
+struct leftover *
+egress_leftover(struct carrier *c, const struct arrival *a, bool *is_stray)
 {
-	const struct lane   *l;
+	const struct route  *r = table_get(c->routes, bytes_of(a->domain));
 	const struct egress *eg;
-	const struct route  *r;
+	struct lane	    *l;
 
-	l = (const struct lane *)(const void *)((const char *)left -
-	    offsetof(struct lane, left));
-	eg = l->egress;
-	if (strcmp(a->account, l->account) != 0)
-		return false;
-	/* of a domain that is not known now it may be */
-	r = table_get(eg->carrier->routes, bytes_of(a->domain));
-	return r == NULL || r->state != ROUTE_SITE || r->site == eg->site;
+	*is_stray = r == NULL;
+	if (r == NULL)
+		return NULL;
+	if (r->left.wanted)
+		return (struct leftover *)(uintptr_t)&r->left;
+	if (r->site == NULL)
+		return NULL;
+	for (eg = r->site->egresses; eg != NULL; eg = eg->next) {
+		l = lanes_find(&eg->lanes, a->account);
+		if (l != NULL && l->left.wanted)
+			return &l->left;
+	}
+	return NULL;
 }
 
 static void
@@ -208,14 +230,16 @@ egress_enqueue(struct egress *eg, struct due *d)
 		return;
 	}
 	if (l->queued >= scheduler_room(c)) {
+		route_keep(d->route);
 		scheduler_leave(c, d, &l->left);
 		return;
 	}
 	lanes_add(&eg->lanes, d);
 	egress_count_lanes(eg, before);
 	d->place = DUE_QUEUED;
-	/* those that come in this pass are looked at together */
-	timer_set(&eg->wake, 0);
+	if (lanes_favour(&eg->lanes, d->account))
+		rota_leave(&c->turns, &eg->turn); /* that was another's */
+	egress_run(eg);
 }
 
 void
@@ -252,48 +276,124 @@ egress_uncall(struct egress *eg)
 	eg->carrier->called--;
 }
 
-/* Who has waited longest has the next place; an idle one gives way. */
+/* Of what comes next. */
+static enum rota_rank
+egress_rank(const struct egress *eg)
+{
+	const struct lane *l = eg->lanes.turn;
+
+	if (l == NULL || !lane_is_new(l))
+		return ROTA_OLD;
+	return l->is_served ? ROTA_NEW : ROTA_FRESH;
+}
+
+/*
+ * Which of the idle ones gives way: the longest idle one, if nothing waits for
+ * it; of those that wait for their turns the last, that has just had one.  For
+ * one more of those that have some already: what is hardly used.
+ */
+static struct connection *
+egress_victim(const struct egress *eg)
+{
+	struct carrier	  *c = eg->carrier;
+	struct connection *cn = c->idle;
+
+	if (cn == NULL)
+		return NULL;
+	if (cn->egress->lanes.queued == 0)
+		return eg->connection_count == 0 || loop_now(c->loop).ms -
+			cn->ready_since.ms >= UNUSED_MS ? cn : NULL;
+	cn = c->idle_last;
+	if (eg->connection_count > 0 || cn->egress == eg)
+		return NULL;
+	return egress_rank(eg) < egress_rank(cn->egress) ||
+		cn->egress->connection_count > 1 ||
+		transport_count(cn->transport) >= YIELD_AFTER ? cn : NULL;
+}
+
 static bool
 egress_has_place(struct egress *eg)
 {
-	struct carrier *c = eg->carrier;
-	unsigned	most = c->conf->delivery.max_connections;
+	struct carrier	  *c = eg->carrier;
+	unsigned	   most = c->conf->delivery.max_connections;
+	struct connection *cn;
 
-	if (!eg->called && c->starved != NULL)
+	/* a place that is free is somebody's who was called, or anybody's */
+	if (c->connections + (eg->called ? 0 : c->called) < most)
+		return true;
+	cn = egress_victim(eg);
+	if (cn == NULL)
 		return false;
-	if (c->connections >= most && c->idle != NULL)
-		connection_quit(c->idle);
+	c->displacing = true;
+	connection_quit(cn);
+	c->displacing = false;
 	return c->connections + (eg->called ? 0 : c->called) < most;
 }
 
 static void
 egress_starve(struct egress *eg)
 {
-	struct carrier *c = eg->carrier;
+	struct carrier	  *c = eg->carrier;
+	const struct lane *l = eg->lanes.turn;
 
 	egress_uncall(eg);
-	if (eg->starved)
+	if (l == NULL)
 		return;
-	eg->starved = true;
-	eg->next_starved = NULL;
-	*c->starved_last = eg;
-	c->starved_last = &eg->next_starved;
+	if (eg->connection_count == 0)
+		rota_add(&c->starved, &eg->starved, l->account,
+		    egress_rank(eg));
+	else
+		rota_add(&c->more, &eg->more, l->account, egress_rank(eg));
 }
 
 void
 egress_call_starved(struct carrier *c)
 {
-	struct egress *eg = c->starved;
+	struct rota_entry *e;
+	struct egress	  *eg;
 
-	if (eg == NULL || c->stopping)
+	if (c->stopping || c->displacing)
 		return;
-	c->starved = eg->next_starved;
-	if (c->starved == NULL)
-		c->starved_last = &c->starved;
-	eg->starved = false;
+	e = rota_take(&c->starved);
+	if (e == NULL)
+		e = rota_take(&c->more);
+	if (e == NULL)
+		return;
+	eg = e->of;
+	if (!eg->called)
+		c->called++;
 	eg->called = true;
-	c->called++;
-	timer_set(&eg->wake, 0);
+	egress_ask_turn(eg); /* before who has just become idle asks again */
+	if (!rota_has(&eg->turn))
+		timer_set(&eg->wake, 0);
+}
+
+void
+egress_offer_place(const struct egress *eg)
+{
+	const struct rota_entry *next = rota_next(&eg->carrier->starved);
+
+	if (next != NULL && (eg->lanes.queued == 0 ||
+		next->rank < egress_rank(eg)))
+		egress_call_starved(eg->carrier);
+}
+
+/*
+ * Others have none at all: an egress that has several gives one up, and the
+ * only one of it goes round after a few messages.  Others have fewer: who has
+ * two more gives one up.
+ */
+bool
+egress_must_yield(const struct egress *eg, unsigned carried)
+{
+	const struct carrier	*c = eg->carrier;
+	const struct rota_entry *e = rota_next(&c->more);
+	const struct egress	*other = e != NULL ? e->of : NULL;
+
+	if (c->starved.waiting > 0)
+		return eg->connection_count > 1 || carried >= YIELD_AFTER;
+	return other != NULL && carried >= YIELD_AFTER &&
+	    eg->connection_count > other->connection_count + 1;
 }
 
 /* -- pace ------------------------------------------------------------------ */
@@ -514,9 +614,9 @@ egress_may_go(struct egress *eg)
 	return pause == 0 && (egress_has_idle(eg) || egress_may_connect(eg));
 }
 
-/* true = it goes on in the next pass */
+/* true = it would go on, if it had another turn */
 static bool
-egress_run_lanes(struct egress *eg)
+egress_begin_one(struct egress *eg)
 {
 	struct carrier	  *c = eg->carrier;
 	struct connection *cn;
@@ -524,46 +624,94 @@ egress_run_lanes(struct egress *eg)
 	struct due	  *d;
 	enum tls_demand	   demand;
 
-	while (eg->lanes.queued > 0 && !c->stopping && c->refused == NULL &&
-	    egress_may_go(eg)) {
-		if (c->begun == BEGUN_MAX) { /* the others have a turn too */
-			timer_set(&eg->wake, 0);
-			return true;
-		}
-		c->begun++;
-		d = egress_take(eg);
-		demand = egress_demand(eg, d);
-		cn = egress_idle_connection(eg, demand);
-		if (cn == NULL && !egress_may_connect(eg)) {
-			egress_put_back(eg, d);
-			return false;
-		}
-		a = carrier_make_attempt(c, &d);
-		if (a == NULL)
-			continue;
-		a->tls = demand;
-		group_count_message(eg->outlet->group, eg->site->rate,
-		    loop_now(c->loop));
-		if (cn != NULL) {
-			connection_carry(cn, a, d);
-		} else {
-			egress_uncall(eg);
-			connection_open(eg, a, d);
-		}
+	if (eg->lanes.queued == 0 || egress_is_held(eg) || !egress_may_go(eg))
+		return false;
+	c->begun++;
+	d = egress_take(eg);
+	demand = egress_demand(eg, d);
+	cn = egress_idle_connection(eg, demand);
+	if (cn == NULL && !egress_may_connect(eg)) {
+		egress_put_back(eg, d);
+		return false;
 	}
-	return false;
+	a = carrier_make_attempt(c, &d);
+	if (a == NULL)
+		return true;
+	a->tls = demand;
+	group_count_message(eg->outlet->group, eg->site->rate,
+	    loop_now(c->loop));
+	if (cn != NULL) {
+		connection_carry(cn, a, d);
+	} else {
+		egress_uncall(eg);
+		connection_open(eg, a, d);
+	}
+	return true;
+}
+
+static void egress_on_turns(void *carrier, void *unused);
+
+void
+egress_resume_turns(struct carrier *c)
+{
+	if (c->turns_asked || c->turns.waiting == 0)
+		return;
+	c->turns_asked = true;
+	loop_defer(c->loop, egress_on_turns, c);
+}
+
+static void
+egress_ask_turn(struct egress *eg)
+{
+	if (eg->lanes.queued == 0)
+		return;
+	rota_add(&eg->carrier->turns, &eg->turn, eg->lanes.turn->account,
+	    egress_rank(eg));
+	egress_resume_turns(eg->carrier);
+}
+
+static void
+egress_take_turn(struct egress *eg)
+{
+	struct carrier *c = eg->carrier;
+
+	if (egress_begin_one(eg))
+		egress_ask_turn(eg);
+	egress_uncall(eg); /* if it had no use for the place */
+	if (c->connections + c->called < c->conf->delivery.max_connections)
+		egress_call_starved(c);
+}
+
+/* One at least, or what is under way could keep all others out. */
+static void
+egress_on_turns(void *carrier, void *unused)
+{
+	struct carrier	  *c = carrier;
+	struct rota_entry *e;
+
+	(void)unused;
+	c->turns_asked = false;
+	if (c->stopping || c->refused != NULL)
+		return;
+	do {
+		e = rota_take(&c->turns);
+		if (e != NULL)
+			egress_take_turn(e->of);
+	} while (e != NULL && c->begun < BEGUN_MAX &&
+	    !loop_is_over_time(c->loop));
+	egress_resume_turns(c);
 }
 
 void
 egress_run(struct egress *eg)
 {
-	if (egress_is_held(eg))
+	if (!egress_is_held(eg))
+		egress_ask_turn(eg);
+	else
 		egress_move_some(eg);
-	else if (egress_run_lanes(eg))
+	if (!eg->called || rota_has(&eg->turn))
 		return;
-	if (!eg->called)
-		return;
-	egress_uncall(eg); /* it has no use for the place */
+	egress_uncall(eg);
 	egress_call_starved(eg->carrier);
 }
 

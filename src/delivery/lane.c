@@ -102,9 +102,11 @@ static void
 lanes_count_out(struct lanes *s, struct lane *l)
 {
 	s->queued--;
+	l->is_served = true;
 	if (--l->queued > 0)
 		return;
 	lanes_unlink(s, l);
+	l->is_served = l->left.any;
 	if (l->left.any || l->promised.ms != 0)
 		return;
 	table_take(s->by_account, bytes_of(l->account));
@@ -115,6 +117,35 @@ void
 lanes_add(struct lanes *s, struct due *d)
 {
 	due_list_add(lane_list(lanes_count_in(s, d), d), d);
+}
+
+bool
+lane_is_new(const struct lane *l)
+{
+	const struct due *d = l->small.first != NULL ? l->small.first
+						     : l->big.first;
+
+	return d != NULL && d->is_new;
+}
+
+/* Is this one's turn that of new mail which nothing was before? */
+static bool
+lane_is_fresh(const struct lane *l)
+{
+	return !l->is_served && lane_is_new(l);
+}
+
+bool
+lanes_favour(struct lanes *s, const char *account)
+{
+	struct lane *l = lanes_find(s, account);
+
+	if (s->is_favoured || l == NULL || l->queued != 1 ||
+	    !lane_is_fresh(l) || lane_is_fresh(s->turn))
+		return false;
+	s->is_favoured = true;
+	s->turn = l; /* it was linked before the turn: nobody is passed over */
+	return true;
 }
 
 void
@@ -136,6 +167,8 @@ lanes_take(struct lanes *s)
 		d = due_list_take(&l->big);
 	else
 		d = due_list_take(&l->small);
+	if (l->is_served || !d->is_new)
+		s->is_favoured = false;
 	s->turn = l->next;
 	lanes_count_out(s, l);
 	return d;

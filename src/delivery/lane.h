@@ -29,6 +29,7 @@ struct lane {
 	char		account[ACCOUNT_ID_SIZE];
 	struct due_list small, big;
 	unsigned	queued, big_turn;
+	bool		is_served; /* it had a turn since it was empty */
 	struct leftover left;	  /* more of them, in the due table */
 	struct wall	promised; /* last turn that a moved one was given */
 	struct egress  *egress;
@@ -39,12 +40,18 @@ struct lanes {
 	struct lane  *turn; /* NULL = nothing waits */
 	unsigned      busy; /* lanes in the ring */
 	unsigned      queued;
+	bool	      is_favoured; /* the last turn was one of favour */
 };
 void lanes_init(struct lanes *s, struct egress *eg);
 void lanes_wipe(struct lanes *s); /* the dues are not touched */
 struct lane *lanes_of(struct lanes *s, const char *account); /* makes it */
 struct lane *lanes_find(const struct lanes *s, const char *account);
 void lanes_add(struct lanes *s, struct due *d);
+/* What comes next in it has never waited for another attempt. */
+bool lane_is_new(const struct lane *l);
+/* A lane that was empty till now goes before those that have had a turn, but
+ * not twice in a row: false. */
+bool lanes_favour(struct lanes *s, const char *account);
 /* In front of all others of its account. */
 void lanes_put_back(struct lanes *s, struct due *d);
 struct due *lanes_take(struct lanes *s); /* NULL = nothing waits */

@@ -19,7 +19,8 @@ enum {
 	FOUND_MIN_S = 60,
 	FOUND_MAX_S = 3600,
 	NO_DATA_MIN_S = 30,
-	NO_DATA_MAX_S = 900
+	NO_DATA_MAX_S = 900,
+	KEEP_MS = HOUR_MS
 };
 
 /* What waited for an answer goes on so many at a time. */
@@ -62,6 +63,27 @@ route_ref(struct carrier *c, struct bytes domain)
 	return r;
 }
 
+void
+route_keep(struct route *r)
+{
+	r->keep_until.ms = loop_now(r->carrier->loop).ms + KEEP_MS;
+}
+
+/* Nothing waits here, and no question is out. */
+static bool
+route_is_unused(const struct route *r)
+{
+	return r->dues == 0 && r->state != ROUTE_ASKING && !r->left.any;
+}
+
+static bool
+route_is_over(const struct route *r)
+{
+	int64_t now = loop_now(r->carrier->loop).ms;
+
+	return now >= r->valid_until.ms && now >= r->keep_until.ms;
+}
+
 static void
 route_free(struct route *r)
 {
@@ -78,21 +100,19 @@ route_unref(struct route *r)
 {
 	must(r->dues > 0);
 	r->dues--;
-	if (r->dues == 0 && r->state != ROUTE_ASKING &&
-	    (table_count(r->carrier->routes) > ROUTES_MAX ||
-		loop_now(r->carrier->loop).ms >= r->valid_until.ms))
+	if (route_is_unused(r) && (route_is_over(r) ||
+		table_count(r->carrier->routes) > ROUTES_MAX))
 		route_free(r);
 }
 
 static void
 route_tidy_one(void *arg, struct bytes key, void *value)
 {
-	struct carrier *c = arg;
-	struct route   *r = value;
+	struct route *r = value;
 
+	(void)arg;
 	(void)key;
-	if (r->dues == 0 && r->state != ROUTE_ASKING &&
-	    loop_now(c->loop).ms >= r->valid_until.ms)
+	if (route_is_unused(r) && route_is_over(r))
 		route_free(r);
 }
 
@@ -110,7 +130,7 @@ route_forget_one(void *arg, struct bytes key, void *value)
 	(void)arg;
 	(void)key;
 	r->valid_until.ms = 0;
-	if (r->dues == 0 && r->state != ROUTE_ASKING)
+	if (route_is_unused(r))
 		route_free(r);
 }
 
@@ -188,9 +208,16 @@ route_take(struct carrier *c, struct due *d)
 		return;
 	if ((r->state == ROUTE_SITE || r->state == ROUTE_FAILED) &&
 	    r->waiting.first == NULL && loop_now(c->loop).ms < r->valid_until.ms) {
+		if (r->left.any)
+			scheduler_fetch(c, &r->left);
 		route_dispatch(r, d);
 		return;
 	}
+	if (r->waiting_count >= scheduler_room(c)) {
+		scheduler_leave(c, d, &r->left);
+		return;
+	}
+	r->waiting_count++;
 	due_list_add(&r->waiting, d);
 	if (r->state != ROUTE_ASKING && d == r->waiting.first)
 		route_ask(r);
@@ -205,10 +232,14 @@ route_dispatch_some(struct route *r)
 
 	r->dues++; /* it must stay meanwhile */
 	while (n++ < DISPATCH_MAX && r->state != ROUTE_ASKING &&
-	    (d = due_list_take(&r->waiting)) != NULL)
+	    (d = due_list_take(&r->waiting)) != NULL) {
+		r->waiting_count--;
 		route_dispatch(r, d);
+	}
 	if (r->waiting.first != NULL && r->state != ROUTE_ASKING)
 		timer_set(&r->more, 0);
+	else if (r->left.any && r->state != ROUTE_ASKING)
+		scheduler_fetch(r->carrier, &r->left);
 	route_unref(r);
 }
 

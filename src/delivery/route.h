@@ -27,19 +27,23 @@ struct route {
 	struct carrier	*carrier;
 	char		 domain[DOMAIN_SIZE];
 	enum route_state state;
-	struct mono	 valid_until;
+	struct mono	 valid_until, keep_until;
 	uint64_t	 ticket;  /* of the question */
 	struct site	*site;	  /* of SITE */
 	enum result_kind failure; /* of FAILED */
 	int64_t		 dns_ms;
 	struct mono	 asked;
 	struct due_list	 waiting;
+	unsigned	 waiting_count;
+	struct leftover	 left; /* more of them, in the due table */
 	struct timer	 more;	  /* of those that wait, in later passes */
 	unsigned	 dues; /* that point here */
 };
 /* The due's domain is known now, or will be: it goes on to its egress, or to
  * carrier_fail(). */
 void route_take(struct carrier *c, struct due *d);
+/* Some of it were left to the due table: who reads that knows the site. */
+void route_keep(struct route *r);
 struct route *route_ref(struct carrier *c, struct bytes domain);
 void route_unref(struct route *r);
 /* Forgets what has no dues and whose time is over. */

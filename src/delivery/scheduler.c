@@ -11,12 +11,14 @@
  * stays for what is read on, so that lanes which do not move cannot keep the
  * table behind the horizon out.
  * What has no place there is left to the table again (struct leftover) and
- * read when half of the lane has gone.  So a receiver that takes one message
- * a second, with a million of them waiting, keeps no other mail out.
+ * read when half of the lane has gone (scheduler_read.c).  So a receiver that
+ * takes one message a second, with a million of them waiting, keeps no other
+ * mail out.
  *
  * A million may be due at the same moment: rows are read, and dues taken, in
  * portions of a pass, and only as fast as the writer commits what becomes of
- * them.
+ * them.  New mail does not wait for that: it has a list of its own, of which
+ * one is taken for each of the others.
  */
 #include "delivery/scheduler.h"
 
@@ -25,15 +27,13 @@
 #include "base/log.h"
 #include "delivery/carrier_private.h"
 #include "delivery/outcome.h"
+#include "delivery/scheduler_private.h"
 
 enum {
 	KEY_SIZE = 26,
 	TURN_BITS = 20,
-	REFILL_ROWS = 1000, /* in one pass */
-	TAKEN_MAX = 500,    /* the same, of what is due */
-	LANES_MAX = 20000, /* places for what is due and waits for its turn */
-	ROOM_PART = 4,	   /* of those that are free */
-	ROOM_MIN = 8,
+	TAKEN_MAX = 500, /* of what is due, in one pass */
+	TAKEN_LOOK = 16, /* the time is looked at after so many */
 	CLOCK_STEP_MS = 60 * 1000, /* less is not worth the trouble */
 	/* items with the writer, beyond which nothing new is begun: a commit
 	 * stays short, and submissions find a place in it */
@@ -60,7 +60,7 @@ scheduler_place(struct scheduler *s, struct wall due)
 	return ms << TURN_BITS | (s->turn++ & ((1 << TURN_BITS) - 1));
 }
 
-static struct due *
+struct due *
 scheduler_first(const struct scheduler *s)
 {
 	struct heap_node *first = heap_first(&s->heap);
@@ -75,13 +75,24 @@ scheduler_may_begin(const struct carrier *c)
 	    c->items_out < ITEMS_OUT_MAX;
 }
 
-static void
+/* New mail costs the writer nothing before it is tried. */
+static bool
+scheduler_may_route(const struct carrier *c)
+{
+	return !c->stopping && c->refused == NULL;
+}
+
+void
 scheduler_set_timer(struct carrier *c)
 {
 	struct scheduler *s = &c->scheduler;
 	struct due	 *first = scheduler_first(s);
 	int64_t		  wait;
 
+	if (s->fresh.first != NULL && scheduler_may_route(c)) {
+		timer_set(&s->wake, 0);
+		return;
+	}
 	/* else the next receipt comes by here */
 	if (first == NULL || !scheduler_may_begin(c)) {
 		timer_clear(&s->wake);
@@ -134,22 +145,40 @@ scheduler_look_at_clock(struct carrier *c)
 	table_each(s->known, scheduler_bring_forward, &x);
 }
 
+/* New mail and what has waited, one after the other; NULL = nothing is due. */
+static struct due *
+scheduler_next_due(struct carrier *c, bool is_new, int64_t now)
+{
+	struct scheduler *s = &c->scheduler;
+	struct due	 *d = scheduler_first(s);
+	bool may_wait = d == NULL || d->due.ms > now || !scheduler_may_begin(c);
+
+	if (!scheduler_may_route(c) || (may_wait && s->fresh.first == NULL))
+		return NULL;
+	if (s->fresh.first != NULL && (is_new || may_wait))
+		return due_list_take(&s->fresh);
+	heap_remove(&s->heap, &d->node);
+	d->place = DUE_ROUTING;
+	return d;
+}
+
 static void
 scheduler_on_time(void *carrier, void *unused)
 {
-	struct carrier	 *c = carrier;
-	struct scheduler *s = &c->scheduler;
-	struct due	 *d;
-	int64_t		  now = loop_wall(c->loop).ms;
-	unsigned	  n;
+	struct carrier *c = carrier;
+	struct due     *d;
+	int64_t		now = loop_wall(c->loop).ms;
+	unsigned	n;
 
 	(void)unused;
 	scheduler_look_at_clock(c);
-	for (n = 0; n < TAKEN_MAX && scheduler_may_begin(c) &&
-	     (d = scheduler_first(s)) != NULL && d->due.ms <= now; n++) {
-		heap_remove(&s->heap, &d->node);
-		d->place = DUE_ROUTING;
+	for (n = 1; n <= TAKEN_MAX; n++) {
+		d = scheduler_next_due(c, n % 2 != 0, now);
+		if (d == NULL)
+			break;
 		route_take(c, d);
+		if (n % TAKEN_LOOK == 0 && loop_is_over_time(c->loop))
+			break;
 	}
 	if (c->stopping)
 		return;
@@ -164,14 +193,13 @@ scheduler_on_settled(struct carrier *c)
 		scheduler_set_timer(c);
 }
 
-static void scheduler_on_more(void *carrier, void *unused);
-
 void
 scheduler_init(struct carrier *c)
 {
 	struct scheduler *s = &c->scheduler;
 
 	heap_init(&s->heap);
+	due_list_init(&s->fresh);
 	s->known = table_new(0);
 	s->wanted_last = &s->wanted;
 	s->wall_ahead_ms = loop_wall(c->loop).ms - loop_now(c->loop).ms;
@@ -197,7 +225,7 @@ scheduler_wipe(struct carrier *c)
 	table_free(c->scheduler.known);
 }
 
-static int
+int
 due_key_cmp(const struct due_key *a, const struct due_key *b)
 {
 	int r;
@@ -210,8 +238,7 @@ due_key_cmp(const struct due_key *a, const struct due_key *b)
 	return a->n < b->n ? -1 : a->n > b->n;
 }
 
-/* The key before this one: a walk goes on behind a key. */
-static struct due_key
+struct due_key
 due_key_before(struct wall due, const struct msgid *id, unsigned n)
 {
 	struct due_key k = { due, *id, n - 1 };
@@ -237,14 +264,14 @@ scheduler_wait(struct carrier *c, struct due *d, struct wall due)
 {
 	scheduler_look_at_clock(c);
 	d->due = due;
+	d->is_new = false;
 	d->place = DUE_WAITING;
 	must(heap_push(&c->scheduler.heap, &d->node,
 	    scheduler_place(&c->scheduler, due)));
 }
 
-/* false = it was known already */
-static bool
-scheduler_take_in(struct carrier *c, const struct arrival *a)
+bool
+scheduler_take_in(struct carrier *c, const struct arrival *a, bool is_new)
 {
 	struct scheduler *s = &c->scheduler;
 	struct due	 *d;
@@ -276,7 +303,14 @@ scheduler_take_in(struct carrier *c, const struct arrival *a)
 	d->route = route_ref(c, bytes_of(a->domain));
 	d->stored = a->due;
 	must(table_put(s->known, key, d));
-	scheduler_wait(c, d, scheduler_not_too_late(c, a->due));
+	d->due = scheduler_not_too_late(c, a->due);
+	if (is_new && d->due.ms <= loop_wall(c->loop).ms) {
+		d->is_new = true;
+		d->place = DUE_ROUTING;
+		due_list_add(&s->fresh, d);
+	} else {
+		scheduler_wait(c, d, d->due);
+	}
 	return true;
 }
 
@@ -300,167 +334,11 @@ scheduler_add(struct carrier *c, const struct arrival *a)
 		s->horizon = due_key_before(a->due, &a->id, a->n);
 		return;
 	}
-	scheduler_take_in(c, a);
+	scheduler_take_in(c, a, true);
 	scheduler_set_timer(c);
 }
 
-/* -- reading on ------------------------------------------------------------ */
-
-struct scheduler_scan {
-	struct carrier	*carrier;
-	struct leftover *left; /* NULL = all are wanted */
-	size_t		 rows, room;
-	bool		 stopped; /* before the end, for lack of room */
-	struct due_key	 last;
-};
-
-static bool
-scheduler_on_row(void *arg, const struct arrival *a)
-{
-	struct scheduler_scan *x = arg;
-	struct scheduler      *s = &x->carrier->scheduler;
-	bool		       more;
-
-	more = table_count(s->known) < WINDOW_MAX && x->room > 0;
-	if (more) {
-		x->rows++;
-		x->last.due = a->due;
-		x->last.id = a->id;
-		x->last.n = a->n;
-		if ((x->left == NULL || egress_wants(x->left, a)) &&
-		    scheduler_take_in(x->carrier, a))
-			x->room--;
-	}
-	x->stopped = !more;
-	return more;
-}
-
-/* The next portion after a key; false = the store cannot be read. */
-static bool
-scheduler_read(struct carrier *c, struct scheduler_scan *x,
-    const struct due_key *after, struct wall until)
-{
-	struct err e;
-
-	x->carrier = c;
-	x->last = *after;
-	return spool_scan_due(c->set.spool, after, until, REFILL_ROWS,
-	    scheduler_on_row, x, &e) >= 0;
-}
-
-static bool
-scheduler_wants_more(const struct carrier *c)
-{
-	size_t known = table_count(c->scheduler.known);
-	const struct due *first = scheduler_first(&c->scheduler);
-
-	/* what was read and is due is taken first: new mail stands behind it */
-	if (c->scheduler.heap.n >= REFILL_ROWS &&
-	    first->due.ms <= loop_wall(c->loop).ms)
-		return false;
-	/* lanes that are many may fill half of it: then there is the rest */
-	return !c->stopping && !c->scheduler.complete &&
-	    (known < WINDOW_MAX / 2 || (known < WINDOW_MAX &&
-		c->scheduler.heap.n < REFILL_ROWS));
-}
-
-static void
-scheduler_read_on(struct carrier *c)
-{
-	struct scheduler     *s = &c->scheduler;
-	struct scheduler_scan x = { .room = WINDOW_MAX };
-
-	if (!scheduler_read(c, &x, &s->horizon, (struct wall){ INT64_MAX }))
-		return; /* tried again at the next minute */
-	s->horizon = x.last;
-	s->complete = x.rows < REFILL_ROWS && !x.stopped;
-	scheduler_refill(c);
-}
-
-static void
-scheduler_want(struct carrier *c, struct leftover *l)
-{
-	struct scheduler *s = &c->scheduler;
-
-	l->wanted = true;
-	l->next = NULL;
-	*s->wanted_last = l;
-	s->wanted_last = &l->next;
-	timer_set(&s->more, 0);
-}
-
-/* A portion of what a lane has left to the table. */
-static void
-scheduler_read_left(struct carrier *c)
-{
-	struct scheduler     *s = &c->scheduler;
-	struct leftover	     *l = s->wanted;
-	struct scheduler_scan x = { .left = l, .room = l->room };
-
-	s->wanted = l->next;
-	if (s->wanted == NULL)
-		s->wanted_last = &s->wanted;
-	l->wanted = false;
-	if (!scheduler_read(c, &x, &l->after, l->until))
-		return; /* fetched again when the next of the lane goes */
-	l->after = x.last;
-	l->room = x.room;
-	if (x.rows < REFILL_ROWS && !x.stopped)
-		l->any = false;
-	else if (!x.stopped)
-		scheduler_want(c, l);
-}
-
-static void
-scheduler_on_more(void *carrier, void *unused)
-{
-	struct carrier *c = carrier;
-
-	(void)unused;
-	if (c->stopping)
-		return;
-	if (scheduler_wants_more(c))
-		scheduler_read_on(c);
-	if (c->scheduler.wanted != NULL)
-		scheduler_read_left(c);
-	if (c->scheduler.wanted != NULL)
-		timer_set(&c->scheduler.more, 0);
-	scheduler_set_timer(c);
-}
-
-void
-scheduler_refill(struct carrier *c)
-{
-	if (scheduler_wants_more(c))
-		timer_set(&c->scheduler.more, 0);
-}
-
-void
-scheduler_rescan(struct carrier *c)
-{
-	c->scheduler.complete = false;
-	memset(&c->scheduler.horizon, 0, sizeof(c->scheduler.horizon));
-	scheduler_refill(c);
-}
-
-unsigned
-scheduler_room(const struct carrier *c)
-{
-	size_t busy = table_count(c->scheduler.known) - c->scheduler.heap.n;
-	size_t room = busy < LANES_MAX ? (LANES_MAX - busy) / ROOM_PART : 0;
-
-	return room > ROOM_MIN ? (unsigned)room : ROOM_MIN;
-}
-
-void
-scheduler_fetch(struct carrier *c, struct leftover *l)
-{
-	if (l->wanted)
-		return;
-	/* the lane may be half full still: more would be left again */
-	l->room = scheduler_room(c) / 2;
-	scheduler_want(c, l);
-}
+/* -- what becomes of it ---------------------------------------------------- */
 
 static void
 scheduler_remove(struct carrier *c, struct due *d)
@@ -478,19 +356,6 @@ scheduler_drop(struct carrier *c, struct due *d)
 {
 	scheduler_remove(c, d);
 	scheduler_refill(c);
-}
-
-void
-scheduler_leave(struct carrier *c, struct due *d, struct leftover *l)
-{
-	struct due_key k = due_key_before(d->stored, &d->id, d->n);
-
-	if (!l->any || due_key_cmp(&k, &l->after) < 0)
-		l->after = k;
-	if (!l->any || l->until.ms < d->stored.ms)
-		l->until = d->stored;
-	l->any = true;
-	scheduler_drop(c, d);
 }
 
 /* Asked of the table: a release may have come in between. */

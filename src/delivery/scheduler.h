@@ -36,26 +36,33 @@ enum { WINDOW_MAX = 50000 };
 
 /*
  * Rows that were read, and left to the table again by somebody who has no
- * room for more of them (a lane).  after: the first of them lies behind it;
- * until: the last is not due later.
+ * room for more of them (a lane, a route without an answer yet).  after: the
+ * first of them lies behind it; until: the last is not due later.
  */
 struct leftover {
 	bool		 any, wanted;
+	bool		 is_listed;   /* among those that want them back */
+	bool		 is_complete; /* what is read now begins before them */
 	struct due_key	 after;
 	struct wall	 until;
 	size_t		 room; /* for so many of them, while wanted */
-	struct leftover	*next; /* of those that want them back */
+	struct leftover *next; /* of those that are listed */
 };
-
 
 struct scheduler {
 	struct heap	heap;
+	struct due_list fresh; /* new mail that is due: beside the heap */
 	uint32_t	turn; /* of the next one that waits */
 	struct table   *known; /* id and n -> due */
 	struct due_key	horizon; /* the table was read up to here */
 	bool		complete; /* nothing is behind the horizon */
 	struct timer	wake, more; /* what is due; more is to be read */
+	/* what was left is read again, for all who want some of it at once */
 	struct leftover *wanted, **wanted_last;
+	size_t		 wanting; /* of those that are listed */
+	bool		 is_sweeping;
+	struct due_key	 sweep_at;
+	struct wall	 sweep_until;
 	int64_t		 wall_ahead_ms; /* of monotonic time, when last seen */
 };
 void scheduler_init(struct carrier *c);
@@ -78,12 +85,13 @@ void scheduler_again(struct carrier *c, struct due *d, struct wall due);
 void scheduler_retry(struct carrier *c, struct due *d, struct wall due);
 /*
  * The window is shared: who holds many of its places may have only some of
- * those that are free, so that one slow receiver does not fill it.
+ * those that are free, so that one slow receiver does not fill it; the more
+ * there are the fewer each has for sure.
  */
 unsigned scheduler_room(const struct carrier *c);
 /* No room for it: forgotten here, left to the table until l is fetched. */
 void scheduler_leave(struct carrier *c, struct due *d, struct leftover *l);
-/* Reads them soon, as far as egress_wants() says. */
+/* Reads them soon, as many as there is room for. */
 void scheduler_fetch(struct carrier *c, struct leftover *l);
 struct wall scheduler_next(const struct carrier *c); /* 0 = none */
 

@@ -41,7 +41,9 @@ delivery_bed_open(struct carrier *c, const char *text)
 	c->groups = table_new(0);
 	c->outlets = table_new(0);
 	c->no_tls = table_new(100);
-	c->starved_last = &c->starved;
+	rota_init(&c->turns);
+	rota_init(&c->starved);
+	rota_init(&c->more);
 	c->set.meters = &bed_meters;
 }
 
@@ -60,6 +62,9 @@ delivery_bed_close(struct carrier *c)
 	assert_true(fake_threads_settle());
 	table_each(c->no_tls, delivery_bed_free_value, NULL);
 	table_free(c->no_tls);
+	rota_wipe(&c->turns);
+	rota_wipe(&c->starved);
+	rota_wipe(&c->more);
 	fake_threads_end(c->loop);
 	loop_free(c->loop);
 	conf_unref(c->conf);

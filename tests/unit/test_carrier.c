@@ -45,7 +45,7 @@ static struct {
 	unsigned	     change_count;
 	bool		     is_full;
 	unsigned	     dropped, again, retried, refills, rescans, learned;
-	unsigned	     idle, wakes, settled;
+	unsigned	     idle, wakes, settled, resumed;
 	struct wall	     next;
 } w;
 
@@ -368,6 +368,13 @@ egress_learn(struct egress *eg, const struct outcome *o,
 }
 
 void
+egress_resume_turns(struct carrier *carrier)
+{
+	(void)carrier;
+	w.resumed++;
+}
+
+void
 egress_shut(struct egress *eg)
 {
 	(void)eg;
@@ -593,6 +600,7 @@ a_full_feed(void **state)
 	w.is_full = false;
 	assert_true(fake_threads_advance(10));
 	assert_null(c->refused);
+	assert_int_equal(w.resumed, 1);
 	assert_int_equal(w.change_count, 1);
 	assert_int_equal(w.wakes, 1); /* what is due goes on */
 	receive(RECEIPT_OK, true);

@@ -21,11 +21,12 @@ static struct site    site;
 static struct due     dues[DUES];
 static struct {
 	char	    order[DUES * 4 + 1]; /* accounts of attempts, in order */
+	unsigned    begun[DUES], begun_count; /* their first ones */
 	unsigned    most_begun;
 	unsigned    opened, carried, quits, moved, left, fetched, put_back;
-	unsigned    room;
+	unsigned    room, kept, carried_before;
 	struct wall next[DUES]; /* of moved ones, by n */
-	bool	    satisfies;
+	bool	    satisfies, has_waited;
 	bool	    gone; /* rows are */
 } w;
 
@@ -55,6 +56,8 @@ note(struct attempt *a, struct due *list)
 {
 	size_t n = strlen(w.order);
 
+	if (w.begun_count < DUES)
+		w.begun[w.begun_count++] = list->n;
 	for (; list != NULL; list = list->next)
 		w.order[n++] = list->account[0];
 	w.order[n++] = ' ';
@@ -86,10 +89,24 @@ connection_quit(struct connection *cn)
 	w.quits++;
 	cn->ready = false;
 	cn->egress->connection_count--;
-	if (c.idle == cn) {
-		c.idle = NULL;
+	if (c.idle == cn || c.idle_last == cn) {
+		c.idle = c.idle_last = NULL;
 		c.connections--;
 	}
+}
+
+unsigned
+transport_count(const struct transport *t)
+{
+	(void)t;
+	return w.carried_before;
+}
+
+void
+route_keep(struct route *r)
+{
+	(void)r;
+	w.kept++;
 }
 
 void
@@ -225,6 +242,7 @@ enqueue(struct egress *eg, unsigned from, unsigned n, const char *account)
 
 	for (i = from; i < from + n; i++) {
 		strcpy(dues[i].account, account);
+		dues[i].is_new = !w.has_waited;
 		egress_enqueue(eg, &dues[i]);
 	}
 }
@@ -270,8 +288,9 @@ no_more_than_allowed(void **state)
 	assert_int_equal(w.opened, 2); /* initial_connections */
 	eg->limit = 20;
 	egress_run(eg);
+	settle();
 	assert_int_equal(w.opened, 3); /* of all */
-	assert_true(eg->starved);
+	assert_true(rota_has(&eg->more));
 	site.max_connections = 2;
 	end_one(eg);
 	end_one(eg);
@@ -290,14 +309,108 @@ idle_ones_give_way(void **state)
 
 	(void)state;
 	c.connections = 1;
-	c.idle = &idle;
+	c.idle = c.idle_last = &idle;
 	eg->limit = 20;
 	enqueue(eg, 0, 10, "a");
 	settle();
 	assert_int_equal(w.quits, 1);
 	assert_int_equal(other.connection_count, 0);
 	assert_int_equal(w.opened, 3);
-	assert_true(eg->starved);
+	assert_true(rota_has(&eg->more));
+	close_bed(eg);
+}
+
+/* All places are taken, and all who have them have mail: fresh mail displaces
+ * an idle one that waits for its turn, what has had its turn only one that has
+ * carried its share. */
+static void
+fresh_mail_finds_a_place(void **state)
+{
+	struct egress	 *eg = open_bed("delivery.max_connections 3\n");
+	struct egress	  other = { .connection_count = 1 };
+	struct connection idle = { .egress = &other, .ready = true };
+
+	(void)state;
+	other.carrier = &c;
+	other.lanes.queued = 1;
+	c.connections = 3;
+	c.idle = c.idle_last = &idle;
+	enqueue(eg, 0, 3, "a");
+	settle();
+	assert_int_equal(w.quits, 1);
+	assert_int_equal(w.opened, 1);
+	assert_int_equal(eg->lanes.queued, 2);
+	/* its connection ends, others have the place meanwhile; what is left
+	 * has waited */
+	dues[1].is_new = dues[2].is_new = false;
+	idle.ready = true;
+	c.idle = c.idle_last = &idle;
+	eg->connection_count = eg->outlet->connections = 0;
+	rota_leave(&c.more, &eg->more);
+	egress_run(eg);
+	settle();
+	assert_int_equal(w.quits, 1);
+	assert_true(rota_has(&eg->starved));
+	assert_true(egress_must_yield(&other, 10));
+	assert_false(egress_must_yield(&other, 9));
+	other.connection_count = 2;
+	assert_true(egress_must_yield(&other, 0));
+	/* a place is offered by one whose mail has waited as long: no; by one
+	 * that has none: it is called */
+	other.connection_count = 1;
+	egress_offer_place(&other);
+	assert_false(eg->called);
+	other.lanes.queued = 0;
+	egress_offer_place(&other);
+	assert_true(eg->called);
+	other.lanes.queued = 1;
+	settle();
+	assert_false(eg->called);
+	w.carried_before = 10;
+	egress_run(eg);
+	settle();
+	assert_int_equal(w.quits, 2);
+	assert_int_equal(w.opened, 2);
+	close_bed(eg);
+}
+
+/* A backlog for many receivers: accounts take turns, and fresh mail for one
+ * more receiver, or of another account, goes before what has waited, but not
+ * twice in a row. */
+static void
+turns_of_all(void **state)
+{
+	struct egress *eg = open_bed("");
+	struct egress *v[100];
+	unsigned       i;
+
+	(void)state;
+	site.max_connections = 1000;
+	c.refused = (struct batch *)&w; /* nothing may begin yet */
+	for (i = 0; i < 100; i++) {
+		v[i] = egress_new(&site, NULL);
+		v[i]->limit = 1000;
+		w.has_waited = true;
+		enqueue(v[i], i, 1, "a");
+	}
+	w.has_waited = false;
+	eg->limit = 1000;
+	enqueue(eg, 300, 1, "a");
+	enqueue(v[0], 301, 1, "c"); /* one of those that wait, too */
+	enqueue(v[1], 302, 1, "b");
+	c.refused = NULL;
+	egress_resume_turns(&c);
+	settle();
+	assert_int_equal(w.opened, 103);
+	/* a: 300 is fresh, then c and b, then a backlog's turn */
+	assert_int_equal(w.begun[0], 300);
+	assert_int_equal(w.begun[1], 301);
+	assert_int_equal(w.begun[2], 302);
+	assert_true(w.begun[3] < 100);
+	for (i = 0; i < 100; i++) {
+		v[i]->outlet->connections = 0;
+		egress_free(v[i]);
+	}
 	close_bed(eg);
 }
 
@@ -694,6 +807,8 @@ main(void)
 		cmocka_unit_test(no_more_than_allowed),
 		cmocka_unit_test(connections_adapt),
 		cmocka_unit_test(idle_ones_give_way),
+		cmocka_unit_test(fresh_mail_finds_a_place),
+		cmocka_unit_test(turns_of_all),
 		cmocka_unit_test(attempts_of_a_pass),
 		cmocka_unit_test(moved_in_portions),
 		cmocka_unit_test(held_down),

@@ -24,6 +24,7 @@ static struct {
 	enum site_wish	 wish;
 	char		 last[64];
 	uint32_t	 flags; /* of the row */
+	unsigned	 room, left, fetched;
 } w;
 
 /* -- in the place of the other parts --------------------------------------- */
@@ -94,6 +95,32 @@ carrier_simulate(struct carrier *carrier, struct due *d)
 	w.simulated++;
 }
 
+unsigned
+scheduler_room(const struct carrier *carrier)
+{
+	(void)carrier;
+	return w.room;
+}
+
+void
+scheduler_leave(struct carrier *carrier, struct due *d, struct leftover *l)
+{
+	(void)carrier;
+	assert_ptr_equal(l, &d->route->left);
+	l->any = true;
+	w.left++;
+	route_unref(d->route);
+	d->route = NULL;
+}
+
+void
+scheduler_fetch(struct carrier *carrier, struct leftover *l)
+{
+	(void)carrier;
+	assert_true(l->any);
+	w.fetched++;
+}
+
 int
 spool_read_recipient(struct spool *s, const struct msgid *id, unsigned n,
     struct arena *a, struct recipient_row *out, struct err *e)
@@ -118,6 +145,7 @@ open_bed(const char *conf)
 	struct err	      e;
 
 	memset(&w, 0, sizeof(w));
+	w.room = 1000;
 	delivery_bed_open(&c, conf);
 	fake_dns_remove(NULL, NULL);
 	c.set.resolver = resolver_new(c.loop, &rs, &e);
@@ -448,6 +476,41 @@ who_goes_where(void **state)
 	close_bed();
 }
 
+/* A domain whose servers are silent holds no more than its part of the window;
+ * the rest is read when there is an answer, and the route stays until then. */
+static void
+waiting_for_an_answer(void **state)
+{
+	struct due    d[4];
+	struct route *r;
+	unsigned      i;
+
+	(void)state;
+	open_bed("");
+	w.room = 2;
+	assert_true(fake_dns_add("d.example", "MX", "TIMEOUT", 60));
+	memset(d, 0, sizeof(d));
+	for (i = 0; i < 4; i++) {
+		d[i].route = route_ref(&c, BYTES("d.example"));
+		route_take(&c, &d[i]);
+	}
+	r = d[0].route;
+	assert_int_equal(w.left, 2);
+	assert_int_equal(w.failed, 0);
+	assert_true(fake_threads_advance(20000));
+	assert_int_equal(w.failed, 2);
+	assert_int_equal(w.fetched, 1);
+	route_unref(r);
+	route_unref(r);
+	route_tidy(&c);
+	assert_int_equal(table_count(c.routes), 1);
+	assert_int_equal(r->waiting_count, 0);
+	r->left.any = false; /* they have been read */
+	route_tidy(&c);
+	assert_int_equal(table_count(c.routes), 0);
+	close_bed();
+}
+
 int
 main(void)
 {
@@ -459,6 +522,7 @@ main(void)
 		cmocka_unit_test(tls_of_the_domain),
 		cmocka_unit_test(answers_are_kept),
 		cmocka_unit_test(routes_hold_their_site),
+		cmocka_unit_test(waiting_for_an_answer),
 		cmocka_unit_test(who_goes_where),
 	};
 
