@@ -418,8 +418,9 @@ loop_pass(struct loop *l)
 	if (l->limit_us > 0)
 		loop_run_feed(l);
 	l->part_us = 0;
-	must(event_base_loop(l->base,
-		 is_due ? EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0);
+	/* once in any case: else it would stay while anything is ready */
+	must(event_base_loop(l->base, is_due ? EVLOOP_ONCE | EVLOOP_NONBLOCK
+					     : EVLOOP_ONCE) >= 0);
 	l->part_us = 0;
 	if (alarms_next(&l->alarms) != INT64_MAX) {
 		loop_begin_part(l);

@@ -550,6 +550,52 @@ thread_pass_is_limited(void **state)
 	assert_false(crowd.was_late);
 }
 
+/* What stays ready keeps nothing else from its turn. */
+static void
+deaf_on_input(void *arg, int fd, int what)
+{
+	(void)arg;
+	(void)fd;
+	(void)what;
+	assert_true(trace.passes++ < 1000);
+}
+
+static void
+deaf_on_deferred(void *loop, void *unused)
+{
+	(void)unused;
+	loop_stop(loop);
+}
+
+static void
+deaf_on_feed(void *loop, void *unused)
+{
+	(void)unused;
+	loop_defer(loop, deaf_on_deferred, loop); /* the next pass has no wait */
+	timer_set(&crowd.timer, 0);
+}
+
+static void
+thread_hears_more_than_one_descriptor(void **state)
+{
+	struct watch *w;
+	int	      fd[2];
+
+	(void)state;
+	trace_start(8);
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	w = watch_open(trace.loop, fd[0], WATCH_READ, deaf_on_input, NULL);
+	timer_init(&crowd.timer, trace.loop, deaf_on_feed, trace.loop);
+	timer_set(&crowd.timer, 0);
+	loop_run(trace.loop);
+	timer_clear(&crowd.timer);
+	watch_close(w);
+	close(fd[0]);
+	close(fd[1]);
+	loop_free(trace.loop);
+}
+
 static void
 thread_knows_its_owner(void **state)
 {
@@ -703,6 +749,7 @@ main(void)
 		cmocka_unit_test(thread_watches_descriptors),
 		cmocka_unit_test(thread_hears_signals),
 		cmocka_unit_test(thread_pass_is_limited),
+		cmocka_unit_test(thread_hears_more_than_one_descriptor),
 		cmocka_unit_test(thread_knows_its_owner),
 		cmocka_unit_test(thread_workers_answer),
 		cmocka_unit_test(thread_workers_end_with_all_done),
