@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "config.h"
 #include "daemon/relay.h"
 #include "delivery/attempt.h"
@@ -527,6 +528,9 @@ metrics_page_write(struct relay *r, bool open, struct buf *out)
 	metrics_value(&p, version, 1);
 	metrics_gauge(&p, "posthorn_start_time_seconds",
 	    "Start of the relay process", (double)r->started.ms / 1000.0);
+	metrics_family(&p, "posthorn_log_dropped_total", METRICS_COUNTER,
+	    "Log lines of the relay process that could not be written");
+	metrics_value(&p, NULL, (double)log_dropped_count());
 	metrics_submission(&p, r);
 	metrics_queue(&p, r);
 	metrics_delivery(&p, r);

@@ -30,14 +30,6 @@ quota_limit_to_text(enum quota_limit l)
 }
 
 const char *
-quota_limit_to_label(enum quota_limit l)
-{
-	if (l == QUOTA_PASS)
-		return "";
-	return l <= QUOTA_CREDENTIAL_24H ? "daily" : "rate";
-}
-
-const char *
 quota_limit_to_reply(enum quota_limit l)
 {
 	if (l == QUOTA_PASS)

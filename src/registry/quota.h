@@ -44,8 +44,6 @@ enum quota_limit {
 };
 /* "account-24h", "credential-24h", "account-rate", "credential-rate"; "" */
 const char *quota_limit_to_text(enum quota_limit l);
-/* Label of posthorn_throttled_total: "daily", "rate"; "" */
-const char *quota_limit_to_label(enum quota_limit l);
 /* "Throttling failure: Daily message quota exceeded" ...; "" for PASS */
 const char *quota_limit_to_reply(enum quota_limit l);
 

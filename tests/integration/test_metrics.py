@@ -55,6 +55,7 @@ FAMILIES = {
     "posthorn_store_map_bytes": ("gauge", {"store"}),
     "posthorn_store_commit_seconds": ("histogram", set()),
     "posthorn_store_commit_items": ("histogram", set()),
+    "posthorn_log_dropped_total": ("counter", set()),
 }
 DELIVERY_BUCKETS = "0.1 0.3 1 3 10 30 60 300 1800 7200 43200 172800 +Inf".split()
 LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'

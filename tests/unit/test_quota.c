@@ -368,7 +368,6 @@ simulator_and_rate_quotas_9(void **state)
 	assert_int_equal(quota_rate_take(t, &q, 1, now), QUOTA_ACCOUNT_RATE);
 	assert_string_equal(quota_limit_to_reply(QUOTA_ACCOUNT_RATE),
 	    "Throttling failure: Maximum sending rate exceeded");
-	assert_string_equal(quota_limit_to_label(QUOTA_ACCOUNT_RATE), "rate");
 	now.ms += 1000;
 	assert_int_equal(quota_rate_take(t, &q, 1, now), QUOTA_PASS);
 	assert_int_equal(quota_rate_take(t, &q, 1, now), QUOTA_ACCOUNT_RATE);
@@ -474,9 +473,6 @@ names(void **state)
 	assert_string_equal(quota_limit_to_text(QUOTA_CREDENTIAL_RATE),
 	    "credential-rate");
 	assert_string_equal(quota_limit_to_text(QUOTA_PASS), "");
-	assert_string_equal(quota_limit_to_label(QUOTA_CREDENTIAL_24H),
-	    "daily");
-	assert_string_equal(quota_limit_to_label(QUOTA_PASS), "");
 	assert_string_equal(quota_limit_to_reply(QUOTA_PASS), "");
 }
 
