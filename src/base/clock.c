@@ -26,6 +26,12 @@ clock_mono_us(void)
 	return clock_read_us(CLOCK_MONOTONIC);
 }
 
+int64_t
+clock_thread_us(void)
+{
+	return clock_read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 struct wall
 clock_wall(void)
 {

@@ -21,6 +21,7 @@ struct wall {
 
 struct mono clock_mono(void);
 int64_t clock_mono_us(void); /* microseconds, for meters of short spans */
+int64_t clock_thread_us(void); /* that this thread has run, no more */
 struct wall clock_wall(void);
 
 enum { CLOCK_TEXT_MAX = 40 };

@@ -12,6 +12,7 @@ struct turn_line {
 	struct turn_line *next, *prev; /* in the ring; the first is next */
 	struct turn	 *first, *last;
 	enum turn_rank	  rank;
+	bool		  is_last_next; /* the one that came last */
 	size_t		  n;
 	char		  source[];
 };
@@ -204,8 +205,9 @@ turns_run_one(struct turns *ts, enum turn_rank rank)
 {
 	struct ring	 *r = &ts->rings[rank];
 	struct turn_line *line = r->first;
-	struct turn	 *t = line->first;
+	struct turn	 *t = line->is_last_next ? line->last : line->first;
 
+	line->is_last_next = rank == TURN_STRANGER && !line->is_last_next;
 	ring_unlink(r, line);
 	ring_append(r, line);
 	turn_leave(t);
@@ -226,12 +228,26 @@ turns_rest_us(struct turns *ts, int64_t now_us)
 static void
 turns_run_stranger(struct turns *ts)
 {
-	int64_t began_us = clock_mono_us();
+	int64_t began_us;
 
-	if (turns_rest_us(ts, began_us) > 0)
+	if (turns_rest_us(ts, clock_mono_us()) > 0)
 		return;
+	/* not the time: while others have the processor nobody must pay */
+	began_us = clock_thread_us();
 	turns_run_one(ts, TURN_STRANGER);
-	ts->free_us += (clock_mono_us() - began_us) * 100 / TURN_STRANGER_SHARE;
+	ts->free_us += (clock_thread_us() - began_us) * 100 /
+	    TURN_STRANGER_SHARE;
+}
+
+static void
+turns_run_greedy(struct turns *ts)
+{
+	int64_t until_us = clock_mono_us() + TURN_GREEDY_US;
+
+	do
+		turns_run_one(ts, TURN_GREEDY);
+	while (ts->rings[TURN_GREEDY].first != NULL &&
+	    clock_mono_us() < until_us);
 }
 
 static void
@@ -249,8 +265,11 @@ turns_on_pass(void *turns, void *unused)
 		turns_run_one(ts, TURN_KNOWN);
 	if (ts->rings[TURN_STRANGER].first != NULL)
 		turns_run_stranger(ts);
+	if (ts->rings[TURN_GREEDY].first != NULL)
+		turns_run_greedy(ts);
 	if (ts->rings[TURN_LIGHT].first != NULL ||
-	    ts->rings[TURN_KNOWN].first != NULL)
+	    ts->rings[TURN_KNOWN].first != NULL ||
+	    ts->rings[TURN_GREEDY].first != NULL)
 		turns_defer(ts);
 	if (ts->rings[TURN_STRANGER].first == NULL)
 		return;

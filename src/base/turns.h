@@ -10,11 +10,15 @@
  *         source): fn(x, NULL) runs at the end of this pass or a later one,
  *         after all input and all replies of the pass.  It may ask again.
  *         turn_leave() before x goes; nothing when it does not wait.
- * Order:  in a pass at most four LIGHT steps, one KNOWN, one STRANGER; within
- *         a rank the sources take turns, and who came first from a source is
- *         its next.  What strangers have run is paid for by a rest, so that
- *         they have a tenth of the loop's time at most; what they leave
- *         unused is theirs later, up to 20 ms of running.
+ * Order:  in a pass at most four LIGHT steps, one KNOWN, one STRANGER, and as
+ *         many GREEDY ones as fit into a quarter of a millisecond, one at
+ *         least.  Within a rank the sources take turns, and who came first
+ *         from a source is its next.  What strangers have run is paid for by
+ *         a rest, so that they have a tenth of the loop's time at most; what
+ *         they leave unused is theirs later, up to 20 ms of running.  Of the
+ *         strangers of one source every other turn is that of who came last:
+ *         nothing tells a good client from a flood that shares its address,
+ *         but it waits short or long, and not always long.
  * Owner:  the asker owns its turn; the turns copy the source.  turns_free()
  *         after all have left.
  * Thread: the loop's.
@@ -33,12 +37,14 @@ enum turn_rank {
 	TURN_LIGHT,    /* costs little, or ends what has cost much */
 	TURN_KNOWN,    /* costs much; of who has earned it */
 	TURN_STRANGER, /* costs much; of everybody else */
+	TURN_GREEDY,   /* goes on where a pass has given its share */
 	TURN_RANKS
 };
 enum {
 	TURN_LIGHT_MAX = 4,	  /* steps of a pass */
 	TURN_STRANGER_SHARE = 10, /* per cent of the loop's time */
-	TURN_STRANGER_SAVED_MS = 200 /* of it, that may have gone unused */
+	TURN_STRANGER_SAVED_MS = 200, /* of it, that may have gone unused */
+	TURN_GREEDY_US = 250 /* of a pass */
 };
 
 struct turns;

@@ -287,6 +287,7 @@ stream_finish(struct stream *s, int64_t ms)
 	s->state = STREAM_FINISHING;
 	loop_add_guest(s->loop, &s->guest, stream_on_loop_end, s);
 	s->is_paused = false;
+	turn_leave(&s->turn);
 	block_wipe(&s->in);
 	timer_set(&s->deadline, ms);
 	timer_clear(&s->stall);

@@ -96,10 +96,11 @@ void stream_deadline(struct stream *s, int64_t ms);
  * client side waiting input ends with STREAM_TLS_FAILED. */
 void stream_tls_server(struct stream *s, struct tls_server *ctx);
 /*
- * Before stream_tls_server(): each step of the handshake waits for its turn,
+ * Who sends more than its share of a pass (32 KiB) goes on as TURN_GREEDY; and
+ * in stream_tls_server(), later, each step of the handshake waits for its turn,
  * first with this rank, after our flight as TURN_LIGHT.  Nothing of TLS is
- * allocated before the first turn.  source is borrowed until on_ready, on_end
- * or the close.
+ * allocated before the first turn.  source is borrowed until on_end or the
+ * close.
  */
 void stream_take_turns(struct stream *s, struct turns *ts,
     enum turn_rank rank, const char *source);

@@ -8,6 +8,7 @@
 
 enum {
 	STREAM_TURN_MAX = 64 * 1024, /* octets read in one turn */
+	STREAM_SHARE_MAX = 32 * 1024, /* the same, of those that take turns */
 	STREAM_READ_FIRST = 2048, /* behind input that waits */
 	STREAM_ROUNDS_MAX = 8,	     /* of on_drained in one turn */
 	STREAM_LINGER_MS = 2000,
@@ -40,6 +41,15 @@ stream_read_socket(struct stream *s, void *p, size_t n, size_t *got)
 	return TLS_IO_FAILED;
 }
 
+static size_t
+stream_turn_max(const struct stream *s)
+{
+	if (s->turns == NULL)
+		return STREAM_TURN_MAX;
+	return s->input_max < STREAM_SHARE_MAX ? s->input_max
+					       : STREAM_SHARE_MAX;
+}
+
 /*
  * Reads up to a turn's worth into s->in; how reading ended.  Where nothing
  * waits the octets lie in memory that the loop lends, for most are used at
@@ -59,8 +69,10 @@ stream_fill(struct stream *s, size_t *total)
 	}
 	do {
 		room = s->in.n < s->input_max ? s->input_max - s->in.n : 0;
-		if (room == 0 || *total >= STREAM_TURN_MAX)
+		if (room == 0 || *total >= stream_turn_max(s))
 			return TLS_IO_DONE;
+		if (room > stream_turn_max(s) - *total)
+			room = stream_turn_max(s) - *total;
 		p = block_room(&s->in, STREAM_READ_FIRST, &room);
 		if (p == NULL) {
 			stream_set_error(s, "read", strerror(ENOMEM));
@@ -109,7 +121,11 @@ stream_read(struct stream *s)
 	s->read_wants_write = io == TLS_IO_WANT_WRITE;
 	/* a full turn: the rest may be inside OpenSSL; a full buffer is the
 	 * matter of stream_take() */
-	if (io == TLS_IO_DONE && s->tls != NULL && s->in.n < s->input_max &&
+	if (io == TLS_IO_DONE && s->turns != NULL &&
+	    total >= stream_turn_max(s))
+		turn_ask(s->turns, &s->turn, TURN_GREEDY,
+		    bytes_of(s->turn_source));
+	else if (io == TLS_IO_DONE && s->tls != NULL && s->in.n < s->input_max &&
 	    tls_session_has_pending(s->tls)) {
 		s->is_more_due = true;
 		stream_schedule(s);
@@ -253,6 +269,7 @@ static void
 stream_start_handshake(struct stream *s)
 {
 	s->state = STREAM_HANDSHAKE;
+	turn_leave(&s->turn); /* that was one for reading */
 	if (s->turns != NULL) {
 		/* nothing is spent on a client before it has said something */
 		s->handshake_wants = WATCH_READ;
@@ -409,7 +426,13 @@ stream_on_turn(void *arg, void *unused)
 	struct stream *s = arg;
 
 	(void)unused;
-	if (s->tls == NULL && !stream_make_session(s))
+	if (s->state == STREAM_OPEN) { /* what was left in its socket */
+		if (!s->is_paused)
+			stream_read(s);
+		return;
+	}
+	if (s->state != STREAM_HANDSHAKE ||
+	    (s->tls == NULL && !stream_make_session(s)))
 		return;
 	stream_handshake(s);
 	if (s->state == STREAM_HANDSHAKE && tls_session_has_begun(s->tls))
@@ -448,7 +471,9 @@ stream_on_event(void *arg, int fd, int what)
 	if (s->is_blocked &&
 	    (what & (s->write_wants_read ? WATCH_READ : WATCH_WRITE)))
 		stream_flush(s);
-	if (s->state == STREAM_OPEN && !s->is_paused &&
+	if (turn_is_waiting(&s->turn)) {
+		return; /* it has read its share: the others first */
+	} else if (s->state == STREAM_OPEN && !s->is_paused &&
 	    ((what & WATCH_READ) || s->read_wants_write)) {
 		stream_read(s);
 	} else if (s->state == STREAM_OPEN) {
@@ -475,7 +500,8 @@ stream_on_soon(void *arg, void *unused)
 			s->ev.on_input(s->arg);
 		block_relax(&s->in);
 	}
-	if (s->is_more_due && s->state == STREAM_OPEN && !s->is_paused) {
+	if (s->is_more_due && s->state == STREAM_OPEN && !s->is_paused &&
+	    !turn_is_waiting(&s->turn)) {
 		s->is_more_due = false;
 		if (s->tls != NULL)
 			stream_read(s);

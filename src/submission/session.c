@@ -47,7 +47,10 @@
 #include "submission/standing.h"
 
 enum {
-	TURN_MAX = 64, /* commands of one turn, then others have theirs */
+	/* commands of one turn, and the time that begins no more of them: then
+	 * others have theirs */
+	TURN_MAX = 64,
+	TURN_US = 250,
 	LINE_MAX_OCTETS = 2048,
 	AUTH_LINE_MAX = 12288,
 	FINISH_MS = 5000,
@@ -375,6 +378,7 @@ session_begin(const struct session_place *p, int fd)
 	buf_init(&s->ehlo, EHLO_MAX);
 	timer_init(&s->clock, l, session_on_clock, s);
 	timer_init(&s->wait, l, session_on_wait, s);
+	turn_init(&s->turn, session_on_defer, s);
 	s->next = d->sessions;
 	s->link = &d->sessions;
 	if (s->next != NULL)
@@ -382,6 +386,7 @@ session_begin(const struct session_place *p, int fd)
 	d->sessions = s;
 	d->session_count++;
 	s->stream = stream_accept(l, fd, &session_events, s);
+	stream_take_turns(s->stream, d->turns, p->rank, s->place.ip_key);
 	stream_set_input_max(s->stream, SESSION_PREAUTH_INPUT_MAX);
 	stream_set_write_timeout(s->stream,
 	    s->rules->conf->smtp.timeout_write_ms);
@@ -433,6 +438,7 @@ session_close(struct session *s, const char *reason)
 	s->state = SESSION_CLOSED;
 	timer_clear(&s->clock);
 	timer_clear(&s->wait);
+	turn_leave(&s->turn);
 	stream_finish(s->stream, FINISH_MS);
 	mem_wipe(s->auth_user, sizeof(s->auth_user));
 	buf_wipe(&s->ehlo);
@@ -765,18 +771,25 @@ session_on_defer(void *session, void *unused)
 void
 session_turn(struct session *s)
 {
+	int64_t	 until_us;
 	unsigned n = 0;
+	bool	 goes_on = true;
 
 	if (s->in_turn || s->is_deferred)
 		return;
 	s->in_turn = true;
-	while (n < TURN_MAX && session_step(s))
-		n++;
+	until_us = clock_mono_us() + TURN_US;
+	while (goes_on && n++ < TURN_MAX) {
+		goes_on = session_step(s);
+		if (goes_on && clock_mono_us() >= until_us)
+			break;
+	}
 	s->in_turn = false;
-	if (n < TURN_MAX || s->state == SESSION_CLOSED)
+	if (!goes_on || s->state == SESSION_CLOSED)
 		return;
 	/* the others first; input waits, and an end behind it too */
 	s->is_deferred = true;
 	stream_pause(s->stream);
-	loop_defer(s->desk->setup.loop, session_on_defer, s);
+	turn_ask(s->desk->turns, &s->turn, TURN_GREEDY,
+	    bytes_of(s->place.ip_key));
 }

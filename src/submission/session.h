@@ -83,6 +83,7 @@ struct session {
 
 	/* turns and time */
 	bool	     in_turn, is_deferred;
+	struct turn  turn; /* to go on, after a full one */
 	struct timer clock; /* the deadline of the state */
 	int64_t	     deadline_ms, armed_ms; /* 0 = none */
 	struct timer wait;  /* greeting, late answer, bandwidth */

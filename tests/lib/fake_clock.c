@@ -39,6 +39,12 @@ clock_mono_us(void)
 	return the_mono.ms * 1000;
 }
 
+int64_t
+clock_thread_us(void)
+{
+	return the_mono.ms * 1000;
+}
+
 struct wall
 clock_wall(void)
 {

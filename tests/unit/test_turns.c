@@ -151,11 +151,47 @@ static void
 who_asks_again_stands_behind(void **state)
 {
 	(void)state;
-	ask('a', TURN_STRANGER, "a")->again = 2;
-	ask('A', TURN_STRANGER, "a");
-	ask('b', TURN_STRANGER, "b");
+	ask('a', TURN_KNOWN, "a")->again = 2;
+	ask('A', TURN_KNOWN, "a");
+	ask('b', TURN_KNOWN, "b");
 	assert_true(fake_threads_settle());
 	assert_string_equal(trace, "abAaa");
+}
+
+/* Of one source: who came first, who came last, turn by turn. */
+static void
+the_last_stranger_has_a_chance(void **state)
+{
+	const char *p;
+
+	(void)state;
+	for (p = "123456"; *p != '\0'; p++)
+		ask(*p, TURN_STRANGER, "a");
+	assert_true(fake_threads_settle());
+	assert_string_equal(trace, "162534");
+}
+
+/* Who goes on and on: after all others, one at least in a pass, and no more
+ * when it has taken its time; addresses take turns. */
+static void
+greedy_ones_come_last(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		ask('g', TURN_GREEDY, "a")->cost_ms = 1;
+	ask('h', TURN_GREEDY, "b")->cost_ms = 1;
+	for (i = 0; i < 10; i++)
+		ask('l', TURN_LIGHT, "l");
+	assert_true(fake_threads_settle());
+	assert_string_equal(trace, "llllgllllhllgg");
+	ask('l', TURN_LIGHT, "l");
+	for (i = 0; i < 3; i++) /* they cost nothing: all of them */
+		ask('g', TURN_GREEDY, "a");
+	ask('k', TURN_KNOWN, "l")->again = 1;
+	assert_true(fake_threads_settle());
+	assert_string_equal(trace, "llllgllllhllgglkgggk");
 }
 
 static void
@@ -217,6 +253,8 @@ main(void)
 		TEST(first_of_a_source_comes_first),
 		TEST(ranks_share_a_pass),
 		TEST(who_asks_again_stands_behind),
+		TEST(the_last_stranger_has_a_chance),
+		TEST(greedy_ones_come_last),
 		TEST(who_leaves_is_not_called),
 		TEST(strangers_rest)
 	};
