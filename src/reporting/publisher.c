@@ -71,12 +71,6 @@ publisher_free(struct publisher *p)
 	mem_free(p);
 }
 
-uint64_t
-publisher_passed(const struct publisher *p)
-{
-	return p->at;
-}
-
 static void
 publisher_enter(struct publisher *p, enum publisher_state state,
     int64_t after_ms)

@@ -62,7 +62,5 @@ void publisher_wake(struct publisher *p);
 void publisher_settle(struct publisher *p, enum publisher_end end);
 /* on_idle(arg, NULL), perhaps from inside the call. */
 void publisher_stop(struct publisher *p, loop_fn *on_idle, void *arg);
-/* All events up to this one are done. */
-uint64_t publisher_passed(const struct publisher *p);
 
 #endif

@@ -6,6 +6,7 @@
 /* 2024-05-01T12:00:00Z; the mono time is a machine that runs for an hour */
 static struct wall the_wall = { 1714564800000 };
 static struct mono the_mono = { 3600000 };
+static int64_t the_lost_ms;
 
 void
 fake_clock_set(struct wall w)
@@ -19,6 +20,13 @@ fake_clock_move(int64_t ms)
 	must(ms >= 0);
 	the_wall.ms += ms;
 	the_mono.ms += ms;
+}
+
+void
+fake_clock_lose(int64_t ms)
+{
+	fake_clock_move(ms);
+	the_lost_ms += ms;
 }
 
 void
@@ -42,7 +50,7 @@ clock_mono_us(void)
 int64_t
 clock_thread_us(void)
 {
-	return the_mono.ms * 1000;
+	return (the_mono.ms - the_lost_ms) * 1000;
 }
 
 struct wall

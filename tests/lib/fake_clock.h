@@ -15,6 +15,7 @@
 
 void fake_clock_set(struct wall w);
 void fake_clock_move(int64_t ms); /* both times */
+void fake_clock_lose(int64_t ms); /* the same, while others run */
 /* Somebody sets the clock of the machine: the wall time alone jumps. */
 void fake_clock_jump(int64_t ms);
 

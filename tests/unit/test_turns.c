@@ -18,7 +18,7 @@ enum { ASKERS_MAX = 2048 };
 struct asker {
 	struct turn    turn;
 	char	       letter;
-	int64_t	       cost_ms;
+	int64_t	       cost_ms, lost_ms; /* what it runs, and is kept from it */
 	int	       again; /* asks so often once more */
 	enum turn_rank rank;
 	char	       source[16];
@@ -42,6 +42,7 @@ asker_on_turn(void *asker, void *unused)
 	assert_true(n < ASKERS_MAX);
 	trace[n] = a->letter;
 	fake_clock_move(a->cost_ms);
+	fake_clock_lose(a->lost_ms);
 	if (a->rival != NULL)
 		turn_leave(&a->rival->turn);
 	if (a->again > 0) {
@@ -244,6 +245,21 @@ strangers_rest(void **state)
 	assert_int_equal(turns_waiting(turns, TURN_STRANGER), 0);
 }
 
+/* A step in which others had the processor costs what it ran. */
+static void
+strangers_pay_for_what_they_ran(void **state)
+{
+	struct asker *next;
+
+	(void)state;
+	ask('s', TURN_STRANGER, "s")->lost_ms = 500;
+	assert_true(fake_threads_settle());
+	assert_string_equal(trace, "s");
+	next = ask('n', TURN_STRANGER, "n");
+	assert_true(fake_threads_advance(20));
+	assert_false(turn_is_waiting(&next->turn));
+}
+
 int
 main(void)
 {
@@ -256,7 +272,8 @@ main(void)
 		TEST(the_last_stranger_has_a_chance),
 		TEST(greedy_ones_come_last),
 		TEST(who_leaves_is_not_called),
-		TEST(strangers_rest)
+		TEST(strangers_rest),
+		TEST(strangers_pay_for_what_they_ran)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
