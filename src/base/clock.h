@@ -9,6 +9,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,5 +35,11 @@ char *wall_rfc5322(struct wall w, char out[CLOCK_TEXT_MAX]);
 /* YYYYMMDD-HHMMSS and YYYY.MM.DD, UTC */
 char *wall_compact(struct wall w, char out[CLOCK_TEXT_MAX]);
 char *wall_dotted_day(struct wall w, char out[CLOCK_TEXT_MAX]);
+/*
+ * ISO 8601 as people and policies write it: a day, 2021-08-31T12:00, seconds,
+ * fractions of them; Z or +hh:mm behind the time, nothing is UTC.  false =
+ * something else, or a day that is none.
+ */
+bool wall_from_iso(const char *text, struct wall *out);
 
 #endif

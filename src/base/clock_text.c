@@ -132,3 +132,106 @@ wall_dotted_day(struct wall w, char out[CLOCK_TEXT_MAX])
 	put(p, tm.tm_mday, 2, '\0');
 	return out;
 }
+
+/* -- and back ------------------------------------------------------------- */
+
+/* Exactly so many digits, a number from min to max; moves on behind them. */
+static bool
+take(const char **p, int digits, int min, int max, int *out)
+{
+	int i;
+
+	*out = 0;
+	for (i = 0; i < digits; i++, (*p)++) {
+		if (**p < '0' || **p > '9')
+			return false;
+		*out = *out * 10 + (**p - '0');
+	}
+	return *out >= min && *out <= max;
+}
+
+static bool
+take_char(const char **p, char c)
+{
+	if (**p != c)
+		return false;
+	(*p)++;
+	return true;
+}
+
+static bool
+take_day(const char **p, struct tm *tm)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
+		30, 31 };
+	int  year, month, day;
+	bool leap;
+
+	if (!take(p, 4, 1, 9999, &year) || !take_char(p, '-') ||
+	    !take(p, 2, 1, 12, &month) || !take_char(p, '-') ||
+	    !take(p, 2, 1, 31, &day))
+		return false;
+	leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	tm->tm_year = year - 1900;
+	tm->tm_mon = month - 1;
+	tm->tm_mday = day;
+	return day <= days[month - 1] + (month == 2 && leap);
+}
+
+/* Seconds may be left out; digits behind the third are not kept. */
+static bool
+take_time(const char **p, struct tm *tm, int *ms)
+{
+	int unit = 100;
+
+	*ms = 0;
+	if (!take(p, 2, 0, 23, &tm->tm_hour) || !take_char(p, ':') ||
+	    !take(p, 2, 0, 59, &tm->tm_min))
+		return false;
+	if (!take_char(p, ':'))
+		return true;
+	if (!take(p, 2, 0, 60, &tm->tm_sec))
+		return false;
+	if (!take_char(p, '.'))
+		return true;
+	if (**p < '0' || **p > '9')
+		return false;
+	for (; **p >= '0' && **p <= '9'; (*p)++, unit /= 10)
+		*ms += (**p - '0') * unit;
+	return true;
+}
+
+/* Minutes east of Greenwich. */
+static bool
+take_zone(const char **p, int *east)
+{
+	int sign = **p == '-' ? -1 : 1, hours, minutes;
+
+	*east = 0;
+	if (**p == '\0' || take_char(p, 'Z'))
+		return true;
+	if (!take_char(p, '+') && !take_char(p, '-'))
+		return false;
+	if (!take(p, 2, 0, 23, &hours) || !take_char(p, ':') ||
+	    !take(p, 2, 0, 59, &minutes))
+		return false;
+	*east = sign * (hours * 60 + minutes);
+	return true;
+}
+
+bool
+wall_from_iso(const char *text, struct wall *out)
+{
+	struct tm tm = { .tm_mday = 1 };
+	int	  ms = 0, east = 0;
+
+	if (!take_day(&text, &tm))
+		return false;
+	if (take_char(&text, 'T') &&
+	    (!take_time(&text, &tm, &ms) || !take_zone(&text, &east)))
+		return false;
+	if (*text != '\0')
+		return false;
+	out->ms = ((int64_t)timegm(&tm) - (int64_t)east * 60) * 1000 + ms;
+	return true;
+}

@@ -52,6 +52,45 @@ clock_writes_dates(void **state)
 }
 
 static void
+iso_is_read(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t	    ms; /* -1 = none */
+	} cases[] = {
+		{ "2024-05-01T12:00:00Z", 1714564800000 },
+		{ "2021-08-31T12:00Z", 1630411200000 },
+		{ "2024-05-01", 1714521600000 },
+		{ "2024-05-01T12:00:00", 1714564800000 },
+		{ "2024-05-01T12:00:00.1Z", 1714564800100 },
+		{ "2024-05-01T12:00:00.123987Z", 1714564800123 },
+		{ "2024-05-01T14:30:00+02:30", 1714564800000 },
+		{ "2024-05-01T09:30-02:30", 1714564800000 },
+		{ "2024-02-29", 1709164800000 },
+		{ "2024-05-01T12:00:00.Z", -1 },
+		{ "2024-05-01T12:00:00+0230", -1 },
+		{ "2024-05-01T12:00:00+24:00", -1 },
+		{ "2024-05-01T12:00:00ZZ", -1 },
+		{ "2024-05-01T", -1 }, { "2024-05-01T12", -1 },
+		{ "2024-05-01T24:00Z", -1 }, { "2024-05-01T12:60Z", -1 },
+		{ "2024-05-01T12:00:61Z", -1 }, { "2024-5-1", -1 },
+		{ "2023-02-29", -1 }, { "2024-04-31", -1 },
+		{ "2024-13-01", -1 }, { "0000-01-01", -1 },
+		{ "2024-05-01Z", -1 }, { " 2024-05-01", -1 }, { "", -1 },
+	};
+	struct wall w;
+	size_t	    i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		w.ms = -1;
+		if (wall_from_iso(cases[i].text, &w) != (cases[i].ms >= 0) ||
+		    (cases[i].ms >= 0 && w.ms != cases[i].ms))
+			fail_msg("%s: %lld", cases[i].text, (long long)w.ms);
+	}
+}
+
+static void
 clock_runs_forward(void **state)
 {
 	struct mono a = clock_mono(), b;
@@ -71,6 +110,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clock_writes_dates),
+		cmocka_unit_test(iso_is_read),
 		cmocka_unit_test(clock_runs_forward),
 	};
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tools/ctl/ctl.h"
 
@@ -83,30 +82,6 @@ ctl_parse_amount(const char *s, double *out)
 	return *end == '\0' && *out <= 1e12;
 }
 
-static bool
-value_iso(const char *s, struct wall *out)
-{
-	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S",
-		"%Y-%m-%dT%H:%M", "%Y-%m-%d" };
-	const char *rest;
-	struct tm   tm;
-	size_t	    i;
-
-	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		memset(&tm, 0, sizeof(tm));
-		rest = strptime(s, forms[i], &tm);
-		if (rest == NULL)
-			continue;
-		if (i == 0 && *rest == '.')
-			rest += 1 + strspn(rest + 1, "0123456789");
-		if (*rest == '\0' || strcmp(rest, "Z") == 0) {
-			out->ms = (int64_t)timegm(&tm) * 1000;
-			return true;
-		}
-	}
-	return false;
-}
-
 bool
 ctl_parse_time(const char *s, struct wall now, struct wall *out)
 {
@@ -122,7 +97,7 @@ ctl_parse_time(const char *s, struct wall now, struct wall *out)
 		out->ms = *s == '-' ? now.ms - ms : now.ms + ms;
 		return true;
 	}
-	if (value_iso(s, out))
+	if (wall_from_iso(s, out))
 		return true;
 	if (*s < '0' || *s > '9')
 		return false;
