@@ -79,7 +79,8 @@ registry_MODULES = \
 	account account_purge \
 	credential credential_book login \
 	identity identity_check identity_command identity_name identity_sign \
-	policy cidr \
+	policy policy_condition policy_judge identity_policy permission \
+	glob cidr \
 	ledger quota \
 	source config_set config_set_json destination destination_json \
 	suppression suppression_global import_job \
@@ -88,7 +89,7 @@ registry_MODULES = \
 submission_MODULES = \
 	listener standing \
 	session session_auth session_command session_data \
-	admission admission_tags \
+	admission admission_address admission_permission admission_tags \
 	receive receive_close \
 	signer keys_client \
 	posting \

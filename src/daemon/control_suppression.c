@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/control_private.h"
+#include "registry/glob.h"
 #include "registry/suppression.h"
 
 enum { PAGE_MAX = 1000, TOKEN_SIZE = ADDRESS_TEXT_MAX + 32 };
@@ -276,7 +277,7 @@ listing_fits(const struct listing *l, const struct suppression *s)
 	return (l->reasons == 0 || (l->reasons & s->reasons) != 0) &&
 	    (l->domain.n == 0 || bytes_eq_nocase(l->domain,
 		bytes_from(a, (size_t)(at + 1)))) &&
-	    (l->glob.n == 0 || credential_glob_matches(l->glob, a));
+	    (l->glob.n == 0 || glob_matches_address(l->glob, a));
 }
 
 static bool

@@ -166,39 +166,14 @@ shown_find(const struct shown *s, const char *field, size_t *at,
 	return false;
 }
 
-/* A display name without the quotes of its quoted strings. */
-static void
-unquote(struct bytes name, struct buf *out)
-{
-	bool   quoted = false;
-	size_t i;
-
-	for (i = 0; i < name.n; i++) {
-		if (name.p[i] == '"')
-			quoted = !quoted;
-		else if (quoted && name.p[i] == '\\' && i + 1 < name.n)
-			buf_add_char(out, name.p[++i]);
-		else
-			buf_add_char(out, name.p[i]);
-	}
-}
-
 /* "Mary Major <mary@example.com>", or the bare address. */
 static bool
 mailbox_text(const struct mailbox *b, struct buf *out)
 {
-	struct buf name;
-	bool	   ok;
-
 	if (b->name.n == 0)
 		return buf_add_bytes(out, b->text);
-	buf_init(&name, COMMON_TEXT_MAX);
-	unquote(b->name, &name);
-	ok = !name.failed && header_decode_words(buf_bytes(&name), out) &&
-	    buf_add_text(out, " <") && buf_add_bytes(out, b->text) &&
-	    buf_add_char(out, '>');
-	buf_wipe(&name);
-	return ok;
+	return header_read_phrase(b->name, out) && buf_add_text(out, " <") &&
+	    buf_add_bytes(out, b->text) && buf_add_char(out, '>');
 }
 
 /* A value with its encoded words decoded; as it stands if that fails. */

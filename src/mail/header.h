@@ -85,6 +85,9 @@ struct bytes header_unfold(struct bytes value, struct arena *a);
  * words hold is not checked to be valid UTF-8.
  */
 bool header_decode_words(struct bytes value, struct buf *out);
+/* A display name as people read it: folds and quotes of its quoted strings
+ * removed, encoded words to UTF-8. */
+bool header_read_phrase(struct bytes phrase, struct buf *out);
 /* Octets of a charset (name without case) to UTF-8; false = unknown. */
 bool header_to_utf8(struct bytes charset, struct bytes text,
     struct buf *out);

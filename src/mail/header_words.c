@@ -229,3 +229,26 @@ header_decode_words(struct bytes value, struct buf *out)
 	buf_add_bytes(out, bytes_from(value, from));
 	return !out->failed;
 }
+
+bool
+header_read_phrase(struct bytes phrase, struct buf *out)
+{
+	struct buf plain;
+	bool	   quoted = false;
+	size_t	   i;
+
+	buf_init(&plain, phrase.n);
+	for (i = 0; i < phrase.n; i++) {
+		if (phrase.p[i] == '"')
+			quoted = !quoted;
+		else if (quoted && phrase.p[i] == '\\' && i + 1 < phrase.n)
+			buf_add_char(&plain, phrase.p[++i]);
+		else if (phrase.p[i] != '\r' && phrase.p[i] != '\n')
+			buf_add_char(&plain, phrase.p[i]);
+	}
+	if (plain.failed)
+		out->failed = true;
+	header_decode_words(buf_bytes(&plain), out);
+	buf_wipe(&plain);
+	return !out->failed;
+}

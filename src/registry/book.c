@@ -24,6 +24,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_CREDENTIAL] = "credential",
 	[BOOK_KEY] = "key",
 	[BOOK_IDENTITY] = "identity",
+	[BOOK_POLICY] = "identity_policy",
 	[BOOK_DKIM_KEY] = "dkim_key",
 	[BOOK_SELECTOR] = "selector",
 	[BOOK_TOKEN] = "token",

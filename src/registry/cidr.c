@@ -108,6 +108,13 @@ conf_cidr_contains(const struct conf_cidr *c, const struct sockaddr *sa)
 }
 
 bool
+conf_cidr_covers(const struct conf_cidr *c, const struct conf_cidr *other)
+{
+	return c->family == other->family && c->prefix <= other->prefix &&
+	    cidr_bits_equal(c->octets, other->octets, c->prefix);
+}
+
+bool
 conf_cidrs_contain(const struct conf_cidrs *list, const struct sockaddr *sa)
 {
 	size_t i;

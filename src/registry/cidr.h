@@ -33,6 +33,9 @@ bool conf_cidr_parse(struct bytes text, struct conf_cidr *out);
 bool conf_cidr_contains(const struct conf_cidr *c, const struct sockaddr *sa);
 bool conf_cidrs_contain(const struct conf_cidrs *list,
     const struct sockaddr *sa);
+/* All of the other range lies in this one. */
+bool conf_cidr_covers(const struct conf_cidr *c,
+    const struct conf_cidr *other);
 /* "192.0.2.0/24"; "192.0.2.1" when the prefix covers one address. */
 enum { CIDR_TEXT_MAX = 64 };
 char *conf_cidr_to_text(const struct conf_cidr *c, char out[CIDR_TEXT_MAX]);

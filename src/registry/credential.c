@@ -338,14 +338,20 @@ int
 credential_set_policy(struct credential *c, const char *name,
     struct bytes text, struct err *e)
 {
-	unsigned i = 0;
-	int	 order = 1;
+	static const struct policy_place here = { NULL, NULL };
+	struct policy *read;
+	unsigned       i = 0;
+	int	       order = 1;
 
 	if (!policy_name_is_valid(name))
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "a policy name is 1 to 64 letters, digits, - or _");
-	if (text.n > 0 && policy_check(text, e) < 0)
-		return -1;
+	if (text.n > 0) {
+		read = policy_new(&here, text, e);
+		if (read == NULL)
+			return -1;
+		policy_free(read);
+	}
 	for (i = 0; i < c->policy_count; i++) {
 		order = strcmp(c->policies[i].name, name);
 		if (order >= 0)

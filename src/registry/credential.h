@@ -2,7 +2,8 @@
 /*
  * credential.h - SMTP users: derived secrets, verification, rotation,
  * restrictions (credentials.md).
- * Use:    credential_check_login(t, &login, &out) decides an AUTH.
+ * Use:    credential_check_login(t, &login, &out) decides an AUTH; what it
+ *         may send is in permission.h.
  * Owner:  plain data, the caller's.
  * Thread: that of the transaction; deriving is pure.
  * Fails:  1 found, 0 not there, -1 and *e (store).
@@ -199,16 +200,5 @@ enum login_result credential_check_login(struct db_txn *t,
 /* Still valid later in the session?  key NULL: local socket. */
 bool credential_is_valid(const struct credential *c, const char *key_id,
     struct wall now);
-
-/* -- permission at end of data (sections 9.1, 9.2) ------------------------ */
-/* Role and own policies: do they permit ses:SendRawEmail? resource_arn is the
- * identity's. Documents with conditions come with the policy language. */
-bool credential_may_send(const struct credential *c, const char *resource_arn);
-/* The same with all identities that cover the address (identities 7.5). */
-bool credential_may_send_any(const struct credential *c,
-    const char *const *arns, size_t n);
-/* Glob over an address or a domain: * any run, ? one character; what follows
- * the last @ (a domain: all of it) without regard to case. */
-bool credential_glob_matches(struct bytes glob, struct bytes address);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "registry/identity_policy.h"
 #include "store/pack.h"
 
 enum {
@@ -337,7 +338,8 @@ identity_delete(struct db_txn *t, const char *account, const char *name,
 	if (rc == 0)
 		rc = identity_keys_store(t, ks, e);
 	mem_free(ks);
-	if (rc < 0 || identity_drop_rows(t, &i, e) < 0)
+	if (rc < 0 || identity_drop_rows(t, &i, e) < 0 ||
+	    identity_policy_delete_all(t, account, name, e) < 0)
 		return -1;
 	return db_delete(t, BOOK_IDENTITY, row_identity(&room, account, name),
 	    e);

@@ -143,7 +143,7 @@ int identity_create(struct db_txn *t, const struct identity *i,
 int identity_get(struct db_txn *t, const char *account, const char *name,
     struct identity *out, struct err *e);
 int identity_put(struct db_txn *t, const struct identity *i, struct err *e);
-/* With its keys, tokens and due checks. */
+/* With its keys, policies, tokens and due checks. */
 int identity_delete(struct db_txn *t, const char *account, const char *name,
     struct err *e);
 int identity_each(struct db_txn *t, const char *account,
@@ -201,6 +201,12 @@ int dkim_key_active(struct db_txn *t, const struct identity *i,
 /* Coverage (3.2): most specific verified identity; 1 found, 0 none. */
 int identity_resolve(struct db_txn *t, const char *account,
     struct bytes address, struct wall now, struct identity *out,
+    struct err *e);
+/* All verified ones that cover it, the most specific first, until fn says
+ * false; 0 / -1. */
+int identity_each_covering(struct db_txn *t, const char *account,
+    struct bytes address, struct wall now,
+    bool (*fn)(void *arg, const struct identity *i), void *arg,
     struct err *e);
 /* What signs for a header From (dkim.md 4.1). */
 enum signing_result {

@@ -166,6 +166,34 @@ identity_resolve(struct db_txn *t, const char *account, struct bytes address,
 	return found;
 }
 
+int
+identity_each_covering(struct db_txn *t, const char *account,
+    struct bytes address, struct wall now,
+    bool (*fn)(void *arg, const struct identity *i), void *arg, struct err *e)
+{
+	struct identity i;
+	struct sender	s;
+	int		found;
+
+	if (!sender_read(address, &s))
+		return 0;
+	found = resolve_one(t, account, s.normal, now, &i, e);
+	if (found < 0 || (found == 1 && !fn(arg, &i)))
+		return found < 0 ? -1 : 0;
+	if (s.base[0] != '\0')
+		found = resolve_one(t, account, s.base, now, &i, e);
+	if (found < 0 || (s.base[0] != '\0' && found == 1 && !fn(arg, &i)))
+		return found < 0 ? -1 : 0;
+	if (identity_is_public_suffix(s.domain))
+		return 0;
+	do {
+		found = resolve_one(t, account, s.domain, now, &i, e);
+		if (found < 0 || (found == 1 && !fn(arg, &i)))
+			return found < 0 ? -1 : 0;
+	} while (sender_climb(s.domain));
+	return 0;
+}
+
 /* -- what signs ----------------------------------------------------------- */
 
 struct signing_walk {

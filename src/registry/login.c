@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* The second half of registry/credential.h: who may log in, who may send. */
+/* The second half of registry/credential.h: who may log in. */
 #include <string.h>
 
 #include "registry/credential.h"
-#include "registry/policy.h"
-
-static const char action_raw[] = "ses:SendRawEmail";
 
 const char *
 login_result_to_text(enum login_result r)
@@ -158,87 +155,4 @@ credential_is_valid(const struct credential *c, const char *key_id,
 			return k->active && !is_over(k->expires, now);
 	}
 	return false;
-}
-
-/* -- permission ----------------------------------------------------------- */
-
-static enum policy_effect
-role_judge(enum credential_role r)
-{
-	switch (r) {
-	case ROLE_SMTP:
-	case ROLE_SEND:
-	case ROLE_FULL:
-		return POLICY_ALLOW;
-	case ROLE_READ_ONLY:
-	case ROLE_NONE:
-		break;
-	}
-	return POLICY_NONE;
-}
-
-bool
-credential_may_send_any(const struct credential *c, const char *const *arns,
-    size_t n)
-{
-	bool		   allowed = role_judge(c->role) == POLICY_ALLOW;
-	enum policy_effect effect;
-	unsigned	   i;
-
-	for (i = 0; i < c->policy_count; i++) {
-		effect = policy_judge(bytes_of(c->policies[i].text),
-		    action_raw, arns, n);
-		if (effect == POLICY_DENY)
-			return false;
-		allowed |= effect == POLICY_ALLOW;
-	}
-	return allowed;
-}
-
-bool
-credential_may_send(const struct credential *c, const char *resource_arn)
-{
-	return credential_may_send_any(c, &resource_arn, 1);
-}
-
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/*
- * Goes back to the last star only: at most pattern times text steps.  Where
- * the text stands decides whether case counts.
- */
-bool
-credential_glob_matches(struct bytes glob, struct bytes address)
-{
-	size_t g = 0, a = 0, star = SIZE_MAX, star_at = 0, domain = 0, i;
-	char   want, have;
-
-	for (i = 0; i < address.n; i++) {
-		if (address.p[i] == '@')
-			domain = i + 1;
-	}
-	while (a < address.n) {
-		want = g < glob.n ? glob.p[g] : '\0';
-		have = address.p[a];
-		if (g < glob.n && want == '*') {
-			star = g++;
-			star_at = a;
-		} else if (g < glob.n && (want == '?' || want == have ||
-		    (a >= domain && lower(want) == lower(have)))) {
-			g++;
-			a++;
-		} else if (star != SIZE_MAX) {
-			g = star + 1;
-			a = ++star_at;
-		} else {
-			return false;
-		}
-	}
-	while (g < glob.n && glob.p[g] == '*')
-		g++;
-	return g == glob.n;
 }

@@ -29,6 +29,7 @@
 #include "registry/identity.h"
 #include "registry/quota.h"
 
+struct permissions;
 struct admission_question {
 	struct db_txn	    *txn;
 	const struct conf   *conf;
@@ -37,8 +38,11 @@ struct admission_question {
 	const struct header *header;   /* as it was handed in */
 	const struct account *account; /* who sends, and pays */
 	const struct credential *credential; /* NULL: the principal root */
+	bool		     is_local; /* did not come over the network */
 	struct wall	     now;
 	struct arena	    *arena;
+	struct permissions  *permissions; /* documents that were read */
+	uint64_t version; /* of the book, from before the transaction */
 };
 
 /* A role of the four addresses that are checked. */
@@ -47,7 +51,9 @@ enum { ADMISSION_PARTS = PART_RETURN_PATH + 1 };
 struct admission_role {
 	enum admission_part part;
 	struct bytes	    address; /* normal form */
+	struct bytes	    name; /* display name as it stands */
 	struct bytes	    identity; /* that lets it send; "" = none */
+	char		    owner[ACCOUNT_ID_SIZE]; /* of the identity */
 };
 
 struct admission {
@@ -58,7 +64,7 @@ struct admission {
 	struct bytes	forward; /* feedback address; "" = null sender */
 	bool		has_set;
 	struct config_set set;	  /* that it is bound to */
-	struct identity identity; /* whose settings hold */
+	struct identity identity; /* of the first From; its settings hold */
 	bool		cannot_sign; /* why admission_ask() failed */
 	enum signing_result signing;
 	struct dkim_key key; /* of SIGNING_KEY */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/reserve.h"
+#include "registry/permission.h"
 #include "submission/desk_private.h"
 #include "submission/listener.h"
 #include "submission/posting.h"
@@ -155,6 +156,7 @@ desk_new(const struct desk_setup *s, struct err *e)
 	d->replies = mem_alloc(DESK_COMMANDS * sizeof(*d->replies));
 	d->credential = mem_alloc(sizeof(*d->credential));
 	d->account = mem_alloc(sizeof(*d->account));
+	d->permissions = permissions_new();
 	d->rules = desk_rules_new(s->conf, s->tls);
 	d->signer = signer_new(s->keys, e);
 	if (d->signer == NULL || desk_read_feedback_key(d, e) < 0) {
@@ -184,6 +186,7 @@ desk_free(struct desk *d)
 	mem_wipe(d->feedback_key, sizeof(d->feedback_key));
 	mem_free(d->credential);
 	mem_free(d->account);
+	permissions_free(d->permissions);
 	buf_wipe(&d->line);
 	mem_free(d);
 }

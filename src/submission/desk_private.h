@@ -27,6 +27,7 @@
 
 struct listener;
 struct newcomer;
+struct permissions;
 struct posting;
 struct receive;
 struct session;
@@ -70,6 +71,7 @@ struct desk {
 	 * session or a stack that is deep already */
 	struct credential *credential;
 	struct account	  *account;
+	struct permissions *permissions; /* documents that were read */
 	struct buf	   line; /* a reply on its way to the stream */
 
 	struct meter (*replies)[DESK_CODE_END - DESK_CODE_MIN]; /* by command */

@@ -331,16 +331,18 @@ posting_drop_same_key(struct posting *p)
 
 /* Steps 5 and 7 to 10, in the transaction of step 2.  0, or -1 and *e. */
 static int
-posting_ask(struct posting *p, struct db_txn *t, struct reply *re,
-    struct err *e)
+posting_ask(struct posting *p, struct db_txn *t, uint64_t version,
+    struct reply *re, struct err *e)
 {
 	const struct credential *c = p->setup.kind == POSTING_ROOT ? NULL :
 	    p->desk->credential;
 	struct admission_question q = { .txn = t, .conf = p->rules->conf,
 		.message = p->message, .header = receive_header(p->receive),
 		.account = p->desk->account, .credential = c,
+		.is_local = p->setup.is_local,
 		.now = loop_wall(p->desk->setup.loop),
-		.arena = receive_arena(p->receive) };
+		.arena = receive_arena(p->receive),
+		.permissions = p->desk->permissions, .version = version };
 	struct admission *a = mem_alloc(sizeof(*a));
 	unsigned	  dropped = 0;
 	int		  rc;
@@ -374,6 +376,7 @@ posting_ask(struct posting *p, struct db_txn *t, struct reply *re,
 static int
 posting_check_books(struct posting *p, struct reply *re, struct err *e)
 {
+	uint64_t	      version = book_version(p->desk->setup.book);
 	struct db_txn	     *t = book_read(p->desk->setup.book, e);
 	enum posting_standing standing;
 	int		      rc = 0;
@@ -390,7 +393,7 @@ posting_check_books(struct posting *p, struct reply *re, struct err *e)
 		if (!receive_snapshot(p->receive))
 			rc = err_set(e, "no room for the header snapshot");
 		else
-			rc = posting_ask(p, t, re, e);
+			rc = posting_ask(p, t, version, re, e);
 	}
 	book_end(t);
 	return rc;

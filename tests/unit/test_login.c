@@ -433,96 +433,6 @@ test_reasons(void **state)
 		    rows[i].text);
 }
 
-/* credentials#16 and #17 on this level */
-static void
-test_may_send(void **state)
-{
-#define DOC(effect, action, resource)                                        \
-	"{\"Statement\":{\"Effect\":\"" effect "\",\"Action\":\"" action     \
-	"\",\"Resource\":\"" resource "\"}}"
-	static const struct {
-		enum credential_role role;
-		const char	    *one, *two;
-		bool		     may;
-	} rows[] = {
-		{ ROLE_SMTP, NULL, NULL, true },
-		{ ROLE_SEND, NULL, NULL, true },
-		{ ROLE_FULL, NULL, NULL, true },
-		{ ROLE_READ_ONLY, NULL, NULL, false },
-		{ ROLE_NONE, NULL, NULL, false },
-		{ ROLE_NONE, DOC("Allow", "ses:SendEmail", "*"), NULL, false },
-		{ ROLE_NONE, DOC("Allow", "ses:SendRawEmail", "*"), NULL,
-		    true },
-		{ ROLE_READ_ONLY, DOC("Allow", "ses:Send*", "*"), NULL, true },
-		{ ROLE_SMTP, DOC("Deny", "ses:SendRawEmail", "*"), NULL,
-		    false },
-		{ ROLE_SMTP, DOC("Allow", "ses:*", "*"),
-		    DOC("Deny", "*", "*"), false },
-		{ ROLE_SMTP, DOC("Deny", "ses:*",
-		      "arn:aws:ses:us-east-1:123456789012:identity/x.example"),
-		    NULL, true },
-	};
-	struct credential c;
-	struct err	  e;
-	size_t		  i;
-
-	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		credential_init(&c);
-		c.role = rows[i].role;
-		if (rows[i].one != NULL)
-			assert_int_equal(credential_set_policy(&c, "one",
-					     bytes_of(rows[i].one), &e), 0);
-		if (rows[i].two != NULL)
-			assert_int_equal(credential_set_policy(&c, "two",
-					     bytes_of(rows[i].two), &e), 0);
-		if (credential_may_send(&c, ARN) != rows[i].may)
-			fail_msg("row %zu", i);
-	}
-}
-
-/* credentials#19, identities-and-policies#24 */
-static void
-test_glob(void **state)
-{
-	static const struct {
-		const char *glob, *address;
-		bool	    matches;
-	} rows[] = {
-		{ "*@shop.example.com", "a@shop.example.com", true },
-		{ "*@shop.example.com", "a@example.com", false },
-		{ "*@EXAMPLE.com", "a@example.com", true },
-		{ "A@example.com", "a@example.com", false },
-		{ "a@example.com", "a@EXAMPLE.COM", true },
-		{ "marketing+.*@example.com", "marketing+.x@example.com",
-		    true },
-		{ "marketing+.*@example.com", "marketing+x@example.com",
-		    false },
-		{ "*admin*example.com", "admin@example.com", true },
-		{ "*admin*example.com", "\"admin\"@example.com", true },
-		{ "*admin*example.com", "admin+1@example.com", true },
-		{ "*admin*example.com", "sender@admin.example.com", true },
-		{ "?@example.com", "a@example.com", true },
-		{ "?@example.com", "ab@example.com", false },
-		{ "?@example.com", "@example.com", false },
-		{ "*", "", true },
-		{ "", "", true },
-		{ "", "a", false },
-		{ "**a**", "bab", true },
-		{ "*.example.com", "a.EXAMPLE.com", true },
-		{ "*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-		    false },
-	};
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (credential_glob_matches(bytes_of(rows[i].glob),
-			bytes_of(rows[i].address)) != rows[i].matches)
-			fail_msg("row %zu", i);
-	}
-}
-
 int
 main(void)
 {
@@ -534,8 +444,6 @@ main(void)
 		cmocka_unit_test(test_store_error),
 		cmocka_unit_test(test_validity_in_session),
 		cmocka_unit_test(test_reasons),
-		cmocka_unit_test(test_may_send),
-		cmocka_unit_test(test_glob),
 	};
 
 	return cmocka_run_group_tests_name("login", tests, NULL, NULL);
