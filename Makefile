@@ -121,6 +121,7 @@ daemon_MODULES = \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \
 	    control_event control_identity control_ip control_json control_key \
+	    control_policy \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
 	    control_import control_request control_send control_suppression \
@@ -139,7 +140,7 @@ POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call config_set destination \
 	    doctor identity \
-	    init json offline output queue row send store stream suppression system \
+	    init json offline output policy queue row send store stream suppression system \
 	    value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \

@@ -705,6 +705,26 @@ credential_switch(struct request *q)
 	request_write(q, credential_switch_write, credential_after_switch);
 }
 
+/* A credential of that name that is made later would be named again. */
+static int
+credential_check_naming(struct request *q, struct db_txn *t, const char *name)
+{
+	struct buf list;
+	int	   n = 0;
+
+	buf_init(&list, ERR_TEXT_MAX);
+	if (!arg_is_true(q, "yes"))
+		n = control_policies_naming(q, t, name, &list);
+	if (n > 0) {
+		q->error_code = "ConflictException";
+		request_refuse(q, BOOK_BAD_REQUEST, "policies of identities "
+		    "name %s: %.*s; use --yes", name,
+		    (int)(list.n < 300 ? list.n : 300), list.p);
+	}
+	buf_wipe(&list);
+	return n != 0 ? -1 : 0;
+}
+
 static int
 credential_delete_write(struct request *q, struct db_txn *t)
 {
@@ -713,8 +733,10 @@ credential_delete_write(struct request *q, struct db_txn *t)
 	int		   rc = credential_find(q, t, c, &key);
 
 	if (rc == 0 && key == CREDENTIAL_KEYS_MAX) {
-		rc = credential_delete(t, c->account, c->name, &q->err);
-		rc = rc < 0 ? -1 : 0;
+		rc = credential_check_naming(q, t, c->name);
+		if (rc == 0 && credential_delete(t, c->account, c->name,
+			&q->err) < 0)
+			rc = -1;
 	} else if (rc == 0) {
 		c->key_count--;
 		memmove(&c->keys[key], &c->keys[key + 1],

@@ -5,6 +5,7 @@
 
 #include "daemon/control_identity.h"
 #include "registry/config_set.h"
+#include "registry/identity_policy.h"
 
 enum { NAMES_MAX = 1000, MAIL_ARENA = 1024 * 1024 };
 
@@ -171,7 +172,8 @@ identity_show_read(struct request *q, struct db_txn *t)
 	if (!i->is_address)
 		request_set(q, "DkimAttributes",
 		    identity_dkim_json(q, i, &w->ks));
-	request_set(q, "Policies", json_object());
+	if (json_of_policies(q, t, i->name) != 0)
+		return -1;
 	request_set(q, "Tags", json_array());
 	if (i->config_set[0] != '\0')
 		request_set(q, "ConfigurationSetName",
@@ -386,6 +388,11 @@ identity_take_set(struct request *q, struct db_txn *t, const char *name,
 		    "no such configuration set: %.64s", name);
 	if (found < 0)
 		return -1;
+	if (name[0] != '\0' && (found = identity_policy_delegates(t,
+	    i->account, i->name, &q->err)) != 0)
+		return found < 0 ? -1 : request_refuse(q, BOOK_BAD_REQUEST,
+		    "a policy of %s lets another account send; a default "
+		    "configuration set is not possible beside it", i->name);
 	bytes_text(bytes_of(name), i->config_set, sizeof(i->config_set));
 	return 0;
 }

@@ -267,6 +267,13 @@ json_t *json_of_overrides(const struct account_overrides *o);
 int arg_overrides(struct request *q, struct account_overrides *o);
 /* control_suppression.c */
 json_t *json_of_reasons(unsigned set); /* of suppression.h */
+/* control_policy.c: member "Policies" of the answer; 0 / -1 */
+int json_of_policies(struct request *q, struct db_txn *t,
+    const char *identity);
+/* The policies of identities that name a user, as the caller may see them;
+ * how many, or -1. */
+int control_policies_naming(struct request *q, struct db_txn *t,
+    const char *user, struct buf *out);
 /* control_import.c: jobs of an earlier life go on */
 void control_resume_imports(struct control *k);
 void control_free_imports(struct control *k);
@@ -280,6 +287,7 @@ extern const struct command control_account_commands[];
 extern const struct command control_credential_commands[];
 extern const struct command control_quota_commands[];
 extern const struct command control_identity_commands[];
+extern const struct command control_policy_commands[];
 extern const struct command control_config_set_commands[];
 extern const struct command control_destination_commands[];
 extern const struct command control_dkim_commands[];

@@ -211,6 +211,15 @@ credential_prepare_policy(struct ctl *c)
 	return 0;
 }
 
+/* The daemon knows whether there is something to confirm. */
+static int
+credential_prepare_delete(struct ctl *c)
+{
+	if (c->yes)
+		json_object_set_new(c->args, "yes", json_true());
+	return 0;
+}
+
 const struct ctl_command ctl_account_commands[] = {
 	{ .verb = "account create", .arguments = "name",
 	    .options = "id:text production:flag contact:many max-24h:amount "
@@ -266,7 +275,8 @@ const struct ctl_command ctl_account_commands[] = {
 	    .usage = "USER|KEY", .options = "hold-queue:flag",
 	    .show = ctl_print_nothing },
 	{ .verb = "credential delete", .arguments = "name",
-	    .usage = "USER|KEY", .show = ctl_print_nothing },
+	    .prepare = credential_prepare_delete, .usage = "USER|KEY",
+	    .show = ctl_print_nothing },
 	{ .verb = "credential rotate", .arguments = "name", .usage = "USER",
 	    .options = "keep:duration", .show = credential_print_secret },
 	{ .verb = "quota show", .prepare = quota_prepare,

@@ -82,6 +82,7 @@ struct ctl {
 
 extern const struct ctl_command ctl_account_commands[];
 extern const struct ctl_command ctl_identity_commands[];
+extern const struct ctl_command ctl_policy_commands[];
 extern const struct ctl_command ctl_config_set_commands[];
 extern const struct ctl_command ctl_destination_commands[];
 extern const struct ctl_command ctl_queue_commands[];
