@@ -123,5 +123,13 @@ $(O)/bench/login: tests/bench/login.c $(LINK_LIBS)
 	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL) -lm
 bench-login: $(O)/bench/login
 	dir=$$(mktemp -d) && $(O)/bench/login $$dir; rm -rf $$dir
+# A million suppressed addresses, 10,000 identities, sets and credentials.
+.PHONY: bench-registry
+$(O)/bench/registry_bench: tests/bench/registry_bench.c $(LINK_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
+	    -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
+bench-registry: $(O)/bench/registry_bench
+	dir=$$(mktemp -d) && $(O)/bench/registry_bench $$dir; rm -rf $$dir
 scan: all
 	tests/scan/run $(O)

@@ -7,6 +7,7 @@
 #include "delivery/carrier_private.h"
 #include "registry/account.h"
 #include "registry/config_set.h"
+#include "registry/suppression.h"
 
 enum {
 	ROW_ARENA = 64 * 1024,
@@ -105,68 +106,85 @@ carrier_move(struct carrier *c, struct egress *eg, struct due *d,
 	arena_free(rows);
 }
 
-/* What is known of it; *fresh: as the book is now.  NULL = no room. */
+/* Where what is known of it stands; NULL = no room. */
 static struct hold_view *
-carrier_view(struct carrier *c, struct table *views, struct bytes id,
-    bool *fresh)
+carrier_view(struct table *views, struct bytes id)
 {
 	struct hold_view *v = table_get(views, id);
-	uint64_t	  version = book_version(c->set.book);
 
-	*fresh = v != NULL && v->version == version;
-	if (*fresh)
+	if (v != NULL)
 		return v;
-	if (v == NULL) {
-		v = mem_alloc(sizeof(*v));
-		if (!table_put(views, id, v)) {
-			mem_free(v);
-			return NULL;
-		}
-	}
-	v->version = version;
-	return v;
+	v = mem_alloc(sizeof(*v));
+	if (table_put(views, id, v))
+		return v;
+	mem_free(v);
+	return NULL;
 }
 
-static bool
-carrier_account_is_paused(struct carrier *c, const char *account)
+struct hold_view
+carrier_view_account(struct carrier *c, const char *account)
 {
+	struct hold_view *v = carrier_view(c->accounts, bytes_of(account));
+	uint64_t	  version = book_version(c->set.book);
 	struct account	  a;
 	struct db_txn	 *t;
 	struct err	  e;
-	bool		  fresh;
-	struct hold_view *v = carrier_view(c, c->accounts, bytes_of(account),
-	    &fresh);
+	int		  found = -1;
 
 	must(v != NULL); /* accounts are few: no bound */
-	if (fresh)
-		return v->is_paused;
+	if (v->version == version)
+		return *v;
 	t = book_read(c->set.book, &e);
-	v->is_paused = t != NULL && account_get(t, account, &a, &e) == 1 &&
-	    !account_may_send(&a);
+	if (t != NULL)
+		found = account_get(t, account, &a, &e);
 	book_end(t);
-	return v->is_paused;
+	*v = (struct hold_view){ .version = found < 0 ? 0 : version };
+	if (found == 1) {
+		v->is_paused = !account_may_send(&a);
+		v->reasons = suppression_reasons_of(&a);
+	}
+	return *v;
 }
 
-static bool
-carrier_set_is_paused(struct carrier *c, const struct config_set_id *id)
+static void
+carrier_read_set(struct carrier *c, const struct config_set_id *id,
+    struct hold_view *v)
 {
-	struct config_set s;
-	struct db_txn	 *t;
-	struct err	  e;
-	bool		  fresh, is_paused;
-	struct hold_view *v = carrier_view(c, c->sets,
-	    (struct bytes){ (const char *)id->b, sizeof(id->b) }, &fresh);
+	struct suppression_question q;
+	struct config_set	    s;
+	struct db_txn		   *t;
+	struct err		    e;
+	int			    found = -1;
 
-	if (fresh)
-		return v->is_paused;
+	*v = (struct hold_view){ .version = book_version(c->set.book) };
 	t = book_read(c->set.book, &e);
-	/* a set that was deleted holds nothing any more */
-	is_paused = t != NULL && config_set_find(t, id, &s, &e) == 1 &&
-	    !s.sending;
+	if (t != NULL)
+		found = config_set_find(t, id, &s, &e);
 	book_end(t);
-	if (v != NULL)
-		v->is_paused = is_paused;
-	return is_paused;
+	if (found < 0)
+		v->version = 0;
+	/* a set that was deleted holds nothing any more */
+	if (found != 1)
+		return;
+	suppression_question_init(&q, c->conf, (struct wall){ 0 });
+	suppression_take_set(&q, &s);
+	v->is_paused = !s.sending;
+	v->has_reasons = q.has_set;
+	v->reasons = q.set_reasons;
+}
+
+struct hold_view
+carrier_view_set(struct carrier *c, const struct config_set_id *id)
+{
+	struct hold_view  unknown = { .version = 0 }, *v;
+
+	v = carrier_view(c->sets, (struct bytes){ (const char *)id->b,
+	    sizeof(id->b) });
+	if (v == NULL)
+		v = &unknown;
+	if (v->version == 0 || v->version != book_version(c->set.book))
+		carrier_read_set(c, id, v);
+	return *v;
 }
 
 uint8_t
@@ -175,9 +193,9 @@ carrier_holds(struct carrier *c, const char *account,
 {
 	uint8_t by = 0;
 
-	if (carrier_account_is_paused(c, account))
+	if (carrier_view_account(c, account).is_paused)
 		by |= HELD_ACCOUNT;
-	if (!config_set_id_is_none(set) && carrier_set_is_paused(c, set))
+	if (!config_set_id_is_none(set) && carrier_view_set(c, set).is_paused)
 		by |= HELD_CONFIG_SET;
 	return by;
 }

@@ -39,9 +39,16 @@ struct batch {
 	struct pending	  *pending;
 	size_t		   count, cap;
 };
-struct hold_view { /* of an account, of a configuration set */
-	uint64_t version; /* of the book, when it was looked up */
+/*
+ * Of an account, of a configuration set: what is known of it until the book
+ * changes.  What is not there has no reasons and holds nothing.
+ */
+struct hold_view {
+	uint64_t version; /* of the book, when it was looked up; 0 = it could
+			     not be read */
 	bool	 is_paused;
+	bool	 has_reasons; /* a set: it has some of its own */
+	unsigned reasons; /* for suppression, a set of suppression.h */
 };
 struct carrier {
 	struct carrier_setup set;
@@ -108,6 +115,9 @@ void carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
  * What cannot be read holds nothing.
  */
 uint8_t carrier_holds(struct carrier *c, const char *account,
+    const struct config_set_id *set);
+struct hold_view carrier_view_account(struct carrier *c, const char *account);
+struct hold_view carrier_view_set(struct carrier *c,
     const struct config_set_id *set);
 /* A hold that is over by the time it lies on disk is taken back. */
 void carrier_check_hold(struct carrier *c, const struct due *d,

@@ -9,6 +9,36 @@
 
 enum { ROW_ARENA = 64 * 1024 };
 
+/* Reasons from what is known of account and set; false = not known. */
+static bool
+carrier_question(struct carrier *c, const struct due *d,
+    struct suppression_question *q)
+{
+	struct hold_view v = carrier_view_account(c, d->account);
+
+	suppression_question_init(q, c->conf, loop_wall(c->loop));
+	q->account = d->account;
+	q->account_reasons = v.reasons;
+	if (v.version == 0 || config_set_id_is_none(&d->config_set))
+		return v.version != 0;
+	v = carrier_view_set(c, &d->config_set);
+	q->has_set = v.has_reasons;
+	q->set_reasons = v.reasons;
+	return v.version != 0;
+}
+
+/*
+ * Acceptance has looked, and nothing has changed since: most mail is tried
+ * that soon.  What it found listed is looked at again for the reason.
+ */
+static bool
+carrier_knows_lists(const struct carrier *c, const struct due *d)
+{
+	return !d->suppressed && d->lists_seen != 0 &&
+	    d->lists_seen == suppression_stamp(book_version(c->set.book),
+		c->conf);
+}
+
 /* A book that cannot be read says nothing: the attempt is made. */
 static enum suppression_answer
 carrier_ask_lists(struct carrier *c, const struct due *d, struct bytes address)
@@ -18,15 +48,16 @@ carrier_ask_lists(struct carrier *c, const struct due *d, struct bytes address)
 	struct db_txn		   *t;
 	struct err		    e;
 
-	t = book_read(c->set.book, &e);
-	if (t == NULL || suppression_ask(t, d->account, &d->config_set,
-			     c->conf, loop_wall(c->loop), &q, &e) < 0) {
-		log_error("book-failed", "reason=\"%s\"", e.text);
-		book_end(t);
+	if (carrier_knows_lists(c, d))
+		return answer;
+	if (!carrier_question(c, d, &q)) {
+		log_error("book-failed", "reason=\"account %s cannot be "
+		    "read\"", d->account);
 		return answer;
 	}
 	q.address = address;
-	if (suppression_check(t, &q, &answer, &e) < 0)
+	t = book_read(c->set.book, &e);
+	if (t == NULL || suppression_check(t, &q, &answer, &e) < 0)
 		log_error("book-failed", "reason=\"%s\"", e.text);
 	book_end(t);
 	return answer;
@@ -82,6 +113,8 @@ carrier_suppress(struct carrier *c, struct due *d)
 	    carrier_holds(c, d->account, &d->config_set) == 0 &&
 	    carrier_refuses(c, d, &row);
 	d->suppressed = done;
+	if (!done) /* why not may be over before the attempt */
+		d->lists_seen = 0;
 	arena_free(arena);
 	return done;
 }

@@ -36,6 +36,7 @@ struct due {
 	bool		 system, simulator;
 	bool		 is_new; /* it has never waited */
 	bool		 suppressed; /* when it was accepted */
+	uint64_t	 lists_seen; /* what that rests on; 0 = nothing */
 	struct config_set_id config_set;
 	struct wall	 told; /* of a deferral that lasts; 0 = none */
 	enum due_place	 place;

@@ -299,6 +299,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a, bool is_new)
 	d->system = a->system;
 	d->simulator = a->simulator;
 	d->suppressed = a->suppressed;
+	d->lists_seen = a->lists_seen;
 	d->config_set = a->config_set;
 	d->route = route_ref(c, bytes_of(a->domain));
 	d->stored = a->due;

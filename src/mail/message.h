@@ -111,6 +111,8 @@ struct message {
 	int64_t		    max_delivery_ms; /* 0 = as configured */
 	struct bytes	    mail_from_domain; /* of the outgoing envelope */
 	uint8_t		    tls_policy; /* MESSAGE_TLS_* */
+	/* what .suppressed of the envelopes rests on; 0 = nothing */
+	uint64_t	    lists_seen;
 	struct message_tag *tags;
 	unsigned	    tag_count;
 

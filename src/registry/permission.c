@@ -9,7 +9,7 @@
 
 enum {
 	/* of documents kept; beyond it all are forgotten */
-	PERMISSIONS_MAX = 16 * 1024 * 1024,
+	PERMISSIONS_MAX = 32 * 1024 * 1024,
 	DOCUMENTS_MAX = IDENTITY_POLICIES_MAX, /* credentials have fewer */
 	COVER_MAX = 132, /* names of an address: two, and 127 labels */
 	KEY_MAX = 1 + ACCOUNT_ID_SIZE + IDENTITY_NAME_SIZE
@@ -28,7 +28,7 @@ struct document {
 struct documents {
 	uint64_t	version; /* of the book when it was looked at */
 	bool		any;
-	struct document v[DOCUMENTS_MAX];
+	struct document *v;
 	unsigned	n;
 	size_t		octets;
 };
@@ -54,6 +54,13 @@ permissions_new(void)
 	return c;
 }
 
+static size_t
+document_octets(const struct document *d)
+{
+	return sizeof(*d) + d->n +
+	    (d->policy != NULL ? policy_octets(d->policy) : 0);
+}
+
 static void
 document_wipe(struct document *d)
 {
@@ -72,6 +79,7 @@ documents_free(void *permissions, struct bytes key, void *documents)
 	table_take(c->known, key);
 	for (i = 0; i < s->n; i++)
 		document_wipe(&s->v[i]);
+	mem_free(s->v);
 	mem_free(s);
 }
 
@@ -131,52 +139,55 @@ static void
 documents_take(struct documents *s, unsigned n, const char *name,
     struct bytes text, const struct policy_place *at)
 {
-	struct document *d = &s->v[n];
+	struct document *d = s->v + n; /* n == s->n: not yet there */
 	struct err	 unused;
 
 	if (n < s->n && d->n == text.n && strcmp(d->name, name) == 0 &&
 	    memcmp(d->text, text.p, text.n) == 0)
 		return;
 	if (n < s->n) {
-		s->octets -= d->n + (d->policy != NULL ?
-		    policy_octets(d->policy) : 0);
+		s->octets -= document_octets(d);
 		document_wipe(d);
 	} else {
+		s->v = mem_realloc(s->v, (n + 1) * sizeof(*s->v));
+		d = &s->v[n];
+		memset(d, 0, sizeof(*d));
 		s->n = n + 1;
 	}
 	bytes_text(bytes_of(name), d->name, sizeof(d->name));
 	d->text = mem_dup_bytes(text);
 	d->n = text.n;
 	d->policy = policy_new(at, text, &unused);
-	s->octets += d->n + (d->policy != NULL ? policy_octets(d->policy) :
-	    0);
+	s->octets += document_octets(d);
 }
 
 static void
 documents_cut(struct documents *s, unsigned n)
 {
 	while (s->n > n) {
-		struct document *d = &s->v[--s->n];
-
-		s->octets -= d->n + (d->policy != NULL ?
-		    policy_octets(d->policy) : 0);
-		document_wipe(d);
+		s->n--;
+		s->octets -= document_octets(&s->v[s->n]);
+		document_wipe(&s->v[s->n]);
 	}
 }
 
 /* -- the documents of a credential ---------------------------------------- */
 
-/* They came with the credential: a look at the texts is all it takes. */
+/* They came with the credential: a look at the texts is all it takes.  NULL:
+ * it has none, as most have. */
 static struct documents *
 documents_of_credential(struct permissions *c, const struct credential *of)
 {
 	static const struct policy_place here = { NULL, NULL };
 	char		  room[KEY_MAX];
-	struct documents *s = documents_of(c, key_of(room, 'C', of->account,
-	    of->name));
-	size_t		  before = s->octets;
+	struct documents *s;
+	size_t		  before;
 	unsigned	  i;
 
+	if (of->policy_count == 0)
+		return NULL;
+	s = documents_of(c, key_of(room, 'C', of->account, of->name));
+	before = s->octets;
 	for (i = 0; i < of->policy_count; i++)
 		documents_take(s, i, of->policies[i].name,
 		    bytes_of(of->policies[i].text), &here);
@@ -278,7 +289,7 @@ role_allows(enum credential_role r, const char *action)
 	return *v != NULL;
 }
 
-/* What the documents say together: a Deny wins. */
+/* What the documents (NULL: none) say together: a Deny wins. */
 static void
 documents_judge(const struct documents *s, const struct policy_request *r,
     struct permission_verdict *out)
@@ -286,7 +297,7 @@ documents_judge(const struct documents *s, const struct policy_request *r,
 	struct policy_finding f;
 	unsigned	      i;
 
-	for (i = 0; i < s->n; i++) {
+	for (i = 0; s != NULL && i < s->n; i++) {
 		f = (struct policy_finding){ .effect = POLICY_DENY };
 		if (s->v[i].policy != NULL)
 			policy_judge(s->v[i].policy, r, &f);

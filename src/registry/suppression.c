@@ -345,6 +345,38 @@ suppression_purge(struct db_txn *t, const char *account, unsigned max,
 
 /* -- the decision ----------------------------------------------------------- */
 
+void
+suppression_question_init(struct suppression_question *out,
+    const struct conf *c, struct wall now)
+{
+	memset(out, 0, sizeof(*out));
+	out->global = c->suppression.global.enabled;
+	out->global_always =
+	    c->suppression.global.mode == CONF_GLOBAL_ALWAYS;
+	out->now = now;
+}
+
+void
+suppression_take_set(struct suppression_question *q,
+    const struct config_set *s)
+{
+	if (!s->own_suppression)
+		return;
+	q->has_set = true;
+	q->set_reasons = (s->suppress_bounce ? SUPPRESS_BOUNCE : 0U) |
+	    (s->suppress_complaint ? SUPPRESS_COMPLAINT : 0U);
+}
+
+uint64_t
+suppression_stamp(uint64_t version, const struct conf *c)
+{
+	struct suppression_question q;
+
+	suppression_question_init(&q, c, (struct wall){ 0 });
+	return version << 2 | (q.global ? 2U : 0U) |
+	    (q.global_always ? 1U : 0U);
+}
+
 int
 suppression_ask(struct db_txn *t, const char *account,
     const struct config_set_id *set, const struct conf *c, struct wall now,
@@ -354,24 +386,16 @@ suppression_ask(struct db_txn *t, const char *account,
 	struct config_set s;
 	int		  found;
 
-	memset(out, 0, sizeof(*out));
+	suppression_question_init(out, c, now);
 	out->account = account;
-	out->global = c->suppression.global.enabled;
-	out->global_always =
-	    c->suppression.global.mode == CONF_GLOBAL_ALWAYS;
-	out->now = now;
 	found = account_get(t, account, &a, e);
 	if (found == 1)
 		out->account_reasons = suppression_reasons_of(&a);
 	if (found < 0 || config_set_id_is_none(set))
 		return found < 0 ? -1 : 0;
 	found = config_set_find(t, set, &s, e);
-	if (found == 1 && s.own_suppression) {
-		out->has_set = true;
-		out->set_reasons =
-		    (s.suppress_bounce ? SUPPRESS_BOUNCE : 0U) |
-		    (s.suppress_complaint ? SUPPRESS_COMPLAINT : 0U);
-	}
+	if (found == 1)
+		suppression_take_set(out, &s);
 	return found < 0 ? -1 : 0;
 }
 

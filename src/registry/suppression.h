@@ -139,6 +139,19 @@ enum suppression_answer {
 	SUPPRESSION_GLOBAL     /* Permanent, Suppressed */
 };
 /*
+ * A question without reasons; those of the account (suppression_reasons_of())
+ * and of the set, the address and the account are the caller's to add.
+ */
+void suppression_question_init(struct suppression_question *out,
+    const struct conf *c, struct wall now);
+void suppression_take_set(struct suppression_question *q,
+    const struct config_set *s);
+/*
+ * What an answer rested on: it is the same while this number is.  version: of
+ * the book, from before the look.  Never 0.
+ */
+uint64_t suppression_stamp(uint64_t version, const struct conf *c);
+/*
  * What stands in the book for mail of an account with a set (none is
  * allowed); the address is the caller's to add.  A set that has gone counts
  * as absent, an account that has gone has no reasons.  0 / -1.

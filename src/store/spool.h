@@ -83,6 +83,8 @@ struct arrival {
 	bool	     system;	/* class */
 	bool	     simulator;
 	bool	     suppressed; /* on a list when it was accepted */
+	/* what that rests on (message.h); 0 = look again */
+	uint64_t     lists_seen;
 	struct config_set_id config_set; /* none: the message has no set */
 	char	     domain[256];
 };

@@ -499,18 +499,19 @@ spool_fill_arrival(struct arrival *a, const struct due_key *k,
 	a->system = d->system;
 	a->simulator = d->simulator;
 	a->suppressed = d->suppressed;
+	a->lists_seen = 0;
 	a->config_set = d->config_set;
 	bytes_text(d->domain, a->domain, sizeof(a->domain));
 }
 
-void
+struct arrival *
 spool_add_arrival(struct spool *s, const struct due_key *k,
     const struct due_row *d)
 {
 	size_t n = s->arrivals == NULL ? 0 : s->arrivals->count;
 
 	if (s->arrivals_to.to == NULL)
-		return;
+		return NULL;
 	if (n == s->arrival_cap) {
 		s->arrival_cap = n == 0 ? ARRIVALS_FIRST : n * 4;
 		s->arrivals = mem_realloc(s->arrivals, sizeof(*s->arrivals) +
@@ -519,6 +520,7 @@ spool_add_arrival(struct spool *s, const struct due_key *k,
 	}
 	spool_fill_arrival(&s->arrivals->v[n], k, d);
 	s->arrivals->count = n + 1;
+	return &s->arrivals->v[n];
 }
 
 /* After a commit.  Receipts come first: somebody waits for his 250. */

@@ -128,7 +128,7 @@ spool_move_place(struct spool_txn *t, const struct place *from,
 		return -1;
 	if (to->table == SPOOL_DUE && to->key.due.ms <= t->now.ms &&
 	    record_read_due(buf_bytes(&s->row), &d))
-		spool_add_arrival(s, &to->key, &d);
+		(void)spool_add_arrival(s, &to->key, &d);
 	return 0;
 }
 

@@ -265,7 +265,7 @@ int spool_write_event(struct spool_txn *t, const struct event *ev,
 int spool_write_cursor(struct spool_txn *t, const char *name, uint64_t to,
     struct err *e);
 /* Nothing when nobody listens. */
-void spool_add_arrival(struct spool *s, const struct due_key *k,
+struct arrival *spool_add_arrival(struct spool *s, const struct due_key *k,
     const struct due_row *d);
 void spool_fill_arrival(struct arrival *a, const struct due_key *k,
     const struct due_row *d);

@@ -280,6 +280,7 @@ spool_write_envelope(struct spool_txn *t, const struct message *m,
 		.suppressed = env->suppressed,
 		.config_set = m->config_set_id };
 	struct record_key    k;
+	struct arrival	    *a;
 
 	memcpy(d.account, m->account, sizeof(d.account));
 	buf_clear(&s->row);
@@ -294,7 +295,9 @@ spool_write_envelope(struct spool_txn *t, const struct message *m,
 	if (db_put(t->db, SPOOL_DUE, record_key_due(&k, &key),
 		buf_bytes(&s->row), false, e) < 0)
 		return -1;
-	spool_add_arrival(s, &key, &d);
+	a = spool_add_arrival(s, &key, &d);
+	if (a != NULL)
+		a->lists_seen = m->lists_seen;
 	return 0;
 }
 

@@ -140,10 +140,12 @@ ask_lists(struct asking *k)
 	struct envelope			*v;
 	unsigned			 i;
 
-	/* without a set its id is that of none */
-	if (suppression_ask(q->txn, q->account->id, &k->out->set.id, q->conf,
-		q->now, &s, k->e) < 0)
-		return ASK_FAILED;
+	suppression_question_init(&s, q->conf, q->now);
+	s.account = q->account->id;
+	s.account_reasons = suppression_reasons_of(q->account);
+	if (k->out->has_set)
+		suppression_take_set(&s, &k->out->set);
+	k->out->lists_seen = suppression_stamp(q->version, q->conf);
 	for (i = 0; i < q->message->envelope_count; i++) {
 		v = &q->message->envelopes[i];
 		s.address = v->address;
@@ -213,6 +215,7 @@ admission_apply(const struct admission_question *q, const struct admission *a,
 	    q->conf->mail_from.default_domain;
 
 	must(a->reply.code == 0 && address_split(a->from, &from));
+	m->lists_seen = a->lists_seen;
 	return message_set(m, &m->identity, bytes_of(a->identity.name)) &&
 	    message_set(m, &m->identity_account,
 		bytes_of(a->identity.account)) &&

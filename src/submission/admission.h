@@ -65,6 +65,7 @@ struct admission {
 	bool		has_set;
 	struct config_set set;	  /* that it is bound to */
 	struct identity identity; /* of the first From; its settings hold */
+	uint64_t	lists_seen; /* stamp of the suppression lists */
 	bool		cannot_sign; /* why admission_ask() failed */
 	enum signing_result signing;
 	struct dkim_key key; /* of SIGNING_KEY */

@@ -218,14 +218,40 @@ ask_by_arn(struct asking *k, struct bytes arn, struct bytes address,
 	return ask_add_owner(k, owner);
 }
 
+/* One address, and the same ARN is asked for it. */
+static bool
+is_same_role(const struct asking *k, const struct admission_role *a,
+    const struct admission_role *b)
+{
+	return bytes_eq(a->address, b->address) &&
+	    bytes_eq(k->arn[a->part], k->arn[b->part]);
+}
+
+const struct admission_role *
+ask_same_role(const struct asking *k, const struct admission_role *role)
+{
+	const struct admission_role *r;
+
+	for (r = k->out->roles; r < role; r++)
+		if (is_same_role(k, r, role))
+			return r;
+	return NULL;
+}
+
 static int
 ask_role(struct asking *k, struct admission_role *role)
 {
 	const struct admission_question *q = k->q;
+	const struct admission_role	*same = ask_same_role(k, role);
 	struct bytes			 arn = k->arn[role->part];
 	struct identity			 id;
 	int				 rc;
 
+	if (same != NULL) {
+		memcpy(role->owner, same->owner, sizeof(role->owner));
+		role->identity = same->identity;
+		return role->identity.n > 0;
+	}
 	if (arn.n > 0)
 		rc = ask_by_arn(k, arn, role->address, &id);
 	else
@@ -233,7 +259,7 @@ ask_role(struct asking *k, struct admission_role *role)
 		    q->now, &id, k->e);
 	if (rc <= 0)
 		return rc;
-	if (role == &k->out->roles[k->from_first])
+	if (is_same_role(k, role, &k->out->roles[k->from_first]))
 		k->out->identity = id; /* its settings hold (3.3) */
 	memcpy(role->owner, id.account, sizeof(role->owner));
 	role->identity = arena_bytes(q->arena, bytes_of(id.name));

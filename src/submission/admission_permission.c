@@ -157,7 +157,8 @@ ask_permission(struct asking *k)
 	int    rc = ASK_ON;
 
 	for (i = 0; i < k->out->role_count && rc == ASK_ON; i++) {
-		rc = ask_policies(k, &k->out->roles[i], &r);
+		if (ask_same_role(k, &k->out->roles[i]) == NULL)
+			rc = ask_policies(k, &k->out->roles[i], &r);
 		if (rc == ASK_ON && c != NULL)
 			rc = ask_restrictions(k, &k->out->roles[i]);
 	}

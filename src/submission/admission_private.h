@@ -48,6 +48,10 @@ int ask_header_value(struct asking *k, const char *name, struct bytes *out);
 int ask_read_addresses(struct asking *k);
 int ask_read_arns(struct asking *k);
 int ask_identities(struct asking *k);
+/* An earlier one of the same address and ARN: what was found for it holds for
+ * this one, too; NULL = none. */
+const struct admission_role *ask_same_role(const struct asking *k,
+    const struct admission_role *role);
 /* Step 9. */
 int ask_permission(struct asking *k);
 

@@ -39,6 +39,7 @@ static struct {
 	bool		     set_paused;
 	unsigned	     set_looks;
 	enum suppression_answer listed;
+	unsigned	     list_looks;
 	uint64_t	     version;
 	/* what was done */
 	struct change	    *changes[CHANGES];
@@ -193,19 +194,34 @@ config_set_find(struct db_txn *t, const struct config_set_id *id,
 	return w.set_found;
 }
 
-int
-suppression_ask(struct db_txn *t, const char *account,
-    const struct config_set_id *set, const struct conf *settings, struct wall now,
-    struct suppression_question *out, struct err *e)
+void
+suppression_question_init(struct suppression_question *out,
+    const struct conf *settings, struct wall now)
 {
-	(void)t;
-	(void)account;
-	(void)set;
 	(void)settings;
-	(void)now;
-	(void)e;
 	memset(out, 0, sizeof(*out));
-	return 0;
+	out->now = now;
+}
+
+void
+suppression_take_set(struct suppression_question *q,
+    const struct config_set *s)
+{
+	q->has_set = s->own_suppression;
+	q->set_reasons = s->suppress_bounce ? SUPPRESS_BOUNCE : 0;
+}
+
+unsigned
+suppression_reasons_of(const struct account *a)
+{
+	return a->suppress_bounce ? SUPPRESS_BOUNCE : 0;
+}
+
+uint64_t
+suppression_stamp(uint64_t version, const struct conf *settings)
+{
+	(void)settings;
+	return version;
 }
 
 int
@@ -216,6 +232,7 @@ suppression_check(struct db_txn *t, const struct suppression_question *q,
 	(void)q;
 	(void)e;
 	*out = w.listed;
+	w.list_looks++;
 	return 0;
 }
 
@@ -416,6 +433,7 @@ setup(void **state)
 	c = carrier_new(&s, &e);
 	assert_non_null(c);
 	w.row_found = w.message_found = 1;
+	w.version = 1;
 	w.may_send = true;
 	w.set_found = 1;
 	w.row.address = BYTES("jane@sink.example");
@@ -586,6 +604,42 @@ suppressed_ones_are_settled(void **state)
 	dues[0].system = true;
 	assert_false(carrier_suppress(c, &dues[0]));
 	dues[0].system = false;
+}
+
+/* Acceptance has looked: not again while the book stands still. */
+static void
+lists_are_asked_once(void **state)
+{
+	struct due *d = &dues[0];
+
+	(void)state;
+	w.listed = SUPPRESSION_BOUNCE; /* would be found, if asked */
+	d->lists_seen = 1;
+	attempt_ends(250);
+	assert_int_equal(item(0)->event->type, EVENT_DELIVERY);
+	receive(RECEIPT_OK, true);
+	assert_int_equal(w.list_looks, 0);
+	/* the book has changed since */
+	w.version++;
+	d = &dues[0];
+	assert_null(carrier_make_attempt(c, &d));
+	settle();
+	assert_int_equal(item(0)->event->type, EVENT_BOUNCE);
+	receive(RECEIPT_OK, true);
+	assert_int_equal(w.list_looks, 1);
+	/* what it found listed, and could not be settled before the attempt,
+	 * is looked at again */
+	d = &dues[0];
+	d->lists_seen = w.version;
+	d->suppressed = true;
+	w.row_found = 0;
+	assert_false(carrier_suppress(c, d));
+	w.row_found = 1;
+	assert_null(carrier_make_attempt(c, &d));
+	settle();
+	assert_int_equal(item(0)->event->type, EVENT_BOUNCE);
+	receive(RECEIPT_OK, true);
+	assert_int_equal(w.list_looks, 2);
 }
 
 static void
@@ -901,6 +955,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(results_become_changes),
 		TEST(suppressed_ones_are_settled),
+		TEST(lists_are_asked_once),
 		TEST(a_full_feed),
 		TEST(rows_that_are_not_tried),
 		TEST(held_by_its_set),
