@@ -36,7 +36,7 @@ check-replay: $(O)/replay/replay
 
 # Real peers on loopback.
 # test_identity has messages signed by a unit test
-check-integration: all $(O)/tests/test_signer
+check-integration: all $(O)/tests/test_signer_forms
 	tests/integration/run $(O)
 
 # What configure says when a library is missing; install and uninstall.

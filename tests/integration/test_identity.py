@@ -257,9 +257,9 @@ class Signing(World):
 
 class Forms(unittest.TestCase):
     def test_forms(self):
-        """dkim.md 5: header sections and bodies of many forms, both c=, signed by tests/unit/test_signer"""
+        """dkim.md 5: header sections and bodies of many forms, both c=, signed by tests/unit/test_signer_forms"""
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([os.path.join(BUILD, "tests", "test_signer")], env=dict(os.environ, POSTHORN_DKIM_DIR=folder),
+            subprocess.run([os.path.join(BUILD, "tests", "test_signer_forms")], env=dict(os.environ, POSTHORN_DKIM_DIR=folder),
                            check=True, capture_output=True)
             with open(os.path.join(folder, "key.txt")) as f:
                 records = {"azfm6qz3v2dkc5yhobh4fjaxzzdo25tr._domainkey.example.com": f.read()}
