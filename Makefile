@@ -89,7 +89,8 @@ registry_MODULES = \
 submission_MODULES = \
 	listener standing \
 	session session_auth session_command session_data \
-	admission admission_address admission_permission admission_tags \
+	admission admission_address admission_apply admission_permission \
+	    admission_tags \
 	receive receive_close \
 	signer keys_client \
 	posting \
@@ -108,7 +109,7 @@ delivery_MODULES = \
 reporting_MODULES = \
 	reporter publisher event_mail \
 	feedback notices outbox event_file suppressor \
-	verification operator_record
+	verification verification_check operator_record
 
 daemon_MODULES = \
 	master master_files master_reload master_setup master_sockets \

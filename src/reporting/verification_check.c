@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: ISC */
+/* Part of verification.c: one check, from its asks to what follows. */
+#include "reporting/verification_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static void check_on_late(void *arg, void *unused);
+
+void
+check_free(struct check *c)
+{
+	struct verification *v = c->verification;
+	struct check	   **link = &v->checks;
+
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	v->check_count--;
+	timer_clear(&c->late);
+	mem_free(c);
+}
+
+/* -- a check begins -------------------------------------------------------- */
+
+static void
+check_job(const struct check *c, const struct identity *i,
+    const struct dkim_key *k, struct verify_job *j)
+{
+	const char *base = c->verification->setup.conf->dkim.cname_base;
+
+	must(base64_encode(k->public_key, k->public_n, j->public_key) <
+	    sizeof(j->public_key));
+	bytes_text(bytes_of(k->selector), j->selector, sizeof(j->selector));
+	j->key_kind = DKIM_KEY_RSA;
+	if (i->cname && !k->external && base != NULL)
+		snprintf(j->cname_target, sizeof(j->cname_target), "%s.%.180s",
+		    k->selector, base);
+}
+
+/* false = it could not be sent: no answer will come. */
+static bool
+check_ask(struct check *c, const struct identity *i, const struct dkim_key *k)
+{
+	struct ask	 *a = &c->asks[c->ask_count];
+	struct verify_job j;
+	struct buf	  b;
+	bool		  ok;
+
+	memset(&j, 0, sizeof(j));
+	j.ticket = c->number << TICKET_SHIFT | c->ask_count++;
+	j.authoritative = identity_check_authoritative(i);
+	bytes_text(bytes_of(c->name), j.domain, sizeof(j.domain));
+	a->outcome = DKIM_DNS_ERROR;
+	a->error = IDENTITY_SERVICE_ERROR; /* until it is answered */
+	if (k != NULL) {
+		j.kind = a->kind = VERIFY_DKIM;
+		a->created = k->created;
+		memcpy(a->selector, k->selector, sizeof(a->selector));
+		check_job(c, i, k, &j);
+	} else {
+		j.kind = a->kind = VERIFY_TOKEN;
+		bytes_text(bytes_of(i->token_text), j.token, sizeof(j.token));
+	}
+	buf_init(&b, VERIFY_MESSAGE_MAX);
+	ok = verify_job_encode(&j, &b) &&
+	    channel_send(c->verification->channel, buf_bytes(&b), -1);
+	buf_wipe(&b);
+	if (!ok)
+		c->answer_count++;
+	return ok;
+}
+
+static bool
+state_is_due(const struct identity_check_state *s, struct wall now)
+{
+	return s->next_check.ms != 0 && s->next_check.ms <= now.ms;
+}
+
+bool
+identity_wants_check(const struct identity *i, struct wall now)
+{
+	return state_is_due(&i->dkim, now) || state_is_due(&i->token, now) ||
+	    (i->has_previous && state_is_due(&i->previous, now));
+}
+
+/* All records of one domain; answers may be complete at once. */
+static void
+check_ask_all(struct check *c, const struct identity *i,
+    const struct identity_keys *ks)
+{
+	size_t n;
+
+	for (n = 0; n < ks->n; n++)
+		if (!ks->drop[n] && identity_check_wants(i, &ks->v[n]))
+			check_ask(c, i, &ks->v[n]);
+	if (identity_check_wants_token(i))
+		check_ask(c, i, NULL);
+}
+
+static struct check *
+check_new(struct verification *v, const char *account, const char *name)
+{
+	struct check *c = mem_alloc(sizeof(*c));
+
+	c->verification = v;
+	c->number = ++v->numbers;
+	bytes_text(bytes_of(account), c->account, sizeof(c->account));
+	bytes_text(bytes_of(name), c->name, sizeof(c->name));
+	timer_init(&c->late, v->setup.loop, check_on_late, c);
+	c->next = v->checks;
+	v->checks = c;
+	v->check_count++;
+	return c;
+}
+
+void
+check_begin(struct verification *v, const char *account, const char *name)
+{
+	struct identity_check_input in;
+	struct identity_decision    d;
+	struct check		   *c;
+
+	verification_input(v, &in);
+	identity_check_time(&v->identity, &v->keys, &in, &d);
+	c = check_new(v, account, name);
+	c->asked = v->channel != NULL &&
+	    identity_wants_check(&v->identity, in.now);
+	if (c->asked)
+		check_ask_all(c, &v->identity, &v->keys);
+	if (c->answer_count == c->ask_count)
+		check_write(c);
+	else
+		timer_set(&c->late, v->setup.answer_ms);
+}
+
+static void
+check_on_late(void *arg, void *unused)
+{
+	struct check *c = arg;
+
+	(void)unused;
+	log_warn("verifier-late", "identity=%s answers=%u of=%u", c->name,
+	    c->answer_count, c->ask_count);
+	check_write(c);
+}
+
+/* -- the book -------------------------------------------------------------- */
+
+/* Answers about keys that are still the same. */
+static void
+check_results(const struct check *c, const struct identity_keys *ks,
+    struct identity_results *r)
+{
+	const struct ask       *a;
+	struct identity_result *to;
+	unsigned		i;
+	size_t			n;
+
+	memset(r, 0, sizeof(*r));
+	r->token = DKIM_UNCHECKED;
+	for (i = 0; i < c->ask_count; i++) {
+		a = &c->asks[i];
+		if (a->kind == VERIFY_TOKEN) {
+			r->token = a->outcome;
+			r->token_error = a->error;
+		}
+		for (n = 0; a->kind == VERIFY_DKIM && n < ks->n; n++) {
+			if (strcmp(ks->v[n].selector, a->selector) != 0 ||
+			    ks->v[n].created.ms != a->created.ms)
+				continue;
+			to = &r->v[r->n++];
+			memcpy(to->selector, a->selector,
+			    sizeof(to->selector));
+			memcpy(to->hint, a->hint, sizeof(to->hint));
+			to->outcome = a->outcome;
+			to->error = a->error;
+			break;
+		}
+	}
+}
+
+/* What was missing, for the notice: the first record that was needed. */
+static void
+check_describe(struct check *c, const struct identity *i)
+{
+	const struct dkim_key *k;
+	size_t		       n;
+
+	for (n = 0; n < c->keys.n; n++) {
+		k = &c->keys.v[n];
+		if (c->keys.drop[n] || !identity_check_requires(i, k) ||
+		    k->last_outcome == DKIM_MATCH ||
+		    k->last_outcome == DKIM_UNCHECKED)
+			continue;
+		snprintf(c->detail, sizeof(c->detail),
+		    "%s._domainkey.%s: %s%s%s", k->selector, k->domain,
+		    dkim_outcome_to_text(k->last_outcome),
+		    k->hint[0] != '\0' ? ", " : "", k->hint);
+		return;
+	}
+}
+
+/* On the book's writer: both are read again, a command may have come. */
+static int
+check_run(struct book_job *j, struct db_txn *t)
+{
+	struct check	       *c = (struct check *)(void *)j;
+	struct identity_results r;
+	struct identity		i;
+	int			rc;
+
+	rc = identity_get(t, c->account, c->name, &i, &j->err);
+	c->found = rc == 1;
+	if (rc != 1)
+		return rc;
+	c->keys.n = 0;
+	if (!i.is_address &&
+	    identity_keys_load(t, c->account, c->name, &c->keys, &j->err) < 0)
+		return -1;
+	identity_check_time(&i, &c->keys, &c->in, &c->by_time);
+	identity_decision_init(&c->by_check);
+	if (c->asked && identity_wants_check(&i, c->in.now)) {
+		check_results(c, &c->keys, &r);
+		identity_check_apply(&i, &c->keys, &r, &c->in, &c->by_check);
+	} else {
+		c->by_check.make_count = c->by_time.make_count;
+		memcpy(c->by_check.make, c->by_time.make,
+		    sizeof(c->by_check.make));
+	}
+	check_describe(c, &i);
+	c->is_stuck = identity_due(&i).ms != 0 &&
+	    identity_due(&i).ms <= c->in.now.ms;
+	if (!i.is_address && identity_keys_store(t, &c->keys, &j->err) < 0)
+		return -1;
+	return identity_put(t, &i, &j->err);
+}
+
+/* -- what follows ---------------------------------------------------------- */
+
+static void
+check_tell(const struct check *c, const struct identity_notice *n)
+{
+	struct report_status s;
+	const char	    *more = "";
+	char		     detail[DETAIL_MAX + 128];
+
+	memset(&s, 0, sizeof(s));
+	s.kind = n->machine == MACHINE_TOKEN ? REPORT_STATUS_IDENTITY
+					     : REPORT_STATUS_DKIM;
+	s.account = bytes_of(c->account);
+	s.identity = bytes_of(c->name);
+	s.before = bytes_of(identity_status_to_text(n->from));
+	s.after = bytes_of(identity_status_to_text(n->to));
+	s.deadline = n->deadline;
+	if (n->machine == MACHINE_PREVIOUS)
+		more = "These are the keys that sign until the new ones are "
+		       "seen. ";
+	else if (n->previous_signs)
+		more = "The previous keys keep signing. ";
+	else if (n->whole_to == IDENTITY_FAILED &&
+	    n->whole_from != IDENTITY_FAILED)
+		more = "Mail of this identity is not accepted. ";
+	snprintf(detail, sizeof(detail), "%s%s", more,
+	    n->to == IDENTITY_SUCCESS ? "" : c->detail);
+	s.detail = bytes_of(detail);
+	notices_status(c->verification->setup.notices, c->account, &s);
+}
+
+static const char *
+machine_to_text(enum identity_machine m)
+{
+	switch (m) {
+	case MACHINE_DKIM:
+		return "dkim";
+	case MACHINE_PREVIOUS:
+		return "previous";
+	case MACHINE_TOKEN:
+		return "token";
+	case MACHINE_LINK:
+		break;
+	}
+	return "link";
+}
+
+static void
+check_follow(const struct check *c, const struct identity_decision *d)
+{
+	const struct identity_notice *n;
+	unsigned		      i;
+
+	for (i = 0; i < d->notice_count; i++) {
+		n = &d->notices[i];
+		log_warn("identity-status", "account=%s identity=%s by=%s "
+		    "from=%s to=%s status=%s", c->account, c->name,
+		    machine_to_text(n->machine),
+		    identity_status_to_text(n->from),
+		    identity_status_to_text(n->to),
+		    identity_status_to_text(n->whole_to));
+		if (n->machine != MACHINE_LINK)
+			check_tell(c, n);
+	}
+	if (d->operator_alarm)
+		log_error("dkim-zone-stale", "account=%s identity=%s "
+		    "selector=%s", c->account, c->name, d->operator_selector);
+	if (d->zone_changed)
+		log_warn("dkim-zone-change", "account=%s identity=%s",
+		    c->account, c->name);
+	if (d->activated[0] != '\0')
+		log_info("dkim-activated", "account=%s identity=%s "
+		    "selector=%s", c->account, c->name, d->activated);
+}
+
+static void
+check_order_keys(const struct check *c, const struct identity_decision *d)
+{
+	const struct verification *v = c->verification;
+	unsigned		   i;
+
+	/* a refused order is repeated: see identity_check.h */
+	for (i = 0; i < d->make_count; i++)
+		if (!v->setup.make_key(v->setup.make_key_arg, c->account,
+			c->name, d->make[i].selector, d->make[i].bits))
+			log_warn("dkim-key-failed", "domain=%s reason=\"the "
+			    "order could not be placed\"", c->name);
+}
+
+static void
+check_on_written(void *job, void *unused)
+{
+	struct check	    *c = job;
+	struct verification *v = c->verification;
+	bool		     failed = c->job.failed || c->is_stuck;
+
+	(void)unused;
+	if (c->job.failed)
+		log_error("book-failed", "identity=%s reason=\"%s\"", c->name,
+		    c->job.err.text);
+	else if (c->found) {
+		if (c->is_stuck && c->asked)
+			log_error("identity-stuck", "identity=%s", c->name);
+		check_follow(c, &c->by_time);
+		check_follow(c, &c->by_check);
+		if (!v->stopping)
+			check_order_keys(c, &c->by_check);
+	}
+	check_free(c);
+	if (v->stopping)
+		verification_look_idle(v);
+	else if (failed)
+		timer_set(&v->look, LOOK_AGAIN_MS);
+	else
+		timer_set(&v->look, 0);
+}
+
+void
+check_write(struct check *c)
+{
+	struct verification *v = c->verification;
+
+	timer_clear(&c->late);
+	verification_input(v, &c->in);
+	c->written = true;
+	c->job.asker = v->setup.loop;
+	c->job.run = check_run;
+	c->job.done = check_on_written;
+	if (book_write(v->setup.book, &c->job))
+		return;
+	log_warn("book-busy", "identity=%s", c->name);
+	check_free(c);
+	if (!v->stopping)
+		timer_set(&v->look, LOOK_AGAIN_MS);
+}
