@@ -80,6 +80,7 @@ registry_MODULES = \
 	credential credential_book login \
 	identity identity_check identity_command identity_name identity_sign \
 	policy policy_condition policy_judge identity_policy permission \
+	mail_from \
 	glob cidr \
 	ledger quota \
 	source config_set config_set_json destination destination_json \
@@ -122,7 +123,7 @@ daemon_MODULES = \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \
 	    control_event control_identity control_ip control_json control_key \
-	    control_policy \
+	    control_policy control_mail_from \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
 	    control_import control_request control_send control_suppression \

@@ -6,6 +6,7 @@
 #include "daemon/control_identity.h"
 #include "registry/config_set.h"
 #include "registry/identity_policy.h"
+#include "registry/mail_from.h"
 
 enum { NAMES_MAX = 1000, MAIL_ARENA = 1024 * 1024 };
 
@@ -42,6 +43,9 @@ identity_on_list(void *arg, const struct identity *i)
 		json_object_set_new(row, "DkimStatus", json_string(
 		    i->signing == DKIM_OFF ? "OFF" :
 			identity_status_to_text(i->dkim.status)));
+	if (i->mail_from.domain[0] != '\0')
+		json_object_set_new(row, "MailFromDomain",
+		    json_string(i->mail_from.domain));
 	if (i->config_set[0] != '\0')
 		json_object_set_new(row, "ConfigurationSetName",
 		    json_string(i->config_set));
@@ -174,6 +178,8 @@ identity_show_read(struct request *q, struct db_txn *t)
 		    identity_dkim_json(q, i, &w->ks));
 	if (json_of_policies(q, t, i->name) != 0)
 		return -1;
+	if (i->mail_from.domain[0] != '\0' || i->mail_from.opted_out)
+		request_set(q, "MailFromAttributes", mail_from_json(i));
 	request_set(q, "Tags", json_array());
 	if (i->config_set[0] != '\0')
 		request_set(q, "ConfigurationSetName",
@@ -199,7 +205,7 @@ identity_records_read(struct request *q, struct db_txn *t)
 
 	if (identity_work_load(q, t) != 0)
 		return -1;
-	if (w->i.is_address)
+	if (w->i.is_address && w->i.mail_from.domain[0] == '\0')
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "%s is an address; it has no DNS records", w->name);
 	request_set(q, "Identity", json_string(w->name));
@@ -501,7 +507,10 @@ identity_delete_write(struct request *q, struct db_txn *t)
 			(void)book_refuse(&e, BOOK_NOT_FOUND,
 			    "no such identity: %s", r->names[i]);
 			request_item_failed(q, &e);
-		} else
+		} else if (mail_from_orphan(t, q->account.id, r->names[i],
+			       q->now, &q->err) < 0)
+			return -1;
+		else
 			request_would(q, "delete identity %s", r->names[i]);
 	}
 	request_settle_items(q, r->n);
@@ -511,7 +520,8 @@ identity_delete_write(struct request *q, struct db_txn *t)
 static void
 identity_delete_now(struct request *q)
 {
-	request_write(q, identity_delete_write, NULL);
+	/* an address below may have lost its MAIL FROM domain */
+	request_write(q, identity_delete_write, identity_after_verify);
 }
 
 static void

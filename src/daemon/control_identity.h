@@ -44,11 +44,17 @@ void identity_import_fresh(struct request *q, request_fn *next);
 int arg_bits(struct request *q, unsigned *bits);
 
 /* -- as JSON --------------------------------------------------------------- */
-json_t *identity_records_json(const struct request *q,
+json_t *identity_records_json(struct request *q,
     const struct identity *i, const struct identity_keys *ks);
 json_t *identity_dkim_json(const struct request *q, const struct identity *i,
     const struct identity_keys *ks);
 /* "v=DKIM1; k=rsa; p=..." */
 json_t *dkim_record_json(const struct dkim_key *k);
+/* control_mail_from.c: MailFromAttributes, the records to publish, and the
+ * value of the SPF record: "v=spf1 include:spf.relay.example ~all" */
+json_t *mail_from_json(const struct identity *i);
+void mail_from_add_records(struct request *q, const struct identity *i,
+    json_t *list);
+json_t *mail_from_spf_json(struct request *q);
 
 #endif

@@ -71,6 +71,8 @@ identity_input(const struct request *q, struct identity_check_input *in)
 	mem_random(&random, sizeof(random));
 	in->now = q->now;
 	in->recheck_ms = q->conf->dkim.recheck_interval_ms;
+	in->mail_from_recheck_ms =
+	    q->conf->mail_from.recheck_interval_ms;
 	in->retire_after_ms = q->conf->dkim.retire_after_ms;
 	in->min_visible_ms = q->conf->dkim.min_visible_ms;
 	in->jitter = (double)random / UINT32_MAX * 2 - 1;
@@ -357,7 +359,7 @@ identity_key_record(const struct request *q, const struct identity *i,
 
 /* In the order in which they are read: ACTIVE, STANDBY, RETIRING. */
 json_t *
-identity_records_json(const struct request *q, const struct identity *i,
+identity_records_json(struct request *q, const struct identity *i,
     const struct identity_keys *ks)
 {
 	json_t *list = json_array();
@@ -376,6 +378,7 @@ identity_records_json(const struct request *q, const struct identity *i,
 			if ((int)ks->v[n].role == role && !ks->drop[n])
 				json_array_append_new(list,
 				    identity_key_record(q, i, &ks->v[n]));
+	mail_from_add_records(q, i, list);
 	return list;
 }
 

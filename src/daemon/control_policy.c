@@ -439,8 +439,9 @@ trial_run(struct policy_trial *x, struct db_txn *t)
 	struct trial_cover	   cover = { w->p.identity, false };
 	struct credential	  *c;
 	struct permission_verdict  v;
+	struct identity		   room;
 
-	if (identity_each_covering(t, w->p.account, x->from, x->r.now,
+	if (identity_each_covering(t, w->p.account, x->from, x->r.now, &room,
 		trial_on_cover, &cover, &x->q->err) < 0 ||
 	    trial_credential(x, t, &c) < 0)
 		return -1;

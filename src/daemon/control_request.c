@@ -19,6 +19,7 @@ static const struct command *const command_lists[] = {
 	control_config_set_commands,
 	control_destination_commands,
 	control_dkim_commands,
+	control_mail_from_commands,
 	control_ip_commands,
 	control_queue_commands,
 	control_event_commands,

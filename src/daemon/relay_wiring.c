@@ -184,6 +184,8 @@ relay_on_standby(void *ctx, const struct dkim_key *k, const char *reason)
 		o->key = *k;
 		o->in.now = loop_wall(o->relay->main);
 		o->in.recheck_ms = c->dkim.recheck_interval_ms;
+		o->in.mail_from_recheck_ms =
+		    c->mail_from.recheck_interval_ms;
 		o->in.retire_after_ms = c->dkim.retire_after_ms;
 		o->in.min_visible_ms = c->dkim.min_visible_ms;
 		o->job.asker = o->relay->main;

@@ -391,9 +391,11 @@ status_meaning(struct buf *out, const struct report_status *s)
 	else if (bytes_eq_nocase(s->after, BYTES("FAILED")))
 		buf_add_text(out, status_failed(s->kind));
 	else if (bytes_eq_nocase(s->after, BYTES("TEMPORARY_FAILURE")))
-		buf_add_text(out,
-		    "Required records were not found any more. Nothing "
-		    "changes for the time\r\nbeing.\r\n");
+		buf_add_text(out, s->kind == REPORT_STATUS_MAIL_FROM
+			? "The MX record was not found any more; the domain "
+			  "is not used meanwhile.\r\n"
+			: "Required records were not found any more. Nothing "
+			  "changes for the time\r\nbeing.\r\n");
 	if (s->deadline.ms == 0)
 		return;
 	buf_add_text(out, "They have to be found again before ");

@@ -49,6 +49,7 @@ enum book_table {
 	BOOK_SUPPRESSED_TIME, /* account, time of the last change, address */
 	BOOK_SUPPRESSED_ALL,  /* address: the installation's list */
 	BOOK_IMPORT,	 /* id of an import job */
+	BOOK_MAIL_FROM,	 /* MAIL FROM domain, 0, account, identity */
 	BOOK_TABLES
 };
 

@@ -16,7 +16,7 @@ enum {
 	DKIM_KEY_RECORD = 1,
 	DKIM_KEY_RECORD_MAX = 8 * 1024,
 	ACCOUNT_OCTETS = ACCOUNT_ID_SIZE - 1,
-	IDENTITY_ROW_MAX = 8 + ACCOUNT_ID_SIZE + IDENTITY_NAME_SIZE
+	IDENTITY_ROW_MAX = 254 + ACCOUNT_ID_SIZE + IDENTITY_NAME_SIZE
 };
 
 /* -- rows ----------------------------------------------------------------- */
@@ -121,6 +121,30 @@ unpack_state(struct unpack *u, struct identity_check_state *s)
 }
 
 static void
+pack_mail_from(struct buf *b, const struct identity_mail_from *m)
+{
+	pack_text(b, m->domain);
+	pack_bool(b, m->opted_out);
+	pack_bool(b, m->reject);
+	pack_bool(b, m->orphaned);
+	pack_state(b, &m->check);
+	pack_u64(b, (uint64_t)m->last_outcome);
+	pack_text(b, m->hint);
+}
+
+static void
+unpack_mail_from(struct unpack *u, struct identity_mail_from *m)
+{
+	unpack_text(u, m->domain, sizeof(m->domain));
+	m->opted_out = unpack_bool(u);
+	m->reject = unpack_bool(u);
+	m->orphaned = unpack_bool(u);
+	unpack_state(u, &m->check);
+	m->last_outcome = (enum dkim_outcome)unpack_enum(u, DKIM_DNS_ERROR);
+	unpack_text(u, m->hint, sizeof(m->hint));
+}
+
+static void
 identity_pack(struct buf *b, const struct identity *i)
 {
 	pack_u64(b, IDENTITY_RECORD);
@@ -144,6 +168,7 @@ identity_pack(struct buf *b, const struct identity *i)
 	pack_i64(b, i->next_event.ms);
 	pack_bool(b, i->forwarding);
 	pack_text(b, i->config_set);
+	pack_mail_from(b, &i->mail_from);
 }
 
 static void
@@ -169,6 +194,7 @@ identity_unpack_fields(struct unpack *u, struct identity *i)
 	i->next_event.ms = unpack_i64(u);
 	i->forwarding = unpack_bool(u);
 	unpack_text(u, i->config_set, sizeof(i->config_set));
+	unpack_mail_from(u, &i->mail_from);
 }
 
 static int
@@ -224,6 +250,7 @@ identity_due(const struct identity *i)
 
 	due = earlier(due, i->dkim.next_check);
 	due = earlier(due, i->token.next_check);
+	due = earlier(due, i->mail_from.check.next_check);
 	if (i->has_previous)
 		due = earlier(due, i->previous.next_check);
 	if (i->method == METHOD_LINK && i->link.status == IDENTITY_PENDING)
@@ -246,7 +273,18 @@ identity_link_row(const struct identity *i)
 		sizeof(i->link_hash) };
 }
 
-/* What finds the identity by time and by token. */
+/* Finds the account of a MAIL FROM domain. */
+static struct bytes
+row_mail_from(struct row *r, const struct identity *i)
+{
+	r->n = 0;
+	row_add(r, i->mail_from.domain, strlen(i->mail_from.domain) + 1);
+	row_add(r, i->account, ACCOUNT_OCTETS);
+	row_add(r, i->name, strlen(i->name));
+	return row_bytes(r);
+}
+
+/* What finds the identity by time, by token and by MAIL FROM domain. */
 static int
 identity_drop_rows(struct db_txn *t, const struct identity *i, struct err *e)
 {
@@ -258,6 +296,9 @@ identity_drop_rows(struct db_txn *t, const struct identity *i, struct err *e)
 		return -1;
 	if (identity_has_link_hash(i) &&
 	    db_delete(t, BOOK_TOKEN, identity_link_row(i), e) < 0)
+		return -1;
+	if (i->mail_from.domain[0] != '\0' &&
+	    db_delete(t, BOOK_MAIL_FROM, row_mail_from(&room, i), e) < 0)
 		return -1;
 	return 0;
 }
@@ -274,6 +315,10 @@ identity_put_rows(struct db_txn *t, const struct identity *i, struct err *e)
 	if (identity_has_link_hash(i) &&
 	    db_put(t, BOOK_TOKEN, identity_link_row(i),
 		row_identity(&room, i->account, i->name), false, e) < 0)
+		return -1;
+	if (i->mail_from.domain[0] != '\0' &&
+	    db_put(t, BOOK_MAIL_FROM, row_mail_from(&room, i), BYTES(""),
+		false, e) < 0)
 		return -1;
 	return 0;
 }

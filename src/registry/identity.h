@@ -81,6 +81,17 @@ struct identity_check_state {
 	enum identity_error error; /* of the last check */
 };
 
+/* A custom MAIL FROM domain (mail-from-spf-dmarc.md 4): mail_from.h. */
+struct identity_mail_from {
+	char domain[254]; /* "" = unset: what is above it decides */
+	bool opted_out;	  /* "none": the default domain, here and below */
+	bool reject;	  /* REJECT_MESSAGE while it is not SUCCESS */
+	bool orphaned;	  /* the domain above it is gone: FAILED follows */
+	struct identity_check_state check;
+	enum dkim_outcome last_outcome;
+	char hint[256];
+};
+
 struct identity {
 	char account[ACCOUNT_ID_SIZE];
 	char name[IDENTITY_NAME_SIZE]; /* normal form; '@' = address */
@@ -105,6 +116,7 @@ struct identity {
 	/* feedback */
 	bool	    forwarding;
 	char	    config_set[65];
+	struct identity_mail_from mail_from;
 };
 
 struct dkim_key {
@@ -202,10 +214,10 @@ int dkim_key_active(struct db_txn *t, const struct identity *i,
 int identity_resolve(struct db_txn *t, const char *account,
     struct bytes address, struct wall now, struct identity *out,
     struct err *e);
-/* All verified ones that cover it, the most specific first, until fn says
- * false; 0 / -1. */
+/* All that cover it and are verified, the most specific first, each in *room,
+ * until fn says false: 1; 0 = it never did; -1. */
 int identity_each_covering(struct db_txn *t, const char *account,
-    struct bytes address, struct wall now,
+    struct bytes address, struct wall now, struct identity *room,
     bool (*fn)(void *arg, const struct identity *i), void *arg,
     struct err *e);
 /* What signs for a header From (dkim.md 4.1). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Three machines of one kind for a domain: the keys in force, the previous
- * keys as long as they sign meanwhile, the TXT token.
+ * keys as long as they sign meanwhile, the TXT token; a fourth one for any
+ * identity: the MX of its MAIL FROM domain.
  *
  *   NOT_STARTED, FAILED --verify--> PENDING --all found--> SUCCESS
  *   PENDING --72 h--> FAILED
@@ -222,6 +223,33 @@ identity_check_authoritative(const struct identity *i)
 	    (i->has_previous && i->previous.first_miss.ms != 0);
 }
 
+static bool
+state_is_due(const struct identity_check_state *s, struct wall now)
+{
+	return s->next_check.ms != 0 && s->next_check.ms <= now.ms;
+}
+
+bool
+identity_check_keys_due(const struct identity *i, struct wall now)
+{
+	return state_is_due(&i->dkim, now) || state_is_due(&i->token, now) ||
+	    (i->has_previous && state_is_due(&i->previous, now));
+}
+
+bool
+identity_check_mail_from_due(const struct identity *i, struct wall now)
+{
+	return i->mail_from.domain[0] != '\0' &&
+	    state_is_due(&i->mail_from.check, now);
+}
+
+bool
+identity_check_mail_from_authoritative(const struct identity *i)
+{
+	return i->mail_from.check.status == IDENTITY_PENDING ||
+	    i->mail_from.check.first_miss.ms != 0;
+}
+
 /* -- one machine ---------------------------------------------------------- */
 
 bool
@@ -288,6 +316,8 @@ machine_state(struct identity *i, enum identity_machine m)
 		return &i->previous;
 	case MACHINE_TOKEN:
 		return &i->token;
+	case MACHINE_MAIL_FROM:
+		return &i->mail_from.check;
 	case MACHINE_LINK:
 		break;
 	}
@@ -562,17 +592,41 @@ identity_take_token(struct identity *i, const struct identity_results *r,
 	machine_take(i, MACHINE_TOKEN, &sum, in, d);
 }
 
+static void
+identity_take_mail_from(struct identity *i, const struct identity_results *r,
+    const struct identity_check_input *in, struct identity_decision *d)
+{
+	struct identity_check_input own = *in;
+	struct finding_sum sum = { FINDING_MISS,
+		r->mail_from == DKIM_DNS_ERROR, r->mail_from_error };
+
+	if (r->mail_from == DKIM_UNCHECKED || i->mail_from.domain[0] == '\0')
+		return;
+	i->mail_from.last_outcome = r->mail_from;
+	bytes_text(bytes_of(r->mail_from_hint), i->mail_from.hint,
+	    sizeof(i->mail_from.hint));
+	if (r->mail_from == DKIM_MATCH)
+		sum.finding = FINDING_FOUND;
+	else if (outcome_is_open(r->mail_from))
+		sum.finding = FINDING_OPEN;
+	own.recheck_ms = in->mail_from_recheck_ms;
+	machine_take(i, MACHINE_MAIL_FROM, &sum, &own, d);
+}
+
 void
 identity_check_apply(struct identity *i, struct identity_keys *ks,
     const struct identity_results *r, const struct identity_check_input *in,
     struct identity_decision *d)
 {
 	identity_decision_init(d);
-	identity_take_keys(ks, r, in, d);
-	if (status_is_checked(i->dkim.status))
-		identity_advance_ready(i, ks, in, d);
-	identity_take_dkim(i, ks, r, in, d);
-	identity_take_token(i, r, in, d);
+	if (!r->only_mail_from) {
+		identity_take_keys(ks, r, in, d);
+		if (status_is_checked(i->dkim.status))
+			identity_advance_ready(i, ks, in, d);
+		identity_take_dkim(i, ks, r, in, d);
+		identity_take_token(i, r, in, d);
+	}
+	identity_take_mail_from(i, r, in, d);
 	identity_plan(i, ks, in, d);
 	identity_hurry_for_standby(i, ks, in);
 }
@@ -622,6 +676,10 @@ identity_check_time(struct identity *i, struct identity_keys *ks,
 	machine_expire(i, MACHINE_DKIM, in, d);
 	machine_expire(i, MACHINE_TOKEN, in, d);
 	machine_expire(i, MACHINE_LINK, in, d);
+	machine_expire(i, MACHINE_MAIL_FROM, in, d);
+	if (i->mail_from.orphaned &&
+	    status_is_checked(i->mail_from.check.status))
+		machine_enter(i, MACHINE_MAIL_FROM, IDENTITY_FAILED, in, d);
 	if (i->is_address && i->link.status != IDENTITY_PENDING)
 		memset(i->link_hash, 0, sizeof(i->link_hash));
 	for (n = 0; n < ks->n; n++) {

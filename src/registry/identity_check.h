@@ -34,6 +34,7 @@
 struct identity_check_input {
 	struct wall now;
 	int64_t	    recheck_ms;	    /* dkim.recheck_interval */
+	int64_t	    mail_from_recheck_ms; /* mail_from.recheck_interval */
 	int64_t	    retire_after_ms; /* dkim.retire_after */
 	int64_t	    min_visible_ms; /* dkim.min_visible */
 	double	    jitter; /* -1 ... 1: spreads periodic checks by 10 % */
@@ -43,7 +44,8 @@ enum identity_machine {
 	MACHINE_DKIM,	  /* the keys in force */
 	MACHINE_PREVIOUS, /* those that sign until the new ones are seen */
 	MACHINE_TOKEN,
-	MACHINE_LINK
+	MACHINE_LINK,
+	MACHINE_MAIL_FROM /* mail-from-spf-dmarc.md 5.3 */
 };
 /* A change of state that somebody is told about. */
 struct identity_notice {
@@ -55,7 +57,7 @@ struct identity_notice {
 	enum identity_status  whole_from, whole_to;
 };
 enum {
-	IDENTITY_NOTICES_MAX = 4,
+	IDENTITY_NOTICES_MAX = 5,
 	IDENTITY_MAKE_MAX = 3,
 	IDENTITY_CONFIRM_MS = 15 * 60 * 1000,
 	IDENTITY_GRACE_MS = 72 * 60 * 60 * 1000
@@ -88,16 +90,24 @@ struct identity_results {
 	unsigned	       n;
 	enum dkim_outcome      token; /* DKIM_UNCHECKED = was not asked */
 	enum identity_error    token_error;
+	enum dkim_outcome      mail_from; /* DKIM_UNCHECKED = was not asked */
+	enum identity_error    mail_from_error;
+	char		       mail_from_hint[256];
+	bool		       only_mail_from; /* nothing else was asked */
 };
 /* What an answer of DNS means; host_found: the name is there. */
 enum identity_error identity_error_of(enum dkim_outcome o, bool host_found);
 bool identity_check_wants(const struct identity *i, const struct dkim_key *k);
 bool identity_check_wants_token(const struct identity *i);
+/* Keys and token, or the MX of the MAIL FROM domain: are they due? */
+bool identity_check_keys_due(const struct identity *i, struct wall now);
+bool identity_check_mail_from_due(const struct identity *i, struct wall now);
 /* Needed for SUCCESS? (else its absence is only a warning) */
 bool identity_check_requires(const struct identity *i,
     const struct dkim_key *k);
 /* Ask the zone's own servers: not yet verified, or the confirming check. */
 bool identity_check_authoritative(const struct identity *i);
+bool identity_check_mail_from_authoritative(const struct identity *i);
 /* Deadlines, expired links, keys whose time is over. */
 void identity_check_time(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in, struct identity_decision *d);

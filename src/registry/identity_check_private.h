@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * identity_check_private.h - shared by identity_check.c (checks and time) and
- * identity_command.c (what operators decide).
+ * identity_check_private.h - shared by identity_check.c (checks and time),
+ * identity_command.c and mail_from.c (what operators decide).
  * Use:    only there.
  * Owner:  see identity_check.h.
  * Thread: any, pure.
@@ -25,6 +25,8 @@ void key_activate(struct dkim_key *k, const struct identity_check_input *in);
 void key_forget_checks(struct dkim_key *k);
 
 void state_start(struct identity_check_state *s, struct wall now);
+/* verify: PENDING again, or a check at once where there are checks. */
+void state_again(struct identity_check_state *s, struct wall now);
 bool state_is_verified(const struct identity_check_state *s);
 /* The standby takes over, the active key retires. */
 void identity_advance(struct identity *i, struct identity_keys *ks,

@@ -59,7 +59,7 @@ identity_has_no_room(const struct identity_keys *ks, struct err *e)
 
 /* -- verify --------------------------------------------------------------- */
 
-static void
+void
 state_again(struct identity_check_state *s, struct wall now)
 {
 	if (s->status == IDENTITY_NOT_STARTED || s->status == IDENTITY_FAILED)

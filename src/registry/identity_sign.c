@@ -144,54 +144,67 @@ resolve_one(struct db_txn *t, const char *account, const char *name,
 	return found == 1 && !identity_may_send(out, now) ? 0 : found;
 }
 
-int
-identity_resolve(struct db_txn *t, const char *account, struct bytes address,
-    struct wall now, struct identity *out, struct err *e)
+/* One after the other, as long as fn wants more. */
+struct cover_walk {
+	struct db_txn	*t;
+	const char	*account;
+	struct wall	 now;
+	struct identity *room;
+	bool (*fn)(void *arg, const struct identity *i);
+	void	   *arg;
+	struct err *err;
+};
+
+/* 1 = fn said false, 0 = on, -1 */
+static int
+cover_ask(const struct cover_walk *w, const char *name)
 {
-	struct sender s;
-	int	      found;
+	int found = resolve_one(w->t, w->account, name, w->now, w->room,
+	    w->err);
+
+	if (found != 1)
+		return found;
+	return w->fn(w->arg, w->room) ? 0 : 1;
+}
+
+int
+identity_each_covering(struct db_txn *t, const char *account,
+    struct bytes address, struct wall now, struct identity *room,
+    bool (*fn)(void *arg, const struct identity *i), void *arg, struct err *e)
+{
+	struct cover_walk w = { t, account, now, room, fn, arg, e };
+	struct sender	  s;
+	int		  found;
 
 	if (!sender_read(address, &s))
 		return 0;
-	found = resolve_one(t, account, s.normal, now, out, e);
+	found = cover_ask(&w, s.normal);
 	if (found == 0 && s.base[0] != '\0')
-		found = resolve_one(t, account, s.base, now, out, e);
+		found = cover_ask(&w, s.base);
 	if (identity_is_public_suffix(s.domain))
 		return found;
 	while (found == 0) {
-		found = resolve_one(t, account, s.domain, now, out, e);
+		found = cover_ask(&w, s.domain);
 		if (found == 0 && !sender_climb(s.domain))
 			break;
 	}
 	return found;
 }
 
-int
-identity_each_covering(struct db_txn *t, const char *account,
-    struct bytes address, struct wall now,
-    bool (*fn)(void *arg, const struct identity *i), void *arg, struct err *e)
+static bool
+resolve_on_first(void *arg, const struct identity *i)
 {
-	struct identity i;
-	struct sender	s;
-	int		found;
+	(void)arg;
+	(void)i;
+	return false;
+}
 
-	if (!sender_read(address, &s))
-		return 0;
-	found = resolve_one(t, account, s.normal, now, &i, e);
-	if (found < 0 || (found == 1 && !fn(arg, &i)))
-		return found < 0 ? -1 : 0;
-	if (s.base[0] != '\0')
-		found = resolve_one(t, account, s.base, now, &i, e);
-	if (found < 0 || (s.base[0] != '\0' && found == 1 && !fn(arg, &i)))
-		return found < 0 ? -1 : 0;
-	if (identity_is_public_suffix(s.domain))
-		return 0;
-	do {
-		found = resolve_one(t, account, s.domain, now, &i, e);
-		if (found < 0 || (found == 1 && !fn(arg, &i)))
-			return found < 0 ? -1 : 0;
-	} while (sender_climb(s.domain));
-	return 0;
+int
+identity_resolve(struct db_txn *t, const char *account, struct bytes address,
+    struct wall now, struct identity *out, struct err *e)
+{
+	return identity_each_covering(t, account, address, now, out,
+	    resolve_on_first, NULL, e);
 }
 
 /* -- what signs ----------------------------------------------------------- */

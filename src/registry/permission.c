@@ -369,12 +369,13 @@ ask_documents(struct permissions *c, const struct permission_question *q,
 {
 	struct cover	     *l = &c->cover;
 	struct policy_request r = *q->request;
+	struct identity	      room;
 	int		      rc;
 
 	l->owner = q->owner;
 	l->n = 0;
 	rc = identity_each_covering(q->txn, q->owner, q->address,
-	    q->request->now, cover_on_identity, l, e);
+	    q->request->now, &room, cover_on_identity, l, e) < 0 ? -1 : 0;
 	r.resources = l->v;
 	r.resource_count = l->n;
 	if (rc == 0 && ask_credential(c, q, &r, out)) {

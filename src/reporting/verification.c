@@ -93,6 +93,8 @@ verification_input(const struct verification *v,
 	mem_random(&random, sizeof(random));
 	in->now = loop_wall(v->setup.loop);
 	in->recheck_ms = v->setup.conf->dkim.recheck_interval_ms;
+	in->mail_from_recheck_ms =
+	    v->setup.conf->mail_from.recheck_interval_ms;
 	in->retire_after_ms = v->setup.conf->dkim.retire_after_ms;
 	in->min_visible_ms = v->setup.conf->dkim.min_visible_ms;
 	in->jitter = (double)random / (double)UINT32_MAX * 2 - 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "registry/mail_from.h"
 
 static void check_on_late(void *arg, void *unused);
 
@@ -40,59 +41,82 @@ check_job(const struct check *c, const struct identity *i,
 		    k->selector, base);
 }
 
-/* false = it could not be sent: no answer will come. */
-static bool
+/* What cannot be sent gets no answer, and counts as one. */
+static void
+check_send(struct check *c, struct verify_job *j)
+{
+	struct ask *a = &c->asks[c->ask_count];
+	struct buf  b;
+
+	j->ticket = c->number << TICKET_SHIFT | c->ask_count++;
+	a->kind = j->kind;
+	a->outcome = DKIM_DNS_ERROR;
+	a->error = IDENTITY_SERVICE_ERROR; /* until it is answered */
+	buf_init(&b, VERIFY_MESSAGE_MAX);
+	if (!verify_job_encode(j, &b) ||
+	    !channel_send(c->verification->channel, buf_bytes(&b), -1))
+		c->answer_count++;
+	buf_wipe(&b);
+}
+
+/* A key, or the token where there is none. */
+static void
 check_ask(struct check *c, const struct identity *i, const struct dkim_key *k)
 {
 	struct ask	 *a = &c->asks[c->ask_count];
 	struct verify_job j;
-	struct buf	  b;
-	bool		  ok;
 
 	memset(&j, 0, sizeof(j));
-	j.ticket = c->number << TICKET_SHIFT | c->ask_count++;
 	j.authoritative = identity_check_authoritative(i);
 	bytes_text(bytes_of(c->name), j.domain, sizeof(j.domain));
-	a->outcome = DKIM_DNS_ERROR;
-	a->error = IDENTITY_SERVICE_ERROR; /* until it is answered */
 	if (k != NULL) {
-		j.kind = a->kind = VERIFY_DKIM;
+		j.kind = VERIFY_DKIM;
 		a->created = k->created;
 		memcpy(a->selector, k->selector, sizeof(a->selector));
 		check_job(c, i, k, &j);
 	} else {
-		j.kind = a->kind = VERIFY_TOKEN;
+		j.kind = VERIFY_TOKEN;
 		bytes_text(bytes_of(i->token_text), j.token, sizeof(j.token));
 	}
-	buf_init(&b, VERIFY_MESSAGE_MAX);
-	ok = verify_job_encode(&j, &b) &&
-	    channel_send(c->verification->channel, buf_bytes(&b), -1);
-	buf_wipe(&b);
-	if (!ok)
-		c->answer_count++;
-	return ok;
+	check_send(c, &j);
 }
 
-static bool
-state_is_due(const struct identity_check_state *s, struct wall now)
+static void
+check_ask_mail_from(struct check *c, const struct identity *i)
 {
-	return s->next_check.ms != 0 && s->next_check.ms <= now.ms;
+	const char *host = c->verification->setup.conf->mail_from.mx_host;
+	struct ask	 *a = &c->asks[c->ask_count];
+	struct verify_job j;
+
+	memset(&j, 0, sizeof(j));
+	j.kind = VERIFY_MX;
+	j.authoritative = identity_check_mail_from_authoritative(i);
+	bytes_text(bytes_of(i->mail_from.domain), j.domain, sizeof(j.domain));
+	bytes_text(bytes_of(host), j.mx_host, sizeof(j.mx_host));
+	/* by that an answer is known to be about this domain still */
+	a->created = i->mail_from.check.since;
+	check_send(c, &j);
 }
 
 bool
 identity_wants_check(const struct identity *i, struct wall now)
 {
-	return state_is_due(&i->dkim, now) || state_is_due(&i->token, now) ||
-	    (i->has_previous && state_is_due(&i->previous, now));
+	return identity_check_keys_due(i, now) ||
+	    identity_check_mail_from_due(i, now);
 }
 
-/* All records of one domain; answers may be complete at once. */
+/* What is due of one identity; answers may be complete at once. */
 static void
 check_ask_all(struct check *c, const struct identity *i,
-    const struct identity_keys *ks)
+    const struct identity_keys *ks, struct wall now)
 {
 	size_t n;
 
+	c->asks_keys = identity_check_keys_due(i, now);
+	if (identity_check_mail_from_due(i, now))
+		check_ask_mail_from(c, i);
+	if (!c->asks_keys)
+		return;
 	for (n = 0; n < ks->n; n++)
 		if (!ks->drop[n] && identity_check_wants(i, &ks->v[n]))
 			check_ask(c, i, &ks->v[n]);
@@ -129,7 +153,7 @@ check_begin(struct verification *v, const char *account, const char *name)
 	c->asked = v->channel != NULL &&
 	    identity_wants_check(&v->identity, in.now);
 	if (c->asked)
-		check_ask_all(c, &v->identity, &v->keys);
+		check_ask_all(c, &v->identity, &v->keys, in.now);
 	if (c->answer_count == c->ask_count)
 		check_write(c);
 	else
@@ -149,20 +173,34 @@ check_on_late(void *arg, void *unused)
 
 /* -- the book -------------------------------------------------------------- */
 
-/* Answers about keys that are still the same. */
 static void
-check_results(const struct check *c, const struct identity_keys *ks,
+check_take_mail_from(const struct ask *a, const struct identity *i,
     struct identity_results *r)
+{
+	if (i->mail_from.check.since.ms != a->created.ms)
+		return; /* set anew meanwhile */
+	r->mail_from = a->outcome;
+	r->mail_from_error = a->error;
+	memcpy(r->mail_from_hint, a->hint, sizeof(r->mail_from_hint));
+}
+
+/* Answers about what is still the same. */
+static void
+check_results(const struct check *c, const struct identity *i,
+    const struct identity_keys *ks, struct identity_results *r)
 {
 	const struct ask       *a;
 	struct identity_result *to;
-	unsigned		i;
+	unsigned		k;
 	size_t			n;
 
 	memset(r, 0, sizeof(*r));
-	r->token = DKIM_UNCHECKED;
-	for (i = 0; i < c->ask_count; i++) {
-		a = &c->asks[i];
+	r->token = r->mail_from = DKIM_UNCHECKED;
+	r->only_mail_from = !c->asks_keys;
+	for (k = 0; k < c->ask_count; k++) {
+		a = &c->asks[k];
+		if (a->kind == VERIFY_MX)
+			check_take_mail_from(a, i, r);
 		if (a->kind == VERIFY_TOKEN) {
 			r->token = a->outcome;
 			r->token_error = a->error;
@@ -223,7 +261,7 @@ check_run(struct book_job *j, struct db_txn *t)
 	identity_check_time(&i, &c->keys, &c->in, &c->by_time);
 	identity_decision_init(&c->by_check);
 	if (c->asked && identity_wants_check(&i, c->in.now)) {
-		check_results(c, &c->keys, &r);
+		check_results(c, &i, &c->keys, &r);
 		identity_check_apply(&i, &c->keys, &r, &c->in, &c->by_check);
 	} else {
 		c->by_check.make_count = c->by_time.make_count;
@@ -231,6 +269,7 @@ check_run(struct book_job *j, struct db_txn *t)
 		    sizeof(c->by_check.make));
 	}
 	check_describe(c, &i);
+	c->mail_from = i.mail_from;
 	c->is_stuck = identity_due(&i).ms != 0 &&
 	    identity_due(&i).ms <= c->in.now.ms;
 	if (!i.is_address && identity_keys_store(t, &c->keys, &j->err) < 0)
@@ -239,6 +278,36 @@ check_run(struct book_job *j, struct db_txn *t)
 }
 
 /* -- what follows ---------------------------------------------------------- */
+
+/* What was found in place of the MX record, and what becomes of mail. */
+static void
+check_tell_mail_from(const struct check *c, const struct identity_notice *n)
+{
+	const struct identity_mail_from *m = &c->mail_from;
+	struct report_status		 s;
+	char				 detail[DETAIL_MAX];
+
+	memset(&s, 0, sizeof(s));
+	s.kind = REPORT_STATUS_MAIL_FROM;
+	s.account = bytes_of(c->account);
+	s.identity = bytes_of(c->name);
+	s.before = bytes_of(identity_status_to_text(n->from));
+	s.after = bytes_of(identity_status_to_text(n->to));
+	s.deadline = n->deadline;
+	if (n->to == IDENTITY_SUCCESS)
+		snprintf(detail, sizeof(detail), "Mail goes out with %s.",
+		    m->domain);
+	else
+		snprintf(detail, sizeof(detail), "%s%s. MX of %s: %s%s%s",
+		    m->reject ? "Mail is refused meanwhile"
+			      : "Mail goes out with the default domain",
+		    m->orphaned ? "; the domain identity above it was deleted"
+				: "",
+		    m->domain, mail_from_outcome_to_text(m->last_outcome),
+		    m->hint[0] != '\0' ? ", " : "", m->hint);
+	s.detail = bytes_of(detail);
+	notices_status(c->verification->setup.notices, c->account, &s);
+}
 
 static void
 check_tell(const struct check *c, const struct identity_notice *n)
@@ -279,6 +348,8 @@ machine_to_text(enum identity_machine m)
 		return "previous";
 	case MACHINE_TOKEN:
 		return "token";
+	case MACHINE_MAIL_FROM:
+		return "mail-from";
 	case MACHINE_LINK:
 		break;
 	}
@@ -299,7 +370,9 @@ check_follow(const struct check *c, const struct identity_decision *d)
 		    identity_status_to_text(n->from),
 		    identity_status_to_text(n->to),
 		    identity_status_to_text(n->whole_to));
-		if (n->machine != MACHINE_LINK)
+		if (n->machine == MACHINE_MAIL_FROM)
+			check_tell_mail_from(c, n);
+		else if (n->machine != MACHINE_LINK)
 			check_tell(c, n);
 	}
 	if (d->operator_alarm)

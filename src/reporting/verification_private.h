@@ -22,7 +22,7 @@
 enum {
 	LOOK_MAX_MS = 60 * 1000, /* the wall clock may be set meanwhile */
 	LOOK_AGAIN_MS = 1000,
-	ASKS_MAX = IDENTITY_KEYS_MAX + 1, /* the token */
+	ASKS_MAX = IDENTITY_KEYS_MAX + 2, /* the token, the MX */
 	TICKET_SHIFT = 8,
 	HINT_SIZE = sizeof(((struct identity_result *)NULL)->hint),
 	DETAIL_MAX = 900
@@ -32,7 +32,8 @@ enum {
 struct ask {
 	enum verify_kind kind;
 	char		 selector[SELECTOR_SIZE];
-	struct wall	 created; /* of the key: a slot may get another */
+	struct wall	 created; /* of the key: a slot may get another; of
+				     MX: since when its state is so */
 	bool		 answered;
 	enum dkim_outcome outcome;
 	enum identity_error error;
@@ -50,6 +51,7 @@ struct check {
 	unsigned	     ask_count, answer_count;
 	struct timer	     late;
 	bool		     written; /* the book has it */
+	bool		     asks_keys; /* else the MAIL FROM domain only */
 
 	/* for check_run() */
 	struct identity_check_input in;
@@ -60,6 +62,7 @@ struct check {
 	bool			 is_stuck; /* due again at once: our bug */
 	struct identity_decision by_time, by_check;
 	char			 detail[DETAIL_MAX];
+	struct identity_mail_from mail_from;
 	struct identity_keys	 keys; /* 64 KB, the writer's scratch */
 };
 

@@ -129,6 +129,25 @@ ask_default_set(struct asking *k)
 	return rc == ASK_ON ? ask_set_switch(k) : rc;
 }
 
+/* Where its own domain is wanted or nothing (mail-from 5.4).  A null sender
+ * stays one: no domain is needed. */
+static int
+ask_mail_from(struct asking *k)
+{
+	struct admission *a = k->out;
+
+	if (k->q->message->sender.n == 0)
+		return ASK_ON;
+	if (mail_from_choose(k->q->txn, a->identity.account, a->from,
+		k->q->now, &a->mail_from, k->e) < 0)
+		return ASK_FAILED;
+	if (a->mail_from.use != MAIL_FROM_REFUSED)
+		return ASK_ON;
+	reply_set(&a->reply, 554, "5.7.1", "Message rejected: MAIL FROM "
+	    "domain %s is not verified", a->mail_from.domain);
+	return ASK_REFUSED;
+}
+
 /* Who is on a suppression list is accepted, and marked for delivery, which
  * looks again. */
 static int
@@ -166,6 +185,8 @@ ask_settings(struct asking *k)
 	int				 rc;
 
 	rc = ask_default_set(k);
+	if (rc == ASK_ON)
+		rc = ask_mail_from(k);
 	if (rc != ASK_ON)
 		return rc;
 	if (ask_lists(k) != ASK_ON)

@@ -27,6 +27,7 @@
 #include "registry/config_set.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
+#include "registry/mail_from.h"
 #include "registry/quota.h"
 
 struct permissions;
@@ -64,8 +65,9 @@ struct admission {
 	struct bytes	forward; /* feedback address; "" = null sender */
 	bool		has_set;
 	struct config_set set;	  /* that it is bound to */
-	struct identity identity; /* of the first From; its settings hold */
+	struct identity identity; /* whose settings hold */
 	uint64_t	lists_seen; /* stamp of the suppression lists */
+	struct mail_from_choice mail_from; /* of its account */
 	bool		cannot_sign; /* why admission_ask() failed */
 	enum signing_result signing;
 	struct dkim_key key; /* of SIGNING_KEY */

@@ -23,6 +23,7 @@ admission_apply(const struct admission_question *q, const struct admission *a,
 	struct address from;
 	/* a null sender goes out as one: nothing may come back */
 	const char *mail_from = m->sender.n == 0 ? "" :
+	    a->mail_from.use == MAIL_FROM_CUSTOM ? a->mail_from.domain :
 	    q->conf->mail_from.default_domain;
 
 	must(a->reply.code == 0 && address_split(a->from, &from));
