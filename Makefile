@@ -61,7 +61,7 @@ mail_MODULES = \
 	mime mime_name \
 	message msgid \
 	classify classify_names \
-	dkim_record \
+	dkim_record dmarc spf_record \
 	report report_read \
 	event event_json event_string
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * spf_record.h - what the text of an SPF record says without asking anybody
+ * (mail-from-spf-dmarc.md 6, RFC 7208 4.5, 4.6).  Whom it permits is
+ * evaluated by net/spf.h.
+ *
+ * Use:    n = spf_record_find(texts, count, &text); with one found
+ *         spf_record_read(text, &record).
+ * Owner:  nothing is kept; all lends from the texts.
+ * Thread: any, pure.
+ * Fails:  never; what is no term counts as none.
+ */
+#ifndef MAIL_SPF_RECORD_H
+#define MAIL_SPF_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+
+enum { SPF_RECORD_OCTETS = 450 }; /* longer ones may not fit an answer */
+
+struct spf_record {
+	char   all;	 /* qualifier of "all": '+' '-' '~' '?'; 0 = absent */
+	bool   redirect; /* redirect= is there */
+	bool   ptr;
+	bool   is_long;
+};
+/* How many of them are SPF records; *out is the last one. */
+size_t spf_record_find(const struct bytes *texts, size_t count,
+    struct bytes *out);
+void spf_record_read(struct bytes text, struct spf_record *out);
+/* Does it include that domain, or list that address, by ip4: or ip6:? */
+bool spf_record_includes(struct bytes text, struct bytes domain);
+bool spf_record_lists(struct bytes text, const char *ip);
+
+#endif
