@@ -51,7 +51,7 @@ net_MODULES = \
 	    sockaddr \
 	tls tls_session \
 	resolver resolver_answer resolver_cache resolver_parse \
-	    resolver_servers
+	    resolver_servers spf_result
 
 mail_MODULES = \
 	address \
@@ -135,7 +135,9 @@ daemon_MODULES = \
 # what they say to the master.  "make layers" proves that they link little.
 child_MODULES = child_proto
 keys_MODULES = keys keys_job keys_seal
-verifier_MODULES = verifier verifier_authority verifier_check
+verifier_MODULES = verifier verifier_authority verifier_check verifier_policy
+# libspf2, which verifier alone may call
+spf_MODULES = spf
 
 # Programs: the first has main().
 POSTHORND = daemon/posthornd
@@ -150,8 +152,8 @@ SENDMAIL = tools/sendmail \
 
 # in the order of the layers
 LIBRARIES = base net mail store registry submission delivery reporting \
-	child keys verifier daemon
-folder_of = $(if $(filter child keys verifier,$(1)),daemon,$(1))
+	child keys spf verifier daemon
+folder_of = $(if $(filter child keys verifier,$(1)),daemon,$(subst spf,net,$(1)))
 parts_of = $(addprefix $(call folder_of,$(1))/,$($(1)_MODULES))
 obj_of = $(patsubst %,$(O)/%.o,$(call parts_of,$(1)))
 lib_of = $(O)/lib$(1).a
@@ -175,7 +177,7 @@ all: $(PROGRAMS)
 
 # reversed: what uses stands before what is used
 libs_of = $(foreach l,$(1),$(call lib_of,$(l)))
-LINK_LIBS = $(call libs_of,daemon verifier keys child reporting delivery \
+LINK_LIBS = $(call libs_of,daemon verifier spf keys child reporting delivery \
 	submission registry store mail net base)
 TOOL_LIBS = $(call libs_of,registry store mail net base)
 

@@ -8,44 +8,25 @@
  *	TOKEN	TXT at _posthorn., _amazonses. and the domain itself; absent:
  *		TXT at the two doubled names
  *	MX	MX; absent: MX at the doubled name
+ *	SPF, DMARC, HOST, REPLY: see verifier_policy.c
  *
  * The zone's own servers are asked first when the job says so.  When they
  * fail once, the configured resolver answers all that follows.
  */
-#include "daemon/verifier_check.h"
+#include "daemon/verifier_check_private.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-enum { CHECK_NAME_SIZE = 640, MX_PREFERENCE = 10 };
-
-struct verifier_check {
-	struct verifier_tools	 tools;
-	struct verify_job	 job;
-	struct verify_result	 result;
-	verifier_done		*on_done;
-	void			*arg;
-	struct timer		 deadline;
-	struct authority_search *search;
-	struct resolver		*authority; /* NULL: none, or it failed */
-	struct resolver		*asked;	    /* who was asked last */
-	uint64_t		 ticket;
-	enum resolver_type	 type;
-	char			 name[CHECK_NAME_SIZE]; /* asked for */
-	char			 home[CHECK_NAME_SIZE]; /* the record's place */
-	void (*then)(struct verifier_check *c, const struct dns_answer *a);
-	/* TOKEN */
-	unsigned place;
-	bool	 saw_other, saw_folded, saw_error;
-};
+enum { MX_PREFERENCE = 10 };
 
 static void check_on_answer(void *arg, const struct dns_answer *a);
 
 /* -- asking and ending ---------------------------------------------------- */
 
-static bool
+bool
 answer_is_trouble(const struct dns_answer *a)
 {
 	return a->status == DNS_SERVFAIL || a->status == DNS_TIMEOUT ||
@@ -67,13 +48,8 @@ check_ask_again(struct verifier_check *c)
 	must(c->ticket != 0);
 }
 
-static void
-check_ask(struct verifier_check *c, enum resolver_type type,
-    void (*then)(struct verifier_check *c, const struct dns_answer *a),
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
 /* A name that became too long is none: the answer will be NXDOMAIN. */
-static void
+void
 check_ask(struct verifier_check *c, enum resolver_type type,
     void (*then)(struct verifier_check *c, const struct dns_answer *a),
     const char *fmt, ...)
@@ -109,11 +85,7 @@ check_on_answer(void *arg, const struct dns_answer *a)
 	c->then(c, a);
 }
 
-static void
-check_hint(struct verifier_check *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
+void
 check_hint(struct verifier_check *c, const char *fmt, ...)
 {
 	va_list ap;
@@ -123,11 +95,7 @@ check_hint(struct verifier_check *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void
-check_warn(struct verifier_check *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
+void
 check_warn(struct verifier_check *c, const char *fmt, ...)
 {
 	va_list ap;
@@ -137,7 +105,7 @@ check_warn(struct verifier_check *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void
+void
 check_end(struct verifier_check *c)
 {
 	timer_clear(&c->deadline);
@@ -145,7 +113,7 @@ check_end(struct verifier_check *c)
 }
 
 /* Notes what the decisive question has brought; true: there are records. */
-static bool
+bool
 check_note(struct verifier_check *c, const struct dns_answer *a)
 {
 	c->result.authoritative = c->authority != NULL;
@@ -465,6 +433,18 @@ check_start(struct verifier_check *c)
 	case VERIFY_MX:
 		check_ask(c, RESOLVER_MX, mx_on_mx, "%s", c->home);
 		break;
+	case VERIFY_SPF:
+		check_start_spf(c);
+		break;
+	case VERIFY_DMARC:
+		check_start_dmarc(c);
+		break;
+	case VERIFY_HOST:
+		check_start_host(c);
+		break;
+	case VERIFY_REPLY:
+		check_start_reply(c);
+		break;
 	}
 }
 
@@ -529,6 +509,7 @@ verifier_check_free(struct verifier_check *c)
 		return;
 	timer_clear(&c->deadline);
 	authority_search_free(c->search);
+	spf_check_free(c->spf);
 	if (c->ticket != 0)
 		resolver_cancel(c->asked, c->ticket);
 	check_drop_authority(c);

@@ -29,6 +29,14 @@ verify_kind_to_text(enum verify_kind k)
 		return "token";
 	case VERIFY_MX:
 		return "mx";
+	case VERIFY_SPF:
+		return "spf";
+	case VERIFY_DMARC:
+		return "dmarc";
+	case VERIFY_HOST:
+		return "host";
+	case VERIFY_REPLY:
+		return "reply";
 	}
 	return "unknown";
 }
@@ -148,6 +156,10 @@ verify_job_encode(const struct verify_job *j, struct buf *out)
 	write_text(&w, j->cname_target, sizeof(j->cname_target));
 	write_text(&w, j->token, sizeof(j->token));
 	write_text(&w, j->mx_host, sizeof(j->mx_host));
+	write_text(&w, j->ip, sizeof(j->ip));
+	write_text(&w, j->helo, sizeof(j->helo));
+	write_text(&w, j->include, sizeof(j->include));
+	write_text(&w, j->organisation, sizeof(j->organisation));
 	return w.good;
 }
 
@@ -155,6 +167,8 @@ verify_job_encode(const struct verify_job *j, struct buf *out)
 static bool
 job_is_whole(const struct verify_job *j)
 {
+	if (j->kind == VERIFY_SPF)
+		return j->ip[0] != '\0' && j->helo[0] != '\0';
 	if (j->domain[0] == '\0')
 		return false;
 	switch (j->kind) {
@@ -164,6 +178,12 @@ job_is_whole(const struct verify_job *j)
 		return j->token[0] != '\0';
 	case VERIFY_MX:
 		return j->mx_host[0] != '\0';
+	case VERIFY_DMARC:
+	case VERIFY_HOST:
+	case VERIFY_REPLY:
+		return true;
+	case VERIFY_SPF:
+		break;
 	}
 	return false;
 }
@@ -176,7 +196,7 @@ verify_job_decode(struct bytes message, struct verify_job *out)
 	memset(out, 0, sizeof(*out));
 	read_head(&r, message, 'J');
 	out->ticket = read_number(&r, 8, UINT64_MAX);
-	out->kind = (enum verify_kind)read_number(&r, 1, VERIFY_MX);
+	out->kind = (enum verify_kind)read_number(&r, 1, VERIFY_REPLY);
 	out->authoritative = read_number(&r, 1, 1) != 0;
 	out->key_kind = (enum dkim_key_kind)read_number(&r, 1,
 	    DKIM_KEY_ED25519);
@@ -186,7 +206,73 @@ verify_job_decode(struct bytes message, struct verify_job *out)
 	read_text(&r, out->cname_target, sizeof(out->cname_target));
 	read_text(&r, out->token, sizeof(out->token));
 	read_text(&r, out->mx_host, sizeof(out->mx_host));
+	read_text(&r, out->ip, sizeof(out->ip));
+	read_text(&r, out->helo, sizeof(out->helo));
+	read_text(&r, out->include, sizeof(out->include));
+	read_text(&r, out->organisation, sizeof(out->organisation));
 	return r.good && r.rest.n == 0 && job_is_whole(out);
+}
+
+static void
+write_spf(struct field_writer *w, const struct verify_spf *s)
+{
+	write_number(w, (uint64_t)s->result, 1);
+	write_number(w, s->lookups, 2);
+	write_number(w, s->records, 2);
+	write_number(w, s->names_us, 1);
+	write_number(w, (unsigned char)s->record.all, 1);
+	write_number(w, s->record.redirect, 1);
+	write_number(w, s->record.ptr, 1);
+	write_number(w, s->record.is_long, 1);
+}
+
+static void
+read_spf(struct field_reader *r, struct verify_spf *s)
+{
+	s->result = (enum spf_result)read_number(r, 1, SPF_OUTCOME_PERMERROR);
+	s->lookups = (unsigned)read_number(r, 2, UINT16_MAX);
+	s->records = (unsigned)read_number(r, 2, UINT16_MAX);
+	s->names_us = read_number(r, 1, 1) != 0;
+	s->record.all = (char)read_number(r, 1, 127);
+	s->record.redirect = read_number(r, 1, 1) != 0;
+	s->record.ptr = read_number(r, 1, 1) != 0;
+	s->record.is_long = read_number(r, 1, 1) != 0;
+}
+
+static void
+write_dmarc(struct field_writer *w, const struct verify_dmarc *d)
+{
+	write_number(w, d->inherited, 1);
+	write_number(w, (uint64_t)d->record.policy, 1);
+	write_number(w, d->record.has_sub_policy, 1);
+	write_number(w, (uint64_t)d->record.sub_policy, 1);
+	write_number(w, d->record.strict_dkim, 1);
+	write_number(w, d->record.strict_spf, 1);
+	write_number(w, d->record.percent, 1);
+}
+
+static void
+read_dmarc(struct field_reader *r, struct verify_dmarc *d)
+{
+	d->inherited = read_number(r, 1, 1) != 0;
+	d->record.policy = (enum dmarc_policy)read_number(r, 1, DMARC_REJECT);
+	d->record.has_sub_policy = read_number(r, 1, 1) != 0;
+	d->record.sub_policy = (enum dmarc_policy)read_number(r, 1,
+	    DMARC_REJECT);
+	d->record.strict_dkim = read_number(r, 1, 1) != 0;
+	d->record.strict_spf = read_number(r, 1, 1) != 0;
+	d->record.percent = (unsigned)read_number(r, 1, 100);
+}
+
+void
+verify_result_set_text(struct verify_result *r, struct bytes text)
+{
+	char *p;
+
+	bytes_text(text, r->text, sizeof(r->text));
+	for (p = r->text; *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			*p = '?';
 }
 
 bool
@@ -202,6 +288,9 @@ verify_result_encode(const struct verify_result *res, struct buf *out)
 	write_number(&w, res->authoritative, 1);
 	write_text(&w, res->hint, sizeof(res->hint));
 	write_text(&w, res->warning, sizeof(res->warning));
+	write_text(&w, res->text, sizeof(res->text));
+	write_spf(&w, &res->spf);
+	write_dmarc(&w, &res->dmarc);
 	return w.good;
 }
 
@@ -213,12 +302,15 @@ verify_result_decode(struct bytes message, struct verify_result *out)
 	memset(out, 0, sizeof(*out));
 	read_head(&r, message, 'R');
 	out->ticket = read_number(&r, 8, UINT64_MAX);
-	out->kind = (enum verify_kind)read_number(&r, 1, VERIFY_MX);
+	out->kind = (enum verify_kind)read_number(&r, 1, VERIFY_REPLY);
 	out->outcome = (enum dkim_outcome)read_number(&r, 1, DKIM_DNS_ERROR);
 	out->host_found = read_number(&r, 1, 1) != 0;
 	out->authoritative = read_number(&r, 1, 1) != 0;
 	read_text(&r, out->hint, sizeof(out->hint));
 	read_text(&r, out->warning, sizeof(out->warning));
+	read_text(&r, out->text, sizeof(out->text));
+	read_spf(&r, &out->spf);
+	read_dmarc(&r, &out->dmarc);
 	return r.good && r.rest.n == 0 && out->kind >= VERIFY_DKIM &&
 	    out->outcome != DKIM_UNCHECKED;
 }

@@ -22,7 +22,7 @@
 #define MX_HOST "feedback.relay.example"
 
 enum {
-	QUESTIONS_MAX = 64, /* of one check */
+	QUESTIONS_MAX = 128, /* of one check */
 	WIRE_MAX = 4096,
 	SLOW_MS = 25000,
 	TIMEOUT_MS = 5000
@@ -32,7 +32,8 @@ enum check_flags {
 	CHECK_AUTHORITATIVE = 4,
 	CHECK_CNAME = 8,
 	CHECK_ED25519 = 16,
-	CHECK_PRIVATE = 32
+	CHECK_PRIVATE = 32,
+	CHECK_POLICY = 64 /* SPF and the like */
 };
 enum answer_op { /* lower half of the octet; the upper one: see below */
 	ANSWER_NXDOMAIN,
@@ -372,11 +373,18 @@ choose_job(unsigned flags, struct verifier_setup *s)
 {
 	static const enum verify_kind kinds[] = { VERIFY_DKIM, VERIFY_TOKEN,
 		VERIFY_MX, VERIFY_DKIM };
+	static const enum verify_kind policies[] = { VERIFY_SPF, VERIFY_DMARC,
+		VERIFY_HOST, VERIFY_REPLY };
 	struct verify_job *j = &the_zone.job;
 
 	memset(j, 0, sizeof(*j));
 	j->ticket = 7;
-	j->kind = kinds[flags & CHECK_KIND];
+	j->kind = (flags & CHECK_POLICY ? policies : kinds)[flags &
+	    CHECK_KIND];
+	strcpy(j->ip, flags & CHECK_CNAME ? "2001:db8::10" : "203.0.113.10");
+	strcpy(j->helo, "mail.relay.example");
+	strcpy(j->include, "spf.relay.example");
+	strcpy(j->organisation, "example.com");
 	j->authoritative = (flags & CHECK_AUTHORITATIVE) != 0;
 	j->key_kind = flags & CHECK_ED25519 ? DKIM_KEY_ED25519 : DKIM_KEY_RSA;
 	strcpy(j->domain, "a.example.com");
@@ -398,9 +406,13 @@ check_result(void)
 
 	must(the_zone.results == 1 && the_zone.check == NULL);
 	must(r->ticket == 7 && r->kind == the_zone.job.kind);
-	must(r->outcome != DKIM_MATCH || (the_zone.saw_right &&
-	    r->host_found && r->hint[0] == '\0'));
-	must(r->outcome == DKIM_MATCH || r->hint[0] != '\0');
+	must(r->outcome != DKIM_UNCHECKED);
+	must(r->kind >= VERIFY_SPF || r->outcome != DKIM_MATCH ||
+	    (the_zone.saw_right && r->host_found && r->hint[0] == '\0'));
+	must(r->kind >= VERIFY_SPF || r->outcome == DKIM_MATCH ||
+	    r->hint[0] != '\0');
+	must((r->kind != VERIFY_SPF && r->kind != VERIFY_DMARC) ||
+	    r->outcome != DKIM_MATCH || r->text[0] != '\0');
 	buf_init(&out, VERIFY_MESSAGE_MAX);
 	must(verify_result_encode(r, &out));
 	must(verify_result_decode(buf_bytes(&out), &again));

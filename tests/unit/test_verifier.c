@@ -159,6 +159,23 @@ static const struct dns_record zone[] = {
 	{ "m5.example", ns_t_mx, 60, "0 " },
 	{ "m6.example.example", ns_t_mx, 60, "10 feedback.relay.example" },
 	{ "m7.example", ns_t_mx, 60, "!servfail" },
+	/* SPF, DMARC */
+	{ "s1.example", ns_t_txt, 60, "v=spf1 include:spf.relay.example ~all" },
+	{ "spf.relay.example", ns_t_txt, 60, "v=spf1 ip4:203.0.113.10 -all" },
+	{ "s2.example", ns_t_txt, 60, "v=spf1 ip4:203.0.113.10 -all" },
+	{ "s2.example", ns_t_txt, 60, "v=spf1 ptr" },
+	{ "s3.example", ns_t_txt, 60, "v=spf1 ip4:300.0.0.1 -all" },
+	{ "s4.example", ns_t_txt, 60, "v=spf1 a:m7.example a:d.example ?all" },
+	{ "s5.example", ns_t_txt, 60, "!servfail" },
+	{ "helo.example", ns_t_txt, 60, "v=spf1 ip4:203.0.113.10 -all" },
+	{ "_dmarc.d.example", ns_t_txt, 60, "v=DMARC1;p=none;|sp=reject" },
+	{ "_dmarc.d2.example", ns_t_txt, 60, "v=DMARC1;p=maybe" },
+	{ "_dmarc.d3.example", ns_t_txt, 60, "!servfail" },
+	{ "_dmarc.x.d3.example", ns_t_txt, 60, "v=spf1\1 -all" },
+	{ "h1.example", ns_t_a, 60, "192.0.2.1" },
+	{ "h1.example", ns_t_aaaa, 60, "2001:db8::1" },
+	{ "h2.example", ns_t_aaaa, 60, "2001:db8::2" },
+	{ "h3.example", ns_t_a, 60, "!servfail" },
 	{ NULL, 0, 0, NULL },
 };
 
@@ -320,6 +337,81 @@ tokens_and_mx_are_checked(void **state)
 	bench_close(&b);
 }
 
+/* mail-from-spf-dmarc 6, 7.2, 9.1; the numbers are its examples */
+static void
+policies_are_checked(void **state)
+{
+	static const struct {
+		enum verify_kind  kind;
+		const char	 *domain;
+		enum dkim_outcome outcome;
+		const char	 *hint, *text;
+	} rows[] = {
+		{ VERIFY_SPF, "s1.example", DKIM_MATCH, "",
+		    "include:spf.relay.example" },
+		/* #16 */
+		{ VERIFY_SPF, "s2.example", DKIM_MALFORMED, "2 records",
+		    "v=spf1" },
+		{ VERIFY_SPF, "s3.example", DKIM_MALFORMED, "IP", "300" },
+		{ VERIFY_SPF, "s4.example", DKIM_MISMATCH, "", "?all" },
+		{ VERIFY_SPF, "s5.example", DKIM_DNS_ERROR, "DNS", "" },
+		{ VERIFY_SPF, "s6.example", DKIM_ABSENT, "", "" },
+		{ VERIFY_SPF, "", DKIM_MATCH, "", "ip4:203.0.113.10" },
+		{ VERIFY_DMARC, "d.example", DKIM_MATCH, "", "sp=reject" },
+		{ VERIFY_DMARC, "x.d.example", DKIM_MATCH, "", "sp=reject" },
+		/* #21 */
+		{ VERIFY_DMARC, "d2.example", DKIM_MALFORMED, "", "maybe" },
+		{ VERIFY_DMARC, "d3.example", DKIM_DNS_ERROR, "servfail",
+		    "" },
+		{ VERIFY_DMARC, "x.d3.example", DKIM_DNS_ERROR, "servfail",
+		    "" },
+		{ VERIFY_DMARC, "d4.example", DKIM_ABSENT, "", "" },
+		{ VERIFY_HOST, "h1.example", DKIM_MATCH, "",
+		    "192.0.2.1 2001:db8::1" },
+		{ VERIFY_HOST, "h2.example", DKIM_MATCH, "", "2001:db8::2" },
+		{ VERIFY_HOST, "h3.example", DKIM_DNS_ERROR, "servfail", "" },
+		{ VERIFY_HOST, "h4.example", DKIM_ABSENT, "", "" },
+		{ VERIFY_REPLY, "m1.example", DKIM_MATCH, "", "feedback" },
+		{ VERIFY_REPLY, "m5.example", DKIM_MISMATCH, "", "" },
+		{ VERIFY_REPLY, "m7.example", DKIM_DNS_ERROR, "servfail",
+		    "" },
+		{ VERIFY_REPLY, "h2.example", DKIM_MATCH, "", "2001" },
+		{ VERIFY_REPLY, "h4.example", DKIM_ABSENT, "", "" },
+	};
+	struct bench	  b;
+	struct verify_job j;
+	size_t		  i;
+
+	(void)state;
+	bench_open(&b, zone, (struct verifier_setup){ 0 });
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(&j, 0, sizeof(j));
+		j.ticket = i;
+		j.kind = rows[i].kind;
+		strcpy(j.domain, rows[i].domain);
+		strcpy(j.ip, "203.0.113.10");
+		strcpy(j.helo, "helo.example");
+		strcpy(j.include, "spf.relay.example");
+		if (strlen(rows[i].domain) > 9)
+			strcpy(j.organisation, rows[i].domain + 2);
+		bench_check(&b, &j);
+		if (b.result.outcome != rows[i].outcome)
+			fail_msg("row %zu %s: outcome %d %s", i,
+			    rows[i].domain, b.result.outcome, b.result.hint);
+		assert_part(i, b.result.hint, rows[i].hint);
+		assert_part(i, b.result.text, rows[i].text);
+		if (i == 0) {
+			assert_int_equal(b.result.spf.lookups, 1);
+			assert_int_equal(b.result.spf.record.all, '~');
+			assert_true(b.result.spf.names_us);
+		}
+		if (rows[i].kind == VERIFY_DMARC)
+			assert_int_equal(b.result.dmarc.inherited,
+			    rows[i].domain[0] == 'x');
+	}
+	bench_close(&b);
+}
+
 /* What the configured resolver knows: old data, and who serves the zone. */
 static const struct dns_record stale_zone[] = {
 	{ "a.example", ns_t_ns, 60, "ns.a.example" },
@@ -475,6 +567,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(selectors_are_checked),
 		cmocka_unit_test(tokens_and_mx_are_checked),
+		cmocka_unit_test(policies_are_checked),
 		cmocka_unit_test(servers_of_the_zone_are_asked_first),
 		cmocka_unit_test(private_servers_are_not_asked),
 		cmocka_unit_test(many_jobs_are_all_answered),

@@ -20,6 +20,15 @@ static const struct verify_job jobs[] = {
 	    .token = "abcdefghijklmnopqrstuvwxyz234567" },
 	{ .ticket = 3, .kind = VERIFY_MX, .domain = "mail.example.com",
 	    .mx_host = "feedback-smtp.us-east-1.relay.example" },
+	{ .ticket = 4, .kind = VERIFY_SPF, .domain = "mail.example.com",
+	    .ip = "2001:db8::10", .helo = "mx1.relay.example",
+	    .include = "spf.relay.example" },
+	{ .ticket = 5, .kind = VERIFY_SPF, .ip = "203.0.113.10",
+	    .helo = "mx1.relay.example" },
+	{ .ticket = 6, .kind = VERIFY_DMARC, .domain = "shop.example.com",
+	    .organisation = "example.com" },
+	{ .ticket = 7, .kind = VERIFY_HOST, .domain = "mx1.relay.example" },
+	{ .ticket = 8, .kind = VERIFY_REPLY, .domain = "example.com" },
 };
 static const struct verify_result results[] = {
 	{ .ticket = 7, .kind = VERIFY_DKIM, .outcome = DKIM_MATCH,
@@ -27,6 +36,15 @@ static const struct verify_result results[] = {
 	    .warning = "key is in test mode" },
 	{ .ticket = 8, .kind = VERIFY_MX, .outcome = DKIM_DNS_ERROR,
 	    .hint = "time-out" },
+	{ .ticket = 9, .kind = VERIFY_SPF, .outcome = DKIM_MISMATCH,
+	    .text = "v=spf1 ptr ~all",
+	    .spf = { SPF_OUTCOME_SOFTFAIL, 1, 2, true,
+		{ '~', true, true, true } } },
+	{ .ticket = 10, .kind = VERIFY_DMARC, .outcome = DKIM_MATCH,
+	    .text = "v=DMARC1;p=none;sp=reject;adkim=s;aspf=s;pct=7",
+	    .dmarc = { true, { .policy = DMARC_QUARANTINE,
+		.has_sub_policy = true, .sub_policy = DMARC_REJECT,
+		.strict_dkim = true, .strict_spf = true, .percent = 7 } } },
 };
 
 static void
@@ -83,7 +101,8 @@ damaged_messages_are_refused(void **state)
 		{ 0, 'R' },    /* a result */
 		{ 1, 2 },      /* another version */
 		{ 10, 0 },     /* no kind */
-		{ 10, 4 },     /* unknown kind */
+		{ 10, 8 },     /* unknown kind */
+		{ 10, 4 },
 		{ 10, 3 },     /* the texts are those of another kind */
 		{ 11, 2 },     /* no flag */
 		{ 12, 2 },     /* no kind of key */
