@@ -110,7 +110,7 @@ delivery_MODULES = \
 reporting_MODULES = \
 	reporter publisher event_mail \
 	feedback notices outbox event_file suppressor \
-	verification verification_check operator_record
+	verification verification_check operator_record inquiry
 
 daemon_MODULES = \
 	master master_files master_reload master_setup master_sockets \
@@ -123,7 +123,8 @@ daemon_MODULES = \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port \
 	    control_event control_identity control_ip control_json control_key \
-	    control_policy control_mail_from \
+	    control_policy control_mail_from control_check control_check_dmarc \
+	    control_check_judge \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
 	    control_import control_request control_send control_suppression \
@@ -142,7 +143,7 @@ spf_MODULES = spf
 # Programs: the first has main().
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
-	$(addprefix tools/ctl/, account args backup call config_set destination \
+	$(addprefix tools/ctl/, account args backup call check config_set destination \
 	    doctor identity \
 	    init json offline output policy queue row send store stream suppression system \
 	    value)

@@ -220,28 +220,14 @@ doctor_read_sources(struct request *q, struct db_txn *t)
 	return source_each(t, doctor_on_source, q->state, &q->err);
 }
 
-/* The address that the system would take; nothing is sent. */
+/* The address that the system would take. */
 static void
-doctor_ask_system(struct doctor *d, const char *far)
+doctor_ask_system(struct doctor *d, int family)
 {
-	struct conf_addr	to, own;
-	socklen_t		n = sizeof(own.u);
-	char			text[INET6_ADDRSTRLEN];
-	int			fd;
+	char text[64];
 
-	if (!conf_addr_parse(bytes_of(far), 53, &to))
-		return;
-	fd = socket(to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, &to.u.sa, to.length) == 0 &&
-	    getsockname(fd, &own.u.sa, &n) == 0 &&
-	    inet_ntop(to.family, to.family == AF_INET ?
-		    (const void *)&own.u.in.sin_addr :
-		    (const void *)&own.u.in6.sin6_addr,
-		text, sizeof(text)) != NULL)
-		(void)doctor_source_new(d, text, to.family, "");
-	close(fd);
+	if (control_ip_of_system(family, text))
+		(void)doctor_source_new(d, text, family, "");
 }
 
 /* -- the order ------------------------------------------------------------- */
@@ -288,8 +274,8 @@ doctor_run(struct request *q)
 		return;
 	}
 	if (d->source_count == 0) {
-		doctor_ask_system(d, "192.0.2.1");
-		doctor_ask_system(d, "2001:db8::1");
+		doctor_ask_system(d, AF_INET);
+		doctor_ask_system(d, AF_INET6);
 	}
 	doctor_add(q, "CONFIGURATION", FINDING_PASS, "loaded, %zu listeners",
 	    q->conf->listener_count);

@@ -303,6 +303,32 @@ ip_remove(struct request *q)
 	request_write(q, ip_remove_write, ip_changed);
 }
 
+/* Nothing is sent: connecting a datagram socket chooses the address. */
+bool
+control_ip_of_system(int family, char out[64])
+{
+	struct conf_addr to, own;
+	socklen_t	 n = sizeof(own.u);
+	const char	*far = family == AF_INET ? "192.0.2.1" :
+		 "2001:db8::1";
+	bool		 found = false;
+	int		 fd;
+
+	if (!conf_addr_parse(bytes_of(far), 53, &to))
+		return false;
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (connect(fd, &to.u.sa, to.length) == 0 &&
+	    getsockname(fd, &own.u.sa, &n) == 0)
+		found = inet_ntop(family, family == AF_INET ?
+			(const void *)&own.u.in.sin_addr :
+			(const void *)&own.u.in6.sin6_addr,
+		    out, 64) != NULL;
+	close(fd);
+	return found;
+}
+
 /* -- spf print ------------------------------------------------------------- */
 
 struct spf {

@@ -279,6 +279,8 @@ void control_resume_imports(struct control *k);
 void control_free_imports(struct control *k);
 /* control_ip.c: can mail leave from this address? */
 bool control_ip_is_ours(const char *address, int family);
+/* The address that the system would take to reach the world. */
+bool control_ip_of_system(int family, char out[64]);
 /* control_event.c: an audit_listen() function, for audit tail. */
 void control_on_audit(void *control, struct bytes line);
 
@@ -301,5 +303,6 @@ extern const struct command control_audit_commands[];
 extern const struct command control_system_commands[];
 extern const struct command control_send_commands[];
 extern const struct command control_doctor_commands[];
+extern const struct command control_check_commands[];
 
 #endif

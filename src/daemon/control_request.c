@@ -20,6 +20,7 @@ static const struct command *const command_lists[] = {
 	control_destination_commands,
 	control_dkim_commands,
 	control_mail_from_commands,
+	control_check_commands,
 	control_ip_commands,
 	control_queue_commands,
 	control_event_commands,

@@ -192,6 +192,10 @@ bool identity_normalize(const char *given, char out[IDENTITY_NAME_SIZE],
 bool identity_is_public_suffix(const char *domain);
 /* "example.org" of "mx1.mail.example.org"; lends from it. */
 struct bytes identity_registrable(struct bytes host);
+/* The organisational domain of one (RFC 7489 3.2): the registrable one, or,
+ * without a list, its last two labels. */
+struct bytes identity_organisation(struct bytes domain);
+bool identity_has_suffixes(void);
 /*
  * The list from now on, at the start and at reload (one thread; others may be
  * asking): the text of dns.psl_file, or none: the system's.  -1: as before.

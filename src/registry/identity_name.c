@@ -105,6 +105,25 @@ identity_registrable(struct bytes host)
 	}
 }
 
+bool
+identity_has_suffixes(void)
+{
+	return atomic_load(&suffixes) != NULL || psl_builtin() != NULL;
+}
+
+struct bytes
+identity_organisation(struct bytes domain)
+{
+	size_t n = domain.n;
+	int    dots = 0;
+
+	if (identity_has_suffixes())
+		return identity_registrable(domain);
+	while (n > 0 && (domain.p[n - 1] != '.' || ++dots < 2))
+		n--;
+	return bytes_from(domain, n);
+}
+
 static bool
 identity_normalize_address(const char *given, char *out, struct err *e)
 {

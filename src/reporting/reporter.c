@@ -217,6 +217,19 @@ reporter_post_operator(struct reporter *r, const struct operator_key *k)
 	return reporter_post(r, x);
 }
 
+static void
+reporter_on_inquiry(void *reporter, void *inquiry)
+{
+	verification_inquire(((struct reporter *)reporter)->verification,
+	    inquiry);
+}
+
+bool
+reporter_post_inquiry(struct reporter *r, struct inquiry *q)
+{
+	return loop_post(r->loop, reporter_on_inquiry, r, q);
+}
+
 bool
 reporter_post_warning(struct reporter *r, const char *account,
     const char *what, const char *text)

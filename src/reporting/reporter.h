@@ -23,6 +23,7 @@
 #include "base/thread.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "reporting/inquiry.h"
 #include "reporting/operator_record.h"
 #include "reporting/outbox.h"
 #include "store/spool.h"
@@ -86,6 +87,8 @@ bool reporter_post_warning(struct reporter *r, const char *account,
     const char *what, const char *text);
 /* Is the record of the operator's key published?  See operator_record.h. */
 bool reporter_post_operator(struct reporter *r, const struct operator_key *k);
+/* Questions to the verifier (inquiry.h). */
+bool reporter_post_inquiry(struct reporter *r, struct inquiry *q);
 /* The verification mail of an address identity. */
 bool reporter_post_verification(struct reporter *r, const char *account,
     const char *address, const char *token);

@@ -29,6 +29,7 @@ verification_new(const struct verification_setup *s)
 	if (v->setup.answer_ms == 0)
 		v->setup.answer_ms = VERIFICATION_ANSWER_MS;
 	v->operator_record = operator_record_new(s->operator_meters);
+	v->inquiries = inquiries_new(s->loop);
 	timer_init(&v->look, s->loop, verification_on_look, v);
 	return v;
 }
@@ -39,6 +40,7 @@ verification_free(struct verification *v)
 	if (v == NULL)
 		return;
 	timer_clear(&v->look);
+	inquiries_free(v->inquiries);
 	channel_close(v->channel);
 	while (v->checks != NULL)
 		check_free(v->checks);
@@ -74,6 +76,7 @@ verification_stop(struct verification *v, loop_fn *on_idle, void *arg)
 	v->on_idle = on_idle;
 	v->on_idle_arg = arg;
 	timer_clear(&v->look);
+	inquiries_attach(v->inquiries, NULL);
 	channel_close(v->channel);
 	v->channel = NULL;
 	for (c = v->checks; c != NULL; c = next) {
@@ -123,6 +126,7 @@ verification_attach(struct verification *v, int fd)
 	if (v->channel == NULL)
 		log_error("verifier-lost", "reason=\"%s\"", e.text);
 	operator_record_ask(v->operator_record, v->channel);
+	inquiries_attach(v->inquiries, v->channel);
 	verification_look(v);
 }
 
@@ -135,6 +139,13 @@ verification_look_operator(struct verification *v,
 	operator_record_ask(v->operator_record, v->channel);
 }
 
+void
+verification_inquire(struct verification *v, struct inquiry *q)
+{
+	loop_must_own(v->setup.loop);
+	inquiries_begin(v->inquiries, q);
+}
+
 /* What is out gets no answer any more. */
 static void
 verification_on_close(void *arg)
@@ -142,6 +153,7 @@ verification_on_close(void *arg)
 	struct verification *v = arg;
 	struct check	    *c, *next;
 
+	inquiries_attach(v->inquiries, NULL);
 	channel_close(v->channel);
 	v->channel = NULL;
 	log_warn("verifier-gone", "checks=%u", v->check_count);
@@ -183,6 +195,10 @@ verification_on_message(void *arg, struct bytes message, int fd)
 	}
 	if (r.ticket == OPERATOR_RECORD_TICKET) {
 		operator_record_take(v->operator_record, &r);
+		return;
+	}
+	if (r.ticket >= inquiry_ticket) {
+		inquiries_take(v->inquiries, &r);
 		return;
 	}
 	c = verification_find(v, r.ticket, &a);

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "reporting/inquiry.h"
 #include "reporting/notices.h"
 #include "reporting/operator_record.h"
 
@@ -54,6 +55,8 @@ void verification_look(struct verification *v);
 /* The record of this key is looked for, too, once. */
 void verification_look_operator(struct verification *v,
     const struct operator_key *k);
+/* Questions of others (inquiry.h). */
+void verification_inquire(struct verification *v, struct inquiry *q);
 void verification_stop(struct verification *v, loop_fn *on_idle, void *arg);
 
 #endif

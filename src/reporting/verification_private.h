@@ -73,6 +73,7 @@ struct verification {
 	unsigned		  check_count;
 	uint64_t		  numbers;
 	struct operator_record	 *operator_record;
+	struct inquiries	 *inquiries;
 	struct timer		  look;
 	struct identity		  identity; /* scratch, and keys */
 	struct identity_keys	  keys;

@@ -105,7 +105,7 @@ doctor_files(struct ctl *c, json_t *checks)
 }
 
 /* 0 all passed, 1 low findings only, 2 a high one, 3 not judged */
-static int
+int
 doctor_judge(json_t *checks)
 {
 	const char *text;
@@ -122,6 +122,15 @@ doctor_judge(json_t *checks)
 		worst = s > worst ? s : worst;
 	}
 	return worst;
+}
+
+const char *
+doctor_result(int status)
+{
+	static const char *const results[] = { "PASS", "WARN", "FAIL",
+		"UNKNOWN" };
+
+	return results[status];
 }
 
 static void
@@ -162,8 +171,6 @@ int
 doctor_run(struct ctl *c)
 {
 	enum { PATIENCE_MS = 180 * 1000 }; /* two rounds and connections */
-	static const char *const results[] = { "PASS", "WARN", "FAIL",
-		"UNKNOWN" };
 	json_t *result = NULL, *checks;
 	int	status;
 
@@ -175,7 +182,7 @@ doctor_run(struct ctl *c)
 	checks = json_object_get(result, "Checks");
 	doctor_files(c, checks);
 	status = doctor_judge(checks);
-	json_object_set_new(result, "Result", json_string(results[status]));
+	json_object_set_new(result, "Result", json_string(doctor_result(status)));
 	if (c->form == CTL_JSON)
 		ctl_print_json(result);
 	else

@@ -11,8 +11,12 @@
 #ifndef TOOLS_DOCTOR_H
 #define TOOLS_DOCTOR_H
 
-struct ctl;
+#include "tools/ctl/ctl.h"
 
 int doctor_run(struct ctl *c);
+/* Of a list of checks: 0 all passed, 1 low findings only, 2 a high one, 3 not
+ * judged; and the word for it. */
+int doctor_judge(json_t *checks);
+const char *doctor_result(int status);
 
 #endif

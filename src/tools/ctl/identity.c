@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/ctl/check.h"
 #include "tools/ctl/ctl.h"
 
 enum { STRING_MAX_ = 255, WAIT_STEP_MS = 500 };
@@ -268,6 +269,9 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .options = "format:text", .show = records_print },
 	{ .verb = "identity verify", .arguments = "name", .usage = "NAME",
 	    .options = "token:flag", .show = identity_print_token },
+	{ .verb = "identity check", .arguments = "name", .usage = "NAME",
+	    .options = "from:text pool:text no-probe:flag",
+	    .local = check_run },
 	{ .verb = "identity wait", .arguments = "name",
 	    .usage = "NAME [--timeout 60m]", .local = identity_wait },
 	{ .verb = "identity resend", .arguments = "name",
