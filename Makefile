@@ -121,7 +121,7 @@ daemon_MODULES = \
 	control control_account control_args control_audit \
 	    control_config_set control_credential control_destination \
 	    control_dkim control_doctor \
-	    control_doctor_dns control_doctor_judge control_doctor_port \
+	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
 	    control_event control_identity control_ip control_json control_key \
 	    control_policy control_mail_from control_check control_check_dmarc \
 	    control_check_judge \

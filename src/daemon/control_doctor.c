@@ -253,6 +253,7 @@ doctor_free(void *doctor)
 	size_t	       i;
 
 	doctor_ports_close(d);
+	doctor_spf_free(d);
 	for (i = 0; i < d->count; i++)
 		dns_answer_unref(d->questions[i].answer);
 	mem_free(d->questions);

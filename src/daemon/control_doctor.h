@@ -5,11 +5,13 @@
  *
  *	control_doctor.c	the order; what the daemon knows by itself
  *	control_doctor_dns.c	questions to the name servers, in two rounds
+ *	control_doctor_spf.c	may the source addresses send for the default
+ *				MAIL FROM domain?  The verifier is asked
  *	control_doctor_judge.c	what their answers mean
  *	control_doctor_port.c	one connection to port 25 a source address
  *
- * Use:    doctor_begin() asks, then doctor_ports_open() connects, then
- *         doctor_judge() adds the findings; each goes on by itself.
+ * Use:    doctor_begin() asks, then doctor_spf_ask(), then
+ *         doctor_ports_open() connects, then doctor_judge() adds the findings; each goes on by itself.
  * Owner:  struct doctor is the state of the request.
  * Thread: main; while a round is out its questions belong to the delivery
  *         loop, which has the resolver.
@@ -23,6 +25,7 @@
 
 #include "daemon/control_private.h"
 #include "registry/source.h"
+#include "reporting/inquiry.h"
 
 enum finding { FINDING_PASS, FINDING_WARN, FINDING_FAIL, FINDING_UNKNOWN };
 enum {
@@ -85,6 +88,10 @@ struct doctor {
 	struct mono until; /* of the round */
 	request_fn *then;  /* when it is over */
 
+	struct inquiry	     spf; /* one job for each source address */
+	struct verify_job    *spf_jobs;
+	struct verify_result *spf_results;
+
 	char   operator_key[1100]; /* base64; "" = not known */
 	char   operator_said[DOCTOR_TEXT_SIZE];
 	char   probe_host[DOCTOR_NAME_SIZE]; /* who is connected to */
@@ -99,7 +106,8 @@ void doctor_add(struct request *q, const char *id, enum finding f,
 void doctor_hint(struct request *q, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-void doctor_begin(struct doctor *d);	/* then doctor_ports_open() */
+void doctor_begin(struct doctor *d);	/* then doctor_spf_ask() */
+void doctor_spf_ask(struct doctor *d);	/* then doctor_ports_open() */
 void doctor_ports_open(struct doctor *d); /* then doctor_judge() */
 void doctor_judge(struct doctor *d);	/* ends the request */
 
@@ -111,6 +119,9 @@ const struct doctor_question *doctor_first(const struct doctor *d,
     enum doctor_kind k);
 bool doctor_is_answered(const struct doctor_question *a);
 const char *doctor_status(const struct doctor_question *a);
+/* control_doctor_spf.c */
+void doctor_judge_spf(struct doctor *d);
+void doctor_spf_free(struct doctor *d);
 /* control_doctor_port.c */
 void doctor_ports_close(struct doctor *d);
 

@@ -135,7 +135,7 @@ doctor_round(struct doctor *d, request_fn *then)
 static void
 doctor_after_second(struct request *q)
 {
-	doctor_ports_open(q->state);
+	doctor_spf_ask(q->state);
 }
 
 /* The name that is the EHLO name, or the first. */

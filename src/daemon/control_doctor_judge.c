@@ -255,7 +255,7 @@ spf_has_term(struct bytes record, const char *term)
 	    strchr("+-~?", record.p[at - 1]) != NULL);
 }
 
-/* Found, one, and ended; whom it permits is not evaluated here. */
+/* Found, one, and ended; whom it permits: doctor_judge_spf(). */
 static void
 judge_from_spf(struct doctor *d)
 {
@@ -421,6 +421,7 @@ doctor_judge(struct doctor *d)
 	judge_ports(d);
 	judge_from_mx(d);
 	judge_from_spf(d);
+	doctor_judge_spf(d);
 	judge_feedback(d);
 	judge_operator_key(d);
 	request_end(d->q);

@@ -21,7 +21,8 @@ SOURCE, EHLO = "127.0.0.3", "a0-3.smtp-out.relay.example"
 ZONES = {
     "relay.example": f"@ MX 10 mx\n@ MX 20 mx2\nmx A 127.0.0.1\nmx2 A 127.0.0.9\nmail A 127.0.0.1\n"
                      f"a0-3.smtp-out A {SOURCE}\nfeedback-smtp.us-east-1 A 127.0.0.1\n"
-                     f"bounces MX 10 {FEEDBACK}.\nbounces TXT \"v=spf1 include:spf.relay.example ~all\"\n",
+                     f"bounces MX 10 {FEEDBACK}.\nbounces TXT \"v=spf1 include:spf.relay.example ~all\"\n"
+                     f"spf TXT \"v=spf1 ip4:{SOURCE} -all\"\n",
     "0.127.in-addr.arpa": f"3.0 PTR {EHLO}.\n",
     "list.example": "99.0.0.127 A 127.0.0.2\n",
 }
@@ -78,6 +79,7 @@ class Doctor(unittest.TestCase):
         self.finding(found, "PORT25", "PASS", f"mx.relay.example greets {SOURCE}: 220 ")
         self.finding(found, "MAILFROM_MX", "PASS", f"bounces.relay.example MX 10 {FEEDBACK}")
         self.finding(found, "SPF_FOUND", "PASS", "v=spf1 include:spf.relay.example ~all")
+        self.finding(found, "SPF_INCLUDES", "PASS", f"{SOURCE} may send for bounces.relay.example")
         self.finding(found, "FEEDBACK_HOST", "PASS", FEEDBACK)
         self.finding(found, "POSTMASTER", "PASS", "operator@sink.example")
         self.finding(found, "CERTIFICATE", "PASS")
@@ -130,8 +132,17 @@ class Doctor(unittest.TestCase):
         self.finding(found, "SPF_ISSUE", "FAIL", "An SPF configuration issue was found.")
         self.finding(found, "MAILFROM_MX", "FAIL")
         self.finding(found, "FEEDBACK_HOST", "WARN", "leads to no listener")
-        self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 a:allow.example"\n')
-        self.finding(self.report("--no-probe"), "SPF_ALL", "WARN", "SPF all qualifier is missing.")
+        self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 ip4:192.0.2.1"\n')
+        found = self.report("--no-probe")
+        self.finding(found, "SPF_ALL", "WARN", "SPF all qualifier is missing.")
+        self.finding(found, "SPF_INCLUDES", "FAIL",
+                     f"SPF record for posthorn was not found. {SOURCE}: neutral for bounces.relay.example")
+        # it is included, and does not know the address
+        self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 include:spf.relay.example ~all"\n'
+                          'spf TXT "v=spf1 ip4:192.0.2.1 -all"\n')
+        c = self.finding(self.report("--no-probe"), "SPF_INCLUDES", "FAIL",
+                         f"An SPF configuration issue was found. {SOURCE}: softfail for bounces.relay.example")
+        self.assertIn("spf print", c["Hint"])
 
     def test_port(self):
         """Nobody listens; a receiver that refuses; one that says nothing is no receiver; a host of the operator's."""

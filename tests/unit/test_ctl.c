@@ -211,7 +211,7 @@ static const struct ctl_command *const tables[] = { ctl_account_commands,
 	ctl_system_commands,
 	ctl_offline_commands };
 
-/* Each row is whole: one or two words, known kinds, a way to be shown. */
+/* Each row is whole: one to three words, known kinds, a way to be shown. */
 static void
 test_tables(void **state)
 {
