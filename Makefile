@@ -116,7 +116,7 @@ daemon_MODULES = \
 	master master_files master_reload master_setup master_sockets \
 	    master_watch \
 	child \
-	relay relay_listen relay_operator relay_pulse relay_purge \
+	relay relay_listen relay_mail_from relay_operator relay_pulse relay_purge \
 	    relay_reserve relay_setup relay_wiring \
 	control control_account control_args control_audit \
 	    control_config_set control_credential control_destination \

@@ -282,6 +282,7 @@ relay_start_loops(struct relay *r, struct err *e)
 	/* soon: one that is started again and again sweeps as well */
 	timer_set(&r->every_minute, FIRST_SWEEP_MS);
 	relay_begin_operator(r);
+	relay_begin_default(r);
 	relay_begin_purge(r);
 	return 0;
 }
@@ -432,6 +433,7 @@ relay_reload(struct relay *r, struct buf *why)
 	relay_tell(r->reporting, relay_tell_reporter, r,
 	    relay_news_new(r, -1));
 	relay_reload_operator(r);
+	relay_reload_default(r);
 	log_info("reloaded", "listeners=%zu", c->listener_count);
 	return true;
 }
@@ -675,6 +677,7 @@ relay_free(struct relay *r)
 	carrier_free(r->carrier);
 	resolver_free(r->resolver);
 	reporter_free(r->reporter);
+	relay_end_default(r);
 	/* its requests may have been lent to any of those above */
 	control_free(r->control);
 	spool_close(r->spool);

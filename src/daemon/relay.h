@@ -99,6 +99,7 @@ struct relay {
 	struct audit   *audit;
 	struct timer	every_minute;
 	struct timer	operator_time; /* relay_operator.c */
+	struct relay_default *default_domain; /* relay_mail_from.c */
 	struct timer	purge_time;    /* relay_purge.c */
 	struct timer	reserve_time;  /* relay_reserve.c */
 	bool		was_short;
@@ -142,6 +143,10 @@ void relay_on_socket(struct relay *r, const struct child_message *m, int fd);
 /* relay_operator.c: the record of the operator's own key */
 void relay_begin_operator(struct relay *r);
 void relay_reload_operator(struct relay *r);
+/* relay_mail_from.c: the MX of the default MAIL FROM domain */
+void relay_begin_default(struct relay *r);
+void relay_reload_default(struct relay *r);
+void relay_end_default(struct relay *r);
 /* relay_pulse.c: PING of the master; PONG when all loops have run */
 void relay_on_ping(struct relay *r);
 /* relay_purge.c: accounts that were closed long ago */
