@@ -62,14 +62,15 @@ mail_MODULES = \
 	message msgid \
 	classify classify_names \
 	dkim_record dmarc spf_record \
-	report report_read \
+	report report_read returned \
 	event event_json event_string
 
 store_MODULES = \
 	db db_redo \
-	record record_event pack \
+	record record_event record_intake pack \
 	gather redo \
-	spool spool_batch spool_change spool_counter spool_read spool_redo \
+	spool spool_batch spool_change spool_counter spool_intake spool_read \
+	    spool_redo \
 	    spool_room spool_scan spool_sweep spool_write
 
 registry_MODULES = \
@@ -89,7 +90,7 @@ registry_MODULES = \
 
 submission_MODULES = \
 	listener standing \
-	session session_auth session_command session_data \
+	session session_auth session_command session_data intake \
 	admission admission_address admission_apply admission_permission \
 	    admission_tags \
 	receive receive_close \
@@ -109,7 +110,8 @@ delivery_MODULES = \
 
 reporting_MODULES = \
 	reporter publisher event_mail \
-	feedback notices outbox event_file suppressor \
+	feedback feedback_channel notices outbox event_file suppressor \
+	inbox inbox_judge inbox_events forwarder \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \

@@ -379,6 +379,25 @@ metrics_ips(struct metrics_page *p, const struct carrier_meters *m)
 	}
 }
 
+/* What came back, by what it was and what became of it. */
+static void
+metrics_inbox(struct metrics_page *p, const struct inbox_meters *m)
+{
+	const char *labels[] = { "kind", NULL, "result", NULL, NULL };
+	unsigned    k, r;
+
+	metrics_family(p, "posthorn_intake_messages_total", METRICS_COUNTER,
+	    "Messages taken by the intake and read");
+	for (k = 0; k < INTAKE_KINDS; k++)
+		for (r = 0; r < INTAKE_RESULTS; r++) {
+			labels[1] = intake_kind_to_text((enum intake_kind)k);
+			labels[3] = intake_result_to_text(
+			    (enum intake_result)r);
+			metrics_value(p, labels,
+			    (double)meter_get(&m->judged[k][r]));
+		}
+}
+
 static void
 metrics_publish(struct metrics_page *p, const struct outbox_meters *all)
 {
@@ -538,6 +557,7 @@ metrics_page_write(struct relay *r, bool open, struct buf *out)
 	metrics_signatures(&p, &r->desk_meters);
 	metrics_operator(&p, &r->operator_meters);
 	metrics_publish(&p, &r->outbox_meters);
+	metrics_inbox(&p, &r->inbox_meters);
 	metrics_accounts(&p, r);
 	metrics_stores(&p, r);
 	if (open)

@@ -81,7 +81,10 @@ relay_open_stores(struct relay *r, const struct child_files *f, struct err *e)
 		return -1;
 	s = relay_spool_setup(c);
 	r->spool = spool_open(&s, e);
-	return r->spool == NULL ? err_wrap(e, "spool") : 0;
+	if (r->spool == NULL)
+		return err_wrap(e, "spool");
+	spool_keep_raw(r->spool, c->intake.keep_raw_ms);
+	return 0;
 }
 
 static struct keys_client *
@@ -426,6 +429,7 @@ relay_reload(struct relay *r, struct buf *why)
 		log_error("log-failed", "reason=\"%s\"", e.text);
 	spool = relay_spool_setup(c);
 	spool_retune(r->spool, &spool);
+	spool_keep_raw(r->spool, c->intake.keep_raw_ms);
 	for (i = 0; i < r->desk_count; i++)
 		relay_tell(r->desks[i].loop, relay_tell_desk, &r->desks[i],
 		    relay_news_new(r, -1));

@@ -259,6 +259,7 @@ relay_on_send_mail(void *arg, const struct reporter_mail *m)
 	memcpy(o->notice.account, m->account, sizeof(o->notice.account));
 	memcpy(o->notice.to, m->to, sizeof(o->notice.to));
 	o->notice.text = m->text;
+	o->notice.errand = m->errand;
 	if (m->cursor != NULL) {
 		snprintf(o->cursor, sizeof(o->cursor), "%s", m->cursor);
 		o->notice.cursor = o->cursor;
@@ -290,6 +291,8 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->operator_meters = &r->operator_meters;
 	s->workers = r->workers;
 	s->outbox_meters = &r->outbox_meters;
+	s->inbox_meters = &r->inbox_meters;
+	s->ledger = r->ledger;
 }
 
 /* -- what desks tell ------------------------------------------------------ */

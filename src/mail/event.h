@@ -132,6 +132,10 @@ struct event {
 	/* extensions */
 	unsigned attempts;
 	bool	 simulator;
+	/* Made from mail that came back, which is forwarded as it is; for us,
+	 * no record shows it */
+	bool	 from_report;
+	bool	 repeated; /* not the first of its kind: does not count */
 	/* NULL unless of that type */
 	const struct event_tracking	*tracking;
 	const struct event_failure	*failure;

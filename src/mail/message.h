@@ -49,7 +49,8 @@ struct chunk {
 
 enum message_class {
 	MESSAGE_NORMAL,
-	MESSAGE_SYSTEM /* made by posthorn: no quota, no bounce, 24 h */
+	MESSAGE_SYSTEM, /* made by posthorn: no quota, no bounce, 24 h */
+	MESSAGE_INTAKE	/* came back: kept and read, never sent */
 };
 
 /* Of a configuration set: 16 random octets; all 0 = none.  A set that is made

@@ -476,13 +476,16 @@ read_entity(struct reading *r, struct bytes entity, unsigned depth)
 		r->report->date = read_date(field_value(&h, "Date"));
 	if (bytes_starts_nocase(media, BYTES("multipart/")))
 		read_multipart(r, body, type, depth);
-	else if (bytes_eq_nocase(media, BYTES("message/delivery-status")))
+	else if (bytes_eq_nocase(media, BYTES("message/delivery-status")) ||
+	    bytes_eq_nocase(media, BYTES("message/global-delivery-status")))
 		read_status(r, body);
 	else if (bytes_eq_nocase(media, BYTES("message/feedback-report")))
 		read_feedback(r, body);
 	else if (bytes_eq_nocase(media, BYTES("message/rfc822")) ||
 	    bytes_eq_nocase(media, BYTES("text/rfc822-headers")) ||
-	    bytes_eq_nocase(media, BYTES("message/rfc822-headers")))
+	    bytes_eq_nocase(media, BYTES("message/rfc822-headers")) ||
+	    bytes_eq_nocase(media, BYTES("message/global")) ||
+	    bytes_eq_nocase(media, BYTES("message/global-headers")))
 		read_original(r, body);
 }
 

@@ -9,6 +9,7 @@
 #include "mail/header.h"
 #include "mail/report.h"
 #include "registry/credential.h"
+#include "reporting/feedback_channel.h"
 #include "reporting/notices.h"
 #include "reporting/publisher.h"
 
@@ -445,7 +446,8 @@ feedback_tell(struct feedback *f, struct telling *t)
 	if (found == 0 || t->mail.system)
 		return PUBLISHER_NEXT;
 	feedback_alert(f, t);
-	if (t->mail.forward.n == 0)
+	if (t->mail.forward.n == 0 ||
+	    !feedback_channel_is_mail(f->setup.book, &t->mail, t->ev))
 		return PUBLISHER_NEXT;
 	telling_name(t);
 	if (!telling_read_content(t) && !telling_rebuild(t)) {
@@ -464,7 +466,9 @@ feedback_on_event(void *arg, uint64_t sequence, const struct event *ev)
 	struct telling	      t;
 	enum publisher_answer answer;
 
+	/* what came back is passed on as it is: forwarder.h */
 	if (ev->type != EVENT_BOUNCE || ev->recipient_count == 0 ||
+	    ev->from_report ||
 	    feedback_gives_up(f, sequence))
 		return PUBLISHER_NEXT;
 	memset(&t, 0, sizeof(t));

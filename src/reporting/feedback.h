@@ -15,9 +15,8 @@
  * order of the events.  A notice that cannot be handed over for 24 h is
  * dropped and logged.  No mail for: mail made by posthorn (no notices about
  * notices), messages without a forward address (null sender without
- * Return-Path), messages whose record has gone.  In this release no other
- * channel exists, so that the forwarding switch of identities cannot silence
- * the mail (5.1: at least one always works).
+ * Return-Path), messages whose record has gone, and events that another
+ * channel takes while forwarding is off (feedback_channel.h).
  *
  * A bounce because SPF, DKIM or DMARC did not pass (rule P1) is also told to
  * the contacts of the identity's account.

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "registry/identity.h"
 #include "reporting/feedback.h"
+#include "reporting/forwarder.h"
+#include "reporting/inbox.h"
 #include "reporting/notices.h"
 #include "reporting/outbox.h"
 #include "reporting/suppressor.h"
@@ -23,6 +25,8 @@ struct reporter {
 	struct loop	    *loop;
 	struct feedback	    *feedback;
 	struct suppressor   *suppressor;
+	struct inbox	    *inbox;
+	struct forwarder    *forwarder;
 	struct outbox	    *outbox;
 	struct notices	    *notices;
 	struct verification *verification;
@@ -51,6 +55,22 @@ struct errand {
 static void reporter_on_grace(void *reporter, void *unused);
 
 /* -- life -------------------------------------------------------------- */
+
+static int
+reporter_open_inbox(struct reporter *r, const struct reporter_setup *s,
+    struct err *e)
+{
+	struct inbox_setup     i = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .conf = s->conf, .ledger = s->ledger,
+		.meters = s->inbox_meters };
+	struct forwarder_setup f = { .loop = s->loop, .spool = s->spool,
+		.conf = s->conf, .send_mail = s->send_mail,
+		.send_mail_arg = s->send_mail_arg };
+
+	r->inbox = inbox_new(&i, e);
+	r->forwarder = forwarder_new(&f);
+	return r->inbox == NULL ? -1 : 0;
+}
 
 static void
 reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
@@ -87,7 +107,8 @@ reporter_new(const struct reporter_setup *s, struct err *e)
 	struct reporter *r;
 
 	if (s->send_mail == NULL || s->make_key == NULL ||
-	    s->workers == NULL || s->outbox_meters == NULL) {
+	    s->workers == NULL || s->outbox_meters == NULL ||
+	    s->inbox_meters == NULL) {
 		err_set(e, "reporting is not wired");
 		return NULL;
 	}
@@ -96,6 +117,10 @@ reporter_new(const struct reporter_setup *s, struct err *e)
 	r->verifier_fd = s->verifier_fd;
 	timer_init(&r->grace, s->loop, reporter_on_grace, r);
 	reporter_open_parts(r, s);
+	if (reporter_open_inbox(r, s, e) < 0) {
+		reporter_free(r);
+		return NULL;
+	}
 	return r;
 }
 
@@ -108,6 +133,8 @@ reporter_free(struct reporter *r)
 	if (r->verifier_fd >= 0)
 		close(r->verifier_fd);
 	verification_free(r->verification);
+	forwarder_free(r->forwarder);
+	inbox_free(r->inbox);
 	outbox_free(r->outbox);
 	suppressor_free(r->suppressor);
 	feedback_free(r->feedback);
@@ -134,6 +161,8 @@ reporter_reload(struct reporter *r, struct conf *conf)
 	loop_must_own(r->loop);
 	feedback_reload(r->feedback, conf);
 	suppressor_reload(r->suppressor, conf);
+	inbox_reload(r->inbox, conf);
+	forwarder_reload(r->forwarder, conf);
 	outbox_reload(r->outbox, conf);
 	notices_reload(r->notices, conf);
 	verification_reload(r->verification, conf);
@@ -154,6 +183,8 @@ reporter_on_events(void *reporter, void *unused)
 	feedback_wake(r->feedback);
 	suppressor_wake(r->suppressor);
 	outbox_wake(r->outbox);
+	inbox_wake(r->inbox);
+	forwarder_wake(r->forwarder);
 }
 
 /* -- errands of other threads ------------------------------------------ */
@@ -308,12 +339,30 @@ reporter_on_suppressor_idle(void *reporter, void *unused)
 }
 
 static void
-reporter_on_outbox_idle(void *reporter, void *unused)
+reporter_on_forwarder_idle(void *reporter, void *unused)
 {
 	struct reporter *r = reporter;
 
 	(void)unused;
 	suppressor_stop(r->suppressor, reporter_on_suppressor_idle, r);
+}
+
+static void
+reporter_on_inbox_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	forwarder_stop(r->forwarder, reporter_on_forwarder_idle, r);
+}
+
+static void
+reporter_on_outbox_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	inbox_stop(r->inbox, reporter_on_inbox_idle, r);
 }
 
 void

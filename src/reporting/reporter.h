@@ -10,7 +10,8 @@
  * Fails:  reporter_new() with *e; later trouble is logged and tried again:
  *         cursors stay until what they stand for is done.
  * Parts:  publisher.c walks the events by cursors, feedback.c makes the mail
- *         to senders from them (DSNs), suppressor.c keeps the suppression
+ *         to senders from them (DSNs), inbox.c reads what came back and
+ *         forwarder.c passes it on, suppressor.c keeps the suppression
  *         lists, outbox.c publishes to event destinations, verification.c runs the checks of identities and their
  *         notices.
  */
@@ -23,11 +24,14 @@
 #include "base/thread.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "registry/ledger.h"
+#include "reporting/inbox.h"
 #include "reporting/inquiry.h"
 #include "reporting/operator_record.h"
 #include "reporting/outbox.h"
 #include "store/spool.h"
 
+struct intake_errand;
 struct reporter;
 
 /* Mail that reporting makes; the wiring hands it to a submission loop and
@@ -38,6 +42,8 @@ struct reporter_mail {
 	struct buf   text; /* taken over when true is returned */
 	const char  *cursor;
 	uint64_t     cursor_to;
+	/* a copy of what came back, and from whom; NULL = it is not */
+	const struct intake_errand *errand; /* lives until done() */
 	/* Never from inside send_mail().  REFUSED: it will never be taken, it
 	 * is dropped; FULL, BUSY, DOWN: it is handed in again. */
 	void	   (*done)(void *ctx, enum receipt_result result);
@@ -62,6 +68,8 @@ struct reporter_setup {
 	    const char *domain, const char *selector, unsigned bits);
 	void	     *make_key_arg;
 	struct operator_meters *operator_meters; /* lent; NULL is allowed */
+	struct ledger	    *ledger;	   /* lent; NULL is allowed */
+	struct inbox_meters *inbox_meters; /* lent */
 };
 struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
 void reporter_free(struct reporter *r);

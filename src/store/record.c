@@ -466,6 +466,7 @@ record_write_state(const struct state_row *r, struct buf *out)
 	pack_u64(out, r->content);
 	pack_u64(out, (uint64_t)r->committed);
 	pack_u64(out, r->redo);
+	pack_u64(out, r->intake_bytes);
 	return !out->failed;
 }
 
@@ -483,5 +484,6 @@ record_read_state(struct bytes in, struct state_row *out)
 	out->content = unpack_u64(&r);
 	out->committed = (int64_t)unpack_u64(&r);
 	out->redo = unpack_u64(&r);
+	out->intake_bytes = unpack_u64(&r);
 	return unpack_done(&r);
 }

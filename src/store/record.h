@@ -22,6 +22,7 @@
 #include "mail/event.h"
 #include "mail/msgid.h"
 #include "store/spool.h"
+#include "store/spool_intake.h"
 
 /* -- keys: big-endian, so that they lie in the order of their parts ------ */
 enum {
@@ -88,6 +89,25 @@ struct event_head {
 };
 bool record_read_event_head(struct bytes in, struct event_head *out);
 
+/* Mail that came back; its id stands in the key. */
+bool record_write_intake(const struct intake_row *r, struct buf *out);
+bool record_read_intake(struct bytes in, struct arena *a,
+    struct intake_row *out);
+/* What has to be done with it: step, id, number -> who gets a copy. */
+struct bytes record_key_step(struct record_key *k, enum intake_step step,
+    const struct msgid *id, uint32_t n);
+bool record_split_step(struct bytes key, enum intake_step *step,
+    struct msgid *id, uint32_t *n);
+bool record_write_errand(const struct intake_errand *x, struct buf *out);
+bool record_read_errand(struct bytes in, struct intake_errand *out);
+/* How often something was counted, and when last. */
+struct mark_row {
+	uint32_t    count;
+	struct wall last;
+};
+bool record_write_mark(const struct mark_row *r, struct buf *out);
+bool record_read_mark(struct bytes in, struct mark_row *out);
+
 /* A row of counters of one scope: all minutes from floor on are in sum. */
 struct counter_row {
 	int64_t floor, newest, sum;
@@ -103,6 +123,7 @@ struct state_row {
 	int64_t	 committed; /* ms; of the last event row */
 	uint64_t redo;	    /* number of the last transaction that went into
 			       the redo log, or was to */
+	uint64_t intake_bytes; /* raw mail that came back */
 };
 bool record_write_state(const struct state_row *r, struct buf *out);
 bool record_read_state(struct bytes in, struct state_row *out);

@@ -32,7 +32,8 @@ enum event_tag {
 	TAG_FAILURE,
 	TAG_SUBSCRIPTION,
 	TAG_REMOTE_HOST,
-	TAG_RULE
+	TAG_RULE,
+	TAG_REPORTED /* 1, or 2: not for the first time */
 };
 
 static size_t
@@ -172,6 +173,8 @@ record_write_event(const struct event *ev, struct wall committed,
 	put_tag_number(out, TAG_ARRIVAL, (uint64_t)ev->arrival.ms);
 	put_tag_number(out, TAG_ATTEMPTS, ev->attempts);
 	put_tag_number(out, TAG_SIMULATOR, ev->simulator);
+	put_tag_number(out, TAG_REPORTED, !ev->from_report ? 0 :
+	    ev->repeated ? 2 : 1);
 	put_rare(out, ev);
 	return !out->failed;
 }
@@ -377,6 +380,10 @@ get_event_number(struct unpack *r, uint64_t tag, struct bytes value,
 	case TAG_ATTEMPTS:
 		ev->attempts = (unsigned)(v > UINT32_MAX ? UINT32_MAX : v);
 		break;
+	case TAG_REPORTED:
+		ev->from_report = v != 0;
+		ev->repeated = v == 2;
+		break;
 	default: /* TAG_SIMULATOR */
 		ev->simulator = v != 0;
 		break;
@@ -412,6 +419,7 @@ get_event_member(struct unpack *r, uint64_t tag, struct bytes value,
 	case TAG_ARRIVAL:
 	case TAG_ATTEMPTS:
 	case TAG_SIMULATOR:
+	case TAG_REPORTED:
 		get_event_number(r, tag, value, ev);
 		break;
 	default: /* of a later version */

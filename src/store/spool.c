@@ -23,11 +23,11 @@
 #include "base/log.h"
 #include "store/spool_private.h"
 
-enum { SPOOL_FEED_MAX = 16384 };
+enum { SPOOL_FEED_MAX = 16384, RAW_KEEP_MS = 7 * 86400 * 1000 };
 
 static const char *const table_names[SPOOL_TABLES] = { "message", "mail",
 	"snapshot", "chunk", "recipient", "staging", "due", "held", "event",
-	"counter", "cursor", "swept", "history" };
+	"counter", "cursor", "swept", "history", "intake", "step", "mark" };
 
 static const double commit_bounds[] = { 0.0001, 0.00025, 0.0005, 0.001,
 	0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5 };
@@ -148,6 +148,7 @@ spool_open(const struct spool_setup *setup, struct err *e)
 	struct spool *s = mem_alloc(sizeof(*s));
 
 	s->map_bytes = setup->map_bytes;
+	spool_keep_raw(s, RAW_KEEP_MS);
 	spool_retune(s, setup);
 	spool_init_meters(s);
 	spool_batch_init(s);

@@ -109,6 +109,8 @@ enum receipt_result {
 	RECEIPT_BUSY,	 /* queue.max_messages: 454 */
 	RECEIPT_DOWN	 /* 451 */
 };
+struct intake_end;
+struct intake_errand;
 struct submission {
 	struct loop *from;
 	loop_fn	    *on_receipt; /* (ctx, submission) on from */
@@ -128,6 +130,8 @@ struct submission {
 	/* Mail made by posthorn: cursor to move in the same transaction. */
 	const char *cursor; /* NULL = none */
 	uint64_t    cursor_to;
+	/* Mail that came back, forwarded: this errand is done with it. */
+	const struct intake_errand *errand; /* NULL = none */
 
 	/* the receipt, filled by the writer */
 	enum receipt_result result;
@@ -208,6 +212,10 @@ struct change {
 	/* a cursor to move in the same transaction; NULL = none */
 	const char  *cursor;
 	uint64_t     cursor_to;
+	/* mail that came back (spool_intake.h): its verdict, once; an errand
+	 * that is given up */
+	const struct intake_end	   *intake;
+	const struct intake_errand *errand;
 	enum receipt_result result; /* OK or DOWN */
 	struct change *next;
 };

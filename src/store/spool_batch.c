@@ -534,8 +534,9 @@ spool_tell(struct spool *s, const struct span *p, uint64_t sequence_before)
 	failpoint("tell.answered");
 	spool_post_arrivals(s);
 	failpoint("tell.arrived");
-	if (s->state.sequence == sequence_before)
+	if (s->state.sequence == sequence_before && !s->has_intake)
 		return;
+	s->has_intake = false;
 	for (i = 0; i < s->event_listener_count; i++)
 		listener_note(&s->events_to[i]);
 }

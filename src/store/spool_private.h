@@ -7,6 +7,7 @@
  *	spool_redo.c	receipts before the commit, on a slow disk
  *	spool_write.c	a submission, a staged chunk, an event become rows
  *	spool_change.c	what became of envelopes
+ *	spool_intake.c	mail that came back
  *	spool_counter.c	minute buckets, inside the transaction and outside
  *	spool_sweep.c	what has passed its keeping time goes
  *	spool_read.c	single rows and content, any thread
@@ -43,6 +44,9 @@ enum spool_table {
 	SPOOL_CURSOR,	 /* name -> sequence */
 	SPOOL_SWEPT,	 /* content whose pieces have to go */
 	SPOOL_HISTORY,	 /* id, low 31 bits of the sequence -> event */
+	SPOOL_INTAKE,	 /* id, piece: what came back */
+	SPOOL_STEP,	 /* step, id, number: what is to be done with it */
+	SPOOL_MARK,	 /* id of ours, what was reported -> how often */
 	SPOOL_TABLES
 };
 enum { SPOOL_FORMAT = 1 };
@@ -111,6 +115,8 @@ enum sweep_stage {
 	SWEEP_HISTORY,
 	SWEEP_SNAPSHOT,
 	SWEEP_EVENT,
+	SWEEP_INTAKE,
+	SWEEP_MARK,
 	SWEEP_COUNTER
 };
 
@@ -161,7 +167,7 @@ struct spool {
 
 	/* settings; a reload changes them */
 	_Atomic uint64_t min_free, messages_max;
-	_Atomic int64_t	 index_keep_ms, tail_keep_ms;
+	_Atomic int64_t	 index_keep_ms, tail_keep_ms, raw_keep_ms;
 	uint64_t	 map_bytes;
 
 	/* wiring */
@@ -209,6 +215,7 @@ struct spool {
 
 	struct ahead	 ahead;
 	struct spool_redo redo;
+	bool		 has_intake; /* came in this batch: readers are told */
 
 	/* for spool_has_room() */
 	_Atomic uint64_t room_seen, messages_seen;
@@ -271,6 +278,25 @@ void spool_fill_arrival(struct arrival *a, const struct due_key *k,
     const struct due_row *d);
 /* Octets of the store that a submission will take, roughly. */
 uint64_t spool_need(const struct message *m);
+
+int spool_write_content(struct spool_txn *t, const struct message *m,
+    uint64_t *content, struct err *e);
+/* A value in pieces of a page, so that no row needs neighbouring pages. */
+int spool_put_paged(struct spool_txn *t, enum spool_table table,
+    const struct msgid *id, struct bytes b, struct err *e);
+
+/* -- spool_intake.c */
+/* 1 = there is room for it, perhaps now; 0 = not; -1. */
+int spool_make_intake_room(struct spool_txn *t, const struct message *m,
+    struct err *e);
+int spool_write_intake(struct spool_txn *t, const struct message *m,
+    struct err *e);
+int spool_write_verdict(struct spool_txn *t, const struct intake_end *v,
+    struct err *e);
+int spool_write_errand_done(struct spool_txn *t,
+    const struct intake_errand *x, struct err *e);
+/* Raw messages whose time is over, in a portion: 1 = more to do. */
+int spool_sweep_intake(struct spool_txn *t, size_t budget, struct err *e);
 
 /* -- spool_read.c */
 /* All pieces of a value in a row: 1, 0 = there are none, -1. */

@@ -362,6 +362,14 @@ spool_sweep_stage(struct spool_txn *t, struct err *e)
 	case SWEEP_EVENT:
 		failpoint("sweep.events");
 		return spool_sweep_events(t, tail_ms, e);
+	case SWEEP_INTAKE:
+		failpoint("sweep.intakes");
+		return spool_sweep_intake(t, PORTION_ROWS, e);
+	case SWEEP_MARK:
+		failpoint("sweep.marks");
+		return spool_sweep_ids(t, SPOOL_MARK,
+		    (struct wall){ t->now.ms - index_ms }, spool_is_queued,
+		    e);
 	case SWEEP_COUNTER:
 		failpoint("sweep.counters");
 		return spool_sweep_counters(t,

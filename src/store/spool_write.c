@@ -139,7 +139,7 @@ spool_write_stage(struct spool_txn *t, struct stage *st, uint64_t *content,
 }
 
 /* The staged part becomes the message's own, or the head of a new content. */
-static int
+int
 spool_write_content(struct spool_txn *t, const struct message *m,
     uint64_t *content, struct err *e)
 {
@@ -169,8 +169,7 @@ spool_write_content(struct spool_txn *t, const struct message *m,
 
 /* -- what stays ------------------------------------------------------------ */
 
-/* A value in pieces of a page, so that no row needs neighbouring pages. */
-static int
+int
 spool_put_paged(struct spool_txn *t, enum spool_table table,
     const struct msgid *id, struct bytes b, struct err *e)
 {
@@ -353,6 +352,21 @@ spool_must_refuse(const struct spool *s, struct submission *sub)
 	return false;
 }
 
+/* 1 = there is room in the share of its class, 0 = refused, -1. */
+static int
+spool_admit_intake(struct spool_txn *t, struct submission *sub,
+    struct err *e)
+{
+	int rc;
+
+	if (sub->message->class != MESSAGE_INTAKE)
+		return 1;
+	rc = spool_make_intake_room(t, sub->message, e);
+	if (rc == 0)
+		(void)spool_refuse(sub, RECEIPT_FULL);
+	return rc;
+}
+
 /* 1 = admitted, 0 = not (the result says), -1 = the transaction is lost. */
 static int
 spool_admit(struct spool_txn *t, struct submission *sub, struct err *e)
@@ -371,6 +385,18 @@ spool_admit(struct spool_txn *t, struct submission *sub, struct err *e)
 	sub->refused_by = rc > 0 ? rc : 0;
 	spool_refuse(sub, rc > 0 ? RECEIPT_REFUSED : RECEIPT_DOWN);
 	return 0;
+}
+
+/* What the message was made from. */
+static int
+spool_write_done(struct spool_txn *t, const struct submission *sub,
+    struct err *e)
+{
+	if (sub->cursor != NULL &&
+	    spool_write_cursor(t, sub->cursor, sub->cursor_to, e) < 0)
+		return -1;
+	return sub->errand == NULL ? 0 :
+	    spool_write_errand_done(t, sub->errand, e);
 }
 
 static int
@@ -396,8 +422,7 @@ spool_write_rows(struct spool_txn *t, const struct submission *sub,
 		if (spool_write_envelope(t, m, &m->envelopes[i], e) < 0)
 			return -1;
 	failpoint("submit.envelopes");
-	if (sub->cursor != NULL &&
-	    spool_write_cursor(t, sub->cursor, sub->cursor_to, e) < 0)
+	if (spool_write_done(t, sub, e) < 0)
 		return -1;
 	if (m->class == MESSAGE_SYSTEM)
 		return 0; /* no events about mail made by posthorn */
@@ -425,15 +450,24 @@ spool_write_submission(struct spool_txn *t, struct submission *sub,
 		return 0;
 	failpoint("submit.asked");
 	rc = spool_admit(t, sub, e);
+	if (rc == 1)
+		rc = spool_admit_intake(t, sub, e);
 	if (rc <= 0)
 		return rc;
 	*is_admitted = sub->admit != NULL;
-	if (spool_write_rows(t, sub, e) < 0)
+	if (m->class == MESSAGE_INTAKE)
+		rc = spool_write_intake(t, m, e) < 0 ? -1 :
+		    spool_write_done(t, sub, e);
+	else
+		rc = spool_write_rows(t, sub, e);
+	if (rc < 0)
 		return -1;
 	failpoint("submit.end");
-	s->draft.messages++;
-	s->draft.recipients += m->envelope_count;
-	s->draft.bytes += message_octets(m);
+	if (m->class != MESSAGE_INTAKE) {
+		s->draft.messages++;
+		s->draft.recipients += m->envelope_count;
+		s->draft.bytes += message_octets(m);
+	}
 	s->room -= need;
 	s->used_since += need;
 	return 0;

@@ -31,6 +31,7 @@
 #include "store/spool.h"
 
 struct desk;
+struct intake_errand;
 struct keys_client;
 
 /* TLS contexts of this snapshot: one a listener, in the order of
@@ -133,6 +134,9 @@ struct notice {
 	struct buf   text; /* header section, empty line, body; CRLF */
 	const char  *cursor; /* moved in the same transaction; NULL = none */
 	uint64_t     cursor_to;
+	/* A copy of what came back; NULL = it is not.  Its fields stay as they
+	 * are, and no key signs for a stranger. */
+	const struct intake_errand *errand;
 	void	    *context;
 	enum receipt_result result;
 	struct msgid id;

@@ -6,6 +6,7 @@
 
 #include "mail/address.h"
 #include "registry/identity.h"
+#include "store/spool_intake.h"
 #include "submission/admission.h"
 #include "submission/desk_private.h"
 #include "submission/posting.h"
@@ -210,13 +211,15 @@ notice_post(struct desk *d, struct notice *n, struct message *m,
 		.kind = POSTING_NOTICE, .receive = r, .message = m,
 		.account = n->account, .credential = "", .key_id = "",
 		.cursor = n->cursor, .cursor_to = n->cursor_to,
-		.on_reply = notice_on_reply, .arg = n };
+		.errand = n->errand, .on_reply = notice_on_reply, .arg = n };
 	struct err e;
-	int	   found;
+	int	   found = 0;
 
 	if (address_split(from, &a))
 		message_set(m, &m->from_domain, a.domain);
-	found = notice_find_key(d, n, from, key, &e);
+	/* who wrote what came back is anybody's guess */
+	if (n->errand == NULL || n->errand->from != INTAKE_FROM_KEPT)
+		found = notice_find_key(d, n, from, key, &e);
 	if (found < 0) {
 		notice_delay(n, m, r, &e);
 	} else {

@@ -7,6 +7,7 @@
 #include "registry/quota.h"
 #include "submission/admission.h"
 #include "submission/desk_private.h"
+#include "submission/intake.h"
 #include "submission/receive.h"
 
 enum {
@@ -47,6 +48,7 @@ static void posting_on_signed(void *arg, const struct sign_answer *a);
 static void posting_on_receipt(void *ctx, void *load);
 static void posting_check(struct posting *p);
 static void posting_check_notice(struct posting *p);
+static void posting_check_intake(struct posting *p);
 static void posting_close(struct posting *p);
 static void posting_cannot_sign(struct posting *p, const char *reason);
 static void posting_set_key(struct posting *p, const struct dkim_key *k);
@@ -128,10 +130,18 @@ posting_begin(struct posting *p)
 	receive_hand_over(p->receive, posting_on_room, p);
 	if (!receive_is_settled(p->receive))
 		return;
-	if (p->setup.kind == POSTING_NOTICE)
-		posting_check_notice(p);
-	else
+	switch (p->setup.kind) {
+	case POSTING_MAIL:
+	case POSTING_ROOT:
 		posting_check(p);
+		break;
+	case POSTING_NOTICE:
+		posting_check_notice(p);
+		break;
+	case POSTING_INTAKE:
+		posting_check_intake(p);
+		break;
+	}
 }
 
 static void
@@ -151,9 +161,17 @@ posting_user(const struct posting *p)
 	case POSTING_ROOT:
 		return "root";
 	case POSTING_NOTICE:
+	case POSTING_INTAKE:
 		break;
 	}
 	return "-";
+}
+
+/* Of an account: it is counted, and pays for it. */
+static bool
+posting_is_submission(const struct posting *p)
+{
+	return p->setup.kind == POSTING_MAIL || p->setup.kind == POSTING_ROOT;
 }
 
 /* Tells the asker, if it is still there, and frees all. */
@@ -182,7 +200,7 @@ posting_count(struct posting *p, enum ledger_result r)
 	enum ledger_interface i = p->setup.is_local ? LEDGER_LOCAL :
 	    LEDGER_SMTP;
 
-	if (p->setup.kind != POSTING_NOTICE)
+	if (posting_is_submission(p))
 		meter_add(&p->setup.page->submissions[i][r], 1);
 }
 
@@ -450,7 +468,8 @@ posting_check_notice(struct posting *p)
 {
 	struct reply re;
 
-	if (receive_check_header(p->receive, &re))
+	if (p->setup.errand != NULL ? receive_is_readable(p->receive, &re) :
+				      receive_check_header(p->receive, &re))
 		posting_close(p);
 	else
 		posting_refuse(p, &re);
@@ -574,6 +593,7 @@ posting_close(struct posting *p)
 	bool		     is_notice = p->setup.kind == POSTING_NOTICE;
 	char		     feedback[FEEDBACK_ID_MAX] = "";
 	struct receive_close rules = { .conf = c, .with = p->setup.with,
+		.as_it_is = p->setup.errand != NULL,
 		.of_account = &p->of_account,
 		.of_credential = &p->of_credential };
 
@@ -591,6 +611,28 @@ posting_close(struct posting *p)
 	posting_sign(p);
 }
 
+/* What came back is laid down as it came, under the trace of how. */
+static void
+posting_check_intake(struct posting *p)
+{
+	struct message *m = p->message;
+	struct reply	re;
+
+	if (!receive_check_raw(p->receive, INTAKE_HOPS_MAX, &re)) {
+		posting_refuse(p, &re);
+		return;
+	}
+	m->accepted = loop_wall(p->desk->setup.loop);
+	msgid_make(m->accepted, &m->id);
+	m->expires = m->accepted;
+	if (intake_write_trace(p->rules->conf, m, &p->head) &&
+	    buf_add_bytes(&p->head, receive_raw_head(p->receive)) &&
+	    posting_set_head(p, BYTES("")))
+		posting_submit(p);
+	else
+		posting_fail_text(p, "no room for the header block");
+}
+
 /* -- step 15: commit ------------------------------------------------------ */
 
 static void
@@ -604,7 +646,8 @@ posting_submit(struct posting *p)
 	s->message = p->message;
 	s->cursor = p->setup.cursor;
 	s->cursor_to = p->setup.cursor_to;
-	if (p->setup.kind != POSTING_NOTICE) {
+	s->errand = p->setup.errand;
+	if (posting_is_submission(p)) {
 		p->charge.now = p->message->accepted;
 		p->charge.countable = p->message->envelope_count -
 		    message_simulator_count(p->message);
@@ -649,7 +692,7 @@ posting_accept(struct posting *p)
 	    log_quote(m->sender, quoted), (int)m->identity.n, m->identity.p,
 	    m->envelope_count, (unsigned long long)message_octets(m),
 	    p->has_key ? p->sign_domain : "-");
-	if (p->setup.kind != POSTING_NOTICE) {
+	if (posting_is_submission(p)) {
 		posting_count(p, LEDGER_ACCEPTED);
 		meter_add(&p->setup.page->sends, m->envelope_count);
 		meter_add(&p->setup.page->submitted_octets, message_octets(m));
@@ -657,7 +700,10 @@ posting_accept(struct posting *p)
 		    (double)(clock_mono_us() - p->began_us) / 1e6);
 		posting_warn_quota(p);
 	}
-	reply_set(&re, 250, "2.0.0", "Ok %s", id);
+	if (p->setup.kind == POSTING_INTAKE)
+		reply_set(&re, 250, "2.0.0", "Ok");
+	else
+		reply_set(&re, 250, "2.0.0", "Ok %s", id);
 	posting_end(p, &re, &m->id);
 }
 
@@ -683,7 +729,7 @@ posting_on_receipt(void *ctx, void *load)
 		reply_set(&re, 452, "4.3.1", "Insufficient system storage");
 		break;
 	case RECEIPT_BUSY:
-		if (p->setup.kind != POSTING_NOTICE)
+		if (posting_is_submission(p))
 			meter_add(&p->setup.page->throttled[LEDGER_OVERLOAD],
 			    1);
 		reply_set(&re, 454, "4.3.1",

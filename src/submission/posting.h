@@ -22,6 +22,7 @@
 #include "mail/smtp.h"
 
 struct db_txn;
+struct intake_errand;
 struct desk;
 struct desk_rules;
 struct dkim_key;
@@ -32,7 +33,8 @@ struct receive;
 enum posting_kind {
 	POSTING_MAIL,  /* of a credential */
 	POSTING_ROOT,  /* of the account itself: posthornctl send */
-	POSTING_NOTICE /* made by posthorn: no account, policy or quota */
+	POSTING_NOTICE, /* made by posthorn: no account, policy or quota */
+	POSTING_INTAKE /* came back: kept as it is, goes nowhere */
 };
 struct posting_setup {
 	struct desk	  *desk;
@@ -40,8 +42,8 @@ struct posting_setup {
 	enum posting_kind  kind;
 	struct receive	  *receive;
 	struct message	  *message;
-	const char	  *account;    /* "" only for a notice */
-	struct ledger_page *page;      /* of the account; not for a notice */
+	const char	  *account;    /* "" only for NOTICE and INTAKE */
+	struct ledger_page *page;      /* of the account, where there is one */
 	const char	  *credential; /* MAIL */
 	const char	  *key_id;     /* MAIL; "" = came without a key */
 	const char	  *with;       /* of Received; NULL = no such field */
@@ -49,6 +51,7 @@ struct posting_setup {
 	const struct dkim_key *key;    /* NOTICE: signs, copied; NULL = none */
 	const char	  *cursor;     /* moved in the same transaction */
 	uint64_t	   cursor_to;
+	const struct intake_errand *errand; /* NOTICE; lives until the reply */
 	/* id: of the accepted message, else NULL */
 	void (*on_reply)(void *arg, const struct reply *re,
 	    const struct msgid *id);

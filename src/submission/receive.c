@@ -204,6 +204,7 @@ static void
 receive_add_header(struct receive *r, struct bytes piece)
 {
 	size_t	     before = r->head.n;
+	size_t	     max = r->setup.conf->message.max_header_size_bytes;
 	struct bytes sofar = piece;
 	ptrdiff_t    at;
 
@@ -212,11 +213,13 @@ receive_add_header(struct receive *r, struct bytes piece)
 		sofar = buf_bytes(&r->head);
 	}
 	at = header_end(sofar, &r->scanned, r->setup.lenient);
+	/* raw: what is longer than a section may be is body from there on */
+	if (r->setup.raw && (at < 0 || (size_t)at > max) && sofar.n >= max)
+		at = (ptrdiff_t)max;
 	if (before == 0)
 		buf_add_bytes(&r->head,
 		    at < 0 ? piece : bytes_head(piece, (size_t)at));
-	if (r->head.failed || (at < 0 && r->head.n >
-		r->setup.conf->message.max_header_size_bytes)) {
+	if (r->head.failed || (at < 0 && r->head.n > max)) {
 		r->has_header = true;
 		r->header_result = HEADER_TOO_LONG;
 		r->dropping = true;
@@ -226,7 +229,10 @@ receive_add_header(struct receive *r, struct bytes piece)
 		return;
 	/* what is behind the section stays in the memory of sofar */
 	r->head.n = (size_t)at;
-	receive_take_header(r);
+	if (r->setup.raw)
+		r->has_header = true;
+	else
+		receive_take_header(r);
 	if (!r->dropping)
 		receive_add_body(r, bytes_from(sofar, (size_t)at));
 }
@@ -319,7 +325,8 @@ receive_stage(struct receive *r)
 	if (r->stage_ticket != 0 || r->stage_waiting != NULL ||
 	    !receive_is_heavy(r))
 		return;
-	receive_catch_up(r);
+	if (!r->setup.raw)
+		receive_catch_up(r);
 	c = message_take_full(m);
 	if (c == NULL)
 		return;
@@ -382,14 +389,16 @@ receive_add_body(struct receive *r, struct bytes piece)
 {
 	if (piece.n == 0)
 		return;
-	mime_feed(r->mime, piece);
+	if (r->mime != NULL)
+		mime_feed(r->mime, piece);
 	if (!message_add_body(r->setup.message, piece)) {
 		r->no_memory = true;
 		receive_drop(r);
 		return;
 	}
 	/* bounded pieces: the other sessions of the loop wait meanwhile */
-	if (r->setup.message->body_octets - r->hashed >= CHUNK_OCTETS)
+	if (r->setup.message->body_octets - r->hashed >= CHUNK_OCTETS &&
+	    !r->setup.raw)
 		receive_catch_up(r);
 	receive_stage(r);
 	receive_count_memory(r);
@@ -415,11 +424,11 @@ receive_on_piece(void *arg, struct bytes piece)
 
 /* -- feeding -------------------------------------------------------------- */
 
-/* A message without an empty line is all header. */
+/* A message without an empty line is all header (raw: as far as it came). */
 static void
 receive_finish(struct receive *r)
 {
-	if (!r->has_header && !r->dropping)
+	if (!r->has_header && !r->dropping && !r->setup.raw)
 		receive_take_header(r);
 	r->setup.message->has_8bit = r->framing.has_eight_bit;
 }
@@ -485,6 +494,21 @@ receive_is_flooded(const struct receive *r)
 
 /* -- checks --------------------------------------------------------------- */
 
+/* Fields that begin a line, however the rest of the section looks. */
+static unsigned
+receive_count_hops(struct bytes head)
+{
+	unsigned  n = 0;
+	ptrdiff_t lf = -1;
+
+	do {
+		head = bytes_from(head, (size_t)(lf + 1));
+		n += bytes_starts_nocase(head, BYTES("Received:"));
+		lf = bytes_find(head, 0, '\n');
+	} while (lf >= 0);
+	return n;
+}
+
 /* What is seen while the octets come; told at the end of data only. */
 static bool
 receive_check_framing(const struct receive *r, struct reply *re)
@@ -494,6 +518,8 @@ receive_check_framing(const struct receive *r, struct reply *re)
 
 	if (receive_is_too_long(r))
 		return reply_refuse(re, 552, "5.3.4", "Message is too long.");
+	if (r->setup.raw)
+		return true;
 	if (f->has_bare_lf && c->smtp.bare_lf == CONF_BARE_LF_REJECT)
 		return reply_refuse(re, 550, "5.6.0",
 		    "Message contains a bare line feed");
@@ -508,6 +534,28 @@ receive_check_framing(const struct receive *r, struct reply *re)
 		return reply_refuse(re, 554, "5.6.0",
 		    "Transaction failed: Line too long.");
 	return true;
+}
+
+bool
+receive_check_raw(struct receive *r, unsigned hops_max, struct reply *re)
+{
+	if (receive_is_too_long(r))
+		return reply_refuse(re, 552, "5.3.4", "Message is too long.");
+	if (r->stage_result == RECEIPT_FULL)
+		return reply_refuse(re, 452, "4.3.1",
+		    "Insufficient system storage");
+	if (r->stage_result != RECEIPT_OK || r->no_memory)
+		return reply_refuse(re, 451, "4.3.0",
+		    "Temporary service failure");
+	if (receive_count_hops(buf_bytes(&r->head)) > hops_max)
+		return reply_refuse(re, 554, NULL, "5.4.6 Too many hops");
+	return true;
+}
+
+struct bytes
+receive_raw_head(const struct receive *r)
+{
+	return buf_bytes(&r->head);
 }
 
 bool
@@ -528,12 +576,8 @@ receive_check_content(struct receive *r, struct reply *re)
 }
 
 bool
-receive_check_header(struct receive *r, struct reply *re)
+receive_is_readable(const struct receive *r, struct reply *re)
 {
-	const struct conf  *c = r->setup.conf;
-	const struct field *f;
-	const char	   *name;
-
 	switch (r->header_result) {
 	case HEADER_OK:
 		break;
@@ -545,6 +589,18 @@ receive_check_header(struct receive *r, struct reply *re)
 		return reply_refuse(re, 554, "5.6.0",
 		    "Transaction failed: Header section too long.");
 	}
+	return true;
+}
+
+bool
+receive_check_header(struct receive *r, struct reply *re)
+{
+	const struct conf  *c = r->setup.conf;
+	const struct field *f;
+	const char	   *name;
+
+	if (!receive_is_readable(r, re))
+		return false;
 	if (header_count(&r->header, "Received") > c->message.max_hops)
 		return reply_refuse(re, 554, "5.4.6",
 		    "Transaction failed: Too many hops.");

@@ -43,6 +43,8 @@ struct receive_setup {
 	uint64_t	    size_max; /* of conf, or less of the credential */
 	bool		    lenient;  /* a malformed line begins the body */
 	const char	   *blocked;  /* the account's list; "" = conf's */
+	bool		    raw; /* kept as it comes: nothing is looked for
+				    in it (intake) */
 	const char	   *local_sender; /* stands for the addresses of this
 					     host in From, Sender, Reply-To;
 					     NULL = they stay */
@@ -69,7 +71,12 @@ bool receive_is_flooded(const struct receive *r); /* over twice the limit */
 
 /* -- checks: true = passed; else the reply -------------------------------- */
 bool receive_check_content(struct receive *r, struct reply *re); /* step 1 */
+/* RAW: all there is to check; "Received" fields in it are counted. */
+bool receive_check_raw(struct receive *r, unsigned hops_max,
+    struct reply *re);
+struct bytes receive_raw_head(const struct receive *r); /* as it came */
 bool receive_check_header(struct receive *r, struct reply *re);	 /* 3, 4 */
+bool receive_is_readable(const struct receive *r, struct reply *re);
 bool receive_check_parts(struct receive *r, struct reply *re);	 /* 11 */
 /* After receive_check_header(): as received, until receive_close(). */
 const struct header *receive_header(const struct receive *r);
@@ -82,12 +89,17 @@ struct receive_close {
 	const struct conf *conf;
 	/* the first that has a rule decides; NULL = none */
 	const struct account_overrides *of_credential, *of_account;
+	bool	     as_it_is; /* no field is written anew */
 	const char  *with; /* of Received: "ESMTPSA", "local"; NULL = none */
 	struct bytes feedback_id; /* value; "" = none is added */
 };
 /* Final header block into head (without DKIM-Signature of posthorn). */
 bool receive_close(struct receive *r, const struct receive_close *c,
     struct buf *head);
+/* The name the client gave, which can hold anything but blanks, for a trace
+ * field. */
+enum { RECEIVE_EHLO_SIZE = 256 };
+void receive_clean_ehlo(struct bytes ehlo, char out[RECEIVE_EHLO_SIZE]);
 /* Of the body as it will be sent. */
 int receive_body_hash(struct receive *r, unsigned char digest[32],
     struct err *e);

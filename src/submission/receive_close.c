@@ -51,10 +51,10 @@ closing_init(struct closing *k, struct receive *r,
 		cred = &none;
 	k->h = &r->header;
 	k->m = r->setup.message;
-	k->rewrite_date = account_rewrites(cred->date, acct->date,
-	    c->conf->message.date);
-	k->rewrite_id = account_rewrites(cred->message_id, acct->message_id,
-	    c->conf->message.message_id);
+	k->rewrite_date = !c->as_it_is && account_rewrites(cred->date,
+	    acct->date, c->conf->message.date);
+	k->rewrite_id = !c->as_it_is && account_rewrites(cred->message_id,
+	    acct->message_id, c->conf->message.message_id);
 	k->received = c->with == NULL ? CONF_RECEIVED_NONE :
 	    closing_received(cred->received, acct->received,
 		c->conf->message.received);
@@ -108,15 +108,14 @@ closing_put_from(struct closing *k)
 	return header_append(k->h, "From", (struct bytes){ text, (size_t)n });
 }
 
-/* The name the client gave: it can hold anything but blanks. */
-static void
-closing_clean_ehlo(struct bytes ehlo, char out[256])
+void
+receive_clean_ehlo(struct bytes ehlo, char out[RECEIVE_EHLO_SIZE])
 {
 	static const char more[] = ".:_-[]";
 	size_t		  i;
 	char		  c;
 
-	for (i = 0; i < ehlo.n && i < 255; i++) {
+	for (i = 0; i < ehlo.n && i < RECEIVE_EHLO_SIZE - 1; i++) {
 		c = ehlo.p[i];
 		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
 		    (c >= 'a' && c <= 'z') ||
@@ -131,13 +130,13 @@ closing_clean_ehlo(struct bytes ehlo, char out[256])
 static bool
 closing_put_received(struct closing *k, const struct conf *c, const char *with)
 {
-	char   text[TRACE_MAX], ehlo[256];
+	char   text[TRACE_MAX], ehlo[RECEIVE_EHLO_SIZE];
 	size_t n = 0;
 
 	if (k->received == CONF_RECEIVED_NONE)
 		return true;
 	if (k->received == CONF_RECEIVED_FULL) {
-		closing_clean_ehlo(k->m->ehlo, ehlo);
+		receive_clean_ehlo(k->m->ehlo, ehlo);
 		n = (size_t)snprintf(text, sizeof(text),
 		    "from %s ([%s%.*s])\r\n ", ehlo,
 		    bytes_find(k->m->client_ip, 0, ':') >= 0 ? "IPv6:" : "",

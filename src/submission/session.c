@@ -22,13 +22,14 @@
  *   READY, AUTH -> DELAY, IDLE    session_judge_login
  *   DELAY -> READY                session_on_auth_delay
  *   IDLE -> MAIL                  session_act_mail
- *   CLEAR, READY -> INTAKE        session_act_mail, on intake listeners
+ *   CLEAR, READY -> INTAKE        session_act_mail, on intake listeners;
+ *                                 it takes the place of MAIL and RCPT
  *   MAIL -> RCPT                  session_act_rcpt
  *   RCPT -> DATA                  session_begin_data
  *   RCPT, BDAT -> CHUNK           session_begin_chunk
  *   CHUNK -> BDAT                 session_end_chunk
  *   DATA, CHUNK -> SETTLE         session_settle
- *   SETTLE -> IDLE                session_on_posted
+ *   SETTLE -> home                session_on_posted
  *   any transaction -> home       session_go_home (RSET, EHLO, refusals)
  *   any -> CLOSED                 session_close
  *
@@ -107,6 +108,19 @@ session_is_intake(const struct session *s)
 	return session_has_role(s, CONF_ROLE_INTAKE) && !s->is_authenticated;
 }
 
+bool
+session_has_come_in(const struct session *s)
+{
+	return s->is_authenticated || !s->is_preauth;
+}
+
+uint64_t
+session_octets_max(const struct session *s)
+{
+	return s->is_authenticated ? s->size_max :
+	    session_conf(s)->intake.max_message_size_bytes;
+}
+
 enum session_state
 session_home(const struct session *s)
 {
@@ -146,7 +160,7 @@ session_deadline(const struct session *s, int64_t now)
 	default:
 		break;
 	}
-	if (s->is_authenticated || s->state == SESSION_INTAKE)
+	if (session_has_come_in(s))
 		return now + c->smtp.timeout_command_ms;
 	at = now + s->listener->preauth_idle_ms;
 	total = s->began.ms + c->smtp.timeout_preauth_total_ms;
@@ -200,6 +214,7 @@ session_check(const struct session *s)
 		break;
 	case SESSION_MAIL:
 	case SESSION_RCPT:
+	case SESSION_INTAKE:
 		must(s->message != NULL && s->receive == NULL);
 		break;
 	case SESSION_DATA:
@@ -212,7 +227,6 @@ session_check(const struct session *s)
 	case SESSION_NEW:
 	case SESSION_CLEAR:
 	case SESSION_READY:
-	case SESSION_INTAKE:
 		must(s->receive == NULL);
 		break;
 	default:
@@ -297,7 +311,7 @@ session_refuse(struct session *s, const struct reply *re)
 	const struct conf *c = session_conf(s);
 	unsigned	   max = c->smtp.max_errors;
 
-	if (!s->is_authenticated && s->state != SESSION_INTAKE && max > 5)
+	if (!session_has_come_in(s) && max > 5)
 		max = 5;
 	if (re->code == 421) {
 		session_reply(s, re);
@@ -593,7 +607,7 @@ session_is_over_preauth(struct session *s, size_t octets)
 {
 	const struct conf *c = session_conf(s);
 
-	if (s->is_authenticated || s->state == SESSION_INTAKE)
+	if (session_has_come_in(s))
 		return false;
 	s->octets_preauth += octets;
 	return s->octets_preauth > c->smtp.preauth_max_octets ||

@@ -170,6 +170,11 @@ void session_arm(struct session *s);  /* deadline of the state, anew */
 enum session_state session_home(const struct session *s);
 bool session_is_protected(const struct session *s);
 bool session_is_intake(const struct session *s);
+/* Logged in, or has sent MAIL to the intake: the limits of strangers are
+ * over. */
+bool session_has_come_in(const struct session *s);
+/* Octets of a message, as they hold for it now. */
+uint64_t session_octets_max(const struct session *s);
 bool session_has_role(const struct session *s, unsigned role);
 const struct conf *session_conf(const struct session *s);
 void session_drop_transaction(struct session *s);

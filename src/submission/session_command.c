@@ -7,6 +7,7 @@
 
 #include "submission/admission.h"
 #include "submission/desk_private.h"
+#include "submission/intake.h"
 #include "submission/listener.h"
 #include "submission/posting.h"
 #include "submission/standing.h"
@@ -125,6 +126,8 @@ session_write_ehlo(struct session *s)
 
 	if (s->is_authenticated)
 		rcpts = s->rcpt_max;
+	else if (!session_has_role(s, CONF_ROLE_SUBMISSION))
+		rcpts = INTAKE_RECIPIENTS_MAX;
 	buf_clear(line);
 	reply_write_line(250, false, c->server.name, line);
 	reply_write_line(250, false, "PIPELINING", line);
@@ -276,10 +279,13 @@ session_open_message(struct session *s, const struct command *cmd)
 	const struct conf *c = session_conf(s);
 	struct message	  *m;
 	char		   text[ADDRESS_TEXT_MAX];
+	unsigned	   rcpts = s->is_authenticated ? s->rcpt_max :
+	    INTAKE_RECIPIENTS_MAX;
 
 	m = message_new(c->message.max_header_size_bytes + MESSAGE_ROOM +
-	    (size_t)s->rcpt_max * ENVELOPE_ROOM);
+	    (size_t)rcpts * ENVELOPE_ROOM);
 	s->message = m;
+	m->class = s->is_authenticated ? MESSAGE_NORMAL : MESSAGE_INTAKE;
 	bytes_text(bytes_of(s->account), m->account, sizeof(m->account));
 	m->declared_8bit = cmd->body == BODY_8BITMIME;
 	return message_set(m, &m->credential, bytes_of(s->user)) &&
@@ -305,15 +311,6 @@ session_count_overload(struct session *s)
 static void
 session_act_mail(struct session *s, const struct command *cmd)
 {
-	if (!s->is_authenticated) {
-		/* nothing is taken in yet: each RCPT is answered alone */
-		if (s->is_preauth)
-			listener_promote(&s->place);
-		s->is_preauth = false;
-		session_enter(s, SESSION_INTAKE);
-		session_say(s, 250, "2.1.0", "Ok");
-		return;
-	}
 	if (!session_open_message(s, cmd)) {
 		session_drop_transaction(s);
 		session_count_overload(s);
@@ -321,34 +318,36 @@ session_act_mail(struct session *s, const struct command *cmd)
 		    "Throttling failure: System capacity exceeded");
 		return;
 	}
-	session_enter(s, SESSION_MAIL);
+	if (s->is_preauth)
+		listener_promote(&s->place);
+	s->is_preauth = false;
+	session_enter(s, s->is_authenticated ? SESSION_MAIL : SESSION_INTAKE);
 	session_say(s, 250, "2.1.0", "Ok");
 }
 
 /* -- RCPT ----------------------------------------------------------------- */
 
-/* Domains this installation itself has mail for (receiving.md 2). */
-static bool
-session_serves(const struct session *s, struct bytes domain)
-{
-	const struct conf *c = session_conf(s);
-
-	return bytes_eq_nocase(domain, bytes_of(c->server.name)) ||
-	    bytes_eq_nocase(domain, bytes_of(c->server.domain)) ||
-	    bytes_eq_nocase(domain, bytes_of(c->mail_from.default_domain)) ||
-	    bytes_eq_nocase(domain, bytes_of(c->mail_from.mx_host)) ||
-	    admission_is_simulator(c, domain);
-}
-
-/* Without login: no intake address is served here, and nothing is relayed. */
+/* Without login: each recipient is judged alone, and nothing is relayed. */
 static bool
 session_check_intake_rcpt(const struct session *s, const struct command *cmd,
     struct reply *re)
 {
-	char path[SMTP_QUOTED_MAX];
+	enum intake_answer answer = INTAKE_TAKEN;
+	char		   path[SMTP_QUOTED_MAX];
 
-	if (session_has_role(s, CONF_ROLE_SUBMISSION) && !cmd->postmaster &&
-	    !session_serves(s, cmd->address.domain))
+	if (!cmd->postmaster)
+		answer = intake_judge(s->desk, session_conf(s),
+		    &cmd->address);
+	if (answer == INTAKE_TROUBLE)
+		return reply_refuse(re, 451, "4.3.0",
+		    "Temporary service failure");
+	if (answer == INTAKE_TAKEN) {
+		if (s->message->envelope_count < INTAKE_RECIPIENTS_MAX)
+			return true;
+		return reply_refuse(re, 452, "4.5.3", "Too many recipients");
+	}
+	if (answer == INTAKE_FOREIGN &&
+	    session_has_role(s, CONF_ROLE_SUBMISSION))
 		return reply_refuse(re, 530, "5.7.0",
 		    "Authentication required");
 	/* its enhanced code stands in the text, in both modes */
@@ -392,10 +391,11 @@ session_act_rcpt(struct session *s, const struct command *cmd)
 	char		 text[ADDRESS_TEXT_MAX];
 	struct bytes	 address = session_recipient(s, cmd, text);
 	struct envelope *env;
+	bool		 intake = s->state == SESSION_INTAKE;
 
 	s->rcpt_tried++;
 	if (message_find_envelope(s->message, address) == NULL) {
-		if (s->message->envelope_count >= s->rcpt_max) {
+		if (!intake && s->message->envelope_count >= s->rcpt_max) {
 			s->rcpt_over = true; /* told at the end of data */
 			session_say(s, 250, "2.1.5", "Ok");
 			return;
@@ -409,7 +409,7 @@ session_act_rcpt(struct session *s, const struct command *cmd)
 		env->simulator = admission_is_simulator(session_conf(s),
 		    env->domain);
 	}
-	session_enter(s, SESSION_RCPT);
+	session_enter(s, intake ? SESSION_INTAKE : SESSION_RCPT);
 	session_say(s, 250, "2.1.5", "Ok");
 }
 
@@ -420,7 +420,8 @@ session_check_data(const struct session *s, const struct command *cmd,
     struct reply *re)
 {
 	(void)cmd;
-	if (s->state == SESSION_RCPT || s->state == SESSION_BDAT)
+	if (s->state == SESSION_RCPT || s->state == SESSION_BDAT ||
+	    (s->state == SESSION_INTAKE && s->message->envelope_count > 0))
 		return true;
 	if (s->rcpt_tried > 0)
 		return reply_refuse(re, 554, "5.5.1", "No valid recipients");

@@ -134,10 +134,11 @@ session_open_receive(struct session *s, enum framing_kind kind,
     struct reply *re)
 {
 	struct receive_setup rs = { .desk = s->desk, .conf = session_conf(s),
-		.message = s->message, .kind = kind, .size_max = s->size_max,
+		.message = s->message, .kind = kind,
+		.size_max = session_octets_max(s),
+		.raw = !s->is_authenticated,
 		.lenient = session_conf(s)->message.lenient_headers ||
 		    s->place.is_unix,
-		.blocked = s->desk->account->attachments,
 		.local_sender = s->local_sender,
 		.on_room = session_on_room, .arg = s };
 	struct err e;
@@ -145,8 +146,11 @@ session_open_receive(struct session *s, enum framing_kind kind,
 	if (reserve_is_short())
 		return reply_refuse(re, 454, "4.3.1",
 		    "Throttling failure: System capacity exceeded");
-	if (!session_look_ahead(s, re))
-		return false;
+	if (s->is_authenticated) {
+		if (!session_look_ahead(s, re))
+			return false;
+		rs.blocked = s->desk->account->attachments;
+	}
 	s->receive = receive_new(&rs, &e);
 	if (s->receive == NULL) {
 		log_error("receive-failed", "sid=%s reason=\"%s\"", s->sid,
@@ -207,7 +211,8 @@ static void
 session_settle(struct session *s)
 {
 	struct posting_setup p = { .desk = s->desk, .rules = s->rules,
-		.kind = POSTING_MAIL, .receive = s->receive,
+		.kind = s->is_authenticated ? POSTING_MAIL : POSTING_INTAKE,
+		.receive = s->receive,
 		.message = s->message, .account = s->account,
 		.page = s->page, .is_local = s->place.is_unix,
 		.credential = s->user, .key_id = s->key_id,
@@ -322,8 +327,8 @@ session_judge_chunk(struct session *s, const struct command *cmd,
 	else if (s->receive == NULL &&
 	    !session_open_receive(s, FRAMING_CHUNK, &s->chunk_reply))
 		return;
-	else if (cmd->chunk > s->size_max ||
-	    receive_octets(s->receive) > s->size_max - cmd->chunk)
+	else if (cmd->chunk > session_octets_max(s) ||
+	    receive_octets(s->receive) > session_octets_max(s) - cmd->chunk)
 		reply_set(&s->chunk_reply, 552, "5.3.4",
 		    "Message is too long.");
 }
@@ -355,11 +360,9 @@ static bool
 session_discard(struct session *s, size_t n)
 {
 	const struct conf *c = session_conf(s);
-	bool		   intake = s->chunk_back == SESSION_INTAKE;
-	uint64_t	   max = intake ? c->intake.max_message_size_bytes :
-	    s->size_max;
+	uint64_t	   max = session_octets_max(s);
 
-	if (!s->is_authenticated && !intake) {
+	if (!session_has_come_in(s)) {
 		s->octets_preauth += n;
 		if (s->octets_preauth > c->smtp.preauth_max_octets) {
 			session_bye(s, 421, "4.7.0", "Too many errors",

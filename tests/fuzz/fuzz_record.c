@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { KINDS = 7 };
+enum { KINDS = 10 };
 
 /* Reads a row of the kind and writes it to out; false = damaged. */
 static bool
@@ -26,6 +26,9 @@ pass(unsigned kind, struct bytes in, struct arena *a, struct buf *out)
 	struct counter_row   counter;
 	struct state_row     state;
 	struct event_head head;
+	struct intake_row    intake;
+	struct intake_errand errand;
+	struct mark_row	     mark;
 
 	memset(&recipient, 0, sizeof(recipient));
 	memset(&mail, 0, sizeof(mail));
@@ -49,6 +52,16 @@ pass(unsigned kind, struct bytes in, struct arena *a, struct buf *out)
 	case 5:
 		return record_read_counter(in, &counter) &&
 		    record_write_counter(&counter, out);
+	case 7:
+		memset(&intake, 0, sizeof(intake));
+		return record_read_intake(in, a, &intake) &&
+		    record_write_intake(&intake, out);
+	case 8:
+		return record_read_errand(in, &errand) &&
+		    record_write_errand(&errand, out);
+	case 9:
+		return record_read_mark(in, &mark) &&
+		    record_write_mark(&mark, out);
 	default:
 		return record_read_state(in, &state) &&
 		    record_write_state(&state, out);

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A mail from anybody is read; what was found is put into a DSN of our own,
- * which must be readable again.
+ * which must be readable again.  The same as mail that came back: what it is,
+ * the ids in it, and its copy for the sender.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "mail/header.h"
 #include "mail/report.h"
+#include "mail/returned.h"
+#include "reporting/forwarder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool
+size_is_odd(struct bytes b)
+{
+	return b.n % 2 == 1;
+}
 
 /* Lines end in CRLF and are no longer than 998 octets. */
 static void
@@ -51,6 +61,56 @@ write_again(const struct report *r, struct arena *a)
 	buf_wipe(&out);
 }
 
+enum { IDS_MAX = 100000 };
+
+static void
+look_at_returned(struct bytes in, struct arena *a)
+{
+	struct returned r;
+	struct msgid	id;
+	size_t		at = 0, before;
+	unsigned	n, i;
+
+	returned_read(in, size_is_odd(in) ? BYTES("") : BYTES("a@b.example"),
+	    a, &r);
+	must(r.line.n <= RETURNED_LINE_MAX && r.body.n <= in.n);
+	must(r.line.n == 0 || r.kind == RETURNED_BOUNCE);
+	must(r.has_attached == (r.report.original.n > 0));
+	for (i = 0; i < IDS_MAX; i++) {
+		before = at;
+		if (!returned_next_id(r.report.original, a, &at, &id, &n))
+			break;
+		must(at > before && n <= MSGID_RECIPIENT_MAX);
+	}
+	must(i < IDS_MAX);
+	(void)returned_names(&r, BYTES("jane@sink.example"));
+}
+
+/* The copy has a From, no NUL, and no other sender than ours. */
+static void
+look_at_copy(struct bytes in, enum intake_from from)
+{
+	static const struct header_rules rules = { SIZE_MAX, true };
+	struct arena *a = arena_new(16 << 20);
+	struct header h;
+	struct buf    out;
+
+	buf_init(&out, 4 << 20);
+	if (forwarder_write(in, from, "bounces.example", &out)) {
+		must(bytes_find(buf_bytes(&out), 0, '\0') < 0);
+		must(header_parse(buf_bytes(&out), &rules, a, &h) ==
+		    HEADER_OK);
+		must(header_find(&h, "From") != NULL);
+		must(header_find(&h, "Return-Path") == NULL);
+		must(header_find(&h, "Auto-Submitted") != NULL);
+		if (from != INTAKE_FROM_KEPT)
+			must(bytes_find_nocase(header_find(&h, "From")->value,
+				BYTES("@bounces.example>")) >= 0);
+	}
+	buf_wipe(&out);
+	arena_free(a);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -65,5 +125,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	arena_free(a);
 	arena_free(b);
+	a = arena_new(4 << 20);
+	look_at_returned(in, a);
+	arena_free(a);
+	look_at_copy(in, (enum intake_from)(size % 3));
 	return 0;
 }

@@ -87,6 +87,7 @@ struct rw {
 	struct verify_job last;
 	struct operator_meters operator_meters;
 	struct outbox_meters   outbox_meters;
+	struct inbox_meters    inbox_meters;
 	struct workers	      *workers;
 	bool		  idle;
 	struct buf	  log;
@@ -396,6 +397,7 @@ rw_begin_with(struct rw *w, bool with_verifier)
 	s.make_key_arg = w;
 	s.operator_meters = &w->operator_meters;
 	s.outbox_meters = &w->outbox_meters;
+	s.inbox_meters = &w->inbox_meters;
 	s.workers = w->workers;
 	w->reporter = reporter_new(&s, &e);
 	assert_non_null(w->reporter);

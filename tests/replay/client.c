@@ -11,7 +11,7 @@
 #include "registry/conf.h"
 #include "world.h"
 
-enum { CLIENT_MAX = 256 * 1024 * 1024 };
+enum { CLIENT_MAX = 256 * 1024 * 1024, VERP_VARIABLES = 4 };
 
 struct client {
 	struct client	 *next;
@@ -360,6 +360,25 @@ send_content(struct client *c, const struct words *w)
 	buf_wipe(&all);
 }
 
+/* ${NAME}, and with a recipient's number, as it stands in the return address:
+ * ${NAME/1} ... */
+static void
+send_remember(struct play *p, const char *as, const char *id)
+{
+	char	 name[64], text[MSGID_TEXT + 1];
+	unsigned n;
+
+	play_set_var(p, as, id);
+	if (strlen(id) != MSGID_TEXT)
+		return;
+	for (n = 0; n <= VERP_VARIABLES; n++) {
+		snprintf(name, sizeof(name), "%.50s/%u", as, n);
+		snprintf(text, sizeof(text), "%.*s%06u", MSGID_TEXT - 6, id,
+		    n);
+		play_set_var(p, name, text);
+	}
+}
+
 void
 client_send(struct play *p, const struct words *w)
 {
@@ -386,7 +405,7 @@ client_send(struct play *p, const struct words *w)
 		play_fail(p, "%s got: %s, expected: %s", c->name, line,
 		    reply != NULL ? reply : "250 Ok <id>");
 	if (as != NULL && strncmp(line, "250 Ok ", 7) == 0)
-		play_set_var(p, as, line + 7);
+		send_remember(p, as, line + 7);
 	mem_free(line);
 }
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * feedback_channel.h - does the sender hear of an event by mail?
+ *
+ * Use:    if (feedback_channel_is_mail(book, &row, ev)) mail it.
+ * Owner:  nothing is kept.
+ * Thread: any; the book is read in one short transaction.
+ * Fails:  what cannot be read counts as a channel that is not there: then the
+ *         mail is sent.
+ *
+ * Channels add up (events.md 7.3): a bounce or complaint is mailed while the
+ * identity of the message has forwarding switched on, and in any case when no
+ * enabled destination of the message's configuration set takes that type:
+ * feedback must reach somebody.
+ */
+#ifndef REPORTING_FEEDBACK_CHANNEL_H
+#define REPORTING_FEEDBACK_CHANNEL_H
+
+#include <stdbool.h>
+
+#include "mail/event.h"
+#include "registry/book.h"
+#include "store/spool.h"
+
+bool feedback_channel_is_mail(struct book *b, const struct mail_row *mail,
+    const struct event *ev);
+
+#endif

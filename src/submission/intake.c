@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+#include "submission/intake.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "submission/admission.h"
+#include "submission/desk_private.h"
+#include "submission/receive.h"
+
+enum { ROW_ARENA = 512 * 1024, DAY_MS = 86400000 };
+
+/* -- recipients ------------------------------------------------------------ */
+
+/* Domains this installation itself has mail for. */
+static bool
+intake_serves(const struct conf *c, struct bytes domain)
+{
+	return bytes_eq_nocase(domain, bytes_of(c->server.name)) ||
+	    bytes_eq_nocase(domain, bytes_of(c->server.domain)) ||
+	    bytes_eq_nocase(domain, bytes_of(c->mail_from.default_domain)) ||
+	    bytes_eq_nocase(domain, bytes_of(c->mail_from.mx_host));
+}
+
+/*
+ * A return address of ours: of a message that is known, went out under this
+ * domain, and not longer ago than its record is kept.
+ */
+static enum intake_answer
+intake_judge_return(struct desk *d, const struct conf *c,
+    const struct address *a, const struct msgid *id, unsigned recipient)
+{
+	int64_t		   keep_ms = (int64_t)c->feedback.index_days * DAY_MS;
+	struct arena	  *arena;
+	struct mail_row	   m;
+	struct err	   e;
+	enum intake_answer answer = INTAKE_UNKNOWN_HERE;
+	int		   rc;
+
+	if (loop_wall(d->setup.loop).ms - msgid_time(id).ms > keep_ms)
+		return INTAKE_UNKNOWN_HERE;
+	arena = arena_new(ROW_ARENA);
+	rc = spool_read_mail(d->setup.spool, id, arena, &m, &e);
+	if (rc < 0) {
+		log_error("intake-failed", "reason=\"%s\"", e.text);
+		answer = INTAKE_TROUBLE;
+	} else if (rc == 1 && !m.system && recipient <= m.recipient_count &&
+	    (bytes_eq_nocase(a->domain, m.mail_from_domain) ||
+		bytes_eq_nocase(a->domain,
+		    bytes_of(c->mail_from.default_domain)))) {
+		answer = INTAKE_TAKEN;
+	}
+	arena_free(arena);
+	return answer;
+}
+
+static bool
+intake_is_report_address(const struct conf *c, const struct address *a)
+{
+	size_t i;
+
+	if (!bytes_eq_nocase(a->domain, bytes_of(c->mail_from.default_domain)))
+		return false;
+	for (i = 0; i < c->intake.fbl_addresses.n; i++)
+		if (bytes_eq_nocase(a->local,
+			bytes_of(c->intake.fbl_addresses.v[i])))
+			return true;
+	return false;
+}
+
+enum intake_answer
+intake_judge(struct desk *d, const struct conf *c, const struct address *a)
+{
+	struct msgid id;
+	unsigned     recipient;
+	bool	     is_ours = intake_serves(c, a->domain);
+
+	if (a->local.n == MSGID_TEXT &&
+	    msgid_from_text(a->local, &id, &recipient)) {
+		enum intake_answer answer = intake_judge_return(d, c, a, &id,
+		    recipient);
+
+		if (answer != INTAKE_UNKNOWN_HERE || is_ours)
+			return answer;
+	}
+	if (is_ours && (intake_is_report_address(c, a) ||
+		bytes_eq_nocase(a->local, BYTES("postmaster")) ||
+		bytes_eq_nocase(a->local, BYTES("abuse"))))
+		return INTAKE_TAKEN;
+	return is_ours || admission_is_simulator(c, a->domain) ?
+	    INTAKE_UNKNOWN_HERE : INTAKE_FOREIGN;
+}
+
+/* -- trace ----------------------------------------------------------------- */
+
+bool
+intake_write_trace(const struct conf *c, const struct message *m,
+    struct buf *out)
+{
+	char ehlo[RECEIVE_EHLO_SIZE], id[MSGID_TEXT + 1];
+	char date[CLOCK_TEXT_MAX];
+
+	receive_clean_ehlo(m->ehlo, ehlo);
+	msgid_to_text(&m->id, c->server.id_prefix, 0, id);
+	wall_rfc5322(m->accepted, date);
+	buf_add_text(out, "Return-Path: <");
+	buf_add_bytes(out, m->sender);
+	buf_add_text(out, ">\r\nReceived: from ");
+	buf_add_text(out, ehlo);
+	buf_add_text(out, bytes_find(m->client_ip, 0, ':') >= 0 ? " ([IPv6:" :
+		" ([");
+	buf_add_bytes(out, m->client_ip);
+	buf_add_text(out, "])\r\n by ");
+	buf_add_text(out, c->server.name);
+	buf_add_text(out, m->tls_version.n > 0 ? " with ESMTPS\r\n id " :
+		" with ESMTP\r\n id ");
+	buf_add_text(out, id);
+	buf_add_text(out, ";\r\n ");
+	buf_add_text(out, date);
+	buf_add_text(out, "\r\n");
+	return !out->failed;
+}
