@@ -81,7 +81,7 @@ registry_MODULES = \
 	credential credential_book login \
 	identity identity_check identity_command identity_name identity_sign \
 	policy policy_condition policy_judge identity_policy permission \
-	mail_from \
+	mail_from ip_filter \
 	glob cidr \
 	ledger quota \
 	source config_set config_set_json destination destination_json \
@@ -124,7 +124,8 @@ daemon_MODULES = \
 	    control_config_set control_credential control_destination \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
-	    control_event control_identity control_ip control_json control_key \
+	    control_event control_identity control_ip control_ip_filter \
+	    control_json control_key \
 	    control_policy control_mail_from control_check control_check_dmarc \
 	    control_check_judge \
 	    control_queue control_queue_change control_queue_list \

@@ -295,6 +295,7 @@ extern const struct command control_destination_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_mail_from_commands[];
 extern const struct command control_ip_commands[];
+extern const struct command control_ip_filter_commands[];
 extern const struct command control_queue_commands[];
 extern const struct command control_suppression_commands[];
 extern const struct command control_import_commands[];

@@ -39,6 +39,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_SUPPRESSED_ALL] = "suppressed_all",
 	[BOOK_IMPORT] = "import",
 	[BOOK_MAIL_FROM] = "mail_from",
+	[BOOK_IP_FILTER] = "ip-filter",
 };
 
 struct book {

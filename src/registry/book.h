@@ -50,6 +50,7 @@ enum book_table {
 	BOOK_SUPPRESSED_ALL,  /* address: the installation's list */
 	BOOK_IMPORT,	 /* id of an import job */
 	BOOK_MAIL_FROM,	 /* MAIL FROM domain, 0, account, identity */
+	BOOK_IP_FILTER,	 /* name of a filter of clients */
 	BOOK_TABLES
 };
 

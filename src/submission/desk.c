@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/reserve.h"
+#include "registry/ip_filter.h"
 #include "registry/permission.h"
 #include "submission/desk_private.h"
 #include "submission/listener.h"
@@ -181,6 +182,7 @@ desk_free(struct desk *d)
 	signer_free(d->signer);
 	table_free(d->stages);
 	turns_free(d->turns);
+	ip_filter_list_free(d->filters);
 	mem_free(d->replies);
 	desk_rules_unref(d->rules);
 	mem_wipe(d->feedback_key, sizeof(d->feedback_key));

@@ -25,6 +25,7 @@
 #include "submission/desk.h"
 #include "submission/signer.h"
 
+struct ip_filter_list;
 struct listener;
 struct newcomer;
 struct permissions;
@@ -54,6 +55,8 @@ struct desk {
 	struct signer	  *signer;
 	unsigned char	   feedback_key[32];
 
+	struct ip_filter_list *filters; /* of clients, as last read */
+	uint64_t	 filters_version; /* book_version() then */
 	struct turns	*turns;	    /* handshakes, sessions to begin */
 	struct listener *listeners; /* linked */
 	struct newcomer *newcomers; /* linked; listener.c */

@@ -8,6 +8,7 @@
 
 #include "base/reserve.h"
 #include "net/stream.h"
+#include "registry/ip_filter.h"
 #include "submission/desk_private.h"
 #include "submission/session.h"
 #include "submission/standing.h"
@@ -329,6 +330,53 @@ listener_refuse(struct listener *l, int fd, const struct sockaddr *peer,
 	stream_finish(s, REFUSAL_MS);
 }
 
+/* The stored filters, read anew when the book has changed. */
+static const struct ip_filter *
+listener_filter(struct desk *d, const char *listener,
+    const struct sockaddr *peer)
+{
+	uint64_t	       version = book_version(d->setup.book);
+	struct ip_filter_list *l = NULL;
+	struct db_txn	      *t;
+	struct err	       e;
+
+	if (d->filters == NULL || d->filters_version != version) {
+		t = book_read(d->setup.book, &e);
+		if (t != NULL)
+			l = ip_filter_list_new(t, &e);
+		book_end(t);
+		if (l == NULL) {
+			log_error("book-failed", "reason=\"%s\"", e.text);
+		} else {
+			ip_filter_list_free(d->filters);
+			d->filters = l;
+			d->filters_version = version;
+		}
+	}
+	return d->filters == NULL ? NULL : ip_filter_judge(d->filters,
+	    listener, peer);
+}
+
+/* Of the configuration first, then of the store. */
+static bool
+listener_is_filtered(struct desk *d, const struct conf_listener *c,
+    const struct sockaddr *peer)
+{
+	const struct ip_filter *f;
+	char			ip[SESSION_IP_KEY_SIZE];
+
+	if (conf_cidrs_contain(&c->deny, peer) ||
+	    (c->allow.n > 0 && !conf_cidrs_contain(&c->allow, peer)))
+		return true;
+	f = listener_filter(d, c->name, peer);
+	if (f == NULL)
+		return false;
+	listener_ip_key(peer, ip);
+	log_info("filtered", "ip=%s listener=%s filter=%s", ip, c->name,
+	    f->name);
+	return true;
+}
+
 /* Filters and limits; NULL = may enter, else the line to say. */
 static const char *
 listener_judge(struct listener *l, struct session_place *p,
@@ -345,8 +393,7 @@ listener_judge(struct listener *l, struct session_place *p,
 	if (reserve_is_short())
 		return full;
 	*why = "filter";
-	if (!p->is_unix && (conf_cidrs_contain(&c->deny, peer) ||
-	    (c->allow.n > 0 && !conf_cidrs_contain(&c->allow, peer))))
+	if (!p->is_unix && listener_is_filtered(d, c, peer))
 		return "554 5.7.1 Access denied\r\n";
 	if (!p->is_trusted) {
 		*why = "blocked";

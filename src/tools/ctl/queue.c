@@ -430,5 +430,14 @@ const struct ctl_command ctl_queue_commands[] = {
 	    .show = ctl_print_nothing },
 	{ .verb = "ip remove", .arguments = "name", .usage = "ADDRESS",
 	    .show = ctl_print_nothing },
+	{ .verb = "ip-filter list", .list = "Filters",
+	    .columns = "name=Name cidr=Cidr policy=Policy "
+		       "listener=Listener" },
+	{ .verb = "ip-filter add", .arguments = "name cidr policy",
+	    .usage = "NAME CIDR allow|block", .options = "listener:text",
+	    .json = "Name=name Cidr=cidr Policy=policy Listener=listener",
+	    .show = ctl_print_nothing },
+	{ .verb = "ip-filter delete", .arguments = "name", .usage = "NAME",
+	    .show = ctl_print_nothing },
 	{ .verb = NULL }
 };
