@@ -111,7 +111,7 @@ delivery_MODULES = \
 reporting_MODULES = \
 	reporter publisher event_mail \
 	feedback feedback_channel notices outbox event_file suppressor \
-	inbox inbox_judge inbox_events forwarder \
+	inbox inbox_judge inbox_events forwarder simulated_return \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \

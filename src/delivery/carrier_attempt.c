@@ -254,6 +254,7 @@ carrier_expire(struct carrier *c, struct due *d, const char *account,
 	p = &c->batch->pending[c->batch->count - 1];
 	p->page = ledger_page(c->set.ledger, account);
 	must(outcome_fill(&ctx, a, &en, &o, arena, item));
+	carrier_mark_simulated(item, row->simulator);
 	carrier_log(c, NULL, a, &en, &o);
 	carrier_meter(c, NULL, a, &o, &en.result);
 	attempt_free(a);

@@ -133,6 +133,7 @@ struct attempt *carrier_make_attempt(struct carrier *c, struct due **dues);
 /* A recipient of the simulator: settled at the end of the pass, those of one
  * message together (simulator.md 2, merging). */
 void carrier_simulate(struct carrier *c, struct due *d);
+void carrier_mark_simulated(struct change_item *item, bool is_simulated);
 /* A recipient on a suppression list: settled without an attempt.  false = it
  * is on none (any more): it may be tried. */
 bool carrier_refuses(struct carrier *c, struct due *d,

@@ -29,6 +29,7 @@ carrier_context(struct carrier *c, const struct egress *eg,
 	out->usable_sources = site_count_sources(c,
 	    eg != NULL ? eg->site : NULL, account);
 	out->ehlo = carrier_ehlo(c, eg);
+	out->retry_ms = 0;
 }
 
 void

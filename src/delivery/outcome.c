@@ -142,7 +142,11 @@ outcome_next_attempt(const struct conf *c, unsigned attempts,
 static bool
 outcome_later(const struct outcome_context *c, struct outcome *o)
 {
-	if (!outcome_next_attempt(c->conf, o->attempts, c->now, o->expires,
+	if (c->retry_ms > 0) {
+		o->next.ms = c->now.ms + c->retry_ms;
+		if (o->next.ms > o->expires.ms)
+			return false;
+	} else if (!outcome_next_attempt(c->conf, o->attempts, c->now, o->expires,
 		c->jitter, &o->next))
 		return false;
 	o->verdict = OUTCOME_LATER;
@@ -433,6 +437,13 @@ outcome_suppress_bounce(const struct outcome_context *c,
 		  "address.") :
 	    BYTES("posthorn did not send the message to this address because "
 		  "it is on the suppression list for your account.");
+	if (answer != SUPPRESSION_UNSUBSCRIBED)
+		return;
+	ev->bounce_subtype = BOUNCE_SUB_UNSUBSCRIBED;
+	to->status = BYTES("5.7.1");
+	to->diagnostic = BYTES("posthorn did not send the message to this "
+	    "address because the recipient has unsubscribed from the contact "
+	    "list.");
 }
 
 bool

@@ -40,6 +40,7 @@ struct outcome_context {
 	double		       jitter; /* -1 ... 1, drawn by the caller */
 	unsigned	       usable_sources; /* for IP blocks */
 	const char	      *ehlo; /* reportingMTA */
+	int64_t		       retry_ms; /* 0 = by the schedule */
 };
 struct outcome {
 	enum outcome_verdict verdict;

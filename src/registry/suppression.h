@@ -136,7 +136,8 @@ enum suppression_answer {
 	SUPPRESSION_NONE,      /* it is sent */
 	SUPPRESSION_BOUNCE,    /* Permanent, OnAccountSuppressionList */
 	SUPPRESSION_COMPLAINT, /* complaintSubType OnAccountSuppressionList */
-	SUPPRESSION_GLOBAL     /* Permanent, Suppressed */
+	SUPPRESSION_GLOBAL,    /* Permanent, Suppressed */
+	SUPPRESSION_UNSUBSCRIBED /* Permanent, UnsubscribedRecipient */
 };
 /*
  * A question without reasons; those of the account (suppression_reasons_of())

@@ -12,6 +12,7 @@
 #include "reporting/feedback_channel.h"
 #include "reporting/notices.h"
 #include "reporting/publisher.h"
+#include "reporting/simulated_return.h"
 
 enum {
 	EVENT_ARENA = 1 << 20,
@@ -26,6 +27,7 @@ enum {
 struct feedback {
 	struct feedback_setup setup;
 	struct publisher     *publisher;
+	struct simulated_return *simulated;
 	uint64_t	      sequence; /* of the event that is being told */
 	struct mono	      begun;	/* since when it is tried */
 	char		      message_id[MSGID_TEXT + 1];
@@ -47,6 +49,7 @@ struct telling {
 static enum publisher_answer feedback_on_event(void *arg, uint64_t sequence,
     const struct event *ev);
 static void feedback_on_sent(void *ctx, enum receipt_result result);
+static void feedback_on_simulated(void *feedback, enum receipt_result result);
 
 /* -- life ------------------------------------------------------------------ */
 
@@ -57,9 +60,13 @@ feedback_new(const struct feedback_setup *s)
 	struct publisher_setup p = { .loop = s->loop, .spool = s->spool,
 		.cursor = FEEDBACK_CURSOR, .show = feedback_on_event,
 		.arg = f };
+	struct simulated_setup m = { .loop = s->loop, .spool = s->spool,
+		.done = feedback_on_simulated };
 
 	f->setup = *s;
 	f->setup.conf = conf_ref(s->conf);
+	m.arg = f;
+	f->simulated = simulated_return_new(&m);
 	f->publisher = publisher_new(&p);
 	return f;
 }
@@ -69,6 +76,7 @@ feedback_free(struct feedback *f)
 {
 	if (f == NULL)
 		return;
+	simulated_return_free(f->simulated);
 	publisher_free(f->publisher);
 	conf_unref(f->setup.conf);
 	mem_free(f);
@@ -91,6 +99,8 @@ void
 feedback_stop(struct feedback *f, loop_fn *on_idle, void *arg)
 {
 	publisher_stop(f->publisher, on_idle, arg);
+	if (simulated_return_stop(f->simulated))
+		publisher_settle(f->publisher, PUBLISHER_FAILED);
 }
 
 /* -- the header section as sent -------------------------------------------- */
@@ -431,11 +441,45 @@ feedback_alert(struct feedback *f, const struct telling *t)
 	    t->ev->recipients[0].address, t->ev->recipients[0].diagnostic);
 }
 
+/* The header section as sent, or what is left to show of it. */
+static void
+telling_show(struct telling *t)
+{
+	telling_name(t);
+	if (!telling_read_content(t) && !telling_rebuild(t)) {
+		log_warn("feedback-headers", "mid=%s reason=\"the header "
+		    "section cannot be shown\"", t->feedback->message_id);
+		buf_clear(&t->headers);
+	}
+	telling_find_id(t);
+}
+
+/* A mailbox of the simulator that sends something back. */
+static enum publisher_answer
+feedback_simulate(struct feedback *f, struct telling *t,
+    enum simulated_kind kind)
+{
+	struct simulated_order o = { .kind = kind, .conf = f->setup.conf,
+		.mail = &t->mail, .recipient = t->ev->recipients[0].address,
+		.delivered = t->ev->at, .cursor = FEEDBACK_CURSOR,
+		.cursor_to = f->sequence };
+
+	/* a null sender gets no reply */
+	if (kind == SIMULATED_AUTOREPLY && t->mail.forward.n == 0)
+		return PUBLISHER_NEXT;
+	telling_show(t);
+	o.headers = buf_bytes(&t->headers);
+	o.sent_id = t->sent_id;
+	return simulated_return_begin(f->simulated, &o) ? PUBLISHER_TAKEN :
+							  PUBLISHER_NEXT;
+}
+
 static enum publisher_answer
 feedback_tell(struct feedback *f, struct telling *t)
 {
-	struct err e;
-	int	   found;
+	enum simulated_kind kind = simulated_return_of(t->ev);
+	struct err	    e;
+	int		    found;
 
 	found = spool_read_mail(f->setup.spool, &t->ev->message, t->arena,
 	    &t->mail, &e);
@@ -445,18 +489,23 @@ feedback_tell(struct feedback *f, struct telling *t)
 	}
 	if (found == 0 || t->mail.system)
 		return PUBLISHER_NEXT;
+	if (kind != SIMULATED_NONE)
+		return feedback_simulate(f, t, kind);
 	feedback_alert(f, t);
 	if (t->mail.forward.n == 0 ||
 	    !feedback_channel_is_mail(f->setup.book, &t->mail, t->ev))
 		return PUBLISHER_NEXT;
-	telling_name(t);
-	if (!telling_read_content(t) && !telling_rebuild(t)) {
-		log_warn("feedback-headers", "mid=%s reason=\"the header "
-		    "section cannot be shown\"", f->message_id);
-		buf_clear(&t->headers);
-	}
-	telling_find_id(t);
+	telling_show(t);
 	return telling_send(t) ? PUBLISHER_TAKEN : PUBLISHER_AGAIN;
+}
+
+/* What came back is passed on as it is: forwarder.h. */
+static bool
+feedback_wants(const struct event *ev)
+{
+	return (ev->type == EVENT_BOUNCE && ev->recipient_count > 0 &&
+		   !ev->from_report) ||
+	    simulated_return_of(ev) != SIMULATED_NONE;
 }
 
 static enum publisher_answer
@@ -466,10 +515,7 @@ feedback_on_event(void *arg, uint64_t sequence, const struct event *ev)
 	struct telling	      t;
 	enum publisher_answer answer;
 
-	/* what came back is passed on as it is: forwarder.h */
-	if (ev->type != EVENT_BOUNCE || ev->recipient_count == 0 ||
-	    ev->from_report ||
-	    feedback_gives_up(f, sequence))
+	if (!feedback_wants(ev) || feedback_gives_up(f, sequence))
 		return PUBLISHER_NEXT;
 	memset(&t, 0, sizeof(t));
 	t.feedback = f;
@@ -501,4 +547,13 @@ feedback_on_sent(void *ctx, enum receipt_result result)
 		    f->message_id, (unsigned long long)f->sequence);
 		publisher_settle(f->publisher, PUBLISHER_FAILED);
 	}
+}
+
+static void
+feedback_on_simulated(void *feedback, enum receipt_result result)
+{
+	struct feedback *f = feedback;
+
+	publisher_settle(f->publisher, result == RECEIPT_OK ?
+	    PUBLISHER_MOVED : PUBLISHER_FAILED);
 }

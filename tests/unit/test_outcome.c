@@ -13,7 +13,6 @@
 #include <cmocka.h>
 
 #include "delivery/outcome.h"
-#include "delivery/simulator.h"
 
 enum { MINUTE = 60000, HOUR = 3600000 };
 
@@ -349,34 +348,6 @@ change_carries_the_event(void **state)
 	arena_free(ar);
 }
 
-static void
-simulator_answers(void **state)
-{
-	static const struct {
-		const char *address;
-		unsigned    code;
-	} v[] = {
-		{ "success@simulator.amazonses.com", 250 },
-		{ "SUCCESS+x@simulator.amazonses.com", 250 },
-		{ "bounce@simulator.amazonses.com", 550 },
-		{ "Bounce@SIMULATOR.amazonses.com", 550 },
-		{ "bounce+label1@simulator.amazonses.com", 550 },
-		{ "nosuch@simulator.amazonses.com", 550 },
-	};
-	struct result r;
-	size_t	      i;
-
-	(void)state;
-	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		simulator_answer(bytes_of(v[i].address), &r);
-		assert_int_equal(r.code, v[i].code);
-		assert_string_equal(r.text, r.code == 250
-			? "250 2.6.0 Message received"
-			: "550 5.1.1 user unknown");
-		assert_string_equal(r.remote_ip, "127.0.0.1");
-	}
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int
 main(void)
@@ -388,7 +359,7 @@ main(void)
 		T(class_of_the_code_counts), T(greeting_5xx_of_one_host),
 		T(ip_block_tries_other_addresses),
 		T(sticky_source_after_4xx_at_rcpt),
-		T(change_carries_the_event), T(simulator_answers) };
+		T(change_carries_the_event) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -281,9 +281,24 @@ send_help_simulator(void)
 	static const char *const lines[] = {
 		"success@          delivered",
 		"bounce@           hard bounce: 550 5.1.1 user unknown",
-		"ooto@             delivered; no automatic reply yet",
-		"complaint@        delivered; no complaint yet",
-		"suppressionlist@  hard bounce, as any other name",
+		"ooto@             delivered, then an automatic reply",
+		"complaint@        delivered, then a complaint",
+		"suppressionlist@  on the installation's list: no attempt",
+		"accountlist@      on the account's list: no attempt",
+		"unsubscribed@     unsubscribed: no attempt",
+		"asyncbounce@      delivered, then a hard bounce by mail",
+		"notspam@          delivered, then a report: not spam",
+		"mailboxfull@, toolarge@, contentrejected@, "
+		"attachmentrejected@",
+		"                  soft bounces of that kind",
+		"undetermined@     554 5.0.0 unknown failure",
+		"delay+N@          N temporary failures, 10 s apart (1 to 5)",
+		"greylist@         one of them, then delivered",
+		"softbounce@       given up after 30 s",
+		"slow@             delivered after 30 s",
+		"notls@            offers no TLS",
+		"success+size@     delivered; the answer has the octets",
+		"any other name    as bounce@",
 	};
 	size_t i;
 
