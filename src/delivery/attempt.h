@@ -60,6 +60,7 @@ struct result {
 	char		    local_ip[64];
 	char		    tls_version[12]; /* "" = clear */
 	bool		    tls_verified;
+	bool		    knows_dsn; /* it tells by itself what was asked */
 	/* a 5xx of one host (greeting, EHLO) while others did not say so */
 	bool		    not_final;
 	int64_t		    dns_ms, connect_ms, talk_ms;
@@ -73,6 +74,8 @@ struct attempt_envelope {
 	struct bytes  address;
 	struct result result;
 	bool	      accepted; /* RCPT was, in this transaction */
+	uint8_t	      notify;	/* as in struct recipient_row */
+	struct bytes  orcpt;
 	/* as the row had it */
 	unsigned      attempts;
 	struct wall   expires, first_attempt;

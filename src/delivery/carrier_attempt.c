@@ -321,6 +321,8 @@ carrier_add_envelope(struct attempt *a, struct due *d,
 	en->expires = row->expires;
 	en->first_attempt = row->first_attempt;
 	en->flags = row->flags;
+	en->notify = row->notify;
+	en->orcpt = row->orcpt;
 }
 
 /*

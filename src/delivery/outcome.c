@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "mail/smtp.h"
 
 enum {
 	IP_BLOCK_TRIES = 3,
@@ -12,6 +13,7 @@ enum {
 	IP_BLOCK_WINDOW_MIN = 240,
 	IP_BLOCK_MINUTE_SHIFT = 16, /* of the first one, since acceptance */
 	LAST_TRY_GAP_MS = 4 * 60000,
+	DELAY_TOLD_MS = 4 * 3600000,
 	MINUTE_MS = 60000
 };
 
@@ -380,6 +382,24 @@ outcome_fill_event(const struct outcome_context *c, const struct attempt *a,
 	return true;
 }
 
+/* RFC 3461: who asked to hear of it, and will not by the receiver. */
+static void
+outcome_wish(const struct outcome_context *c, const struct attempt *a,
+    const struct attempt_envelope *en, struct change_item *item,
+    struct event *ev)
+{
+	if (ev->type == EVENT_DELIVERY) {
+		ev->wants_dsn = (en->notify & DSN_SUCCESS) != 0 &&
+		    !en->result.knows_dsn;
+	} else if (ev->type == EVENT_DELIVERY_DELAY &&
+	    (en->notify & DSN_DELAY) != 0 &&
+	    (item->flags & OUTCOME_DELAY_TOLD) == 0 &&
+	    c->now.ms - a->accepted.ms >= DELAY_TOLD_MS) {
+		ev->wants_dsn = true;
+		item->flags |= OUTCOME_DELAY_TOLD;
+	}
+}
+
 bool
 outcome_fill(const struct outcome_context *c, const struct attempt *a,
     const struct attempt_envelope *en, const struct outcome *o,
@@ -412,6 +432,7 @@ outcome_fill(const struct outcome_context *c, const struct attempt *a,
 	if (ev == NULL || !outcome_fill_event(c, a, en, o, ar, ev))
 		return false;
 	item->event = ev;
+	outcome_wish(c, a, en, item, ev);
 	return true;
 }
 

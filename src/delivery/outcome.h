@@ -29,6 +29,7 @@ enum outcome_verdict { OUTCOME_DELIVERED, OUTCOME_LATER, OUTCOME_FAILED };
 /* Flags kept in the recipient's row (change_item.flags). */
 enum {
 	OUTCOME_STICKY_SOURCE = 1, /* 4xx at RCPT or later: same source */
+	OUTCOME_DELAY_TOLD = 2,	   /* NOTIFY=DELAY was honoured */
 	OUTCOME_IP_BLOCK_SHIFT = 8, /* tries of other addresses, 2 bits */
 	OUTCOME_IP_BLOCK_MASK = 3 << OUTCOME_IP_BLOCK_SHIFT
 };

@@ -162,14 +162,38 @@ transaction_begin(struct transport *t)
 static void
 transaction_say_mail(struct transport *t)
 {
-	char size[40] = "";
+	char size[40] = "", ret[10 + DSN_ENVID_MAX + 16] = "";
+	struct bytes envid = t->a->message.envid;
+	size_t	     n = 0;
 
+	if (t->caps.dsn && t->a->message.ret != DSN_RETURN_NONE)
+		n = (size_t)snprintf(ret, sizeof(ret), " RET=%s",
+		    t->a->message.ret == DSN_RETURN_FULL ? "FULL" : "HDRS");
+	if (t->caps.dsn && envid.n > 0 && envid.n <= DSN_ENVID_MAX)
+		snprintf(ret + n, sizeof(ret) - n, " ENVID=%.*s",
+		    (int)envid.n, envid.p);
 	if (t->caps.has_size)
 		snprintf(size, sizeof(size), " SIZE=%llu",
 		    (unsigned long long)transaction_octets(t));
-	transport_say(t, "MAIL FROM:<%.*s>%s%s", (int)t->a->sender.n,
+	transport_say(t, "MAIL FROM:<%.*s>%s%s%s", (int)t->a->sender.n,
 	    t->a->sender.p != NULL ? t->a->sender.p : "", size,
-	    t->a->message.has_8bit && t->caps.eightbit ? " BODY=8BITMIME" : "");
+	    t->a->message.has_8bit && t->caps.eightbit ? " BODY=8BITMIME" : "",
+	    ret);
+}
+
+static void
+transaction_say_rcpt(struct transport *t, const struct attempt_envelope *en)
+{
+	char text[DSN_NOTIFY_SIZE];
+	bool notify = t->caps.dsn && en->notify != 0;
+	bool orcpt = t->caps.dsn && en->orcpt.n > 0 &&
+	    en->orcpt.n <= DSN_ORCPT_MAX;
+
+	transport_say(t, "RCPT TO:<%.*s>%s%s%s%.*s", (int)en->address.n,
+	    en->address.p, notify ? " NOTIFY=" : "",
+	    notify ? dsn_notify_to_text(en->notify, text) : "",
+	    orcpt ? " ORCPT=" : "", orcpt ? (int)en->orcpt.n : 0,
+	    orcpt ? en->orcpt.p : "");
 }
 
 static void
@@ -285,8 +309,7 @@ transaction_send(struct transport *t)
 			break;
 		case VERB_SENT_RCPT:
 			en = &t->a->envelopes[c->envelope];
-			transport_say(t, "RCPT TO:<%.*s>",
-			    (int)en->address.n, en->address.p);
+			transaction_say_rcpt(t, en);
 			break;
 		case VERB_SENT_DATA:
 			transport_say(t, "DATA");

@@ -230,6 +230,7 @@ transport_fill(const struct transport *t, struct result *r,
 	snprintf(r->tls_version, sizeof(r->tls_version), "%s",
 	    t->session.active ? t->session.version : "");
 	r->tls_verified = t->session.verified;
+	r->knows_dsn = t->caps.dsn;
 	r->connect_ms = t->connected.ms != 0 ? t->connected.ms - t->opened.ms
 					     : 0;
 	if (t->a != NULL)

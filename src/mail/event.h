@@ -135,6 +135,7 @@ struct event {
 	/* Made from mail that came back, which is forwarded as it is; for us,
 	 * no record shows it */
 	bool	 from_report;
+	bool	 wants_dsn; /* Delivery, Delay: the client asked for it */
 	bool	 repeated; /* not the first of its kind: does not count */
 	/* NULL unless of that type */
 	const struct event_tracking	*tracking;

@@ -37,6 +37,8 @@ struct envelope {
 	bool	     simulator; /* goes nowhere (simulator.md) */
 	/* on a list at acceptance: looked at before DNS (suppression.md 3) */
 	bool	     suppressed;
+	uint8_t	     notify; /* enum dsn_notify of smtp.h, or-ed; 0 = none */
+	struct bytes orcpt;  /* "rfc822;..." in xtext; "" = none */
 };
 
 /* A piece of content in memory; all but the last are full. */
@@ -95,6 +97,8 @@ struct message {
 
 	/* envelope */
 	struct bytes	 sender; /* client MAIL FROM, normal form; "" = null */
+	uint8_t		 ret;	/* enum dsn_return of smtp.h */
+	struct bytes	 envid; /* xtext; "" = none */
 	bool		 declared_8bit; /* BODY=8BITMIME */
 	bool		 has_8bit;
 	bool		 client_signed;

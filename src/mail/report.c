@@ -113,6 +113,31 @@ dsn_references(struct buf *out, const struct report_dsn *d)
 	buf_add_text(out, "\r\n");
 }
 
+/* What happened, by the action of the first recipient. */
+struct dsn_words {
+	const char *action, *subject, *text;
+};
+
+static const struct dsn_words *
+dsn_says(const struct report_dsn *d)
+{
+	static const struct dsn_words words[] = {
+		{ "delayed", "Delay", "Your message has not been delivered "
+		    "yet, and is tried again, to:" },
+		{ "relayed", "Success", "Your message was handed over to the "
+		    "server of:" },
+		{ "delivered", "Success", "Your message was delivered to:" },
+		{ "failed", "Failure",
+		    "Your message could not be delivered to:" },
+	};
+	size_t i = 0, last = sizeof(words) / sizeof(words[0]) - 1;
+
+	while (i < last && !bytes_eq_text(d->failures[0].action,
+	    words[i].action))
+		i++;
+	return &words[i];
+}
+
 static void
 dsn_head(struct buf *out, const struct report_dsn *d, bool eight_bit)
 {
@@ -121,8 +146,9 @@ dsn_head(struct buf *out, const struct report_dsn *d, bool eight_bit)
 	add_safe(out, d->mailer, "\r\n ");
 	buf_add_text(out, ">\r\n");
 	add_field(out, "To", "", d->to);
-	buf_add_text(out,
-	    "Subject: Delivery Status Notification (Failure)\r\n");
+	buf_add_text(out, "Subject: Delivery Status Notification (");
+	buf_add_text(out, dsn_says(d)->subject);
+	buf_add_text(out, ")\r\n");
 	add_date_if(out, "Date", d->date);
 	add_field_if(out, "Message-ID", "", d->dsn_id);
 	dsn_references(out, d);
@@ -189,8 +215,10 @@ dsn_text(struct buf *out, const struct report_dsn *d)
 	size_t			     i;
 
 	dsn_boundary(out, d, "");
-	buf_add_text(out, "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
-			  "Your message could not be delivered to:\r\n\r\n");
+	buf_add_text(out, "Content-Type: text/plain; charset=us-ascii"
+			  "\r\n\r\n");
+	buf_add_text(out, dsn_says(d)->text);
+	buf_add_text(out, "\r\n\r\n");
 	for (i = 0; i < d->failure_count; i++) {
 		buf_add_text(out, "  ");
 		add_safe(out, f[i].recipient, "\r\n  ");

@@ -36,7 +36,9 @@ struct report_failure { /* one recipient */
 	enum report_cause cause;
 	struct bytes	  recipient;	      /* bare address */
 	struct bytes	  original_recipient; /* of ORCPT=, "rfc822;..." */
-	struct bytes	  action;	      /* empty: "failed" */
+	/* "delayed", "relayed", "delivered": of all of them alike; empty:
+	 * "failed" */
+	struct bytes	  action;
 	struct bytes	  status;	      /* "5.1.1" */
 	struct bytes	  remote_mta; /* host name, empty = none */
 	struct bytes	  remote_ip;

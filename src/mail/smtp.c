@@ -190,7 +190,15 @@ take_path(struct command *c, struct bytes *rest, unsigned flags)
 
 /* -- parameters ----------------------------------------------------------- */
 
-enum { SEEN_SIZE = 1, SEEN_BODY = 2, SEEN_AUTH = 4 };
+enum {
+	SEEN_SIZE = 1,
+	SEEN_BODY = 2,
+	SEEN_AUTH = 4,
+	SEEN_RET = 8,
+	SEEN_ENVID = 16,
+	SEEN_NOTIFY = 32,
+	SEEN_ORCPT = 64
+};
 
 static bool
 is_keyword(struct bytes s)
@@ -263,7 +271,144 @@ param_find(struct bytes name)
 		return SEEN_BODY;
 	if (bytes_eq_nocase(name, BYTES("AUTH")))
 		return SEEN_AUTH;
+	if (bytes_eq_nocase(name, BYTES("RET")))
+		return SEEN_RET;
+	if (bytes_eq_nocase(name, BYTES("ENVID")))
+		return SEEN_ENVID;
 	return 0;
+}
+
+/* The same of RCPT. */
+static unsigned
+param_find_rcpt(struct bytes name)
+{
+	if (bytes_eq_nocase(name, BYTES("NOTIFY")))
+		return SEEN_NOTIFY;
+	if (bytes_eq_nocase(name, BYTES("ORCPT")))
+		return SEEN_ORCPT;
+	return 0;
+}
+
+/* -- RFC 3461: what a client wants to hear -------------------------------- */
+
+static int
+hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	return (c >= 'a' ? c - 'a' : c - 'A') + 10;
+}
+
+bool
+smtp_xtext_decode(struct bytes xtext, struct buf *out)
+{
+	size_t i;
+	int    c;
+
+	if (!is_xtext(xtext))
+		return false;
+	for (i = 0; i < xtext.n; i++) {
+		c = (unsigned char)xtext.p[i];
+		if (c == '+') {
+			c = hex_value(xtext.p[i + 1]) * 16 +
+			    hex_value(xtext.p[i + 2]);
+			i += 2;
+		}
+		/* it goes into a line of a report */
+		if (c < 0x20 || c > 0x7e)
+			return false;
+		buf_add_char(out, (char)c);
+	}
+	return !out->failed;
+}
+
+static bool
+is_good_xtext(struct bytes s, size_t max)
+{
+	struct buf b;
+	bool	   good;
+
+	buf_init(&b, max + 1);
+	good = s.n <= max && smtp_xtext_decode(s, &b);
+	buf_wipe(&b);
+	return good;
+}
+
+static const struct {
+	const char     *word;
+	enum dsn_notify bit;
+} notify_words[] = { { "NEVER", DSN_NEVER }, { "SUCCESS", DSN_SUCCESS },
+	{ "FAILURE", DSN_FAILURE }, { "DELAY", DSN_DELAY } };
+enum { NOTIFY_WORDS = sizeof(notify_words) / sizeof(notify_words[0]) };
+
+char *
+dsn_notify_to_text(unsigned notify, char out[DSN_NOTIFY_SIZE])
+{
+	size_t n = 0;
+	int    i;
+
+	out[0] = '\0';
+	for (i = 0; i < NOTIFY_WORDS; i++)
+		if ((notify & notify_words[i].bit) != 0)
+			n += (size_t)snprintf(out + n, DSN_NOTIFY_SIZE - n,
+			    "%s%s", n > 0 ? "," : "", notify_words[i].word);
+	return out;
+}
+
+/* NEVER alone, or a list of the others. */
+static bool
+take_notify(struct command *c, struct bytes value)
+{
+	struct bytes rest = value, word;
+	ptrdiff_t    comma;
+	int	     i;
+
+	do {
+		comma = bytes_find(rest, 0, ',');
+		word = comma < 0 ? rest : bytes_head(rest, (size_t)comma);
+		rest = comma < 0 ? BYTES("") :
+				   bytes_from(rest, (size_t)comma + 1);
+		for (i = 0; i < NOTIFY_WORDS; i++)
+			if (bytes_eq_nocase(word,
+				bytes_of(notify_words[i].word)))
+				break;
+		if (i == NOTIFY_WORDS)
+			return false;
+		c->notify |= notify_words[i].bit;
+	} while (comma >= 0);
+	return (c->notify & DSN_NEVER) == 0 || c->notify == DSN_NEVER;
+}
+
+static bool
+take_orcpt(struct command *c, struct bytes value)
+{
+	ptrdiff_t semicolon = bytes_find(value, 0, ';');
+
+	c->orcpt = value;
+	return semicolon > 0 && value.n <= DSN_ORCPT_MAX &&
+	    is_keyword(bytes_head(value, (size_t)semicolon)) &&
+	    is_good_xtext(bytes_from(value, (size_t)semicolon + 1),
+		DSN_ORCPT_MAX);
+}
+
+/* true = the value is one */
+static bool
+take_dsn(struct command *c, unsigned which, struct bytes value)
+{
+	switch (which) {
+	case SEEN_RET:
+		c->ret = bytes_eq_nocase(value, BYTES("FULL")) ?
+		    DSN_RETURN_FULL : DSN_RETURN_HEADERS;
+		return c->ret == DSN_RETURN_FULL ||
+		    bytes_eq_nocase(value, BYTES("HDRS"));
+	case SEEN_ENVID:
+		c->envid = value;
+		return is_good_xtext(value, DSN_ENVID_MAX);
+	case SEEN_NOTIFY:
+		return take_notify(c, value);
+	default:
+		return take_orcpt(c, value);
+	}
 }
 
 static enum command_syntax
@@ -292,7 +437,8 @@ take_param(struct command *c, struct bytes word, unsigned *seen)
 		value = bytes_from(word, (size_t)eq + 1);
 	if (!is_keyword(name) || (eq >= 0 && !is_param_value(value)))
 		return COMMAND_BAD_PARAMS;
-	which = c->verb == VERB_MAIL ? param_find(name) : 0;
+	which = c->verb == VERB_MAIL ? param_find(name) :
+				       param_find_rcpt(name);
 	if (which == 0) {
 		c->unsupported = name;
 		return COMMAND_UNSUPPORTED;
@@ -304,6 +450,9 @@ take_param(struct command *c, struct bytes word, unsigned *seen)
 		return take_body(c, word, value);
 	if (which == SEEN_SIZE)
 		return take_size(c, value) ? COMMAND_OK : COMMAND_BAD_PARAMS;
+	if (which != SEEN_AUTH)
+		return take_dsn(c, which, value) ? COMMAND_OK :
+						   COMMAND_BAD_PARAMS;
 	c->has_auth = true;
 	return bytes_eq_text(value, "<>") || is_xtext(value) ? COMMAND_OK :
 							       COMMAND_BAD_PARAMS;

@@ -53,6 +53,21 @@ enum command_syntax {
 
 enum command_body { BODY_7BIT, BODY_8BITMIME };
 
+/* What a client wants to hear of its mail (RFC 3461 4). */
+enum dsn_return { DSN_RETURN_NONE, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
+enum dsn_notify {
+	DSN_NEVER = 1,
+	DSN_SUCCESS = 2,
+	DSN_FAILURE = 4,
+	DSN_DELAY = 8
+};
+enum { DSN_ENVID_MAX = 100, DSN_ORCPT_MAX = 500 };
+/* "SUCCESS,FAILURE"; out has room for DSN_NOTIFY_SIZE. */
+enum { DSN_NOTIFY_SIZE = 32 };
+char *dsn_notify_to_text(unsigned notify, char out[DSN_NOTIFY_SIZE]);
+/* RFC 3461 4; false = it is none, or holds what may not stand in a field. */
+bool smtp_xtext_decode(struct bytes xtext, struct buf *out);
+
 /* Flags: those of address.h (LITERAL, SINGLE_LABEL) hold for both paths;
  * UNDERSCORE is implied for RCPT. */
 struct command {
@@ -70,6 +85,11 @@ struct command {
 	uint64_t	    size; /* UINT64_MAX when it does not fit */
 	enum command_body   body;
 	bool		    has_auth; /* AUTH=, checked and ignored */
+	/* RFC 3461; xtext as given, decoded by smtp_xtext_decode() */
+	enum dsn_return	    ret;
+	struct bytes	    envid; /* MAIL; "" = none */
+	unsigned	    notify; /* RCPT; enum dsn_notify, or-ed; 0 = none */
+	struct bytes	    orcpt; /* RCPT, with its type; "" = none */
 	struct bytes	    unsupported; /* "SMTPUTF8", "BODY=BINARYMIME" */
 	/* BDAT */
 	uint64_t	    chunk;

@@ -8,6 +8,7 @@
 #include "mail/address.h"
 #include "mail/header.h"
 #include "mail/report.h"
+#include "mail/smtp.h"
 #include "registry/credential.h"
 #include "reporting/feedback_channel.h"
 #include "reporting/notices.h"
@@ -41,6 +42,8 @@ struct telling {
 	struct arena	   *arena;
 	struct buf	    headers;
 	struct bytes	    sent_id; /* Message-ID as sent */
+	struct report_failure *failures;
+	size_t		    failure_count;
 	char		    date[CLOCK_TEXT_MAX];
 	char		    id[MSGID_TEXT + 300];
 	char		    from[ADDRESS_TEXT_MAX + 2];
@@ -313,28 +316,84 @@ cause_of(const struct event *ev, const struct event_recipient *r)
 	return ev->remote_host.n > 0 ? REPORT_REPLY : REPORT_LOCAL;
 }
 
+/* "rfc822;a+2Bb@c" -> "rfc822;a+b@c"; what is no xtext: nothing. */
+static struct bytes
+decode(const struct telling *t, struct bytes type, struct bytes xtext)
+{
+	struct buf   b;
+	struct bytes out = { "", 0 };
+
+	buf_init(&b, DSN_ORCPT_MAX + 1);
+	buf_add_bytes(&b, type);
+	if (xtext.n > 0 && smtp_xtext_decode(xtext, &b))
+		out = arena_bytes(t->arena, buf_bytes(&b));
+	buf_wipe(&b);
+	return out.p == NULL ? BYTES("") : out;
+}
+
+static struct bytes
+original_of(const struct telling *t, const struct dsn_wish *w)
+{
+	ptrdiff_t semicolon;
+
+	if (w == NULL || w->orcpt.n == 0)
+		return BYTES("");
+	semicolon = bytes_find(w->orcpt, 0, ';');
+	return decode(t, bytes_head(w->orcpt, (size_t)(semicolon + 1)),
+	    bytes_from(w->orcpt, (size_t)(semicolon + 1)));
+}
+
+/* What happened to one recipient, where that is no failure. */
+static void
+failure_set_news(const struct event *ev, struct report_failure *f)
+{
+	size_t n;
+
+	if (ev->type == EVENT_DELIVERY_DELAY) {
+		f->action = BYTES("delayed");
+		return;
+	}
+	f->action = ev->simulator ? BYTES("delivered") : BYTES("relayed");
+	f->status = bytes_from(ev->reply, 4);
+	n = smtp_status_length(f->status);
+	f->status = n > 0 ? bytes_head(f->status, n) : BYTES("2.0.0");
+	f->diagnostic = ev->reply;
+	f->cause = REPORT_REPLY;
+}
+
+/* Those of whom the client wants to hear. */
 static struct report_failure *
 telling_failures(const struct telling *t, size_t *count)
 {
 	const struct event    *ev = t->ev;
-	struct report_failure *v;
-	size_t		       i;
+	const struct dsn_wish *w;
+	struct report_failure *v, *f;
+	size_t		       i, n = 0;
+	size_t max = ev->recipient_count < RECIPIENTS_MAX ?
+	    ev->recipient_count : RECIPIENTS_MAX;
 
-	*count = ev->recipient_count < RECIPIENTS_MAX ? ev->recipient_count :
-	    RECIPIENTS_MAX;
-	v = arena_alloc(t->arena, *count * sizeof(*v));
-	for (i = 0; v != NULL && i < *count; i++) {
-		v[i].cause = cause_of(ev, &ev->recipients[i]);
-		v[i].recipient = ev->recipients[i].address;
-		v[i].action = ev->recipients[i].action;
-		v[i].status = ev->recipients[i].status.n > 0 ?
+	v = arena_alloc(t->arena, max * sizeof(*v));
+	for (i = 0; v != NULL && i < max; i++) {
+		w = feedback_channel_wish(&t->mail, ev->recipients[i].address);
+		if (ev->type == EVENT_BOUNCE &&
+		    !feedback_channel_is_wanted(w))
+			continue;
+		f = &v[n++];
+		f->cause = cause_of(ev, &ev->recipients[i]);
+		f->recipient = ev->recipients[i].address;
+		f->original_recipient = original_of(t, w);
+		f->action = ev->recipients[i].action;
+		f->status = ev->recipients[i].status.n > 0 ?
 		    ev->recipients[i].status : BYTES("5.0.0");
-		v[i].remote_mta = ev->remote_host;
-		v[i].remote_ip = ev->remote_ip;
-		v[i].diagnostic = ev->recipients[i].diagnostic;
+		f->remote_mta = ev->remote_host;
+		f->remote_ip = ev->remote_ip;
+		f->diagnostic = ev->recipients[i].diagnostic;
 		if (ev->remote_ip.n > 0)
-			v[i].last_attempt = ev->at;
+			f->last_attempt = ev->at;
+		if (ev->type != EVENT_BOUNCE)
+			failure_set_news(ev, f);
 	}
+	*count = n;
 	return v;
 }
 
@@ -352,8 +411,10 @@ telling_write(struct telling *t, struct buf *out)
 	hex_encode(random, sizeof(random), token);
 	mailer = arena_printf(t->arena, "MAILER-DAEMON@%s",
 	    c->mail_from.default_domain);
-	d.failures = telling_failures(t, &d.failure_count);
-	if (mailer == NULL || d.failures == NULL)
+	d.failures = t->failures;
+	d.failure_count = t->failure_count;
+	d.envelope_id = decode(t, BYTES(""), t->mail.envid);
+	if (mailer == NULL)
 		return false;
 	d.mailer = bytes_of(mailer);
 	d.to = t->mail.forward;
@@ -489,12 +550,18 @@ feedback_tell(struct feedback *f, struct telling *t)
 	}
 	if (found == 0 || t->mail.system)
 		return PUBLISHER_NEXT;
-	if (kind != SIMULATED_NONE)
+	if (kind != SIMULATED_NONE && !t->ev->wants_dsn)
 		return feedback_simulate(f, t, kind);
-	feedback_alert(f, t);
-	if (t->mail.forward.n == 0 ||
-	    !feedback_channel_is_mail(f->setup.book, &t->mail, t->ev))
+	if (t->ev->type == EVENT_BOUNCE)
+		feedback_alert(f, t);
+	if (t->mail.forward.n == 0 || (t->ev->type == EVENT_BOUNCE &&
+	    !feedback_channel_is_mail(f->setup.book, &t->mail, t->ev)))
 		return PUBLISHER_NEXT;
+	t->failures = telling_failures(t, &t->failure_count);
+	if (t->failures == NULL)
+		return PUBLISHER_AGAIN;
+	if (t->failure_count == 0)
+		return PUBLISHER_NEXT; /* NOTIFY=NEVER */
 	telling_show(t);
 	return telling_send(t) ? PUBLISHER_TAKEN : PUBLISHER_AGAIN;
 }
@@ -504,7 +571,7 @@ static bool
 feedback_wants(const struct event *ev)
 {
 	return (ev->type == EVENT_BOUNCE && ev->recipient_count > 0 &&
-		   !ev->from_report) ||
+		   !ev->from_report) || ev->wants_dsn ||
 	    simulated_return_of(ev) != SIMULATED_NONE;
 }
 

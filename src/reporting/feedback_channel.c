@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "reporting/feedback_channel.h"
 
+#include "mail/smtp.h"
 #include "registry/destination.h"
 #include "registry/identity.h"
 
@@ -53,4 +54,21 @@ feedback_channel_is_mail(struct book *b, const struct mail_row *mail,
 		is_mail = !a.taken;
 	book_end(t);
 	return is_mail;
+}
+
+const struct dsn_wish *
+feedback_channel_wish(const struct mail_row *mail, struct bytes recipient)
+{
+	unsigned i;
+
+	for (i = 0; mail->wishes != NULL && i < mail->recipient_count; i++)
+		if (bytes_eq(mail->recipients[i], recipient))
+			return &mail->wishes[i];
+	return NULL;
+}
+
+bool
+feedback_channel_is_wanted(const struct dsn_wish *w)
+{
+	return w == NULL || w->notify == 0 || (w->notify & DSN_FAILURE) != 0;
 }

@@ -25,4 +25,10 @@
 bool feedback_channel_is_mail(struct book *b, const struct mail_row *mail,
     const struct event *ev);
 
+/* What the client asked for of a recipient (RFC 3461); NULL = nothing. */
+const struct dsn_wish *feedback_channel_wish(const struct mail_row *mail,
+    struct bytes recipient);
+/* Wants it to hear of a failure?  NULL: yes. */
+bool feedback_channel_is_wanted(const struct dsn_wish *w);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "mail/address.h"
+#include "mail/smtp.h"
 #include "registry/identity.h"
 #include "reporting/feedback_channel.h"
 #include "reporting/inbox_private.h"
@@ -84,6 +85,15 @@ static void
 judging_tell(struct judging *j, const struct target *t,
     const struct event *ev, enum intake_from from)
 {
+	size_t i;
+
+	/* NOTIFY=NEVER, or without FAILURE, for all of them */
+	for (i = 0; ev->type == EVENT_BOUNCE && i < ev->recipient_count; i++)
+		if (feedback_channel_is_wanted(feedback_channel_wish(
+			&t->mail, ev->recipients[i].address)))
+			break;
+	if (ev->type == EVENT_BOUNCE && i > 0 && i == ev->recipient_count)
+		return;
 	if (feedback_channel_is_mail(j->setup->book, &t->mail, ev))
 		judging_forward(j, t->mail.account, t->mail.forward, from);
 }
@@ -330,6 +340,26 @@ report_has_news(const struct report *r)
 	return r->recipient_count == 0;
 }
 
+/* Of a success, or a delay, about which the client wanted to hear. */
+static bool
+report_is_wished(const struct report *r, const struct target *t)
+{
+	const struct dsn_wish *w;
+	unsigned	       n;
+	size_t		       i;
+
+	for (i = 0; i < r->recipient_count; i++) {
+		n = t->n > 0 ? t->n : target_find(t, r->recipients[i].final);
+		w = n > 0 && t->mail.wishes != NULL ? &t->mail.wishes[n - 1] :
+						      NULL;
+		if (w != NULL && (w->notify & (bytes_eq(
+		    r->recipients[i].action, BYTES("delayed")) ? DSN_DELAY :
+		    DSN_SUCCESS)) != 0)
+			return true;
+	}
+	return false;
+}
+
 void
 judging_bounce(struct judging *j, const struct target *t)
 {
@@ -337,7 +367,10 @@ judging_bounce(struct judging *j, const struct target *t)
 	unsigned	i, kept = 0, count = 0, failed = 0;
 
 	if (j->r.kind == RETURNED_DSN && !report_has_news(&j->r.report)) {
-		judging_result(j, INTAKE_IGNORED); /* delayed, relayed ... */
+		judging_result(j, INTAKE_IGNORED);
+		if (report_is_wished(&j->r.report, t))
+			judging_forward(j, t->mail.account, t->mail.forward,
+			    INTAKE_FROM_MAILER);
 		return;
 	}
 	if (!judging_is_new(j, t)) {

@@ -200,13 +200,17 @@ enum {
 	MESSAGE_HAS_8BIT = 1,
 	MESSAGE_IS_SYSTEM = 2,
 	MESSAGE_HAS_SET = 4,
-	MESSAGE_BITS = 7
+	MESSAGE_HAS_WISH = 8, /* RFC 3461 */
+	MESSAGE_BITS = 15
 };
 
 bool
 record_write_message(const struct message_row *r, struct buf *out)
 {
-	pack_u64(out, (r->has_8bit ? MESSAGE_HAS_8BIT : 0) |
+	bool has_wish = r->ret != 0 || r->envid.n > 0;
+
+	pack_u64(out, (has_wish ? MESSAGE_HAS_WISH : 0) |
+	    (r->has_8bit ? MESSAGE_HAS_8BIT : 0) |
 	    (r->system ? MESSAGE_IS_SYSTEM : 0) |
 	    (config_set_id_is_none(&r->config_set) ? 0 : MESSAGE_HAS_SET));
 	pack_u64(out, r->tls_policy);
@@ -216,6 +220,10 @@ record_write_message(const struct message_row *r, struct buf *out)
 	pack_u64(out, r->body_octets);
 	pack_bytes(out, bytes_of(r->account));
 	pack_bytes(out, r->mail_from_domain);
+	if (has_wish) {
+		pack_u64(out, r->ret);
+		pack_bytes(out, r->envid);
+	}
 	record_put_set_pool(out, &r->config_set, r->pool);
 	return !out->failed;
 }
@@ -235,6 +243,14 @@ record_read_message(struct bytes in, struct message_row *out)
 	out->body_octets = unpack_u64(&r);
 	unpack_text(&r, out->account, sizeof(out->account));
 	out->mail_from_domain = unpack_bytes(&r);
+	out->ret = 0;
+	out->envid = BYTES("");
+	if ((bits & MESSAGE_HAS_WISH) != 0) {
+		out->ret = (uint8_t)record_get_small(&r, UINT8_MAX);
+		out->envid = unpack_bytes(&r);
+		if (out->ret == 0 && out->envid.n == 0)
+			r.failed = true;
+	}
 	record_get_set_pool(&r, (bits & MESSAGE_HAS_SET) != 0,
 	    &out->config_set, &out->pool);
 	return unpack_done(&r);
@@ -243,7 +259,12 @@ record_read_message(struct bytes in, struct message_row *out)
 /* -- recipient ------------------------------------------------------------- */
 
 /* A fresh one, never tried, has none of the members behind its address. */
-enum { RECIPIENT_SIMULATOR = 1, RECIPIENT_TRIED = 2, RECIPIENT_STATE = 4 };
+enum {
+	RECIPIENT_SIMULATOR = 1,
+	RECIPIENT_TRIED = 2,
+	RECIPIENT_HAS_WISH = 4, /* RFC 3461 */
+	RECIPIENT_STATE = 8
+};
 
 static bool
 recipient_is_fresh(const struct recipient_row *r)
@@ -258,14 +279,20 @@ bool
 record_write_recipient(const struct recipient_row *r, struct buf *out)
 {
 	bool is_fresh = recipient_is_fresh(r);
+	bool has_wish = r->notify != 0 || r->orcpt.n > 0;
 
 	pack_u64(out, (r->simulator ? RECIPIENT_SIMULATOR : 0) |
+	    (has_wish ? RECIPIENT_HAS_WISH : 0) |
 	    (is_fresh ? 0 : RECIPIENT_TRIED) |
 	    (unsigned)r->state * RECIPIENT_STATE);
 	pack_u64(out, r->held_by);
 	record_put_time(out, r->next);
 	record_put_time(out, r->expires);
 	pack_bytes(out, r->address);
+	if (has_wish) {
+		pack_u64(out, r->notify);
+		pack_bytes(out, r->orcpt);
+	}
 	if (is_fresh)
 		return !out->failed;
 	pack_u64(out, r->attempts);
@@ -297,6 +324,12 @@ record_read_recipient(struct bytes in, struct recipient_row *out)
 	out->next = record_get_time(&r);
 	out->expires = record_get_time(&r);
 	out->address = unpack_bytes(&r);
+	if ((bits & RECIPIENT_HAS_WISH) != 0) {
+		out->notify = (uint8_t)record_get_small(&r, UINT8_MAX);
+		out->orcpt = unpack_bytes(&r);
+		if (out->notify == 0 && out->orcpt.n == 0)
+			r.failed = true;
+	}
 	if ((bits & RECIPIENT_TRIED) == 0)
 		return unpack_done(&r);
 	out->attempts = record_get_small(&r, UINT32_MAX);
@@ -356,7 +389,7 @@ record_read_due(struct bytes in, struct due_row *out)
 
 /* -- mail ------------------------------------------------------------------ */
 
-enum { MAIL_SYSTEM = 1, MAIL_HAS_SET = 2, MAIL_BITS = 3 };
+enum { MAIL_SYSTEM = 1, MAIL_HAS_SET = 2, MAIL_HAS_WISH = 4, MAIL_BITS = 7 };
 
 /* The texts of a mail row in the order in which they are stored. */
 enum { MAIL_TEXTS = 14 };
@@ -373,6 +406,35 @@ mail_texts(struct mail_row *r, struct bytes *texts[MAIL_TEXTS])
 	memcpy(texts, in_order, sizeof(in_order));
 }
 
+static void
+mail_put_wishes(struct buf *b, const struct mail_row *r)
+{
+	unsigned i;
+
+	pack_bytes(b, r->envid);
+	for (i = 0; i < r->recipient_count; i++) {
+		pack_u64(b, r->wishes[i].notify);
+		pack_bytes(b, r->wishes[i].orcpt);
+	}
+}
+
+static void
+mail_get_wishes(struct unpack *u, struct arena *a, struct mail_row *out)
+{
+	unsigned i;
+
+	out->envid = unpack_bytes(u);
+	out->wishes = arena_alloc(a, (out->recipient_count + 1) *
+	    sizeof(*out->wishes));
+	if (out->wishes == NULL)
+		u->failed = true;
+	for (i = 0; !u->failed && i < out->recipient_count; i++) {
+		out->wishes[i].notify = (uint8_t)record_get_small(u,
+		    UINT8_MAX);
+		out->wishes[i].orcpt = unpack_bytes(u);
+	}
+}
+
 bool
 record_write_mail(const struct mail_row *r, struct buf *out)
 {
@@ -381,6 +443,7 @@ record_write_mail(const struct mail_row *r, struct buf *out)
 	unsigned	i;
 
 	pack_u64(out, (r->system ? MAIL_SYSTEM : 0) |
+	    (r->wishes != NULL ? MAIL_HAS_WISH : 0) |
 	    (config_set_id_is_none(&r->config_set_id) ? 0 : MAIL_HAS_SET));
 	record_put_time(out, r->accepted);
 	record_put_time(out, r->expires);
@@ -393,6 +456,8 @@ record_write_mail(const struct mail_row *r, struct buf *out)
 	pack_u64(out, r->recipient_count);
 	for (i = 0; i < r->recipient_count; i++)
 		pack_bytes(out, r->recipients[i]);
+	if (r->wishes != NULL)
+		mail_put_wishes(out, r);
 	pack_u64(out, r->tag_count);
 	for (i = 0; i < r->tag_count; i++) {
 		pack_bytes(out, r->tags[i].name);
@@ -422,6 +487,10 @@ record_read_mail(struct bytes in, struct arena *a, struct mail_row *out)
 	    &out->recipient_count);
 	for (i = 0; i < out->recipient_count; i++)
 		out->recipients[i] = unpack_bytes(&r);
+	out->wishes = NULL;
+	out->envid = BYTES("");
+	if ((bits & MAIL_HAS_WISH) != 0)
+		mail_get_wishes(&r, a, out);
 	out->tags = record_get_array(&r, a, sizeof(*out->tags), &out->tag_count);
 	for (i = 0; i < out->tag_count; i++) {
 		out->tags[i].name = unpack_bytes(&r);

@@ -33,7 +33,8 @@ enum event_tag {
 	TAG_SUBSCRIPTION,
 	TAG_REMOTE_HOST,
 	TAG_RULE,
-	TAG_REPORTED /* 1, or 2: not for the first time */
+	TAG_REPORTED, /* 1, or 2: not for the first time */
+	TAG_WANTS_DSN
 };
 
 static size_t
@@ -175,6 +176,7 @@ record_write_event(const struct event *ev, struct wall committed,
 	put_tag_number(out, TAG_SIMULATOR, ev->simulator);
 	put_tag_number(out, TAG_REPORTED, !ev->from_report ? 0 :
 	    ev->repeated ? 2 : 1);
+	put_tag_number(out, TAG_WANTS_DSN, ev->wants_dsn);
 	put_rare(out, ev);
 	return !out->failed;
 }
@@ -384,6 +386,9 @@ get_event_number(struct unpack *r, uint64_t tag, struct bytes value,
 		ev->from_report = v != 0;
 		ev->repeated = v == 2;
 		break;
+	case TAG_WANTS_DSN:
+		ev->wants_dsn = v != 0;
+		break;
 	default: /* TAG_SIMULATOR */
 		ev->simulator = v != 0;
 		break;
@@ -420,6 +425,7 @@ get_event_member(struct unpack *r, uint64_t tag, struct bytes value,
 	case TAG_ATTEMPTS:
 	case TAG_SIMULATOR:
 	case TAG_REPORTED:
+	case TAG_WANTS_DSN:
 		get_event_number(r, tag, value, ev);
 		break;
 	default: /* of a later version */

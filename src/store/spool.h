@@ -238,6 +238,8 @@ struct recipient_row {
 	struct bytes last_reply, last_remote, last_source_ip, last_stage;
 	uint32_t     flags;
 	bool	     simulator;
+	uint8_t	     notify; /* as in struct envelope */
+	struct bytes orcpt;
 };
 struct message_row { /* gone with the last envelope */
 	struct msgid id;
@@ -251,6 +253,8 @@ struct message_row { /* gone with the last envelope */
 	struct config_set_id config_set; /* none: it has no set */
 	struct bytes pool; /* that its set named then; "" = none */
 	struct bytes mail_from_domain; /* "" = null sender goes out */
+	uint8_t	     ret; /* as in struct message */
+	struct bytes envid;
 };
 /* What stays: facts for events, trace, feedback.  See mail/event.h. */
 struct mail_row {
@@ -268,6 +272,12 @@ struct mail_row {
 	uint64_t     size;
 	unsigned     recipient_count;
 	struct bytes *recipients; /* in the order of RCPT */
+	/* what the client wants to hear; NULL, "" = nothing special */
+	struct dsn_wish {
+		uint8_t	     notify;
+		struct bytes orcpt;
+	} *wishes; /* one a recipient */
+	struct bytes envid;
 	unsigned     tag_count;
 	struct message_tag *tags;
 	struct bytes snapshot; /* "" when it has gone */

@@ -222,18 +222,29 @@ spool_write_mail(struct spool_txn *t, const struct message *m, struct err *e)
 		.size = message_octets(m), .tag_count = m->tag_count,
 		.tags = m->tags };
 	struct bytes   *to;
+	struct dsn_wish *wishes;
 	unsigned	i;
+	bool		wants = m->envid.n > 0;
 
 	memcpy(r.account, m->account, sizeof(r.account));
 	mail_row_set_headers(&r, m->snapshot);
 	to = mem_alloc(m->envelope_count * sizeof(*to));
-	for (i = 0; i < m->envelope_count; i++)
+	wishes = mem_alloc(m->envelope_count * sizeof(*wishes));
+	for (i = 0; i < m->envelope_count; i++) {
 		to[i] = m->envelopes[i].address;
+		wishes[i].notify = m->envelopes[i].notify;
+		wishes[i].orcpt = m->envelopes[i].orcpt;
+		wants = wants || wishes[i].notify != 0 ||
+		    wishes[i].orcpt.n > 0;
+	}
 	r.recipients = to;
 	r.recipient_count = m->envelope_count;
+	r.wishes = wants ? wishes : NULL;
+	r.envid = m->envid;
 	buf_clear(&s->row);
 	record_write_mail(&r, &s->row);
 	mem_free(to);
+	mem_free(wishes);
 	if (s->row.failed)
 		return err_set(e, "spool: no memory for a record");
 	if (spool_put_paged(t, SPOOL_MAIL, &m->id, buf_bytes(&s->row), e) < 0)
@@ -254,7 +265,8 @@ spool_write_message_row(struct spool_txn *t, const struct message *m,
 		.tls_policy = m->tls_policy,
 		.system = m->class == MESSAGE_SYSTEM,
 		.config_set = m->config_set_id, .pool = m->pool,
-		.mail_from_domain = m->mail_from_domain };
+		.mail_from_domain = m->mail_from_domain, .ret = m->ret,
+		.envid = m->envid };
 
 	memcpy(r.account, m->account, sizeof(r.account));
 	buf_clear(&s->row);
@@ -270,7 +282,8 @@ spool_write_envelope(struct spool_txn *t, const struct message *m,
 	struct spool	    *s = t->spool;
 	struct recipient_row r = { .id = m->id, .n = env->index,
 		.address = env->address, .next = m->accepted,
-		.expires = m->expires, .simulator = env->simulator };
+		.expires = m->expires, .simulator = env->simulator,
+		.notify = env->notify, .orcpt = env->orcpt };
 	struct due_key	     key = { m->accepted, m->id, env->index };
 	struct due_row	     d = { .domain = env->domain,
 		.size = message_octets(m), .tls_policy = m->tls_policy,

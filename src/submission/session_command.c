@@ -139,6 +139,8 @@ session_write_ehlo(struct session *s)
 		reply_write_line(250, false, "AUTH PLAIN LOGIN", line);
 	if (open)
 		reply_write_line(250, false, "CHUNKING", line);
+	if (open)
+		reply_write_line(250, false, "DSN", line);
 	if (c->smtp.enhanced_status_codes)
 		reply_write_line(250, false, "ENHANCEDSTATUSCODES", line);
 	if (open && c->smtp.max_messages_per_connection > 0)
@@ -288,7 +290,8 @@ session_open_message(struct session *s, const struct command *cmd)
 	m->class = s->is_authenticated ? MESSAGE_NORMAL : MESSAGE_INTAKE;
 	bytes_text(bytes_of(s->account), m->account, sizeof(m->account));
 	m->declared_8bit = cmd->body == BODY_8BITMIME;
-	return message_set(m, &m->credential, bytes_of(s->user)) &&
+	m->ret = (uint8_t)cmd->ret;
+	return message_set(m, &m->envid, cmd->envid) && message_set(m, &m->credential, bytes_of(s->user)) &&
 	    message_set(m, &m->access_key, bytes_of(s->key_id)) &&
 	    message_set(m, &m->sid, bytes_of(s->sid)) &&
 	    message_set(m, &m->client_ip, s->place.is_unix ?
@@ -408,6 +411,9 @@ session_act_rcpt(struct session *s, const struct command *cmd)
 		}
 		env->simulator = admission_is_simulator(session_conf(s),
 		    env->domain);
+		env->notify = (uint8_t)cmd->notify;
+		if (!message_set(s->message, &env->orcpt, cmd->orcpt))
+			env->orcpt = BYTES(""); /* no room: not kept */
 	}
 	session_enter(s, intake ? SESSION_INTAKE : SESSION_RCPT);
 	session_say(s, 250, "2.1.5", "Ok");

@@ -35,9 +35,9 @@ COMMANDS = {
     "AUTH= with TAB": ("MAIL FROM:<sender@example.com> AUTH=a\tRCPT=b\r\n", ["555 Unsupported parameter: RCPT"]),
     "AUTH= with bare CR": ("MAIL FROM:<sender@example.com> AUTH=a\rb\r\n", [SYNTAX]),
     "ENVID=": ("MAIL FROM:<sender@example.com> ENVID=a+0D+0AX-Injected:+201\r\n",
-               ["555 Unsupported parameter: ENVID"]),
+               [SYNTAX]),
     "ORCPT=": ("MAIL FROM:<sender@example.com>\r\nRCPT TO:<y@sink.example> ORCPT=rfc822;y+0D+0ADATA\r\n",
-               ["250 Ok", "555 Unsupported parameter: ORCPT"]),
+               ["250 Ok", SYNTAX]),
     "a parameter with control characters": ("MAIL FROM:<sender@example.com> X\x1b[2J=1\r\n", [SYNTAX]),
     # bare CR
     "CR in NOOP": (f"NOOP\r{EVIL}\r\n", [UNKNOWN]),

@@ -341,7 +341,7 @@ test_local_socket(void **state)
 	greeted(c);
 	hello(c, text, sizeof(text));
 	assert_string_equal(text, "mail.relay.example|PIPELINING|"
-	    "SIZE 41943040|8BITMIME|CHUNKING|"
+	    "SIZE 41943040|8BITMIME|CHUNKING|DSN|"
 	    "LIMITS MAILMAX=1000 RCPTMAX=50|Ok|");
 	say(c, "AUTH PLAIN x", "502 Command not implemented");
 	post_text(c, "root@mail.relay.example", "a@example.org",

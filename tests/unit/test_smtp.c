@@ -160,10 +160,14 @@ static const struct path_case {
 	    "555 5.5.4 Unsupported parameter: BODY=BINARYMIME", NULL },
 	{ "MAIL FROM:<a@b.example> SMTPUTF8",
 	    "555 5.5.4 Unsupported parameter: SMTPUTF8", NULL },
-	{ "MAIL FROM:<a@b.example> RET=HDRS",
-	    "555 5.5.4 Unsupported parameter: RET", NULL },
-	{ "RCPT TO:<a@b.example> NOTIFY=NEVER",
+	{ "MAIL FROM:<a@b.example> RET=HDRS ENVID=a+2Bb", NULL,
+	    "a@b.example" },
+	{ "RCPT TO:<a@b.example> NOTIFY=NEVER ORCPT=rfc822;a@b", NULL,
+	    "a@b.example" },
+	{ "MAIL FROM:<a@b.example> NOTIFY=NEVER",
 	    "555 5.5.4 Unsupported parameter: NOTIFY", NULL },
+	{ "MAIL FROM:<a@b.example> ENVID=a+0Ab",
+	    "501 5.5.4 Syntax error in parameters", NULL },
 	{ "RCPT TO:<a@b.example> SIZE=1",
 	    "555 5.5.4 Unsupported parameter: SIZE", NULL },
 	{ "MAIL FROM:<a@b.example> SIZE=1 SIZE=1",
@@ -555,6 +559,35 @@ test_capabilities(void **state)
 }
 
 static void
+test_xtext(void **state)
+{
+	static const struct {
+		const char *text, *out; /* NULL = is none */
+	} v[] = { { "a", "a" }, { "a+2Bb+3D", "a+b=" }, { "+2b", "+" },
+		{ "", NULL }, { "a=b", NULL }, { "a+", NULL },
+		{ "a+2", NULL }, { "a+2G", NULL }, { "a+0D+0Ab", NULL },
+		{ "a+00", NULL }, { "a+7F", NULL }, { "a+FF", NULL },
+		{ "a+20b", "a b" } };
+	struct buf b;
+	char	   text[DSN_NOTIFY_SIZE];
+	size_t	   i;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		buf_init(&b, 100);
+		assert_true(smtp_xtext_decode(bytes_of(v[i].text), &b) ==
+		    (v[i].out != NULL));
+		if (v[i].out != NULL)
+			assert_true(bytes_eq_text(buf_bytes(&b), v[i].out));
+		buf_wipe(&b);
+	}
+	assert_string_equal(dsn_notify_to_text(DSN_NEVER, text), "NEVER");
+	assert_string_equal(dsn_notify_to_text(DSN_DELAY | DSN_SUCCESS |
+	    DSN_FAILURE, text), "SUCCESS,FAILURE,DELAY");
+	assert_string_equal(dsn_notify_to_text(0, text), "");
+}
+
+static void
 test_status_length(void **state)
 {
 	static const struct {
@@ -580,6 +613,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_xtext),
 		cmocka_unit_test(test_status_length),
 		cmocka_unit_test(test_verbs),
 		cmocka_unit_test(test_ehlo_name_length),
