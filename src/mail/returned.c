@@ -250,7 +250,7 @@ returned_read(struct bytes message, struct bytes sender, struct arena *a,
 	out->kind = kind_of(&s, sender, is_report, &out->report);
 	out->message_id = sight_value(&s, "Message-ID");
 	out->from = sight_from(&s);
-	if (out->kind == RETURNED_BOUNCE)
+	if (out->kind == RETURNED_BOUNCE || out->kind == RETURNED_DSN)
 		out->line = find_reply(out->body);
 	buf_wipe(&s.subject);
 }

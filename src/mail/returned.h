@@ -41,7 +41,9 @@ struct returned {
 	struct bytes  message_id; /* of the mail itself, with <>; or empty */
 	struct bytes  from;	   /* mailbox of its From; or empty */
 	struct bytes  body;	   /* behind its header section */
-	struct bytes  line; /* BOUNCE: the first one with a reply code */
+	/* BOUNCE, DSN: the first one with a reply code, before what came
+	 * back; of a DSN it is in the text for people */
+	struct bytes  line;
 };
 /* sender: envelope sender, "" = null. */
 void returned_read(struct bytes message, struct bytes sender,

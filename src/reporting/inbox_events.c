@@ -153,15 +153,41 @@ group_is_failed(const struct report_recipient *g)
 	return bytes_eq(g->action, BYTES("failed"));
 }
 
+/* "smtp; 550 5.1.1 ..." of the line in the text that has a reply code. */
+static struct bytes
+judging_line(struct judging *j)
+{
+	return j->r.line.n == 0 ? BYTES("") : bytes_of(arena_printf(j->arena,
+	    "smtp; %.*s", (int)j->r.line.n, j->r.line.p));
+}
+
+/*
+ * A group without a diagnostic whose status says nothing (OpenSMTPD's): the
+ * reply stands in the text for people, if it is about one recipient.
+ */
+static struct bytes
+judging_diagnostic(struct judging *j, const struct report_recipient *g)
+{
+	bool says_nothing = g->status.n == 0 ||
+	    bytes_ends_nocase(g->status, BYTES(".0.0"));
+
+	if (g->diagnostic.n == 0 && says_nothing &&
+	    j->r.kind == RETURNED_DSN && j->r.report.recipient_count == 1)
+		return judging_line(j);
+	return g->diagnostic;
+}
+
 static void
 finding_set(struct judging *j, const struct target *t, struct finding *f,
     const struct report_recipient *g)
 {
+	struct bytes diagnostic = judging_diagnostic(j, g);
+
 	f->to.address = target_address(t, f->n);
 	f->to.action = BYTES("failed");
 	f->to.status = g->status;
 	f->to.diagnostic = g->diagnostic;
-	classify_report(j->classify, g->diagnostic, g->status,
+	classify_report(j->classify, diagnostic, g->status,
 	    f->n > 0 ? f->to.address : g->final, &f->c);
 }
 
@@ -320,9 +346,7 @@ judging_find_text(struct judging *j, const struct target *t,
 	for (i = 0; f->n == 0 && i < t->mail.recipient_count; i++)
 		if (returned_names(&j->r, t->mail.recipients[i]))
 			f->n = i + 1;
-	if (j->r.line.n > 0)
-		g.diagnostic = bytes_of(arena_printf(j->arena, "smtp; %.*s",
-		    (int)j->r.line.n, j->r.line.p));
+	g.diagnostic = judging_line(j);
 	finding_set(j, t, f, &g);
 	f->to.action = f->to.diagnostic = BYTES(""); /* nothing is shown */
 	if (f->n == 0 && f->c.type == BOUNCE_PERMANENT)

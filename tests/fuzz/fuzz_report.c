@@ -74,7 +74,8 @@ look_at_returned(struct bytes in, struct arena *a)
 	returned_read(in, size_is_odd(in) ? BYTES("") : BYTES("a@b.example"),
 	    a, &r);
 	must(r.line.n <= RETURNED_LINE_MAX && r.body.n <= in.n);
-	must(r.line.n == 0 || r.kind == RETURNED_BOUNCE);
+	must(r.line.n == 0 || r.kind == RETURNED_BOUNCE ||
+	    r.kind == RETURNED_DSN);
 	must(r.has_attached == (r.report.original.n > 0));
 	for (i = 0; i < IDS_MAX; i++) {
 		before = at;

@@ -295,6 +295,26 @@ frames(void **state)
 	assert_false(returned_names(&r, BYTES("")));
 }
 
+/* OpenSMTPD's report has the reply in its text only. */
+static void
+line_of_a_report(void **state)
+{
+	struct returned r = look("Content-Type: multipart/report; "
+	    "report-type=delivery-status; boundary=b\r\n\r\n"
+	    "--b\r\nContent-Type: text/plain\r\n\r\n"
+	    "bad@a.example: 550 5.1.1 User unknown\r\n\r\n"
+	    "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+	    "Reporting-MTA: dns; mx.a.example\r\n\r\n"
+	    "Final-Recipient: rfc822; bad@a.example\r\nAction: failed\r\n"
+	    "Status: 5.0.0\r\n\r\n--b--\r\n", "");
+
+	(void)state;
+	assert_int_equal(r.kind, RETURNED_DSN);
+	assert_int_equal(r.report.recipient_count, 1);
+	assert_int_equal(r.report.recipients[0].diagnostic.n, 0);
+	assert_bytes(r.line, "550 5.1.1 User unknown");
+}
+
 /* Deep parts and many lines end, and nothing is read behind the limit. */
 static void
 hostile(void **state)
@@ -331,6 +351,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(rfc5965_b2, setup, teardown),
 		cmocka_unit_test_setup_teardown(ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(line_of_a_report, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(hostile, setup, teardown),
 	};
 
