@@ -299,6 +299,12 @@ virtual_destination_recipient_limit = 1
         self.put("etc/postfix/domains", "/./ any\n")
         return self
 
+    def forward(self, ports):
+        """Passes mail for these domains on to a port of this machine: {domain: port}."""
+        self.main.append("transport_maps = inline:{%s}\n" % ", ".join(
+            "{ %s = smtp:[127.0.0.1]:%d }" % pair for pair in ports.items()))
+        return self
+
     def smarthost(self, relay, port, user, password, wrapper=False, more=()):
         """As README.md has it (smtp-interface.md 17.2); more: further lines of main.cf."""
         recipe = Recipe("Postfix", port, user, password)
@@ -391,6 +397,15 @@ class Exim(Peer):
 """)
         return self
 
+    def forward(self, ports):
+        """As that of Postfix; before receive()."""
+        for n, (domain, port) in enumerate(ports.items()):
+            self.routers.append(f"forward{n}:\n  driver = manualroute\n  domains = {domain}\n"
+                                f"  transport = forward{n}\n  route_list = * 127.0.0.1 byname\n  self = send\n")
+            self.transports.append(f"forward{n}:\n  driver = smtp\n  port = {port}\n  allow_localhost\n"
+                                   "  hosts_avoid_tls = *\n")
+        return self
+
     def smarthost(self, relay, port, user, password, wrapper=False, login=False):
         """As README.md has it (smtp-interface.md 17.3)."""
         recipe = Recipe("Exim", port, user, password)
@@ -452,6 +467,7 @@ class Sendmail(Peer):
     users = {"var/spool/mqueue": (0, 0, 0o700), "var/lib/sendmail/host_status": (0, 0, 0o700)}
     PROGRAM = "/usr/libexec/sendmail/sendmail"
     daemon = False
+    maps = ("authinfo",)
 
     def receive(self, address, port, pair, *options):
         """Takes mail for any domain; options are lines of sendmail.mc."""
@@ -470,6 +486,18 @@ define(`confSERVER_CERT', `/etc/mx.crt')dnl
 define(`confSERVER_KEY', `/etc/mx.key')dnl
 """ + "".join(o + "\n" for o in options)
         self.put("etc/mail/authinfo", "")
+        return self
+
+    def forward(self, ports):
+        """As that of Postfix, for two domains; after receive().  Delivers at once then."""
+        mailers = ("esmtp", "relay")
+        self.mc = self.mc.replace("`queueonly'", "`background'") + \
+            "FEATURE(`mailertable', `hash -o /etc/mail/mailertable')dnl\n"
+        for mailer, port in zip(mailers, ports.values()):
+            self.mc += f"define(`{mailer.upper()}_MAILER_ARGS', `TCP $h {port}')dnl\n"
+        self.put("etc/mail/mailertable", "".join(
+            f"{domain}\t{mailer}:[127.0.0.1]\n" for domain, mailer in zip(ports, mailers)))
+        self.maps += ("mailertable",)
         return self
 
     def smarthost(self, relay, port, user, password, wrapper=False):
@@ -499,8 +527,9 @@ MAILER(`smtp')dnl
 """)
         self.put("etc/mail/service.switch-nodns", "hosts files\naliases files\n")
         self.put("etc/mail/sendmail.cf", self.inside("m4", "/etc/mail/sendmail.mc").stdout)
-        self.inside("/usr/libexec/sendmail/makemap", "hash", "/etc/mail/authinfo",
-                    input=pathlib.Path(self.path("etc/mail/authinfo")).read_text())
+        for name in self.maps:
+            self.inside("/usr/libexec/sendmail/makemap", "hash", "/etc/mail/" + name,
+                        input=pathlib.Path(self.path("etc/mail", name)).read_text())
 
     def command(self):
         return [self.PROGRAM, "-bD"] if self.daemon else None
@@ -568,6 +597,13 @@ action "all" maildir "/var/mail/all" virtual {{ "@" = app }}
 match from any for any rcpt-to <unknown> reject
 match from any for any action "all"
 """)
+        return self
+
+    def forward(self, ports):
+        """As that of Postfix; before receive()."""
+        for n, (domain, port) in enumerate(ports.items()):
+            self.lines.append(f'action "forward{n}" relay host smtp://127.0.0.1:{port}\n'
+                              f'match from any for domain "{domain}" action "forward{n}"\n')
         return self
 
     def smarthost(self, relay, port, user, password, wrapper=False):
