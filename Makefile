@@ -84,7 +84,8 @@ registry_MODULES = \
 	mail_from ip_filter \
 	glob cidr \
 	ledger quota \
-	source config_set config_set_json destination destination_json \
+	source json_reader config_set config_set_json \
+	    destination destination_json \
 	suppression suppression_global import_job \
 	keys_proto verify_job
 

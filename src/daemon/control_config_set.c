@@ -462,18 +462,12 @@ set_show_read(struct request *q, struct db_txn *t)
 {
 	struct set_work *w = q->state;
 	struct buf	 out;
-	json_t		*shown;
 
 	if (set_find(q, t) != 0)
 		return -1;
 	buf_init(&out, SET_JSON_MAX);
-	shown = config_set_write_json(&w->s, &w->tags, &out) ?
-		json_loadb(out.p, out.n, 0, NULL) : NULL;
-	buf_wipe(&out);
-	if (shown == NULL)
-		return err_set(&q->err, "no room for an answer");
-	json_object_update_new(q->result, shown);
-	return 0;
+	(void)config_set_write_json(&w->s, &w->tags, &out);
+	return request_set_document(q, &out);
 }
 
 static void

@@ -89,10 +89,8 @@ take_types(struct request *q, struct destination *d)
 static int
 take_file(struct request *q, struct destination_file *f)
 {
-	const char *rotate = arg_text(q, "rotate");
-	const char *sync = arg_text(q, "sync");
-	int64_t	    n = 0;
-	int	    rc;
+	int64_t n = 0;
+	int	i, rc;
 
 	if (arg_copy(q, "file", f->name, sizeof(f->name)) < 0)
 		return -1;
@@ -106,13 +104,15 @@ take_file(struct request *q, struct destination_file *f)
 		f->keep = (unsigned)n;
 	if (rc < 0)
 		return -1;
-	if (rotate != NULL && !rotate_interval_from_text(rotate, &f->rotate))
-		return request_refuse(q, BOOK_BAD_REQUEST, "rotate: %.40s is "
-		    "not one of hourly, daily, none", rotate);
-	if (sync != NULL && !file_sync_from_text(sync, &f->sync))
-		return request_refuse(q, BOOK_BAD_REQUEST, "sync: %.40s is "
-		    "not one of each, interval, none", sync);
-	return 0;
+	rc = arg_word(q, "rotate", rotate_interval_names, &i);
+	if (rc == 1)
+		f->rotate = (enum rotate_interval)i;
+	if (rc < 0)
+		return -1;
+	rc = arg_word(q, "sync", file_sync_names, &i);
+	if (rc == 1)
+		f->sync = (enum file_sync)i;
+	return rc < 0 ? -1 : 0;
 }
 
 /* The document first, then what is typed beside it. */
@@ -328,18 +328,12 @@ show_read(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
 	struct buf		 out;
-	json_t			*shown;
 
 	if (find_destination(q, t) != 0)
 		return -1;
 	buf_init(&out, DESTINATION_JSON_MAX);
-	shown = destination_write_json(&w->d, &out) ?
-		json_loadb(out.p, out.n, 0, NULL) : NULL;
-	buf_wipe(&out);
-	if (shown == NULL)
-		return err_set(&q->err, "no room for an answer");
-	json_object_update_new(q->result, shown);
-	return 0;
+	(void)destination_write_json(&w->d, &out);
+	return request_set_document(q, &out);
 }
 
 static void

@@ -44,6 +44,19 @@ json_of_amount(double v)
 	return json_real(v < 0 ? -1.0 : v);
 }
 
+int
+request_set_document(struct request *q, struct buf *document)
+{
+	json_t *shown = document->failed ? NULL :
+		json_loadb(document->p, document->n, 0, NULL);
+
+	buf_wipe(document);
+	if (shown == NULL)
+		return err_set(&q->err, "no room for an answer");
+	json_object_update_new(q->result, shown);
+	return 0;
+}
+
 /* -- pages of lists -------------------------------------------------------- */
 
 int

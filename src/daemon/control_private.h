@@ -196,6 +196,8 @@ void request_settle_items(struct request *q, size_t items);
 void request_would(struct request *q, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void request_set(struct request *q, const char *name, json_t *value);
+/* The members of a register's document; it is wiped.  0 / -1 (q->err). */
+int request_set_document(struct request *q, struct buf *document);
 
 void request_read(struct request *q, request_txn_fn *fn); /* then ends */
 /* The same without ending: 0, or -1 (q->err). */

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* Part of registry/config_set.h: the form of CreateConfigurationSet. */
 #include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "mail/address.h"
 #include "registry/config_set.h"
+#include "registry/json_reader.h"
 
-enum { PLACE_SIZE = 160, DOCUMENT_MAX = 1024 * 1024 };
+enum { DOCUMENT_MAX = 1024 * 1024 };
 
 const char config_set_skeleton[] =
     "{ \"ConfigurationSetName\": null,"
@@ -31,18 +29,6 @@ static const char *const https_names[] = { "OPTIONAL", "REQUIRE",
 static const char *const tls_names[] = { "OPTIONAL", "REQUIRE", NULL };
 static const char *const vdm_names[] = { "", "ENABLED", "DISABLED", NULL };
 
-/* Index of a word, without regard to case; -1 = it is none of them. */
-static int
-word_index(const char *const *words, const char *s)
-{
-	int i;
-
-	for (i = 0; words[i] != NULL; i++)
-		if (s[0] != '\0' && strcasecmp(words[i], s) == 0)
-			return i;
-	return -1;
-}
-
 const char *
 https_policy_to_text(enum https_policy p)
 {
@@ -52,7 +38,7 @@ https_policy_to_text(enum https_policy p)
 bool
 https_policy_from_text(const char *s, enum https_policy *out)
 {
-	int i = word_index(https_names, s);
+	int i = json_word_index(https_names, s);
 
 	if (i >= 0)
 		*out = (enum https_policy)i;
@@ -61,69 +47,16 @@ https_policy_from_text(const char *s, enum https_policy *out)
 
 /* -- reading -------------------------------------------------------------- */
 
-struct reader {
+/* What is read into. */
+struct set_reader {
 	struct config_set_input *in;
 	struct arena		*arena;
-	struct err		*err;
-	char			 place[PLACE_SIZE]; /* "DeliveryOptions" */
-};
-struct member {
-	const char *name;
-	int (*read)(struct reader *r, const json_t *v);
 };
 
-static int reader_refuse(struct reader *r, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-reader_refuse(struct reader *r, const char *fmt, ...)
+static struct config_set_input *
+input_of(const struct json_reader *r)
 {
-	char	why[PLACE_SIZE];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	return book_refuse(r->err, BOOK_BAD_REQUEST, "%s: %s",
-	    r->place[0] != '\0' ? r->place : "the document", why);
-}
-
-/* Goes in; the length of the place before is given back. */
-static size_t
-reader_enter(struct reader *r, const char *name)
-{
-	size_t n = strlen(r->place);
-
-	snprintf(r->place + n, sizeof(r->place) - n, "%s%.64s",
-	    n > 0 && name[0] != '[' ? "." : "", name);
-	return n;
-}
-
-static int
-read_object(struct reader *r, const json_t *v, const struct member *members)
-{
-	const struct member *m;
-	const char	    *name;
-	json_t		    *value;
-	size_t		     before;
-	int		     rc;
-
-	if (!json_is_object(v))
-		return reader_refuse(r, "is not an object");
-	json_object_foreach((json_t *)(uintptr_t)v, name, value) {
-		before = reader_enter(r, name);
-		for (m = members; m->name != NULL; m++)
-			if (strcmp(m->name, name) == 0)
-				break;
-		if (m->name == NULL)
-			return reader_refuse(r, "unknown member");
-		/* null: as if it were not there */
-		rc = json_is_null(value) ? 0 : m->read(r, value);
-		if (rc != 0)
-			return rc;
-		r->place[before] = '\0';
-	}
-	return 0;
+	return ((struct set_reader *)r->into)->in;
 }
 
 /* As a skeleton has it: null, or an object with nothing else in it. */
@@ -143,317 +76,258 @@ is_unfilled(const json_t *v)
 
 /* A group of options; {} puts all of it back. */
 static int
-read_group(struct reader *r, const json_t *v, const struct member *members,
-    bool *given)
+read_group(struct json_reader *r, const json_t *v,
+    const struct json_member *members, bool *given)
 {
 	*given = !is_unfilled(v);
-	return read_object(r, v, members);
+	return json_read_object(r, v, members);
 }
 
 static int
-read_text(struct reader *r, const json_t *v, const char **out)
-{
-	*out = json_string_value(v);
-	if (*out == NULL || strlen(*out) != json_string_length(v))
-		return reader_refuse(r, "is not a text");
-	return 0;
-}
-
-static int
-read_word(struct reader *r, const json_t *v, const char *const *words,
-    int *out)
+read_name(struct json_reader *r, const json_t *v)
 {
 	const char *s;
 
-	if (read_text(r, v, &s) != 0)
-		return -1;
-	*out = word_index(words, s);
-	return *out >= 0 ? 0 : reader_refuse(r, "%.40s is not one of its "
-	    "values", s);
-}
-
-static int
-read_bool(struct reader *r, const json_t *v, bool *out)
-{
-	if (!json_is_boolean(v))
-		return reader_refuse(r, "is not true or false");
-	*out = json_is_true(v);
-	return 0;
-}
-
-static int
-read_name(struct reader *r, const json_t *v)
-{
-	const char *s;
-
-	if (read_text(r, v, &s) != 0)
+	if (json_read_text(r, v, &s) != 0)
 		return -1;
 	if (!config_set_name_is_valid(bytes_of(s)))
-		return reader_refuse(r, "is not 1 to 64 of A-Z a-z 0-9 - _");
-	strcpy(r->in->name, s);
+		return json_refuse(r, "is not 1 to 64 of A-Z a-z 0-9 - _");
+	strcpy(input_of(r)->name, s);
 	return 0;
 }
 
 /* -- the groups ----------------------------------------------------------- */
 
 static int
-read_redirect(struct reader *r, const json_t *v)
+read_redirect(struct json_reader *r, const json_t *v)
 {
-	struct config_set *s = &r->in->given;
+	struct config_set *s = &input_of(r)->given;
 	const char	  *text;
 	char		   normal[DOMAIN_TEXT_MAX];
 	struct bytes	   d;
 
-	if (read_text(r, v, &text) != 0)
+	if (json_read_text(r, v, &text) != 0)
 		return -1;
 	if (!domain_normal(bytes_of(text), 0, normal, &d) ||
 	    d.n >= sizeof(s->redirect_domain))
-		return reader_refuse(r, "is not a host name");
+		return json_refuse(r, "is not a host name");
 	bytes_text(d, s->redirect_domain, sizeof(s->redirect_domain));
 	return 0;
 }
 
 static int
-read_https(struct reader *r, const json_t *v)
+read_https(struct json_reader *r, const json_t *v)
 {
 	int i;
 
-	if (read_word(r, v, https_names, &i) != 0)
+	if (json_read_word(r, v, https_names, &i) != 0)
 		return -1;
-	r->in->given.https = (enum https_policy)i;
+	input_of(r)->given.https = (enum https_policy)i;
 	return 0;
 }
 
 static int
-read_tracking(struct reader *r, const json_t *v)
+read_tracking(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "CustomRedirectDomain", read_redirect },
 		{ "HttpsPolicy", read_https }, { NULL, NULL } };
 
-	return read_group(r, v, members, &r->in->has_tracking);
+	return read_group(r, v, members, &input_of(r)->has_tracking);
 }
 
 static int
-read_tls(struct reader *r, const json_t *v)
+read_tls(struct json_reader *r, const json_t *v)
 {
 	int i;
 
-	if (read_word(r, v, tls_names, &i) != 0)
+	if (json_read_word(r, v, tls_names, &i) != 0)
 		return -1;
-	r->in->given.require_tls = i == 1;
+	input_of(r)->given.require_tls = i == 1;
 	return 0;
 }
 
 static int
-read_pool(struct reader *r, const json_t *v)
+read_pool(struct json_reader *r, const json_t *v)
 {
-	struct config_set *s = &r->in->given;
-	const char	  *text;
+	struct config_set *s = &input_of(r)->given;
 
-	if (read_text(r, v, &text) != 0)
+	return json_read_copy(r, v, s->pool, sizeof(s->pool));
+}
+
+static int
+read_max_delivery(struct json_reader *r, const json_t *v)
+{
+	uint64_t n = 0;
+
+	if (json_read_number(r, v, CONFIG_SET_DELIVERY_MIN_S,
+		CONFIG_SET_DELIVERY_MAX_S, &n) != 0)
 		return -1;
-	if (strlen(text) >= sizeof(s->pool))
-		return reader_refuse(r, "is too long");
-	strcpy(s->pool, text);
+	input_of(r)->given.max_delivery_s = (unsigned)n;
 	return 0;
 }
 
 static int
-read_max_delivery(struct reader *r, const json_t *v)
+read_delivery(struct json_reader *r, const json_t *v)
 {
-	json_int_t n = json_integer_value(v);
-
-	if (!json_is_integer(v) || n < CONFIG_SET_DELIVERY_MIN_S ||
-	    n > CONFIG_SET_DELIVERY_MAX_S)
-		return reader_refuse(r, "is not a number from %d to %d",
-		    CONFIG_SET_DELIVERY_MIN_S, CONFIG_SET_DELIVERY_MAX_S);
-	r->in->given.max_delivery_s = (unsigned)n;
-	return 0;
-}
-
-static int
-read_delivery(struct reader *r, const json_t *v)
-{
-	static const struct member members[] = { { "TlsPolicy", read_tls },
+	static const struct json_member members[] = { { "TlsPolicy", read_tls },
 		{ "SendingPoolName", read_pool },
 		{ "MaxDeliverySeconds", read_max_delivery }, { NULL, NULL } };
 
-	return read_group(r, v, members, &r->in->has_delivery);
+	return read_group(r, v, members, &input_of(r)->has_delivery);
 }
 
 static int
-read_metrics_switch(struct reader *r, const json_t *v)
+read_metrics_switch(struct json_reader *r, const json_t *v)
 {
-	return read_bool(r, v, &r->in->given.reputation);
-}
-
-/* What an answer has, and nobody can set. */
-static int
-read_ignored(struct reader *r, const json_t *v)
-{
-	(void)r;
-	(void)v;
-	return 0;
+	return json_read_bool(r, v, &input_of(r)->given.reputation);
 }
 
 static int
-read_reputation(struct reader *r, const json_t *v)
+read_reputation(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "ReputationMetricsEnabled", read_metrics_switch },
-		{ "LastFreshStart", read_ignored }, { NULL, NULL } };
+		{ "LastFreshStart", json_read_nothing }, { NULL, NULL } };
 
-	return read_group(r, v, members, &r->in->has_reputation);
+	return read_group(r, v, members, &input_of(r)->has_reputation);
 }
 
 static int
-read_sending_switch(struct reader *r, const json_t *v)
+read_sending_switch(struct json_reader *r, const json_t *v)
 {
-	return read_bool(r, v, &r->in->given.sending);
+	return json_read_bool(r, v, &input_of(r)->given.sending);
 }
 
 static int
-read_sending(struct reader *r, const json_t *v)
+read_sending(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "SendingEnabled", read_sending_switch }, { NULL, NULL } };
 
-	return read_group(r, v, members, &r->in->has_sending);
+	return read_group(r, v, members, &input_of(r)->has_sending);
 }
 
 static int
-read_reasons(struct reader *r, const json_t *v)
+read_reason(struct json_reader *r, const json_t *v)
 {
 	static const char *const names[] = { "BOUNCE", "COMPLAINT", NULL };
-	struct config_set	*s = &r->in->given;
-	json_t			*item;
-	size_t			 k;
+	struct config_set	*s = &input_of(r)->given;
 	int			 i;
 
-	if (!json_is_array(v))
-		return reader_refuse(r, "is not a list");
-	s->own_suppression = true;
-	json_array_foreach((json_t *)(uintptr_t)v, k, item) {
-		if (read_word(r, item, names, &i) != 0)
-			return -1;
-		s->suppress_bounce |= i == 0;
-		s->suppress_complaint |= i == 1;
-	}
+	if (json_read_word(r, v, names, &i) != 0)
+		return -1;
+	s->suppress_bounce |= i == 0;
+	s->suppress_complaint |= i == 1;
 	return 0;
+}
+
+static int
+read_reasons(struct json_reader *r, const json_t *v)
+{
+	input_of(r)->given.own_suppression = true;
+	return json_read_list(r, v, read_reason);
 }
 
 /* Without its member: the account's reasons again. */
 static int
-read_suppression(struct reader *r, const json_t *v)
+read_suppression(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "SuppressedReasons", read_reasons }, { NULL, NULL } };
 
-	return read_group(r, v, members, &r->in->has_suppression);
+	return read_group(r, v, members, &input_of(r)->has_suppression);
 }
 
 static int
-read_engagement(struct reader *r, const json_t *v)
+read_engagement(struct json_reader *r, const json_t *v)
 {
 	int i;
 
-	if (read_word(r, v, vdm_names, &i) != 0)
+	if (json_read_word(r, v, vdm_names, &i) != 0)
 		return -1;
-	r->in->given.engagement = (enum vdm_switch)i;
+	input_of(r)->given.engagement = (enum vdm_switch)i;
 	return 0;
 }
 
 static int
-read_shared(struct reader *r, const json_t *v)
+read_shared(struct json_reader *r, const json_t *v)
 {
 	int i;
 
-	if (read_word(r, v, vdm_names, &i) != 0)
+	if (json_read_word(r, v, vdm_names, &i) != 0)
 		return -1;
-	r->in->given.shared_delivery = (enum vdm_switch)i;
+	input_of(r)->given.shared_delivery = (enum vdm_switch)i;
 	return 0;
 }
 
 static int
-read_dashboard(struct reader *r, const json_t *v)
+read_dashboard(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "EngagementMetrics", read_engagement }, { NULL, NULL } };
 
-	return read_object(r, v, members);
+	return json_read_object(r, v, members);
 }
 
 static int
-read_guardian(struct reader *r, const json_t *v)
+read_guardian(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "OptimizedSharedDelivery", read_shared }, { NULL, NULL } };
 
-	return read_object(r, v, members);
+	return json_read_object(r, v, members);
 }
 
 static int
-read_vdm(struct reader *r, const json_t *v)
+read_vdm(struct json_reader *r, const json_t *v)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "DashboardOptions", read_dashboard },
 		{ "GuardianOptions", read_guardian }, { NULL, NULL } };
 
-	return read_group(r, v, members, &r->in->has_vdm);
+	return read_group(r, v, members, &input_of(r)->has_vdm);
 }
 
 /* -- labels --------------------------------------------------------------- */
 
 static int
-read_tag(struct reader *r, const json_t *v)
+read_tag(struct json_reader *r, const json_t *v)
 {
 	const json_t *key = json_object_get(v, "Key");
 	const json_t *value = json_object_get(v, "Value");
+	struct set_reader *in = r->into;
 	struct bytes  k, w;
 	struct err    e;
 
 	if (!json_is_string(key) ||
 	    (value != NULL && !json_is_null(value) && !json_is_string(value)))
-		return reader_refuse(r, "is no tag with Key and Value");
+		return json_refuse(r, "is no tag with Key and Value");
 	if (json_object_size(v) > (value != NULL ? 2u : 1u))
-		return reader_refuse(r, "unknown member beside Key and Value");
-	k = arena_bytes(r->arena, (struct bytes){ json_string_value(key),
+		return json_refuse(r, "unknown member beside Key and Value");
+	k = arena_bytes(in->arena, (struct bytes){ json_string_value(key),
 	    json_string_length(key) });
-	w = arena_bytes(r->arena, value == NULL || json_is_null(value) ?
+	w = arena_bytes(in->arena, value == NULL || json_is_null(value) ?
 	    BYTES("") : (struct bytes){ json_string_value(value),
 		json_string_length(value) });
 	if (k.p == NULL || w.p == NULL)
 		return err_set(r->err, "no memory for the tags of a set");
-	return config_set_tags_add(&r->in->tags, k, w, &e) == 0 ? 0 :
-		reader_refuse(r, "%.120s", e.text);
+	return config_set_tags_add(&in->in->tags, k, w, &e) == 0 ? 0 :
+		json_refuse(r, "%.120s", e.text);
 }
 
 static int
-read_tags(struct reader *r, const json_t *v)
+read_tags(struct json_reader *r, const json_t *v)
 {
-	json_t *item;
-	size_t	i, before;
-	char	at[24];
-
-	if (!json_is_array(v))
-		return reader_refuse(r, "is not a list");
-	r->in->has_tags = true;
-	json_array_foreach((json_t *)(uintptr_t)v, i, item) {
-		snprintf(at, sizeof(at), "[%zu]", i);
-		before = reader_enter(r, at);
-		if (read_tag(r, item) != 0)
-			return -1;
-		r->place[before] = '\0';
-	}
-	return 0;
+	input_of(r)->has_tags = true;
+	return json_read_list(r, v, read_tag);
 }
 
 int
 config_set_read_json(struct bytes text, struct arena *a,
     struct config_set_input *out, struct err *e)
 {
-	static const struct member members[] = {
+	static const struct json_member members[] = {
 		{ "ConfigurationSetName", read_name },
 		{ "TrackingOptions", read_tracking },
 		{ "DeliveryOptions", read_delivery },
@@ -462,30 +336,17 @@ config_set_read_json(struct bytes text, struct arena *a,
 		{ "SuppressionOptions", read_suppression },
 		{ "VdmOptions", read_vdm },
 		/* of config-set show */
-		{ "CreatedTimestamp", read_ignored },
-		{ "LastUpdatedTimestamp", read_ignored },
-		{ "PauseReason", read_ignored },
-		{ "PausedSince", read_ignored },
-		{ "PausedBy", read_ignored }, { NULL, NULL } };
-	struct reader r = { .in = out, .arena = a, .err = e };
-	json_error_t  why;
-	json_t	     *root = NULL;
-	int	      rc;
+		{ "CreatedTimestamp", json_read_nothing },
+		{ "LastUpdatedTimestamp", json_read_nothing },
+		{ "PauseReason", json_read_nothing },
+		{ "PausedSince", json_read_nothing },
+		{ "PausedBy", json_read_nothing }, { NULL, NULL } };
+	struct set_reader in = { out, a };
+	struct json_reader r = { .err = e, .into = &in };
 
 	memset(out, 0, sizeof(*out));
 	out->given.sending = true;
-	if (text.n > DOCUMENT_MAX)
-		return book_refuse(e, BOOK_BAD_REQUEST,
-		    "the document is longer than 1 MB");
-	root = json_loadb(text.n > 0 ? text.p : "", text.n,
-	    JSON_REJECT_DUPLICATES, &why);
-	if (root == NULL)
-		return book_refuse(e, BOOK_BAD_REQUEST,
-		    "line %d, column %d: %.120s", why.line, why.column,
-		    why.text);
-	rc = read_object(&r, root, members);
-	json_decref(root);
-	return rc;
+	return json_read_document(&r, text, DOCUMENT_MAX, members);
 }
 
 void
@@ -519,14 +380,6 @@ config_set_apply(struct config_set *s, const struct config_set_input *in,
 }
 
 /* -- writing -------------------------------------------------------------- */
-
-static json_t *
-time_json(struct wall w)
-{
-	char text[CLOCK_TEXT_MAX];
-
-	return w.ms == 0 ? json_null() : json_string(wall_iso(w, text));
-}
 
 static json_t *
 delivery_json(const struct config_set *s)
@@ -602,7 +455,7 @@ add_pause(json_t *o, const struct config_set *s)
 	if (s->sending)
 		return;
 	json_object_set_new(o, "PauseReason", json_string(s->pause_reason));
-	json_object_set_new(o, "PausedSince", time_json(s->paused_since));
+	json_object_set_new(o, "PausedSince", json_of_time(s->paused_since));
 	json_object_set_new(o, "PausedBy", json_string(s->paused_by));
 }
 
@@ -616,7 +469,7 @@ set_json(const struct config_set *s, const struct config_set_tags *tags)
 	json_object_set_new(o, "DeliveryOptions", delivery_json(s));
 	json_object_set_new(o, "ReputationOptions", json_pack("{s:b, s:o}",
 	    "ReputationMetricsEnabled", s->reputation, "LastFreshStart",
-	    time_json(s->fresh_start)));
+	    json_of_time(s->fresh_start)));
 	json_object_set_new(o, "SendingOptions", json_pack("{s:b}",
 	    "SendingEnabled", s->sending));
 	json_object_set_new(o, "Tags", tags_json(tags));
@@ -625,25 +478,15 @@ set_json(const struct config_set *s, const struct config_set_tags *tags)
 	if (s->engagement != VDM_ABSENT || s->shared_delivery != VDM_ABSENT)
 		json_object_set_new(o, "VdmOptions", vdm_json(s));
 	add_pause(o, s);
-	json_object_set_new(o, "CreatedTimestamp", time_json(s->created));
+	json_object_set_new(o, "CreatedTimestamp", json_of_time(s->created));
 	json_object_set_new(o, "LastUpdatedTimestamp",
-	    time_json(s->updated));
+	    json_of_time(s->updated));
 	return o;
-}
-
-static int
-on_piece(const char *p, size_t n, void *out)
-{
-	return buf_add(out, p, n) ? 0 : -1;
 }
 
 bool
 config_set_write_json(const struct config_set *s,
     const struct config_set_tags *tags, struct buf *out)
 {
-	json_t *o = set_json(s, tags);
-	int	rc = json_dump_callback(o, on_piece, out, JSON_COMPACT);
-
-	json_decref(o);
-	return rc == 0 && !out->failed;
+	return json_write(set_json(s, tags), out);
 }

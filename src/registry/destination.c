@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "registry/account.h"
 #include "store/pack.h"
@@ -14,51 +13,9 @@ enum {
 	DESTINATION_KIND_FILE = 0
 };
 
-static const char *const rotate_names[] = { "NONE", "HOURLY", "DAILY", NULL };
-static const char *const sync_names[] = { "NONE", "INTERVAL", "EACH", NULL };
-
-static int
-word_index(const char *const *words, const char *s)
-{
-	int i;
-
-	for (i = 0; words[i] != NULL; i++)
-		if (strcasecmp(words[i], s) == 0)
-			return i;
-	return -1;
-}
-
-const char *
-rotate_interval_to_text(enum rotate_interval i)
-{
-	return rotate_names[i];
-}
-
-const char *
-file_sync_to_text(enum file_sync s)
-{
-	return sync_names[s];
-}
-
-bool
-rotate_interval_from_text(const char *s, enum rotate_interval *out)
-{
-	int i = word_index(rotate_names, s);
-
-	if (i >= 0)
-		*out = (enum rotate_interval)i;
-	return i >= 0;
-}
-
-bool
-file_sync_from_text(const char *s, enum file_sync *out)
-{
-	int i = word_index(sync_names, s);
-
-	if (i >= 0)
-		*out = (enum file_sync)i;
-	return i >= 0;
-}
+const char *const rotate_interval_names[] = { "NONE", "HOURLY", "DAILY",
+	NULL };
+const char *const file_sync_names[] = { "NONE", "INTERVAL", "EACH", NULL };
 
 /* -- values --------------------------------------------------------------- */
 

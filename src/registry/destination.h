@@ -39,11 +39,8 @@ enum {
 };
 enum rotate_interval { ROTATE_NONE, ROTATE_HOURLY, ROTATE_DAILY };
 enum file_sync { SYNC_NONE, SYNC_INTERVAL, SYNC_EACH };
-const char *rotate_interval_to_text(enum rotate_interval i);
-const char *file_sync_to_text(enum file_sync s);
-/* Letter case does not matter. */
-bool rotate_interval_from_text(const char *s, enum rotate_interval *out);
-bool file_sync_from_text(const char *s, enum file_sync *out);
+extern const char *const rotate_interval_names[]; /* by value, then NULL */
+extern const char *const file_sync_names[];
 
 struct destination_id {
 	uint8_t b[16];

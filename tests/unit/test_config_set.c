@@ -605,7 +605,7 @@ test_json_refused(void **state)
 		    "SendingOptions.SendingEnabled: is not true or false" },
 		{ "{\"SuppressionOptions\":{\"SuppressedReasons\":"
 		  "[\"BOUNCE\",\"SPAM\"]}}",
-		    "SuppressedReasons: SPAM is not one" },
+		    "SuppressedReasons[1]: SPAM is not one" },
 		{ "{\"SuppressionOptions\":{\"SuppressedReasons\":\"x\"}}",
 		    "SuppressedReasons: is not a list" },
 		{ "{\"Tags\":[{\"Key\":\"a\"},{\"Key\":\"a\"}]}",
