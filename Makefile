@@ -49,7 +49,8 @@ base_MODULES = \
 net_MODULES = \
 	stream stream_block stream_io stream_socket stream_text \
 	    sockaddr \
-	tls tls_session \
+	tls tls_session tls_trust \
+	url http \
 	resolver resolver_answer resolver_cache resolver_parse \
 	    resolver_servers spf_result
 

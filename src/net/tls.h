@@ -55,6 +55,19 @@ struct tls_client *tls_client_new(const char *ca_path, struct err *e);
 struct tls_client *tls_client_ref(struct tls_client *t);
 void tls_client_unref(struct tls_client *t);
 
+/*
+ * Certificates that a server's has to descend from, for a library that makes
+ * contexts of its own (net/http.c).  The system's bundle is read at once,
+ * before the sandbox closes, and parsed when it is lent first: by one loop.
+ */
+struct tls_trust;
+struct tls_trust *tls_trust_new(struct bytes pem, struct err *e);
+struct tls_trust *tls_trust_system(struct err *e);
+struct tls_trust *tls_trust_ref(struct tls_trust *t);
+void tls_trust_unref(struct tls_trust *t); /* NULL is allowed */
+/* false = there is no certificate in it */
+bool tls_trust_lend(struct tls_trust *t, void *ssl_ctx);
+
 const char *tls_library(void); /* version of OpenSSL */
 
 #endif
