@@ -86,7 +86,8 @@ registry_MODULES = \
 	glob cidr \
 	ledger quota \
 	source json_reader config_set config_set_json \
-	    destination destination_json \
+	    destination destination_filter destination_json \
+	    destination_webhook \
 	suppression suppression_global import_job \
 	keys_proto verify_job
 

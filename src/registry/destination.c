@@ -9,9 +9,10 @@
 
 enum {
 	DESTINATION_RECORD = 1, /* version */
-	DESTINATION_RECORD_MAX = 2048,
-	DESTINATION_KIND_FILE = 0
+	DESTINATION_RECORD_MAX = 8192
 };
+
+const char *const destination_kind_names[] = { "file", "webhook", NULL };
 
 const char *const rotate_interval_names[] = { "NONE", "HOURLY", "DAILY",
 	NULL };
@@ -40,6 +41,18 @@ file_name_is_valid(const char *s)
 	return n > 0 && n < DESTINATION_FILE_SIZE && s[0] != '.';
 }
 
+/* Of both kinds: what a destination is may change. */
+static void
+destination_kinds_init(struct destination *d)
+{
+	d->file.rotate_octets = 104857600;
+	d->file.rotate = ROTATE_DAILY;
+	d->file.keep = 14;
+	d->file.sync = SYNC_INTERVAL;
+	d->webhook.timeout_s = 15;
+	d->webhook.in_flight = 4;
+}
+
 void
 destination_init(struct destination *d, const struct config_set *s,
     const char *name, struct wall now)
@@ -52,10 +65,14 @@ destination_init(struct destination *d, const struct config_set *s,
 	bytes_text(bytes_of(name), d->name, sizeof(d->name));
 	d->enabled = true;
 	d->since = d->created = d->updated = now;
-	d->file.rotate_octets = 104857600;
-	d->file.rotate = ROTATE_DAILY;
-	d->file.keep = 14;
-	d->file.sync = SYNC_INTERVAL;
+	destination_kinds_init(d);
+}
+
+const char *
+destination_target(const struct destination *d)
+{
+	return d->kind == DESTINATION_WEBHOOK ? d->webhook.url :
+		d->file.name;
 }
 
 bool
@@ -65,13 +82,26 @@ destination_switch(struct destination *d, bool on, struct wall now)
 		return false;
 	d->enabled = on;
 	d->updated = now;
-	if (on) {
-		d->since = now;
-		d->until.ms = 0;
-	} else {
+	if (!on) {
 		d->until = now;
+		return true;
 	}
+	/* an earlier gap is forgotten, with what was before it */
+	if (d->gap_to.ms != 0)
+		d->since = d->gap_to;
+	d->gap_from = d->until;
+	d->gap_to = now;
+	d->until.ms = 0;
+	d->reason[0] = '\0';
 	return true;
+}
+
+void
+destination_disable(struct destination *d, const char *reason,
+    struct wall now)
+{
+	(void)destination_switch(d, false, now);
+	bytes_text(bytes_of(reason), d->reason, sizeof(d->reason));
 }
 
 /* The time stamp that records show may be a reporter's, long ago: the id's
@@ -82,7 +112,8 @@ destination_wants(const struct destination *d, const struct event *ev)
 	struct wall at = event_id_time(&ev->id);
 
 	return (d->types & (1u << ev->type)) != 0 && at.ms >= d->since.ms &&
-	    (d->until.ms == 0 || at.ms < d->until.ms);
+	    (d->until.ms == 0 || at.ms < d->until.ms) &&
+	    (at.ms < d->gap_from.ms || at.ms >= d->gap_to.ms);
 }
 
 char *
@@ -99,6 +130,42 @@ destination_cursor(const struct destination_id *id,
 
 /* -- the record ----------------------------------------------------------- */
 
+static void
+pack_webhook(struct buf *out, const struct destination_webhook *w)
+{
+	pack_text(out, w->url);
+	pack_u64(out, w->timeout_s);
+	pack_u64(out, w->in_flight);
+	pack_text(out, w->headers);
+	pack_raw(out, w->key, sizeof(w->key));
+	pack_raw(out, w->old_key, sizeof(w->old_key));
+	pack_i64(out, w->rotated.ms);
+}
+
+static void
+pack_filter(struct buf *out, const struct destination_filter *f)
+{
+	pack_bool(out, f->is_set);
+	if (!f->is_set)
+		return;
+	pack_text(out, f->tags);
+	pack_text(out, f->identities);
+	pack_text(out, f->domains);
+	pack_u64(out, f->bounce_types);
+	pack_bool(out, f->no_simulator);
+}
+
+static void
+pack_file(struct buf *out, const struct destination_file *f)
+{
+	pack_text(out, f->name);
+	pack_u64(out, f->rotate_octets);
+	pack_u64(out, (uint64_t)f->rotate);
+	pack_u64(out, f->keep);
+	pack_bool(out, f->compress);
+	pack_u64(out, (uint64_t)f->sync);
+}
+
 bool
 destination_write_record(const struct destination *d, struct buf *out)
 {
@@ -112,14 +179,17 @@ destination_write_record(const struct destination *d, struct buf *out)
 	pack_u64(out, d->types);
 	pack_i64(out, d->since.ms);
 	pack_i64(out, d->until.ms);
+	pack_i64(out, d->gap_from.ms);
+	pack_i64(out, d->gap_to.ms);
 	pack_i64(out, d->created.ms);
 	pack_i64(out, d->updated.ms);
-	pack_u64(out, DESTINATION_KIND_FILE);
-	pack_text(out, d->file.name);
-	pack_u64(out, d->file.rotate_octets);
-	pack_u64(out, (uint64_t)d->file.rotate);
-	pack_u64(out, d->file.keep);
-	pack_u64(out, (uint64_t)d->file.sync);
+	pack_text(out, d->reason);
+	pack_filter(out, &d->filter);
+	pack_u64(out, (uint64_t)d->kind);
+	if (d->kind == DESTINATION_WEBHOOK)
+		pack_webhook(out, &d->webhook);
+	else
+		pack_file(out, &d->file);
 	return !out->failed;
 }
 
@@ -133,6 +203,48 @@ unpack_upto(struct unpack *u, unsigned max)
 	return v > max ? 0 : (unsigned)v;
 }
 
+static void
+unpack_webhook(struct unpack *u, struct destination_webhook *w)
+{
+	unpack_text(u, w->url, sizeof(w->url));
+	w->timeout_s = unpack_upto(u, DESTINATION_TIMEOUT_MAX_S);
+	w->in_flight = unpack_upto(u, DESTINATION_IN_FLIGHT_MAX);
+	unpack_text(u, w->headers, sizeof(w->headers));
+	unpack_raw(u, w->key, sizeof(w->key));
+	unpack_raw(u, w->old_key, sizeof(w->old_key));
+	w->rotated.ms = unpack_i64(u);
+	/* they become lines of a request */
+	if (!destination_headers_are_valid(w->headers))
+		u->failed = true;
+}
+
+static void
+unpack_filter(struct unpack *u, struct destination_filter *f)
+{
+	f->is_set = unpack_bool(u);
+	if (!f->is_set)
+		return;
+	unpack_text(u, f->tags, sizeof(f->tags));
+	unpack_text(u, f->identities, sizeof(f->identities));
+	unpack_text(u, f->domains, sizeof(f->domains));
+	f->bounce_types = unpack_upto(u, DESTINATION_ALL_BOUNCES);
+	f->no_simulator = unpack_bool(u);
+}
+
+static void
+unpack_file(struct unpack *u, struct destination_file *f)
+{
+	unpack_text(u, f->name, sizeof(f->name));
+	f->rotate_octets = unpack_u64(u);
+	f->rotate = (enum rotate_interval)unpack_upto(u, ROTATE_DAILY);
+	f->keep = unpack_upto(u, DESTINATION_KEEP_MAX);
+	f->compress = unpack_bool(u);
+	f->sync = (enum file_sync)unpack_upto(u, SYNC_EACH);
+	/* the name becomes a part of a path */
+	if (!file_name_is_valid(f->name) || f->rotate_octets > INT64_MAX)
+		u->failed = true;
+}
+
 bool
 destination_read_record(struct bytes in, struct destination *out)
 {
@@ -140,6 +252,7 @@ destination_read_record(struct bytes in, struct destination *out)
 	unsigned      bits;
 
 	memset(out, 0, sizeof(*out));
+	destination_kinds_init(out);
 	if (unpack_u64(&u) != DESTINATION_RECORD)
 		u.failed = true;
 	unpack_raw(&u, out->set.b, sizeof(out->set.b));
@@ -153,18 +266,19 @@ destination_read_record(struct bytes in, struct destination *out)
 	out->types = unpack_upto(&u, DESTINATION_ALL_TYPES);
 	out->since.ms = unpack_i64(&u);
 	out->until.ms = unpack_i64(&u);
+	out->gap_from.ms = unpack_i64(&u);
+	out->gap_to.ms = unpack_i64(&u);
 	out->created.ms = unpack_i64(&u);
 	out->updated.ms = unpack_i64(&u);
-	(void)unpack_upto(&u, DESTINATION_KIND_FILE);
-	unpack_text(&u, out->file.name, sizeof(out->file.name));
-	out->file.rotate_octets = unpack_u64(&u);
-	out->file.rotate = (enum rotate_interval)unpack_upto(&u, ROTATE_DAILY);
-	out->file.keep = unpack_upto(&u, DESTINATION_KEEP_MAX);
-	out->file.sync = (enum file_sync)unpack_upto(&u, SYNC_EACH);
-	/* the name becomes a part of a path */
-	return unpack_done(&u) && file_name_is_valid(out->file.name) &&
-	    account_id_is_valid(out->account) &&
-	    out->file.rotate_octets <= INT64_MAX;
+	unpack_text(&u, out->reason, sizeof(out->reason));
+	unpack_filter(&u, &out->filter);
+	out->kind = (enum destination_kind)unpack_upto(&u,
+	    DESTINATION_WEBHOOK);
+	if (out->kind == DESTINATION_WEBHOOK)
+		unpack_webhook(&u, &out->webhook);
+	else
+		unpack_file(&u, &out->file);
+	return unpack_done(&u) && account_id_is_valid(out->account);
 }
 
 /* -- the register --------------------------------------------------------- */
@@ -206,6 +320,25 @@ destination_get(struct db_txn *t, const struct config_set_id *set,
 	return found;
 }
 
+/* Whether its URL may be used is for those who know the configuration. */
+static int
+webhook_check(const struct destination_webhook *w, struct err *e)
+{
+	if (w->url[0] == '\0')
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "a webhook needs a URL");
+	if (w->timeout_s < 1 || w->timeout_s > DESTINATION_TIMEOUT_MAX_S ||
+	    w->in_flight < 1 || w->in_flight > DESTINATION_IN_FLIGHT_MAX)
+		return book_refuse(e, BOOK_BAD_REQUEST, "a webhook waits 1 to "
+		    "%d seconds and has 1 to %d requests in flight",
+		    DESTINATION_TIMEOUT_MAX_S, DESTINATION_IN_FLIGHT_MAX);
+	if (!destination_headers_are_valid(w->headers))
+		return book_refuse(e, BOOK_BAD_REQUEST, "a webhook has at "
+		    "most %d headers, each \"Name: value\", and none that the "
+		    "request has anyway", DESTINATION_HEADERS_MAX);
+	return 0;
+}
+
 static int
 destination_check(const struct destination *d, struct err *e)
 {
@@ -217,6 +350,8 @@ destination_check(const struct destination *d, struct err *e)
 	if (d->types == 0 || d->types > DESTINATION_ALL_TYPES)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "an event destination needs types of events");
+	if (d->kind == DESTINATION_WEBHOOK)
+		return webhook_check(&d->webhook, e);
 	if (!file_name_is_valid(d->file.name))
 		return book_refuse(e, BOOK_BAD_REQUEST, "the name of a file "
 		    "is 1 to %d of A-Z a-z 0-9 - _ . without a dot in front",

@@ -3,6 +3,7 @@
 #include "registry/destination.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "registry/json_reader.h"
@@ -12,13 +13,16 @@ enum { DOCUMENT_MAX = 64 * 1024 };
 const char destination_skeleton[] =
     "{\"Enabled\":true,\"MatchingEventTypes\":[],"
     "\"FileDestination\":{\"FileName\":\"\",\"RotateSize\":104857600,"
-    "\"RotateInterval\":\"DAILY\",\"Keep\":14,\"Sync\":\"INTERVAL\"},"
-    "\"Extensions\":false}";
+    "\"RotateInterval\":\"DAILY\",\"Keep\":14,\"Compress\":false,"
+    "\"Sync\":\"INTERVAL\"},"
+    "\"WebhookDestination\":null,\"Filter\":null,\"Extensions\":false}";
 
 /* A definition on its way. */
 struct draft {
 	struct destination d;
-	bool		   enabled, has_types, has_file;
+	const char	  *old_headers;
+	bool		   enabled, has_types;
+	unsigned	   kinds; /* that were given */
 };
 
 static struct draft *
@@ -125,8 +129,7 @@ read_keep(struct json_reader *r, const json_t *v)
 static int
 read_compress(struct json_reader *r, const json_t *v)
 {
-	return json_is_false(v) ? 0 :
-		json_refuse(r, "is not possible in this version");
+	return json_read_bool(r, v, &file_of(r)->compress);
 }
 
 static int
@@ -150,8 +153,300 @@ read_file(struct json_reader *r, const json_t *v)
 		{ "Keep", read_keep }, { "Compress", read_compress },
 		{ "Sync", read_sync }, { NULL, NULL } };
 
-	draft_of(r)->has_file = true;
+	draft_of(r)->kinds++;
 	return json_read_object(r, v, members);
+}
+
+/* The stream's name is the file's: "arn:...:deliverystream/NAME". */
+static int
+read_stream(struct json_reader *r, const json_t *v)
+{
+	const char *s, *slash;
+
+	if (json_read_text(r, v, &s) != 0)
+		return -1;
+	slash = strrchr(s, '/');
+	s = slash != NULL ? slash + 1 : s;
+	if (strlen(s) >= sizeof(file_of(r)->name))
+		return json_refuse(r, "is too long");
+	strcpy(file_of(r)->name, s);
+	return 0;
+}
+
+static int
+read_firehose(struct json_reader *r, const json_t *v)
+{
+	static const struct json_member members[] = {
+		{ "DeliveryStreamArn", read_stream },
+		{ "DeliveryStreamARN", read_stream },
+		{ "IamRoleArn", json_read_nothing },
+		{ "IAMRoleARN", json_read_nothing }, { NULL, NULL } };
+
+	draft_of(r)->kinds++;
+	return json_read_object(r, v, members);
+}
+
+/* -- WebhookDestination --------------------------------------------------- */
+
+static struct destination_webhook *
+webhook_of(const struct json_reader *r)
+{
+	return &draft_of(r)->d.webhook;
+}
+
+static int
+read_url(struct json_reader *r, const json_t *v)
+{
+	return json_read_copy(r, v, webhook_of(r)->url,
+	    sizeof(webhook_of(r)->url));
+}
+
+static int
+read_format(struct json_reader *r, const json_t *v)
+{
+	static const char *const words[] = { "RECORD", NULL };
+	int i;
+
+	return json_read_word(r, v, words, &i);
+}
+
+static int
+read_timeout(struct json_reader *r, const json_t *v)
+{
+	uint64_t n = 0;
+
+	if (json_read_number(r, v, 1, DESTINATION_TIMEOUT_MAX_S, &n) != 0)
+		return -1;
+	webhook_of(r)->timeout_s = (unsigned)n;
+	return 0;
+}
+
+static int
+read_in_flight(struct json_reader *r, const json_t *v)
+{
+	uint64_t n = 0;
+
+	if (json_read_number(r, v, 1, DESTINATION_IN_FLIGHT_MAX, &n) != 0)
+		return -1;
+	webhook_of(r)->in_flight = (unsigned)n;
+	return 0;
+}
+
+/* The line of the one it has; false = it has none. */
+static bool
+old_header(const char *headers, const char *name, struct bytes *out)
+{
+	size_t	    n = strlen(name);
+	const char *end;
+
+	for (; headers != NULL && (end = strchr(headers, '\n')) != NULL;
+	     headers = end + 1) {
+		*out = (struct bytes){ headers, (size_t)(end - headers) };
+		if (out->n > n && headers[n] == ':' &&
+		    bytes_eq_nocase(bytes_head(*out, n), bytes_of(name)))
+			return true;
+	}
+	return false;
+}
+
+static int
+read_header(struct json_reader *r, const char *name, const json_t *value,
+    struct buf *out)
+{
+	struct bytes old;
+	const char  *s;
+
+	if (json_is_null(value)) {
+		if (!old_header(draft_of(r)->old_headers, name, &old))
+			return json_refuse(r, "%.60s: has no value", name);
+		buf_add_bytes(out, old);
+	} else {
+		if (json_read_text(r, value, &s) != 0)
+			return -1;
+		buf_printf(out, "%s: %s", name, s);
+	}
+	buf_add_char(out, '\n');
+	return 0;
+}
+
+static int
+read_headers(struct json_reader *r, const json_t *v)
+{
+	char	   *to = webhook_of(r)->headers;
+	const char *name;
+	json_t	   *value;
+	struct buf  b;
+	int	    rc = 0;
+
+	if (!json_is_object(v))
+		return json_refuse(r, "is not an object");
+	buf_init(&b, DESTINATION_HEADERS_SIZE - 1);
+	json_object_foreach((json_t *)(uintptr_t)v, name, value)
+		if (rc == 0)
+			rc = read_header(r, name, value, &b);
+	if (rc == 0)
+		bytes_text(buf_bytes(&b), to, DESTINATION_HEADERS_SIZE);
+	if (rc == 0 && (b.failed || !destination_headers_are_valid(to)))
+		rc = json_refuse(r, "are more than %d, longer than %d octets, "
+		    "or not what a request may have", DESTINATION_HEADERS_MAX,
+		    DESTINATION_HEADERS_SIZE - 1);
+	buf_wipe(&b);
+	return rc;
+}
+
+static int
+read_webhook(struct json_reader *r, const json_t *v)
+{
+	static const struct json_member members[] = { { "Url", read_url },
+		{ "Format", read_format }, { "TimeoutSeconds", read_timeout },
+		{ "MaxInFlight", read_in_flight },
+		{ "Headers", read_headers }, { NULL, NULL } };
+
+	draft_of(r)->kinds++;
+	draft_of(r)->d.kind = DESTINATION_WEBHOOK;
+	return json_read_object(r, v, members);
+}
+
+/* -- Filter ---------------------------------------------------------------- */
+
+static struct destination_filter *
+filter_of(const struct json_reader *r)
+{
+	return &draft_of(r)->d.filter;
+}
+
+/* An item of a list, with what stands before it. */
+static int
+list_add(struct json_reader *r, char *list, const char *before,
+    const json_t *v)
+{
+	size_t	    n = strlen(list);
+	const char *s;
+
+	if (json_read_text(r, v, &s) != 0)
+		return -1;
+	if (s[0] == '\0' || strchr(s, '\n') != NULL)
+		return json_refuse(r, "is no pattern");
+	if (n + strlen(before) + strlen(s) + 3 > DESTINATION_LIST_SIZE)
+		return json_refuse(r, "the list is longer than %d octets",
+		    DESTINATION_LIST_SIZE - 1);
+	n += (size_t)snprintf(list + n, DESTINATION_LIST_SIZE - n, "%s%s%s",
+	    before, before[0] != '\0' ? "=" : "", s);
+	memcpy(list + n, "\n", 2);
+	return 0;
+}
+
+static int
+read_identity(struct json_reader *r, const json_t *v)
+{
+	return list_add(r, filter_of(r)->identities, "", v);
+}
+
+static int
+read_identities(struct json_reader *r, const json_t *v)
+{
+	return json_read_list(r, v, read_identity);
+}
+
+static int
+read_domain(struct json_reader *r, const json_t *v)
+{
+	return list_add(r, filter_of(r)->domains, "", v);
+}
+
+static int
+read_domains(struct json_reader *r, const json_t *v)
+{
+	return json_read_list(r, v, read_domain);
+}
+
+static int
+read_bounce_type(struct json_reader *r, const json_t *v)
+{
+	static const char *const words[] = { "Undetermined", "Permanent",
+		"Transient", NULL };
+	int i;
+
+	if (json_read_word(r, v, words, &i) != 0)
+		return -1;
+	filter_of(r)->bounce_types |= 1u << i;
+	return 0;
+}
+
+static int
+read_bounce_types(struct json_reader *r, const json_t *v)
+{
+	return json_read_list(r, v, read_bounce_type);
+}
+
+static int
+read_simulator(struct json_reader *r, const json_t *v)
+{
+	bool is_in = true;
+
+	if (json_read_bool(r, v, &is_in) != 0)
+		return -1;
+	filter_of(r)->no_simulator = !is_in;
+	return 0;
+}
+
+static int
+read_tags(struct json_reader *r, const json_t *v)
+{
+	const char *name;
+	json_t	   *values, *item;
+	size_t	    i;
+
+	if (!json_is_object(v))
+		return json_refuse(r, "is not an object");
+	json_object_foreach((json_t *)(uintptr_t)v, name, values) {
+		if (name[0] == '\0' || strpbrk(name, "=\n") != NULL)
+			return json_refuse(r, "%.60s: is no name", name);
+		if (!json_is_array(values))
+			return json_refuse(r, "%.60s: is not a list", name);
+		json_array_foreach(values, i, item)
+			if (list_add(r, filter_of(r)->tags, name, item) != 0)
+				return -1;
+	}
+	return 0;
+}
+
+static const struct json_member members_of_filter[] = {
+	{ "Tags", read_tags }, { "Identities", read_identities },
+	{ "RecipientDomains", read_domains },
+	{ "BounceTypes", read_bounce_types },
+	{ "IncludeSimulator", read_simulator }, { NULL, NULL } };
+
+static bool
+filter_is_empty(const struct destination_filter *f)
+{
+	return f->tags[0] == '\0' && f->identities[0] == '\0' &&
+	    f->domains[0] == '\0' && f->bounce_types == 0 &&
+	    !f->no_simulator;
+}
+
+static int
+read_filter(struct json_reader *r, const json_t *v)
+{
+	if (json_read_object(r, v, members_of_filter) != 0)
+		return -1;
+	filter_of(r)->is_set = !filter_is_empty(filter_of(r));
+	return 0;
+}
+
+int
+destination_read_filter(struct bytes text, struct destination *d,
+    struct err *e)
+{
+	struct draft	   x;
+	struct json_reader r = { .err = e, .into = &x };
+
+	memset(&x, 0, sizeof(x));
+	if (json_read_document(&r, text, DOCUMENT_MAX, members_of_filter) != 0)
+		return -1;
+	x.d.filter.is_set = !filter_is_empty(&x.d.filter);
+	d->filter = x.d.filter;
+	return 0;
 }
 
 static int
@@ -166,16 +461,16 @@ read_absent_kind(struct json_reader *r, const json_t *v)
 static const struct json_member members_of_all[] = { { "Name", read_name },
 	{ "Enabled", read_enabled }, { "MatchingEventTypes", read_types },
 	{ "FileDestination", read_file },
-	{ "WebhookDestination", read_absent_kind },
+	{ "WebhookDestination", read_webhook },
 	{ "SnsDestination", read_absent_kind },
 	{ "MetricsDestination", read_absent_kind },
 	{ "CloudWatchDestination", read_absent_kind },
-	{ "KinesisFirehoseDestination", read_absent_kind },
+	{ "KinesisFirehoseDestination", read_firehose },
 	{ "PinpointDestination", read_absent_kind },
 	{ "EventBridgeDestination", read_absent_kind },
-	{ "Filter", read_absent_kind }, { "Extensions", read_extensions },
+	{ "Filter", read_filter }, { "Extensions", read_extensions },
 	/* of config-set dest show */
-	{ "Since", json_read_nothing },
+	{ "Since", json_read_nothing }, { "Reason", json_read_nothing },
 	{ "CreatedTimestamp", json_read_nothing },
 	{ "LastUpdatedTimestamp", json_read_nothing }, { NULL, NULL } };
 
@@ -194,7 +489,15 @@ draft_begin(struct draft *x, const struct destination *d, struct wall now)
 	x->d.enabled = d->enabled;
 	x->d.since = d->since;
 	x->d.until = d->until;
+	x->d.gap_from = d->gap_from;
+	x->d.gap_to = d->gap_to;
 	x->d.created = d->created;
+	memcpy(x->d.reason, d->reason, sizeof(d->reason));
+	memcpy(x->d.webhook.key, d->webhook.key, sizeof(d->webhook.key));
+	memcpy(x->d.webhook.old_key, d->webhook.old_key,
+	    sizeof(d->webhook.old_key));
+	x->d.webhook.rotated = d->webhook.rotated;
+	x->old_headers = d->webhook.headers;
 }
 
 int
@@ -210,8 +513,9 @@ destination_read_json(struct bytes text, struct destination *d,
 	if (!x.has_types)
 		return json_refuse_member(&r, "MatchingEventTypes",
 		    "is needed");
-	if (!x.has_file)
-		return json_refuse_member(&r, "FileDestination", "is needed");
+	if (x.kinds != 1)
+		return json_refuse_member(&r, "FileDestination", "exactly one "
+		    "of FileDestination and WebhookDestination is needed");
 	(void)destination_switch(&x.d, x.enabled, now);
 	*d = x.d;
 	return 0;
@@ -230,20 +534,120 @@ types_json(const struct destination *d)
 	return list;
 }
 
+static json_t *
+file_json(const struct destination_file *f)
+{
+	return json_pack("{s:s, s:I, s:s, s:i, s:b, s:s}", "FileName",
+	    f->name, "RotateSize", (json_int_t)f->rotate_octets,
+	    "RotateInterval", rotate_interval_names[f->rotate], "Keep",
+	    (int)f->keep, "Compress", f->compress, "Sync",
+	    file_sync_names[f->sync]);
+}
+
+/* Names only: values are tokens. */
+static json_t *
+headers_json(const char *headers)
+{
+	json_t	   *o = json_object();
+	const char *end;
+	char	    name[DESTINATION_HEADERS_SIZE];
+
+	for (; (end = strchr(headers, '\n')) != NULL; headers = end + 1) {
+		bytes_text((struct bytes){ headers, strcspn(headers, ":") },
+		    name, sizeof(name));
+		json_object_set_new(o, name, json_null());
+	}
+	return o;
+}
+
+static json_t *
+webhook_json(const struct destination_webhook *w)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:o}", "Url", w->url, "Format",
+	    "RECORD", "TimeoutSeconds", (int)w->timeout_s, "MaxInFlight",
+	    (int)w->in_flight, "Headers", headers_json(w->headers));
+}
+
+static json_t *
+list_json(const char *list)
+{
+	json_t	   *o = json_array();
+	const char *end;
+
+	for (; (end = strchr(list, '\n')) != NULL; list = end + 1)
+		json_array_append_new(o,
+		    json_stringn(list, (size_t)(end - list)));
+	return o;
+}
+
+static json_t *
+tags_json(const char *list)
+{
+	json_t	   *o = json_object(), *values;
+	const char *end, *equals;
+	char	    name[DESTINATION_LIST_SIZE];
+
+	for (; (end = strchr(list, '\n')) != NULL; list = end + 1) {
+		equals = strchr(list, '=');
+		bytes_text((struct bytes){ list, (size_t)(equals - list) },
+		    name, sizeof(name));
+		values = json_object_get(o, name);
+		if (values == NULL) {
+			values = json_array();
+			json_object_set_new(o, name, values);
+		}
+		json_array_append_new(values, json_stringn(equals + 1,
+		    (size_t)(end - equals - 1)));
+	}
+	return o;
+}
+
+static json_t *
+filter_json(const struct destination_filter *f)
+{
+	json_t *o = json_object(), *bounces = json_array();
+	int	i;
+
+	if (f->tags[0] != '\0')
+		json_object_set_new(o, "Tags", tags_json(f->tags));
+	if (f->identities[0] != '\0')
+		json_object_set_new(o, "Identities",
+		    list_json(f->identities));
+	if (f->domains[0] != '\0')
+		json_object_set_new(o, "RecipientDomains",
+		    list_json(f->domains));
+	for (i = 0; i <= BOUNCE_TRANSIENT; i++)
+		if ((f->bounce_types & (1u << i)) != 0)
+			json_array_append_new(bounces, json_string(
+			    bounce_type_to_text((enum bounce_type)i)));
+	if (f->bounce_types != 0)
+		json_object_set(o, "BounceTypes", bounces);
+	json_decref(bounces);
+	json_object_set_new(o, "IncludeSimulator",
+	    json_boolean(!f->no_simulator));
+	return o;
+}
+
 bool
 destination_write_json(const struct destination *d, struct buf *out)
 {
-	const struct destination_file *f = &d->file;
-	json_t *o = json_pack("{s:s, s:b, s:o, s:{s:s, s:I, s:s, s:i, s:b, "
-	    "s:s}, s:b, s:o, s:o, s:o}", "Name", d->name, "Enabled",
-	    d->enabled, "MatchingEventTypes", types_json(d),
-	    "FileDestination", "FileName", f->name, "RotateSize",
-	    (json_int_t)f->rotate_octets, "RotateInterval",
-	    rotate_interval_names[f->rotate], "Keep", (int)f->keep, "Compress",
-	    0, "Sync", file_sync_names[f->sync], "Extensions",
-	    d->extensions, "Since", json_of_time(d->since), "CreatedTimestamp",
-	    json_of_time(d->created), "LastUpdatedTimestamp",
-	    json_of_time(d->updated));
+	json_t *o = json_pack("{s:s, s:b, s:o}", "Name", d->name, "Enabled",
+	    d->enabled, "MatchingEventTypes", types_json(d));
 
+	if (d->reason[0] != '\0')
+		json_object_set_new(o, "Reason", json_string(d->reason));
+	if (d->kind == DESTINATION_WEBHOOK)
+		json_object_set_new(o, "WebhookDestination",
+		    webhook_json(&d->webhook));
+	else
+		json_object_set_new(o, "FileDestination",
+		    file_json(&d->file));
+	if (d->filter.is_set)
+		json_object_set_new(o, "Filter", filter_json(&d->filter));
+	json_object_set_new(o, "Extensions", json_boolean(d->extensions));
+	json_object_set_new(o, "Since", json_of_time(d->since));
+	json_object_set_new(o, "CreatedTimestamp", json_of_time(d->created));
+	json_object_set_new(o, "LastUpdatedTimestamp",
+	    json_of_time(d->updated));
 	return json_write(o, out);
 }

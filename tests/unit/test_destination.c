@@ -343,7 +343,7 @@ json_refusals(void **state)
 		{ "", "line 1" },
 		{ "[]", "the document: is not an object" },
 		{ "{\"MatchingEventTypes\":[\"SEND\"]}",
-		    "FileDestination: is needed" },
+		    "FileDestination: exactly one" },
 		{ "{\"FileDestination\":{\"FileName\":\"x\"}}",
 		    "MatchingEventTypes: is needed" },
 		{ "{\"MatchingEventTypes\":[]}",
@@ -361,11 +361,30 @@ json_refusals(void **state)
 		{ "{\"FileDestination\":{\"Keep\":100001}}", "Keep: is not" },
 		{ "{\"FileDestination\":{\"Sync\":\"often\"}}",
 		    "FileDestination.Sync: often is not one of NONE, INTERVAL" },
-		{ "{\"FileDestination\":{\"Compress\":true}}",
-		    "Compress: is not possible" },
-		{ "{\"WebhookDestination\":{}}",
-		    "WebhookDestination: is not possible" },
-		{ "{\"Filter\":{}}", "Filter: is not possible" },
+		{ "{\"FileDestination\":{\"Compress\":1}}",
+		    "Compress: is not true or false" },
+		{ "{\"SnsDestination\":{}}",
+		    "SnsDestination: is not possible" },
+		{ "{\"WebhookDestination\":{\"TimeoutSeconds\":0}}",
+		    "WebhookDestination.TimeoutSeconds: is not a number" },
+		{ "{\"WebhookDestination\":{\"MaxInFlight\":65}}",
+		    "MaxInFlight: is not a number from 1 to 64" },
+		{ "{\"WebhookDestination\":{\"Format\":\"SNS\"}}",
+		    "Format: SNS is not one of RECORD" },
+		{ "{\"WebhookDestination\":{\"Headers\":{\"A\":null}}}",
+		    "Headers: A: has no value" },
+		{ "{\"WebhookDestination\":{\"Headers\":{\"Host\":\"x\"}}}",
+		    "or not what a request may have" },
+		{ "{\"WebhookDestination\":{\"Headers\":{\"A\":\"x\\ny\"}}}",
+		    "or not what a request may have" },
+		{ "{\"Filter\":{\"Tags\":{\"a\":\"b\"}}}",
+		    "Filter.Tags: a: is not a list" },
+		{ "{\"Filter\":{\"Tags\":{\"a=b\":[]}}}",
+		    "Filter.Tags: a=b: is no name" },
+		{ "{\"Filter\":{\"Identities\":[\"\"]}}",
+		    "Filter.Identities[0]: is no pattern" },
+		{ "{\"Filter\":{\"BounceTypes\":[\"Hard\"]}}",
+		    "Filter.BounceTypes[0]: Hard is not one of" },
 		{ "{\"Name\":\"x\",\"Name\":\"x\"}", "duplicate" },
 	};
 	struct config_set  s = set_of("one");
@@ -382,6 +401,155 @@ json_refusals(void **state)
 	}
 }
 
+static void
+webhook_json_both_ways(void **state)
+{
+	static const char text[] = "{\"Name\":\"hooks\",\"Enabled\":true,"
+	    "\"MatchingEventTypes\":[\"BOUNCE\"],\"WebhookDestination\":{"
+	    "\"Url\":\"https://hooks.example.com/ses\","
+	    "\"Format\":\"RECORD\",\"TimeoutSeconds\":7,\"MaxInFlight\":2,"
+	    "\"Headers\":{\"Authorization\":\"Bearer x\"}},\"Filter\":{"
+	    "\"Tags\":{\"campaign\":[\"spring*\",\"summer\"],"
+	    "\"genre\":[\"sf\"]},\"Identities\":[\"example.com\"],"
+	    "\"RecipientDomains\":[\"*.org\"],\"BounceTypes\":[\"Permanent\"],"
+	    "\"IncludeSimulator\":false},\"Extensions\":false,"
+	    "\"Since\":\"2024-05-01T12:00:00.000Z\","
+	    "\"CreatedTimestamp\":\"2024-05-01T12:00:00.000Z\","
+	    "\"LastUpdatedTimestamp\":\"2024-05-01T12:00:00.000Z\"}";
+	struct config_set  s = set_of("one");
+	struct destination d, kept;
+	struct buf	   out;
+	struct err	   e;
+	char		  *value;
+
+	(void)state;
+	destination_init(&d, &s, "", noon);
+	if (destination_read_json(bytes_of(text), &d, noon, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(d.kind, DESTINATION_WEBHOOK);
+	assert_string_equal(d.webhook.headers, "Authorization: Bearer x\n");
+	assert_string_equal(d.filter.tags,
+	    "campaign=spring*\ncampaign=summer\ngenre=sf\n");
+	buf_init(&out, 4096);
+	assert_true(destination_write_json(&d, &out));
+	buf_add(&out, "", 1);
+	/* the same, but for the token, which is never shown */
+	assert_null(strstr(out.p, "Bearer"));
+	value = strstr(out.p, "\"Authorization\":null");
+	assert_non_null(value);
+	assert_memory_equal(out.p, text, (size_t)(value - out.p));
+	/* what was shown can be read again, and keeps token and key */
+	destination_new_key(&d.webhook, noon);
+	kept = d;
+	if (destination_read_json(bytes_of(out.p), &d, noon, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_memory_equal(&d.webhook, &kept.webhook, sizeof(d.webhook));
+	assert_memory_equal(&d.filter, &kept.filter, sizeof(d.filter));
+	buf_clear(&out);
+	assert_true(destination_write_record(&d, &out));
+	assert_true(destination_read_record(buf_bytes(&out), &kept));
+	assert_memory_equal(&d.webhook, &kept.webhook, sizeof(d.webhook));
+	assert_memory_equal(&d.filter, &kept.filter, sizeof(d.filter));
+	buf_wipe(&out);
+	assert_int_equal(destination_read_filter(BYTES("{}"), &d, &e), 0);
+	assert_false(d.filter.is_set);
+}
+
+static void
+a_delivery_stream_is_a_file(void **state)
+{
+	struct config_set  s = set_of("one");
+	struct destination d;
+	struct err	   e;
+
+	(void)state;
+	destination_init(&d, &s, "x", noon);
+	assert_int_equal(destination_read_json(
+	    BYTES("{\"MatchingEventTypes\":[\"SEND\"],"
+		  "\"KinesisFirehoseDestination\":{\"IAMRoleARN\":\"arn:x\","
+		  "\"DeliveryStreamARN\":\"arn:aws:firehose:us-east-1:1:"
+		  "deliverystream/events\"}}"), &d, noon, &e), 0);
+	assert_string_equal(d.file.name, "events");
+	assert_int_equal(destination_read_json(
+	    BYTES("{\"MatchingEventTypes\":[\"SEND\"],"
+		  "\"FileDestination\":{\"FileName\":\"a\"},"
+		  "\"WebhookDestination\":{\"Url\":\"https://a/\"}}"), &d,
+	    noon, &e), -1);
+	assert_non_null(strstr(e.text, "exactly one"));
+}
+
+/* -- filters --------------------------------------------------------------- */
+
+static void
+filters_let_through(void **state)
+{
+	static const struct {
+		const char *filter;
+		bool	    passes;
+	} rows[] = {
+		{ "{}", true },
+		{ "{\"Tags\":{\"campaign\":[\"spring*\"]}}", true },
+		{ "{\"Tags\":{\"campaign\":[\"*sale\"]}}", true },
+		{ "{\"Tags\":{\"campaign\":[\"*ing-s*\"]}}", true },
+		{ "{\"Tags\":{\"campaign\":[\"spring\"]}}", false },
+		{ "{\"Tags\":{\"campaign\":[\"Spring*\"]}}", false },
+		{ "{\"Tags\":{\"campaign\":[\"x\",\"spring-sale\"]}}", true },
+		{ "{\"Tags\":{\"campaign\":[\"*\"],\"genre\":[\"*\"]}}",
+		    false },
+		{ "{\"Tags\":{\"campaign\":[\"*\"],\"team\":[\"b\"]}}",
+		    true },
+		{ "{\"Identities\":[\"Example.COM\"]}", true },
+		{ "{\"Identities\":[\"other.com\"]}", false },
+		{ "{\"Identities\":[\"other.com\",\"*.com\"]}", true },
+		{ "{\"RecipientDomains\":[\"sink.example\"]}", true },
+		{ "{\"RecipientDomains\":[\"second.example\"]}", false },
+		{ "{\"BounceTypes\":[\"Permanent\"]}", true },
+		{ "{\"BounceTypes\":[\"Transient\"]}", false },
+		{ "{\"BounceTypes\":[\"Permanent\"],"
+		  "\"Identities\":[\"other.com\"]}", false },
+		{ "{\"IncludeSimulator\":false}", true },
+	};
+	static const struct bytes to[] = { BYTES("a@sink.example"),
+		BYTES("b@second.example") };
+	static const struct message_tag tags[] = {
+		{ BYTES("campaign"), BYTES("spring-sale") },
+		{ BYTES("team"), BYTES("a") }, { BYTES("team"), BYTES("b") } };
+	const struct event_recipient one = { .address = to[0] };
+	struct destination_message m = { BYTES("example.com"), to, 2, tags, 3,
+		false };
+	struct event ev = { .type = EVENT_BOUNCE,
+		.bounce_type = BOUNCE_PERMANENT, .recipients = &one,
+		.recipient_count = 1 };
+	struct destination d;
+	struct err	   e;
+	size_t		   i;
+
+	(void)state;
+	memset(&d, 0, sizeof(d));
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (destination_read_filter(bytes_of(rows[i].filter), &d,
+			&e) != 0)
+			fail_msg("%s", e.text);
+		if (destination_filter_passes(&d.filter, &ev, &m) !=
+		    rows[i].passes)
+			fail_msg("%s", rows[i].filter);
+	}
+	/* the last one: no mail to the simulator */
+	ev.simulator = true;
+	assert_false(destination_filter_passes(&d.filter, &ev, &m));
+	ev.simulator = false;
+	m.is_simulated = true;
+	assert_false(destination_filter_passes(&d.filter, &ev, &m));
+	/* a Send is about all recipients; bounce types are no matter of it */
+	m.is_simulated = false;
+	ev.type = EVENT_SEND;
+	ev.recipient_count = 0;
+	assert_int_equal(destination_read_filter(BYTES(
+	    "{\"RecipientDomains\":[\"second.example\"],"
+	    "\"BounceTypes\":[\"Transient\"]}"), &d, &e), 0);
+	assert_true(destination_filter_passes(&d.filter, &ev, &m));
+}
+
 int
 main(void)
 {
@@ -396,6 +564,9 @@ main(void)
 		cmocka_unit_test(json_both_ways),
 		cmocka_unit_test(json_replaces_the_whole),
 		cmocka_unit_test(json_refusals),
+		cmocka_unit_test(webhook_json_both_ways),
+		cmocka_unit_test(a_delivery_stream_is_a_file),
+		cmocka_unit_test(filters_let_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
