@@ -113,8 +113,10 @@ delivery_MODULES = \
 
 reporting_MODULES = \
 	reporter publisher event_mail \
-	feedback feedback_channel notices outbox event_file suppressor \
+	feedback feedback_channel notices suppressor \
 	inbox inbox_judge inbox_events forwarder simulated_return \
+	outbox outbox_file outbox_read outbox_webhook outlet routes \
+	    event_file webhook \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \
@@ -136,7 +138,7 @@ daemon_MODULES = \
 	    control_import control_request control_send control_suppression \
 	    control_sweep control_system control_trace \
 	audit \
-	metrics metrics_page metrics_account \
+	metrics metrics_page metrics_account metrics_outbox \
 	keys_main verifier_main
 # Libraries of their own in the same folder: the processes beside relay, and
 # what they say to the master.  "make layers" proves that they link little.

@@ -23,7 +23,7 @@ $(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
 	@rm -f $@
 	$(AR) rcs $@ $^
 FAKED = $(addprefix $(O)/tests/test_,carrier connection dial egress route \
-	scheduler site spf transport turns) \
+	scheduler site spf transport turns webhook) \
 	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth session transport verifier)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a
 $(FAKED): $(O)/libfakes.a

@@ -401,23 +401,6 @@ child_news_end(struct child_files **news)
 	*news = NULL;
 }
 
-void
-child_resolver_setup(const struct conf *c,
-    struct sockaddr_storage room[RESOLVER_SERVERS_MAX],
-    struct resolver_setup *out)
-{
-	size_t i;
-
-	memset(out, 0, sizeof(*out));
-	out->servers = room;
-	for (i = 0; i < c->dns.servers.n && i < RESOLVER_SERVERS_MAX; i++)
-		memcpy(&room[i], &c->dns.servers.v[i].u,
-		    c->dns.servers.v[i].length);
-	out->server_count = i;
-	out->timeout_ms = c->dns.timeout_ms;
-	out->tries = c->dns.tries;
-}
-
 int
 child_run(const char *name)
 {

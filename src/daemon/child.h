@@ -85,11 +85,6 @@ void child_news_add(struct child_files **news, const struct child_message *m,
     int fd);
 void child_news_end(struct child_files **news); /* *news NULL is allowed */
 
-/* dns.*; the servers stand in room, which has to live as long as *out. */
-void child_resolver_setup(const struct conf *c,
-    struct sockaddr_storage room[RESOLVER_SERVERS_MAX],
-    struct resolver_setup *out);
-
 int child_run(const char *name);
 
 /* The mains; f and the channel's descriptor are the callee's. */

@@ -358,6 +358,16 @@ args_cut(json_t *v, size_t *room)
 	return out;
 }
 
+/* The document of a webhook: its headers may be tokens. */
+static bool
+args_has_headers(const struct request *q, const char *name, const json_t *v)
+{
+	return strcmp(name, "document") == 0 &&
+	    strncmp(q->command->verb, "config-set dest ", 16) == 0 &&
+	    json_is_string(v) &&
+	    strstr(json_string_value(v), "Headers") != NULL;
+}
+
 json_t *
 args_for_audit(const struct request *q)
 {
@@ -366,7 +376,7 @@ args_for_audit(const struct request *q)
 	} secrets[] = { { "smtp-password", "smtpPassword" },
 		{ "secret", "secretAccessKey" },
 		{ "key-file", "domainSigningPrivateKey" },
-		{ "token", "token" } };
+		{ "token", "token" }, { "header", "headers" } };
 	char	    camel[ARG_NAME_MAX];
 	json_t	   *out = json_object(), *v;
 	const char *name;
@@ -380,9 +390,10 @@ args_for_audit(const struct request *q)
 		for (i = 0; i < n && strcmp(secrets[i].name, name) != 0; i++)
 			;
 		/* a switch of that name is none */
-		if (i < n && !json_is_boolean(v)) {
-			json_object_set_new(out, secrets[i].shown,
-			    json_string("***"));
+		if ((i < n && !json_is_boolean(v)) ||
+		    args_has_headers(q, name, v)) {
+			json_object_set_new(out, i < n ? secrets[i].shown :
+			    name, json_string("***"));
 			continue;
 		}
 		args_camel(name, camel);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Event destinations of configuration sets (events.md 8). */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -12,9 +13,16 @@ enum { DESTINATION_JSON_MAX = 64 * 1024, TEST_RECORD_MAX = 256 };
 
 /* The destination at hand, on its way through a command. */
 struct destination_work {
-	struct config_set  set;
-	struct destination d;
+	struct config_set   set;
+	struct destination  d;
+	struct reporter_ask ask;
 };
+
+static void
+work_wipe(void *work)
+{
+	mem_wipe(work, sizeof(struct destination_work));
+}
 
 /* -- which ---------------------------------------------------------------- */
 
@@ -55,7 +63,7 @@ find_destination(struct request *q, struct db_txn *t)
 static void
 destination_run(struct request *q, request_txn_fn *fn)
 {
-	(void)request_state(q, sizeof(struct destination_work), NULL);
+	(void)request_state(q, sizeof(struct destination_work), work_wipe);
 	request_write(q, fn, NULL);
 }
 
@@ -112,7 +120,109 @@ take_file(struct request *q, struct destination_file *f)
 	rc = arg_word(q, "sync", file_sync_names, &i);
 	if (rc == 1)
 		f->sync = (enum file_sync)i;
+	return rc < 0 || arg_switch(q, "compress", &f->compress) < 0 ? -1 : 0;
+}
+
+/* All of them: what was there goes. */
+static int
+take_headers(struct request *q, struct destination_webhook *w)
+{
+	json_t	  *list = arg_list(q, "header"), *v;
+	struct buf b;
+	size_t	   i;
+	bool	   ok;
+
+	if (list == NULL)
+		return 0;
+	buf_init(&b, sizeof(w->headers) - 1);
+	json_array_foreach(list, i, v)
+		if (json_string_length(v) > 0)
+			buf_printf(&b, "%s\n", json_string_value(v));
+	bytes_text(buf_bytes(&b), w->headers, sizeof(w->headers));
+	ok = !b.failed && destination_headers_are_valid(w->headers);
+	buf_wipe(&b);
+	return ok ? 0 : request_refuse(q, BOOK_BAD_REQUEST, "header: more "
+	    "than %d, too long, or none that a request may have "
+	    "(\"Name: value\")", DESTINATION_HEADERS_MAX);
+}
+
+static int
+take_webhook(struct request *q, struct destination_webhook *w)
+{
+	static const char *const formats[] = { "record", NULL };
+	int64_t n = 0;
+	int	i, rc;
+
+	if (arg_copy(q, "webhook", w->url, sizeof(w->url)) < 0 ||
+	    arg_word(q, "format", formats, &i) < 0 || take_headers(q, w) < 0)
+		return -1;
+	rc = arg_int(q, "timeout", 1, DESTINATION_TIMEOUT_MAX_S, &n);
+	if (rc == 1)
+		w->timeout_s = (unsigned)n;
+	if (rc < 0)
+		return -1;
+	rc = arg_int(q, "in-flight", 1, DESTINATION_IN_FLIGHT_MAX, &n);
+	if (rc == 1)
+		w->in_flight = (unsigned)n;
 	return rc < 0 ? -1 : 0;
+}
+
+/* What is said about one kind says nothing about the other. */
+static int
+take_kind(struct request *q, struct destination *d)
+{
+	static const char *const of_file[] = { "file", "rotate-size",
+		"rotate", "keep", "compress", "sync", NULL };
+	static const char *const of_webhook[] = { "webhook", "format",
+		"timeout", "in-flight", "header", NULL };
+	const char *const *other;
+
+	if (arg_has(q, "webhook") && arg_has(q, "file"))
+		return request_refuse(q, BOOK_BAD_REQUEST, "--file and "
+		    "--webhook exclude each other");
+	if (arg_has(q, "webhook"))
+		d->kind = DESTINATION_WEBHOOK;
+	else if (arg_has(q, "file"))
+		d->kind = DESTINATION_FILE;
+	other = d->kind == DESTINATION_FILE ? of_webhook : of_file;
+	for (; *other != NULL; other++)
+		if (arg_has(q, *other))
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "--%s is not for a %s", *other,
+			    destination_kind_names[d->kind]);
+	return d->kind == DESTINATION_FILE ? take_file(q, &d->file) :
+		take_webhook(q, &d->webhook);
+}
+
+/* A webhook that has no key yet gets one, and shows it this once. */
+static int
+finish_kind(struct request *q, struct destination *d)
+{
+	static const uint8_t none[WEBHOOK_KEY_OCTETS];
+	char		     secret[WEBHOOK_SECRET_SIZE];
+
+	if (d->kind != DESTINATION_WEBHOOK)
+		return 0;
+	if (destination_check_url(d->webhook.url,
+		q->conf->events.webhook_allow_http,
+		q->conf->events.webhook_allow_private, &q->err) != 0)
+		return -1;
+	if (memcmp(d->webhook.key, none, sizeof(none)) != 0)
+		return 0;
+	destination_new_key(&d->webhook, q->now);
+	if (!q->dry_run)
+		request_set(q, "Secret",
+		    json_string(destination_secret(&d->webhook, secret)));
+	return 0;
+}
+
+static int
+take_filter(struct request *q, struct destination *d)
+{
+	const char *filter = arg_text(q, "filter");
+
+	return filter == NULL ? 0 :
+		destination_read_filter(bytes_of(filter), d, &q->err);
 }
 
 /* The document first, then what is typed beside it. */
@@ -125,11 +235,12 @@ take_options(struct request *q, struct destination *d)
 	if (document != NULL && destination_read_json(bytes_of(document), d,
 		q->now, &q->err) != 0)
 		return -1;
-	if (take_types(q, d) != 0 || take_file(q, &d->file) != 0)
+	if (take_types(q, d) != 0 || take_kind(q, d) != 0 ||
+	    take_filter(q, d) != 0)
 		return -1;
 	rc = arg_switch(q, "extensions", &d->extensions);
 	d->updated = q->now;
-	return rc < 0 ? -1 : 0;
+	return rc < 0 ? -1 : finish_kind(q, d);
 }
 
 /* A file that cannot be written is found out here, not by the first event. */
@@ -171,7 +282,8 @@ add_write(struct request *q, struct db_txn *t)
 static void
 dest_add(struct request *q)
 {
-	warn_of_folder(q);
+	if (arg_has(q, "file"))
+		warn_of_folder(q);
 	destination_run(q, add_write);
 }
 
@@ -257,31 +369,34 @@ types_of(const struct destination *d)
 	return list;
 }
 
-/* Events of the installation that it has not looked at yet. */
+/* Records that wait for it; nothing is known before the first. */
 static json_int_t
 backlog_of(struct request *q, const struct destination *d)
 {
-	struct spool *s = q->relay->spool;
-	char	      cursor[DESTINATION_CURSOR_SIZE];
-	uint64_t end = spool_first_event_since(s, (struct wall){ INT64_MAX });
-	uint64_t at = spool_cursor(s, destination_cursor(&d->id, cursor));
-
-	if (at == 0) {
-		at = spool_first_event_since(s, d->created);
-		at -= at > 0;
-	}
-	return end > at + 1 ? (json_int_t)(end - 1 - at) : 0;
-}
-
-static const char *
-result_of(struct request *q, const struct destination *d)
-{
-	const struct outbox_meter *m = outbox_meter_find(
+	const struct outlet_meter *m = outbox_meter_find(
 	    &q->relay->outbox_meters, d);
 
-	if (m == NULL)
+	return m == NULL ? 0 : (json_int_t)meter_get(&m->entries);
+}
+
+/* "ok", "503", "failed"; NULL = nothing was tried since the start. */
+static const char *
+result_of(struct request *q, const struct destination *d, char out[16])
+{
+	const struct outlet_meter *m = outbox_meter_find(
+	    &q->relay->outbox_meters, d);
+	unsigned		   status;
+
+	if (m == NULL || (meter_get(&m->success) == 0 &&
+			     meter_get(&m->failure) == 0))
 		return NULL;
-	return meter_get(&m->failing) != 0 ? "failed" : "ok";
+	status = (unsigned)meter_get(&m->status);
+	if (meter_get(&m->failing) == 0)
+		return "ok";
+	if (status == 0)
+		return "failed";
+	snprintf(out, 16, "%u", status);
+	return out;
 }
 
 struct destination_list {
@@ -293,13 +408,13 @@ static bool
 on_list(void *arg, const struct destination *d)
 {
 	struct destination_list *l = arg;
-	const char		*result = result_of(l->q, d);
+	char			 room[16];
 
 	json_array_append_new(l->rows, json_pack("{s:s, s:b, s:s, s:s, s:o, "
 	    "s:I, s:s?}", "Name", d->name, "Enabled", d->enabled, "Kind",
-	    "file", "Target", d->file.name, "MatchingEventTypes",
-	    types_of(d), "Backlog", backlog_of(l->q, d), "LastResult",
-	    result));
+	    destination_kind_names[d->kind], "Target", destination_target(d),
+	    "MatchingEventTypes", types_of(d), "Backlog",
+	    backlog_of(l->q, d), "LastResult", result_of(l->q, d, room)));
 	return true;
 }
 
@@ -319,7 +434,7 @@ list_read(struct request *q, struct db_txn *t)
 static void
 dest_list(struct request *q)
 {
-	(void)request_state(q, sizeof(struct destination_work), NULL);
+	(void)request_state(q, sizeof(struct destination_work), work_wipe);
 	request_read(q, list_read);
 }
 
@@ -339,7 +454,7 @@ show_read(struct request *q, struct db_txn *t)
 static void
 dest_show(struct request *q)
 {
-	(void)request_state(q, sizeof(struct destination_work), NULL);
+	(void)request_state(q, sizeof(struct destination_work), work_wipe);
 	request_read(q, show_read);
 }
 
@@ -377,14 +492,117 @@ test_done(struct request *q)
 	request_end(q);
 }
 
+/* From the reporting loop, back on main. */
+static void
+asked_done(void *ask, void *unused)
+{
+	struct reporter_ask *a = ask;
+	struct request	    *q = a->ctx;
+
+	(void)unused;
+	if (a->status != 0)
+		request_set(q, "Status", json_integer(a->status));
+	if (!a->ok)
+		(void)request_refuse(q, BOOK_BAD_REQUEST, "%s", a->text);
+	else if (!a->is_replay)
+		request_set(q, "Result", json_string("ok"));
+	mem_wipe(&a->destination, sizeof(a->destination));
+	request_end(q);
+}
+
+static void
+ask_reporter(struct request *q)
+{
+	struct destination_work *w = q->state;
+
+	w->ask.asker = q->relay->main;
+	w->ask.done = asked_done;
+	w->ask.ctx = q;
+	w->ask.destination = w->d;
+	if (!reporter_ask(q->relay->reporter, &w->ask))
+		request_end_refused(q, BOOK_TOO_MANY, "too much to do");
+}
+
 static void
 dest_test(struct request *q)
 {
-	(void)request_state(q, sizeof(struct destination_work), NULL);
+	struct destination_work *w = request_state(q, sizeof(*w), work_wipe);
+
 	if (request_look(q, find_destination) != 0)
 		request_end(q);
+	else if (w->d.kind == DESTINATION_WEBHOOK)
+		ask_reporter(q);
 	else
 		request_work(q, test_work, test_done);
+}
+
+/* -- rotate-secret, event replay ------------------------------------------ */
+
+static int
+rotate_write(struct request *q, struct db_txn *t)
+{
+	struct destination_work *w = q->state;
+	char			 secret[WEBHOOK_SECRET_SIZE];
+
+	if (find_destination(q, t) != 0)
+		return -1;
+	if (w->d.kind != DESTINATION_WEBHOOK)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "%s is no webhook: it has no secret", w->d.name);
+	request_would(q, "make a new secret for %s of %s", w->d.name,
+	    w->set.name);
+	destination_new_key(&w->d.webhook, q->now);
+	w->d.updated = q->now;
+	if (destination_put(t, &w->d, &q->err) != 0)
+		return -1;
+	if (!q->dry_run)
+		request_set(q, "Secret",
+		    json_string(destination_secret(&w->d.webhook, secret)));
+	return 0;
+}
+
+static void
+dest_rotate(struct request *q)
+{
+	destination_run(q, rotate_write);
+}
+
+/* dest: SET/NAME */
+static int
+find_named(struct request *q, struct db_txn *t)
+{
+	const char *dest = arg_text(q, "dest");
+	const char *slash = dest != NULL ? strchr(dest, '/') : NULL;
+
+	if (slash == NULL)
+		return request_misuse(q, "which event destination? (SET/NAME)");
+	json_object_set_new(q->args, "set",
+	    json_stringn(dest, (size_t)(slash - dest)));
+	json_object_set_new(q->args, "name", json_string(slash + 1));
+	return find_destination(q, t);
+}
+
+static void
+event_replay(struct request *q)
+{
+	struct destination_work *w = request_state(q, sizeof(*w), work_wipe);
+	struct destination	 d = { .types = DESTINATION_ALL_TYPES };
+	int rc = arg_time(q, "since", &w->ask.since);
+
+	if (rc == 0)
+		rc = request_misuse(q, "since when? (--since)") < 0 ? -1 : 0;
+	if (rc < 0 || take_types(q, &d) != 0 ||
+	    request_look(q, find_named) != 0) {
+		request_end(q);
+		return;
+	}
+	w->ask.is_replay = true;
+	w->ask.types = arg_has(q, "types") ? d.types : w->d.types;
+	request_would(q, "tell %s the past once more", w->d.name);
+	if (q->dry_run)
+		request_end(q);
+	else
+		ask_reporter(q);
 }
 
 const struct command control_destination_commands[] = {
@@ -410,5 +628,10 @@ const struct command control_destination_commands[] = {
 	{ "config-set dest test", NEED_FULL, SCOPE_ACCOUNT,
 	    "TestConfigurationSetEventDestination", "eventDestinationName",
 	    dest_test },
+	{ "config-set dest rotate-secret", NEED_FULL, SCOPE_ACCOUNT,
+	    "UpdateConfigurationSetEventDestination", "eventDestinationName",
+	    dest_rotate },
+	{ "event replay", NEED_FULL, SCOPE_ACCOUNT, "ReplayEvents", NULL,
+	    event_replay },
 	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
 };

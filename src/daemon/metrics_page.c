@@ -78,22 +78,50 @@ metrics_value(struct metrics_page *p, const char *const *labels, double v)
 	metrics_number(p->out, v);
 }
 
+static void
+metrics_bucket(struct metrics_page *p, const char *labels, const char *le,
+    uint64_t n)
+{
+	buf_printf(p->out, "%s_bucket{%s%sle=\"%s\"} %llu\n", p->name, labels,
+	    labels[0] != '\0' ? "," : "", le, (unsigned long long)n);
+}
+
+/* labels: as metrics_value() takes them. */
+void
+metrics_histogram_of(struct metrics_page *p, const char *const *labels,
+    const struct meter_histogram *h)
+{
+	struct buf text;
+	uint64_t   sum = 0;
+	unsigned   i;
+	char	   le[32];
+
+	buf_init(&text, 4096);
+	for (i = 0; labels != NULL && labels[i] != NULL; i += 2) {
+		if (i > 0)
+			buf_add_char(&text, ',');
+		metrics_label(&text, labels[i], labels[i + 1]);
+	}
+	buf_add_char(&text, '\0');
+	must(!text.failed);
+	for (i = 0; i < h->bound_count; i++) {
+		sum += meter_get(&h->bucket[i]);
+		snprintf(le, sizeof(le), "%g", h->bounds[i]);
+		metrics_bucket(p, text.p, le, sum);
+	}
+	sum += meter_get(&h->bucket[h->bound_count]);
+	metrics_bucket(p, text.p, "+Inf", sum);
+	buf_printf(p->out, text.n > 1 ? "%s_sum{%s} %.6f\n" : "%s_sum%s %.6f\n",
+	    p->name, text.p, (double)meter_get(&h->sum_micro) / 1e6);
+	buf_printf(p->out, text.n > 1 ? "%s_count{%s} %llu\n" :
+	    "%s_count%s %llu\n", p->name, text.p, (unsigned long long)sum);
+	buf_wipe(&text);
+}
+
 void
 metrics_histogram(struct metrics_page *p, const struct meter_histogram *h)
 {
-	uint64_t sum = 0;
-	unsigned i;
-
-	for (i = 0; i < h->bound_count; i++) {
-		sum += meter_get(&h->bucket[i]);
-		buf_printf(p->out, "%s_bucket{le=\"%g\"} %llu\n", p->name,
-		    h->bounds[i], (unsigned long long)sum);
-	}
-	sum += meter_get(&h->bucket[h->bound_count]);
-	buf_printf(p->out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n"
-	    "%s_count %llu\n", p->name, (unsigned long long)sum, p->name,
-	    (double)meter_get(&h->sum_micro) / 1e6, p->name,
-	    (unsigned long long)sum);
+	metrics_histogram_of(p, NULL, h);
 }
 
 /* A counter with one label; a series begins with its first event. */
@@ -399,45 +427,6 @@ metrics_inbox(struct metrics_page *p, const struct inbox_meters *m)
 }
 
 static void
-metrics_publish(struct metrics_page *p, const struct outbox_meters *all)
-{
-	static const struct {
-		const char *name, *help;
-		size_t	    at;
-	} rows[] = {
-		{ "posthorn_event_publish_success_total",
-		    "Event records written to destinations",
-		    offsetof(struct outbox_meter, success) },
-		{ "posthorn_event_publish_failure_total",
-		    "Attempts to write event records that failed",
-		    offsetof(struct outbox_meter, failure) },
-		{ "posthorn_event_publish_expired_total",
-		    "Event records dropped as too old",
-		    offsetof(struct outbox_meter, expired) },
-	};
-	const char *labels[] = { "account", NULL, "configuration_set", NULL,
-		"destination", NULL, NULL };
-	unsigned    n = atomic_load(
-	    &((struct outbox_meters *)(uintptr_t)all)->count), i;
-	uint64_t    value;
-	size_t	    k;
-
-	for (k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
-		metrics_family(p, rows[k].name, METRICS_COUNTER,
-		    rows[k].help);
-		for (i = 0; i < n; i++) {
-			labels[1] = all->v[i].account;
-			labels[3] = all->v[i].set_name;
-			labels[5] = all->v[i].name;
-			value = meter_get((const struct meter *)(const void *)(
-			    (const char *)&all->v[i] + rows[k].at));
-			if (value > 0)
-				metrics_value(p, labels, (double)value);
-		}
-	}
-}
-
-static void
 metrics_delivery(struct metrics_page *p, struct relay *r)
 {
 	const struct carrier_meters *m = &r->carrier_meters;
@@ -556,7 +545,7 @@ metrics_page_write(struct relay *r, bool open, struct buf *out)
 	metrics_dns(&p, r);
 	metrics_signatures(&p, &r->desk_meters);
 	metrics_operator(&p, &r->operator_meters);
-	metrics_publish(&p, &r->outbox_meters);
+	metrics_outbox(&p, r);
 	metrics_inbox(&p, &r->inbox_meters);
 	metrics_accounts(&p, r);
 	metrics_stores(&p, r);

@@ -36,5 +36,9 @@ void metrics_ledger(struct metrics_page *p, struct relay *r);
 void metrics_accounts(struct metrics_page *p, struct relay *r);
 void metrics_histogram(struct metrics_page *p,
     const struct meter_histogram *h);
+void metrics_histogram_of(struct metrics_page *p, const char *const *labels,
+    const struct meter_histogram *h);
+/* metrics_outbox.c: event destinations */
+void metrics_outbox(struct metrics_page *p, struct relay *r);
 
 #endif

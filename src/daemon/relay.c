@@ -150,7 +150,7 @@ relay_open_delivery(struct relay *r, struct err *e)
 	if (r->delivery == NULL)
 		return -1;
 	loop_limit_pass(r->delivery, RELAY_PASS_US);
-	child_resolver_setup(r->conf, servers, &rs);
+	conf_resolver_setup(r->conf, servers, &rs);
 	rs.cache_max = RESOLVER_CACHE;
 	r->resolver = resolver_new(r->delivery, &rs, e);
 	if (r->resolver == NULL)
@@ -295,6 +295,7 @@ relay_start_loops(struct relay *r, struct err *e)
 struct relay_news {
 	struct relay	*relay;
 	struct conf	*conf;
+	struct tls_trust *trust; /* NULL = as it was */
 	struct desk_tls *tls;
 	int		 fd;
 };
@@ -308,6 +309,8 @@ relay_news_new(struct relay *r, int fd)
 	n->fd = fd;
 	n->conf = conf_ref(r->conf);
 	n->tls = desk_tls_ref(r->tls);
+	if (r->trust != NULL)
+		n->trust = tls_trust_ref(r->trust);
 	return n;
 }
 
@@ -316,6 +319,7 @@ relay_news_free(struct relay_news *n)
 {
 	conf_unref(n->conf);
 	desk_tls_unref(n->tls);
+	tls_trust_unref(n->trust);
 	mem_free(n);
 }
 
@@ -338,7 +342,7 @@ relay_tell_delivery(void *relay, void *news)
 	struct resolver_setup	rs;
 	struct err		e;
 
-	child_resolver_setup(n->conf, servers, &rs);
+	conf_resolver_setup(n->conf, servers, &rs);
 	if (resolver_retune(r->resolver, &rs, &e) != 0)
 		log_error("dns-servers-kept", "reason=\"%s\"", e.text);
 	carrier_reload(r->carrier, n->conf);
@@ -350,7 +354,8 @@ relay_tell_reporter(void *relay, void *news)
 {
 	struct relay_news *n = news;
 
-	reporter_reload(((struct relay *)relay)->reporter, n->conf);
+	reporter_reload(((struct relay *)relay)->reporter, n->conf,
+	    n->trust);
 	relay_news_free(n);
 }
 
@@ -415,7 +420,8 @@ relay_reload(struct relay *r, struct buf *why)
 		return false;
 	conf_keep(c, r->conf);
 	tls = relay_load_tls(c, f, &e);
-	if (tls == NULL || relay_load_suffixes(c, f, &e) != 0) {
+	if (tls == NULL || relay_load_suffixes(c, f, &e) != 0 ||
+	    relay_load_trust(c, f, &r->trust, &e) != 0) {
 		buf_add_text(why, e.text);
 		desk_tls_unref(tls);
 		conf_unref(c);
@@ -694,6 +700,7 @@ relay_free(struct relay *r)
 	ledger_free(r->ledger);
 	classify_free(r->classify);
 	tls_client_unref(r->tls_client);
+	tls_trust_unref(r->trust);
 	desk_tls_unref(r->tls);
 	audit_close(r->audit);
 	channel_close(r->master);
@@ -719,7 +726,8 @@ relay_open(struct relay *r, struct child_files *f, struct err *e)
 	}
 	buf_wipe(&text);
 	if (child_open_log(f, r->conf, e) != 0 ||
-	    relay_load_suffixes(r->conf, f, e) != 0)
+	    relay_load_suffixes(r->conf, f, e) != 0 ||
+	    relay_load_trust(r->conf, f, &r->trust, e) != 0)
 		return -1;
 	r->tls = relay_load_tls(r->conf, f, e);
 	r->tls_client = tls_client_new(NULL, e);

@@ -77,6 +77,7 @@ struct relay {
 	struct workers *workers;
 	struct classify *classify;
 	struct tls_client *tls_client;
+	struct tls_trust *trust; /* of webhooks; NULL = none can be read */
 
 	struct relay_desk desks[RELAY_DESKS_MAX];
 	unsigned	  desk_count, desks_shut;
@@ -157,6 +158,8 @@ void relay_begin_reserve(struct relay *r);
 /* relay_setup.c */
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);
+int relay_load_trust(const struct conf *c, const struct child_files *f,
+    struct tls_trust **trust, struct err *e);
 int relay_load_suffixes(const struct conf *c, const struct child_files *f,
     struct err *e);
 int relay_enclose(const struct conf *c, struct err *e);

@@ -106,6 +106,34 @@ relay_load_tls(const struct conf *c, const struct child_files *f,
 	return t;
 }
 
+/*
+ * The system's bundle is read once, at the start: behind landlock it cannot
+ * be.  An installation without one has none; webhooks then say so.
+ */
+int
+relay_load_trust(const struct conf *c, const struct child_files *f,
+    struct tls_trust **trust, struct err *e)
+{
+	struct tls_trust *t;
+	struct buf	  text;
+
+	if (c->events.webhook_ca == NULL) {
+		if (*trust == NULL)
+			*trust = tls_trust_system(e);
+		return 0;
+	}
+	if (!child_files_read(f, c->events.webhook_ca, PEM_MAX, &text, e))
+		return err_wrap(e, "events.webhook_ca");
+	t = tls_trust_new(buf_bytes(&text), e);
+	buf_wipe(&text);
+	if (t == NULL)
+		return err_wrap(e, "events.webhook_ca %s",
+		    c->events.webhook_ca);
+	tls_trust_unref(*trust);
+	*trust = t;
+	return 0;
+}
+
 int
 relay_load_suffixes(const struct conf *c, const struct child_files *f,
     struct err *e)

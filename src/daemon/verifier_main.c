@@ -25,7 +25,7 @@ verifier_prepare(struct child_files *f, struct verifier_setup *s,
 		return -1;
 	*out = c;
 	memset(s, 0, sizeof(*s));
-	child_resolver_setup(c, servers, &s->resolver);
+	conf_resolver_setup(c, servers, &s->resolver);
 	s->resolver.cache_max = 1000;
 	s->allow_private = c->delivery.allow_private;
 	if (child_open_log(f, c, e) != 0 || child_drop(f, e) != 0 ||

@@ -473,6 +473,14 @@ conf_listener_find(const struct conf *c, struct bytes name)
 	return NULL;
 }
 
+bool
+conf_is_simulator(const struct conf *c, struct bytes domain)
+{
+	return bytes_eq_nocase(domain, bytes_of(c->simulator.domain)) ||
+	    (c->simulator.ses_domain &&
+		bytes_eq_nocase(domain, BYTES("simulator.amazonses.com")));
+}
+
 unsigned
 conf_address_flags(const struct conf *c)
 {

@@ -470,6 +470,13 @@ const struct conf_listener *conf_listener_find(const struct conf *c,
     struct bytes name);
 /* What the settings allow in addresses: flags of mail/address.h. */
 unsigned conf_address_flags(const struct conf *c);
+/* dns.*; the servers stand in room, of RESOLVER_SERVERS_MAX, which has to live
+ * as long as *out. */
+struct resolver_setup;
+void conf_resolver_setup(const struct conf *c, struct sockaddr_storage *room,
+    struct resolver_setup *out);
+/* simulator.md 1: mail to that domain goes nowhere. */
+bool conf_is_simulator(const struct conf *c, struct bytes domain);
 bool conf_principal_fits(const struct conf_principal *p, uint32_t uid,
     const uint32_t *gids, size_t gid_count);
 /* What a user may send as: the first local block that fits; NULL = none. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mail/address.h"
+#include "net/resolver.h"
 #include "registry/conf_private.h"
 
 /* -- addresses ------------------------------------------------------------- */
@@ -182,3 +183,18 @@ conf_target_parse(struct conf_build *b, struct bytes s, struct conf_route *r)
 	return true;
 }
 
+void
+conf_resolver_setup(const struct conf *c, struct sockaddr_storage *room,
+    struct resolver_setup *out)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	out->servers = room;
+	for (i = 0; i < c->dns.servers.n && i < RESOLVER_SERVERS_MAX; i++)
+		memcpy(&room[i], &c->dns.servers.v[i].u,
+		    c->dns.servers.v[i].length);
+	out->server_count = i;
+	out->timeout_ms = c->dns.timeout_ms;
+	out->tries = c->dns.tries;
+}

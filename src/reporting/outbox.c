@@ -4,64 +4,13 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "reporting/event_file.h"
-#include "reporting/event_mail.h"
+#include "reporting/outbox_private.h"
 
-enum {
-	WINDOW_EVENTS = 256,
-	EVENT_ARENA = 1 << 20,
-	LINE_MAX_OCTETS = 2 * EVENT_RECORD_MAX,
-	SYNC_MS = 1000,	 /* SYNC_INTERVAL; the cursor of SYNC_NONE as well */
-	BUSY_MS = 250	 /* the workers' queue was full */
-};
-
-/* A destination, and how far it is. */
-struct outlet {
-	struct outlet	  *next;
-	struct destination d;
-	char		   cursor[DESTINATION_CURSOR_SIZE];
-	uint64_t	   at;	   /* written */
-	uint64_t	   settled; /* synced, and the cursor is there */
-	struct mono	   since;  /* when at left settled */
-	bool		   loaded, more, found;
-	bool		   unsynced; /* records that no sync has covered */
-	unsigned	   failures; /* in a row */
-	struct mono	   again;    /* not before */
-	struct outbox_meter *meter;
-};
-
-/* One window of one destination, on a worker. */
-struct window {
-	struct job	   job; /* first: cast back from it */
-	struct outbox	  *outbox;
-	struct spool	  *spool;
-	struct conf	  *conf; /* a reference */
-	struct destination d;
-	struct wall	   now;
-	bool		   only_sync, sync;
-	struct event_file *file;
-	struct buf	   line;
-	/* what came of it */
-	uint64_t	   at;
-	unsigned	   seen, written, expired;
-	bool		   synced, failed;
-	struct err	   err;
-};
-
-struct outbox {
-	struct outbox_setup setup;
-	struct outlet	   *first, *turn; /* turn: who was served last */
-	struct window	   *window;	  /* under way; NULL = none */
-	uint64_t	    version; /* of the book */
-	bool		    looked, stopping;
-	struct timer	    timer;
-	loop_fn		   *on_idle;
-	void		   *on_idle_arg;
-};
+enum { CUT_MS = 3000 /* for answers of webhooks, at the end */ };
 
 static void outbox_on_timer(void *outbox, void *unused);
-static void outbox_on_window(void *window, void *unused);
-static void outbox_go(struct outbox *o);
+static void outbox_on_walk(void *reading, void *unused);
+static void outbox_on_own(void *reading, void *unused);
 
 /* -- life ------------------------------------------------------------------ */
 
@@ -72,6 +21,8 @@ outbox_new(const struct outbox_setup *s)
 
 	o->setup = *s;
 	o->setup.conf = conf_ref(s->conf);
+	o->by_id = table_new(0);
+	o->busy_end = &o->busy;
 	timer_init(&o->timer, s->loop, outbox_on_timer, o);
 	return o;
 }
@@ -84,10 +35,14 @@ outbox_free(struct outbox *o)
 	if (o == NULL)
 		return;
 	timer_clear(&o->timer);
+	outbox_calls_free(o);
 	while ((x = o->first) != NULL) {
 		o->first = x->next;
+		outlet_wipe(x);
 		mem_free(x);
 	}
+	table_free(o->by_id);
+	routes_unref(o->routes);
 	conf_unref(o->setup.conf);
 	mem_free(o);
 }
@@ -112,15 +67,18 @@ outbox_wait_ms(unsigned n)
 
 /* -- figures --------------------------------------------------------------- */
 
+static const double webhook_bounds[] = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30,
+	60 };
+
 static bool
-meter_is_of(const struct outbox_meter *m, const struct destination *d)
+meter_is_of(const struct outlet_meter *m, const struct destination *d)
 {
 	return strcmp(m->account, d->account) == 0 &&
 	    strcmp(m->set_name, d->set_name) == 0 &&
 	    strcmp(m->name, d->name) == 0;
 }
 
-const struct outbox_meter *
+const struct outlet_meter *
 outbox_meter_find(const struct outbox_meters *m, const struct destination *d)
 {
 	unsigned i, n = atomic_load(
@@ -132,42 +90,118 @@ outbox_meter_find(const struct outbox_meters *m, const struct destination *d)
 	return NULL;
 }
 
-static struct outbox_meter *
-meter_take(struct outbox_meters *all, const struct destination *d)
+/* At the first record: most destinations of an installation are quiet. */
+static void
+outlet_meet(struct outbox *o, struct outlet *x)
 {
-	unsigned	     n = atomic_load(&all->count), i;
-	struct outbox_meter *m;
+	struct outbox_meters *all = o->setup.meters;
+	unsigned	      n = atomic_load(&all->count), i;
+	struct outlet_meter  *m;
 
+	if (x->meter != NULL)
+		return;
 	for (i = 0; i < n; i++)
-		if (meter_is_of(&all->v[i], d))
-			return &all->v[i];
+		if (meter_is_of(&all->v[i], &x->d)) {
+			x->meter = &all->v[i];
+			return;
+		}
 	if (n == OUTBOX_METERS)
-		return NULL;
-	m = &all->v[n];
-	memcpy(m->account, d->account, sizeof(m->account));
-	memcpy(m->set_name, d->set_name, sizeof(m->set_name));
-	memcpy(m->name, d->name, sizeof(m->name));
+		return;
+	x->meter = m = &all->v[n];
+	memcpy(m->account, x->d.account, sizeof(m->account));
+	memcpy(m->set_name, x->d.set_name, sizeof(m->set_name));
+	memcpy(m->name, x->d.name, sizeof(m->name));
+	m->seconds.bounds = webhook_bounds;
+	m->seconds.bound_count = sizeof(webhook_bounds) /
+	    sizeof(webhook_bounds[0]);
 	atomic_store(&all->count, n + 1); /* the names stand from here on */
-	return m;
 }
 
 /* -- the destinations ------------------------------------------------------ */
 
+static struct bytes
+id_key(const struct destination_id *id)
+{
+	return (struct bytes){ (const char *)id->b, sizeof(id->b) };
+}
+
+struct outlet *
+outbox_find(struct outbox *o, const struct destination_id *id)
+{
+	return table_get(o->by_id, id_key(id));
+}
+
+static void
+outlet_is_wanted(struct outbox *o, struct outlet *x)
+{
+	if (x->is_busy)
+		return;
+	x->is_busy = true;
+	x->next_busy = NULL;
+	*o->busy_end = x;
+	o->busy_end = &x->next_busy;
+	outlet_meet(o, x);
+}
+
+/* Events since then may have gone by without it. */
+static void
+outlet_go_back(struct outbox *o, struct outlet *x, struct wall since)
+{
+	uint64_t first = spool_first_event_since(o->setup.spool, since);
+	uint64_t from = first > 0 ? first - 1 : 0;
+
+	x->read = o->walked;
+	if (from >= o->walked)
+		return;
+	x->read = x->counted = from;
+	x->lags = true;
+	x->is_counted = false;
+	outlet_is_wanted(o, x);
+}
+
+/* Where it was: in an earlier life, or when it was made just now. */
+static void
+outlet_begin(struct outbox *o, struct outlet *x)
+{
+	x->has_begun = true;
+	x->saved = spool_cursor(o->setup.spool, x->cursor);
+	if (x->saved == 0) {
+		if (o->looked)
+			outlet_go_back(o, x, x->d.created);
+		return;
+	}
+	outlet_is_wanted(o, x);
+	x->read = x->counted = x->saved;
+	x->lags = true;
+	x->is_counted = false;
+}
+
 static bool
 outbox_on_destination(void *outbox, const struct destination *d)
 {
-	struct outbox  *o = outbox;
-	struct outlet **end = &o->first, *x;
+	struct outbox *o = outbox;
+	struct outlet *x = outbox_find(o, &d->id);
+	bool	       was_enabled;
 
-	for (; (x = *end) != NULL; end = &x->next)
-		if (memcmp(x->d.id.b, d->id.b, sizeof(d->id.b)) == 0)
-			break;
 	if (x == NULL) {
-		x = *end = mem_alloc(sizeof(*x));
-		destination_cursor(&d->id, x->cursor);
+		x = mem_alloc(sizeof(*x));
+		outlet_init(x, d);
+		x->next = o->first;
+		o->first = x;
+		(void)table_put(o->by_id, id_key(&d->id), x);
+		x->found = true;
+		return true;
 	}
-	x->d = *d;
+	was_enabled = x->d.enabled;
 	x->found = true;
+	x->d = *d;
+	if (was_enabled || !d->enabled)
+		return true;
+	/* it was enabled: perhaps the walk has passed events meanwhile */
+	x->failures = x->refused = 0;
+	x->again.ms = 0;
+	if (!x->lags && o->has_begun)
+		outlet_go_back(o, x, d->gap_to);
 	return true;
 }
 
@@ -177,17 +211,105 @@ outbox_forget(struct outbox *o)
 {
 	struct outlet **p = &o->first, *x;
 
-	o->turn = NULL;
+	o->busy = NULL;
+	o->busy_end = &o->busy;
 	while ((x = *p) != NULL) {
+		x->is_busy = false;
 		if (x->found) {
 			p = &x->next;
+			if (!outlet_is_idle(x))
+				outlet_is_wanted(o, x);
 			continue;
 		}
 		*p = x->next;
-		(void)spool_move_cursor(o->setup.spool, x->cursor,
-		    SPOOL_CURSOR_GONE);
+		if (x->saved != 0)
+			(void)spool_move_cursor(o->setup.spool, x->cursor,
+			    SPOOL_CURSOR_GONE);
+		if (x->meter != NULL) {
+			meter_set(&x->meter->entries, 0);
+			meter_set(&x->meter->oldest_ms, 0);
+		}
+		(void)table_take(o->by_id, id_key(&x->d.id));
+		outlet_wipe(x);
 		mem_free(x);
 	}
+}
+
+/* The rows of destinations that were deleted while nobody looked. */
+static void
+outbox_on_cursor(void *outbox, struct bytes name, uint64_t at)
+{
+	struct outbox	     *o = outbox;
+	struct destination_id id;
+	struct bytes	      hex = bytes_from(name, strlen(OUTBOX_CURSOR));
+	char		      text[DESTINATION_CURSOR_SIZE];
+
+	(void)at;
+	if (hex.n != 2 * sizeof(id.b) ||
+	    !hex_decode(hex, id.b, sizeof(id.b)) || outbox_find(o, &id))
+		return;
+	(void)spool_move_cursor(o->setup.spool,
+	    destination_cursor(&id, text), SPOOL_CURSOR_GONE);
+}
+
+/* The walk goes on where it was, or begins with the oldest destination. */
+static void
+outbox_begin(struct outbox *o)
+{
+	struct wall    oldest = { INT64_MAX };
+	struct outlet *x;
+	struct err     e;
+	uint64_t       first;
+
+	o->saved = o->walked = spool_cursor(o->setup.spool, OUTBOX_CURSOR);
+	for (x = o->first; x != NULL; x = x->next)
+		if (x->d.created.ms < oldest.ms)
+			oldest = x->d.created;
+	first = spool_first_event_since(o->setup.spool, oldest);
+	if (first > 0 && first - 1 > o->walked)
+		o->walked = first - 1;
+	for (x = o->first; x != NULL; x = x->next)
+		outlet_begin(o, x);
+	if (!o->has_begun && spool_each_cursor(o->setup.spool, OUTBOX_CURSOR,
+		outbox_on_cursor, o, &e) < 0)
+		log_error("cursors-unreadable", "reason=\"%s\"", e.text);
+	o->has_begun = true;
+}
+
+static void
+outbox_route(struct outbox *o)
+{
+	struct outlet *x;
+
+	routes_unref(o->routes);
+	o->routes = routes_new();
+	for (x = o->first; x != NULL; x = x->next)
+		routes_add(o->routes, &x->d);
+	routes_seal(o->routes);
+}
+
+/* New ones: where do they begin? */
+static void
+outbox_meet(struct outbox *o)
+{
+	struct outlet *x;
+
+	if (o->first == NULL) {
+		/* nobody holds up the sweep */
+		if (o->has_begun && o->saved != 0)
+			(void)spool_move_cursor(o->setup.spool, OUTBOX_CURSOR,
+			    SPOOL_CURSOR_GONE);
+		o->saved = 0;
+		o->has_begun = o->looked = false;
+		return;
+	}
+	if (!o->has_begun) {
+		outbox_begin(o);
+		return;
+	}
+	for (x = o->first; x != NULL; x = x->next)
+		if (!x->has_begun)
+			outlet_begin(o, x);
 }
 
 static void
@@ -199,7 +321,7 @@ outbox_look(struct outbox *o)
 	struct err     e;
 	int	       rc = -1;
 
-	if (o->looked && version == o->version)
+	if (o->routes != NULL && version == o->version)
 		return;
 	for (x = o->first; x != NULL; x = x->next)
 		x->found = false;
@@ -211,289 +333,405 @@ outbox_look(struct outbox *o)
 		log_error("destinations-unreadable", "reason=\"%s\"", e.text);
 		return; /* with those that are known */
 	}
-	o->looked = true;
 	o->version = version;
 	outbox_forget(o);
+	outbox_meet(o);
+	outbox_route(o);
+	o->looked = o->first != NULL;
 }
 
-static void
-outlet_load(struct outbox *o, struct outlet *x)
-{
-	uint64_t first;
+/* -- what became of records ------------------------------------------------ */
 
-	if (x->loaded)
+bool
+outbox_is_late(const struct outbox *o, const struct event_id *id)
+{
+	return loop_wall(o->setup.loop).ms - event_id_time(id).ms >
+	    o->setup.conf->events.retry_for_ms;
+}
+
+void
+outbox_expired(struct outbox *o, struct outlet *x, unsigned records)
+{
+	(void)o;
+	if (records == 0)
 		return;
-	x->loaded = true;
-	x->at = spool_cursor(o->setup.spool, x->cursor);
-	if (x->at == 0) {
-		first = spool_first_event_since(o->setup.spool, x->d.created);
-		x->at = first > 0 ? first - 1 : 0;
-	}
-	x->settled = x->at;
+	if (x->meter != NULL)
+		meter_add(&x->meter->expired, records);
+	log_warn("events-expired", "account=%s set=%s destination=%s "
+	    "count=%u", x->d.account, x->d.set_name, x->d.name, records);
 }
 
-/* -- a window, on a worker ------------------------------------------------- */
-
-static int
-window_fail(struct window *w)
+void
+outbox_worked(struct outbox *o, struct outlet *x, unsigned records)
 {
-	w->failed = true;
-	return -1;
+	(void)o;
+	x->failures = x->refused = 0;
+	x->again.ms = 0;
+	if (x->meter == NULL)
+		return;
+	meter_add(&x->meter->success, records);
+	meter_set(&x->meter->failing, 0);
 }
 
-static int
-window_open(struct window *w)
+int64_t
+outbox_wait_random_ms(unsigned n)
 {
-	if (w->file == NULL)
-		w->file = event_file_open(w->conf->events.dir, w->d.account,
-		    &w->d.file, w->now, &w->err);
-	return w->file != NULL ? 0 : window_fail(w);
-}
-
-/* A record that has no room in a line is none that anybody could read. */
-static int
-window_write(struct window *w, const struct event *ev,
-    const struct event_mail *m)
-{
-	struct event_form form = { .extensions = w->d.extensions };
-
-	buf_clear(&w->line);
-	if (!event_write_json_as(ev, m, &form, &w->line) ||
-	    !buf_add_char(&w->line, '\n'))
-		return err_set(&w->err, "no room for a record"),
-		    window_fail(w);
-	if (window_open(w) != 0)
-		return -1;
-	if (event_file_write(w->file, buf_bytes(&w->line), &w->err) != 0)
-		return window_fail(w);
-	w->written++;
-	return 0;
-}
-
-static int
-window_tell(struct window *w, const struct event *ev)
-{
-	struct event_mail m;
-	struct mail_row	  row;
-	struct arena	 *a;
-	int		  rc;
-
-	if (!destination_wants(&w->d, ev))
-		return 0;
-	a = arena_new(EVENT_ARENA);
-	rc = event_mail_find(w->spool, w->conf, &ev->message, a, &row, &m,
-	    &w->err);
-	if (rc < 0)
-		rc = window_fail(w);
-	else if (rc == 1 && memcmp(row.config_set_id.b, w->d.set.b,
-		sizeof(w->d.set.b)) == 0) {
-		rc = 0;
-		if (w->now.ms - event_id_time(&ev->id).ms >
-		    w->conf->events.retry_for_ms)
-			w->expired++;
-		else
-			rc = window_write(w, ev, &m);
-	} else {
-		rc = 0; /* another's, or not known any more */
-	}
-	arena_free(a);
-	return rc;
-}
-
-static bool
-window_on_event(void *window, uint64_t sequence, const struct event *ev)
-{
-	struct window *w = window;
-
-	if (window_tell(w, ev) != 0)
-		return false;
-	w->at = sequence;
-	w->seen++;
-	return true;
-}
-
-static void
-window_run(struct job *job)
-{
-	struct window *w = (struct window *)(void *)job;
-
-	buf_init(&w->line, LINE_MAX_OCTETS);
-	if (!w->only_sync && spool_scan_events(w->spool, w->at,
-		WINDOW_EVENTS, window_on_event, w, &w->err) < 0)
-		w->failed = true;
-	/* what was written before a failure is synced with what follows it */
-	if (!w->failed && (w->written > 0 || w->only_sync) && w->sync &&
-	    window_open(w) == 0 && event_file_sync(w->file, &w->err) != 0)
-		w->failed = true;
-	w->synced = !w->failed && w->sync && w->file != NULL;
-	event_file_close(w->file);
-	buf_wipe(&w->line);
-}
-
-/* -- turns ----------------------------------------------------------------- */
-
-/* Does the cursor have to follow now? */
-static bool
-outlet_is_due(const struct outbox *o, const struct outlet *x)
-{
-	return x->at != x->settled && (o->stopping ||
-	    loop_now(o->setup.loop).ms - x->since.ms >= SYNC_MS);
-}
-
-static bool
-outbox_start(struct outbox *o, struct outlet *x, bool only_sync)
-{
-	struct window *w = mem_alloc(sizeof(*w));
-
-	w->outbox = o;
-	w->spool = o->setup.spool;
-	w->conf = conf_ref(o->setup.conf);
-	w->d = x->d;
-	w->now = loop_wall(o->setup.loop);
-	w->at = x->at;
-	w->only_sync = only_sync;
-	w->sync = x->d.file.sync == SYNC_EACH ||
-	    (x->d.file.sync == SYNC_INTERVAL && only_sync);
-	w->job.asker = o->setup.loop;
-	w->job.run = window_run;
-	w->job.done = outbox_on_window;
-	if (!workers_post(o->setup.workers, &w->job)) {
-		conf_unref(w->conf);
-		mem_free(w);
-		return false;
-	}
-	o->window = w;
-	o->turn = x;
-	return true;
-}
-
-static void
-outlet_settle(struct outbox *o, struct outlet *x)
-{
-	if (spool_move_cursor(o->setup.spool, x->cursor, x->at) == 0)
-		x->settled = x->at;
-	else
-		x->since = loop_now(o->setup.loop); /* in a while */
-}
-
-static void
-outlet_failed(struct outbox *o, struct outlet *x, const struct window *w)
-{
-	int64_t wait;
-	char	quoted[LOG_QUOTE_SIZE];
+	int64_t wait = outbox_wait_ms(n);
 	uint8_t random;
 
-	x->failures++;
 	mem_random(&random, sizeof(random));
-	wait = outbox_wait_ms(x->failures);
-	wait += wait * (random % 21 - 10) / 100;
-	x->again.ms = loop_now(o->setup.loop).ms + wait;
-	x->more = true;
+	return wait + wait * (random % 21 - 10) / 100;
+}
+
+void
+outbox_failed(struct outbox *o, struct outlet *x, const char *why)
+{
+	char quoted[LOG_QUOTE_SIZE];
+
+	(void)o;
+	x->failures++;
 	if (x->meter != NULL) {
 		meter_add(&x->meter->failure, 1);
 		meter_set(&x->meter->failing, 1);
 	}
 	log_warn("event-publish-failed", "account=%s set=%s destination=%s "
-	    "failures=%u wait_ms=%lld reason=%s", x->d.account,
-	    x->d.set_name, x->d.name, x->failures, (long long)wait,
-	    log_quote(bytes_of(w->err.text), quoted));
+	    "failures=%u reason=%s", x->d.account, x->d.set_name, x->d.name,
+	    x->failures, log_quote(bytes_of(why), quoted));
 }
 
+/* -- the walk -------------------------------------------------------------- */
+
 static void
-outlet_take(struct outbox *o, struct outlet *x, const struct window *w)
+outlet_dropped(struct outlet *x)
 {
-	if (x->at == x->settled)
-		x->since = loop_now(o->setup.loop);
-	x->at = w->at;
-	x->unsynced |= w->written > 0;
-	x->meter = meter_take(o->setup.meters, &x->d);
-	if (x->meter != NULL) {
-		meter_add(&x->meter->success, w->written);
-		meter_add(&x->meter->expired, w->expired);
-	}
-	if (w->expired > 0)
-		log_warn("events-expired", "account=%s set=%s destination=%s "
-		    "count=%u", x->d.account, x->d.set_name, x->d.name,
-		    w->expired);
-	if (w->failed) {
-		outlet_failed(o, x, w);
-		return;
-	}
-	x->failures = 0;
+	if (x->meter != NULL && meter_get(&x->meter->dropped) == 0)
+		log_warn("events-dropped", "account=%s set=%s "
+		    "destination=%s reason=outbox-full", x->d.account,
+		    x->d.set_name, x->d.name);
 	if (x->meter != NULL)
-		meter_set(&x->meter->failing, 0);
-	if (!w->only_sync)
-		x->more = w->seen > 0;
-	if (w->synced) {
-		x->unsynced = false;
-		outlet_settle(o, x);
+		meter_add(&x->meter->dropped, 1);
+}
+
+static void
+outbox_hand_out(struct outbox *o, const struct reading *r)
+{
+	struct outlet *x;
+	size_t	       i;
+
+	for (i = 0; i < r->hit_count; i++) {
+		x = outbox_find(o, &r->hits[i].id);
+		if (x == NULL)
+			continue; /* deleted meanwhile */
+		outlet_is_wanted(o, x);
+		if (outlet_hear(x, &r->hits[i],
+			o->setup.conf->events.outbox_max_bytes) ==
+		    OUTLET_DROPPED)
+			outlet_dropped(x);
+		outlet_show(x);
 	}
 }
 
 static void
-outbox_on_window(void *window, void *unused)
+outbox_on_walk(void *reading, void *unused)
 {
-	struct window *w = window;
-	struct outbox *o = w->outbox;
-	struct outlet *x;
+	struct reading *r = reading;
+	struct outbox  *o = r->outbox;
+	char		quoted[LOG_QUOTE_SIZE];
 
 	(void)unused;
-	o->window = NULL;
-	for (x = o->first; x != NULL; x = x->next)
-		if (memcmp(x->d.id.b, w->d.id.b, sizeof(w->d.id.b)) == 0)
-			break;
-	if (x != NULL) /* else it was deleted meanwhile */
-		outlet_take(o, x, w);
-	conf_unref(w->conf);
-	mem_free(w);
+	o->walk = NULL;
+	outbox_hand_out(o, r);
+	if (r->at > o->walked) {
+		if (o->walked == o->saved)
+			o->since = loop_now(o->setup.loop);
+		o->walked = r->at;
+	}
+	o->more = o->more || r->seen > 0;
+	if (r->failed)
+		log_error("events-unreadable", "cursor=" OUTBOX_CURSOR
+		    " reason=%s", log_quote(bytes_of(r->err.text), quoted));
+	o->no_worker |= r->failed; /* again in a while */
+	o->more |= r->failed;
+	reading_free(r);
 	outbox_go(o);
 }
 
-/* 1 = it was started, 0 = it has nothing to do now, -1 = no worker. */
+/* -- one that reads for itself --------------------------------------------- */
+
+static void
+outlet_counted(struct outbox *o, struct outlet *x, const struct reading *r)
+{
+	size_t i;
+
+	/* what is behind the walk it will hear of */
+	for (i = 0; i < r->hit_count; i++)
+		if (r->hits[i].sequence <= o->walked)
+			outlet_count(x, &r->hits[i]);
+	x->counted = r->at < o->walked ? r->at : o->walked;
+	x->is_counted = r->seen == 0 || x->counted >= o->walked;
+}
+
+static void
+outlet_replayed(struct outbox *o, struct outlet *x, const struct reading *r)
+{
+	size_t i;
+
+	(void)o;
+	for (i = 0; i < r->hit_count; i++)
+		if (r->hits[i].sequence <= x->replay_end)
+			outlet_repeat(x, &r->hits[i]);
+	x->replay = r->seen == 0 || r->at >= x->replay_end ? 0 : r->at + 1;
+}
+
+static void
+outbox_on_own(void *reading, void *unused)
+{
+	struct reading *r = reading;
+	struct outbox  *o = r->outbox;
+	struct outlet  *x = outbox_find(o, &r->id);
+	char		quoted[LOG_QUOTE_SIZE];
+	size_t		i;
+
+	(void)unused;
+	o->own = NULL;
+	if (r->failed)
+		log_error("events-unreadable", "destination=%s reason=%s",
+		    x != NULL ? x->d.name : "",
+		    log_quote(bytes_of(r->err.text), quoted));
+	o->no_worker |= r->failed;
+	if (x != NULL && !r->failed) {
+		if (r->kind == READING_COUNT) {
+			outlet_counted(o, x, r);
+		} else if (r->kind == READING_REPLAY) {
+			outlet_replayed(o, x, r);
+		} else {
+			for (i = 0; i < r->hit_count; i++)
+				(void)outlet_take(x, &r->hits[i]);
+			outlet_caught_up(x, r->seen == 0 ? o->walked : r->at,
+			    o->walked);
+		}
+		outlet_show(x);
+	}
+	reading_free(r);
+	outbox_go(o);
+}
+
+/* Not for the last few: half of its room at once. */
+static bool
+outlet_may_read(const struct outlet *x)
+{
+	return outlet_room(x) >= OUTLET_ENTRIES / 2;
+}
+
+static void
+outbox_read_own(struct outbox *o, struct outlet *x)
+{
+	enum reading_kind kind;
+
+	if (o->own != NULL || (!x->lags && x->replay == 0))
+		return;
+	if (x->lags && !x->is_counted)
+		kind = READING_COUNT;
+	else if (!outlet_may_read(x))
+		return;
+	else
+		kind = x->lags ? READING_OWN : READING_REPLAY;
+	o->own = reading_start(o, kind, x, outbox_on_own);
+}
+
+bool
+outbox_replay(struct outbox *o, const struct destination_id *id,
+    struct wall since, unsigned types)
+{
+	struct outlet *x;
+	uint64_t       first;
+
+	loop_must_own(o->setup.loop);
+	outbox_look(o);
+	x = outbox_find(o, id);
+	if (x == NULL || o->stopping)
+		return false;
+	first = spool_first_event_since(o->setup.spool, since);
+	if (first == 0 || first > o->walked)
+		return true; /* nothing of the past */
+	x->replay = first;
+	x->replay_end = o->walked;
+	x->replay_types = types;
+	outlet_is_wanted(o, x);
+	outbox_go(o);
+	return true;
+}
+
+/* -- cursors --------------------------------------------------------------- */
+
+/* A row of its own while it is behind. */
+static void
+outlet_save(struct outbox *o, struct outlet *x, uint64_t common)
+{
+	uint64_t done = outlet_done(x, o->walked);
+	bool	 needs = done < common;
+
+	if (needs && done != x->saved && done > 0 &&
+	    spool_move_cursor(o->setup.spool, x->cursor, done) == 0)
+		x->saved = done;
+	if (!needs && x->saved != 0 &&
+	    spool_move_cursor(o->setup.spool, x->cursor,
+		SPOOL_CURSOR_GONE) == 0)
+		x->saved = 0;
+}
+
+/*
+ * The rows of those that are behind first: the writer takes them in this
+ * order, so that after a crash nobody stands behind what was not told.
+ */
+static void
+outbox_save(struct outbox *o)
+{
+	uint64_t       to = o->walked, done;
+	struct outlet *x;
+
+	outbox_look(o); /* a new one may want what the walk has passed */
+	if (o->first == NULL)
+		return;
+	for (x = o->busy; x != NULL; x = x->next_busy) {
+		done = outlet_done(x, o->walked);
+		/* a row cannot say that nothing at all is done */
+		if ((!outlet_is_slow(x) || done == 0) && done < to)
+			to = done;
+	}
+	for (x = o->busy; x != NULL; x = x->next_busy)
+		if (outlet_done(x, o->walked) < to)
+			outlet_save(o, x, to);
+	if (to > o->saved &&
+	    spool_move_cursor(o->setup.spool, OUTBOX_CURSOR, to) == 0)
+		o->saved = to;
+	for (x = o->busy; x != NULL; x = x->next_busy)
+		outlet_save(o, x, o->saved);
+	o->since = loop_now(o->setup.loop);
+	o->save_now = false;
+}
+
+static bool
+outbox_has_unsaved(const struct outbox *o)
+{
+	const struct outlet *x;
+
+	if (o->first == NULL)
+		return false;
+	if (o->walked != o->saved)
+		return true;
+	for (x = o->busy; x != NULL; x = x->next_busy)
+		if (x->saved != 0 && x->saved != outlet_done(x, o->walked))
+			return true;
+	return false;
+}
+
+/* -- turns ----------------------------------------------------------------- */
+
+/* Those with nothing left to do leave the list. */
+static void
+outbox_prune(struct outbox *o)
+{
+	struct outlet **p = &o->busy, *x;
+
+	while ((x = *p) != NULL) {
+		if (!outlet_is_idle(x)) {
+			p = &x->next_busy;
+			continue;
+		}
+		*p = x->next_busy;
+		x->is_busy = false;
+		outlet_show(x);
+	}
+	o->busy_end = p;
+}
+
 static int
 outlet_serve(struct outbox *o, struct outlet *x)
 {
-	bool is_due;
-
-	outlet_load(o, x);
-	if (o->stopping ? x->failures > 0 :
-		x->again.ms > loop_now(o->setup.loop).ms)
-		return 0;
-	is_due = outlet_is_due(o, x);
-	/* nothing but other sets' events: no file is touched for them */
-	if (is_due && (x->d.file.sync == SYNC_NONE || !x->unsynced)) {
-		outlet_settle(o, x);
-		is_due = false;
-	}
-	if (is_due)
-		return outbox_start(o, x, true) ? 1 : -1;
-	if (!x->more || o->stopping)
-		return 0;
-	return outbox_start(o, x, false) ? 1 : -1;
+	return x->d.kind == DESTINATION_WEBHOOK ?
+		outbox_serve_webhook(o, x) : outbox_serve_file(o, x);
 }
 
-/* When is there something to do? */
+/* To the end of the list: the others come first next time. */
 static void
-outbox_rest(struct outbox *o, int64_t at_most)
+outbox_pass_on(struct outbox *o, struct outlet **at)
 {
-	int64_t	       now = loop_now(o->setup.loop).ms, after = at_most, ms;
+	struct outlet *x = *at;
+
+	if (x->next_busy == NULL)
+		return;
+	*at = x->next_busy;
+	x->next_busy = NULL;
+	*o->busy_end = x;
+	o->busy_end = &x->next_busy;
+}
+
+static void
+outbox_serve(struct outbox *o)
+{
+	struct outlet **p = &o->busy, *x, *last = NULL;
+
+	for (x = o->busy; x != NULL; x = x->next_busy)
+		last = x;
+	while ((x = *p) != NULL) {
+		if (!o->stopping)
+			outbox_read_own(o, x);
+		if (outlet_serve(o, x) == 1 && x != last)
+			outbox_pass_on(o, p);
+		else
+			p = &x->next_busy;
+		if (x == last)
+			break;
+	}
+}
+
+static void
+outbox_walk(struct outbox *o)
+{
+	if (o->walk != NULL || !o->more || o->stopping || o->first == NULL)
+		return;
+	o->more = false;
+	o->walk = reading_start(o, READING_WALK, NULL, outbox_on_walk);
+	if (o->walk == NULL)
+		o->more = true;
+}
+
+static int64_t
+outlet_next_ms(const struct outlet *x)
+{
+	const struct entry *e;
+	int64_t		    at = INT64_MAX;
+
+	if (x->unsynced != 0)
+		at = x->since.ms + OUTBOX_SYNC_MS;
+	if (x->d.kind == DESTINATION_FILE)
+		return x->count > 0 && x->again.ms < at ? x->again.ms : at;
+	for (e = x->first; e != NULL; e = e->next)
+		if (!e->is_out && e->again.ms < at)
+			at = e->again.ms;
+	return at;
+}
+
+/* When is there something to do, if nothing comes back before? */
+static void
+outbox_rest(struct outbox *o)
+{
+	int64_t	       now = loop_now(o->setup.loop).ms, at = INT64_MAX, ms;
 	struct outlet *x;
 
-	for (x = o->first; x != NULL; x = x->next) {
-		if (x->again.ms > now)
-			ms = x->again.ms - now;
-		else if (x->at != x->settled)
-			ms = x->since.ms + SYNC_MS - now;
-		else
-			continue;
-		if (ms < 0)
-			ms = 0;
-		if (after < 0 || ms < after)
-			after = ms;
+	for (x = o->busy; x != NULL; x = x->next_busy) {
+		ms = outlet_next_ms(x);
+		if (ms > now && ms < at) /* what is due waits for another */
+			at = ms;
 	}
+	if (outbox_has_unsaved(o) && o->since.ms + OUTBOX_SYNC_MS < at)
+		at = o->since.ms + OUTBOX_SYNC_MS;
+	if (o->no_worker && now + OUTBOX_BUSY_MS < at)
+		at = now + OUTBOX_BUSY_MS;
 	timer_clear(&o->timer);
-	if (after >= 0)
-		timer_set(&o->timer, after);
+	if (at != INT64_MAX)
+		timer_set(&o->timer, at > now ? at - now : 0);
 }
 
 static void
@@ -502,53 +740,53 @@ outbox_end(struct outbox *o)
 	loop_fn *on_idle = o->on_idle;
 
 	timer_clear(&o->timer);
+	outbox_save(o);
 	o->on_idle = NULL;
 	if (on_idle != NULL)
 		on_idle(o->on_idle_arg, NULL);
 }
 
-/* The next one whose turn it is. */
-static void
+void
 outbox_go(struct outbox *o)
 {
-	struct outlet *x, *begin;
-	int	       rc = 0;
+	int64_t now = loop_now(o->setup.loop).ms;
 
-	if (o->window != NULL)
-		return;
-	begin = x = o->turn != NULL && o->turn->next != NULL ? o->turn->next :
-		o->first;
-	while (x != NULL && (rc = outlet_serve(o, x)) == 0) {
-		x = x->next != NULL ? x->next : o->first;
-		if (x == begin)
-			break;
-	}
-	if (rc == 1)
-		return;
-	if (o->stopping)
+	outbox_walk(o);
+	outbox_serve(o);
+	if (o->stopping && o->on_idle != NULL && o->walk == NULL &&
+	    o->own == NULL && o->batch == NULL && !outbox_calls_are_out(o)) {
 		outbox_end(o);
-	else
-		outbox_rest(o, rc < 0 ? BUSY_MS : -1);
+		return;
+	}
+	if (o->stopping)
+		return;
+	if (outbox_has_unsaved(o) &&
+	    (o->save_now || now - o->since.ms >= OUTBOX_SYNC_MS))
+		outbox_save(o);
+	outbox_prune(o);
+	outbox_rest(o);
 }
 
 static void
 outbox_on_timer(void *outbox, void *unused)
 {
+	struct outbox *o = outbox;
+
 	(void)unused;
-	outbox_go(outbox);
+	o->no_worker = false;
+	if (o->stopping)
+		outbox_calls_cut(o);
+	outbox_go(o);
 }
 
 void
 outbox_wake(struct outbox *o)
 {
-	struct outlet *x;
-
 	loop_must_own(o->setup.loop);
 	if (o->stopping)
 		return;
 	outbox_look(o);
-	for (x = o->first; x != NULL; x = x->next)
-		x->more = true;
+	o->more = true;
 	outbox_go(o);
 }
 
@@ -559,5 +797,6 @@ outbox_stop(struct outbox *o, loop_fn *on_idle, void *arg)
 	o->stopping = true;
 	o->on_idle = on_idle;
 	o->on_idle_arg = arg;
+	timer_set(&o->timer, CUT_MS);
 	outbox_go(o);
 }

@@ -3,20 +3,24 @@
  * outbox.h - publishes events to the destinations of configuration sets
  * (events.md 8 and 10).
  *
- * Use:    o = outbox_new(&setup); outbox_wake(o) at the start, on new events
- *         and when destinations may have changed; outbox_stop().
+ * Use:    o = outbox_new(&setup, &e); outbox_wake(o) at the start, on new
+ *         events and when destinations may have changed; outbox_stop().
  * Owner:  the reporter.
- * Thread: the loop's; records are made and written on a worker, one window
- *         of one destination at a time, so that a disk that hangs holds up
- *         neither mail nor the rest of reporting.
+ * Thread: the loop's; events are read, records made and files written on
+ *         workers, one window at a time, requests to webhooks go out from the
+ *         loop, so that neither a disk that hangs nor an endpoint that does
+ *         not answer holds up mail or the other destinations.
  * Fails:  trouble of a destination is logged, the destination waits (5 s to
  *         6 h, events.md 10.4), the others go on.
  *
- * Each destination has a cursor of its own in the spool: the events up to it
- * have been written, and synced where it asks for that.  An event is on disk
- * in the commit that made it true, and the cursor moves after the file was
- * written: a crash between them repeats records and loses none.  A record
- * older than events.retry_for is dropped and counted as expired.
+ * One walk reads each event once and hands it to the destinations of its set;
+ * who does not keep pace reads for himself until he has caught up (outlet.h).
+ * One cursor in the spool stands for all that keep pace; only a destination
+ * that is behind has a row of its own.  An event is on disk in the commit
+ * that made it true, and the cursors move after the record was written, and
+ * synced where the destination asks for that, or taken by the webhook: a
+ * crash between them repeats records and loses none.  A record older than
+ * events.retry_for is dropped and counted as expired.
  */
 #ifndef REPORTING_OUTBOX_H
 #define REPORTING_OUTBOX_H
@@ -26,26 +30,25 @@
 #include "registry/book.h"
 #include "registry/conf.h"
 #include "registry/destination.h"
+#include "reporting/outlet.h"
 #include "store/spool.h"
 
 struct outbox;
+struct notices;
+struct webhook;
+
+/* The common cursor; those of destinations begin so as well. */
+#define OUTBOX_CURSOR "dest/"
 
 /* One line for each destination since the start, for other threads to read;
  * what does not fit is not shown. */
 enum { OUTBOX_METERS = 512 };
-struct outbox_meter {
-	char	     account[ACCOUNT_ID_SIZE];
-	char	     set_name[CONFIG_SET_NAME_SIZE];
-	char	     name[DESTINATION_NAME_SIZE];
-	struct meter success, failure, expired; /* records */
-	struct meter failing; /* 1 = the last attempt failed */
-};
 struct outbox_meters {
 	_Atomic unsigned    count;
-	struct outbox_meter v[OUTBOX_METERS];
+	struct outlet_meter v[OUTBOX_METERS];
 };
 /* NULL = nothing was tried since the start. */
-const struct outbox_meter *outbox_meter_find(const struct outbox_meters *m,
+const struct outlet_meter *outbox_meter_find(const struct outbox_meters *m,
     const struct destination *d);
 
 struct outbox_setup {
@@ -54,12 +57,21 @@ struct outbox_setup {
 	struct book    *book;
 	struct workers *workers;
 	struct conf    *conf; /* a reference is taken */
-	struct outbox_meters *meters; /* lent */
+	struct outbox_meters *meters;  /* lent */
+	struct webhook	     *webhook; /* lent */
+	struct notices	     *notices; /* lent */
 };
 struct outbox *outbox_new(const struct outbox_setup *s);
 void outbox_free(struct outbox *o); /* NULL is allowed */
 void outbox_reload(struct outbox *o, struct conf *conf);
 void outbox_wake(struct outbox *o);
+/*
+ * Tells the past once more: events since then of these types that are kept
+ * and that its filter lets through, up to now.  false = no such destination.
+ * Not written down: an end of the process is the end of it.
+ */
+bool outbox_replay(struct outbox *o, const struct destination_id *id,
+    struct wall since, unsigned types);
 /* on_idle(arg, NULL) when all that was written is synced, perhaps from inside
  * the call. */
 void outbox_stop(struct outbox *o, loop_fn *on_idle, void *arg);

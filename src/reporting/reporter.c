@@ -14,6 +14,7 @@
 #include "reporting/outbox.h"
 #include "reporting/suppressor.h"
 #include "reporting/verification.h"
+#include "reporting/webhook.h"
 
 enum {
 	WHAT_SIZE = 64,
@@ -28,6 +29,7 @@ struct reporter {
 	struct inbox	    *inbox;
 	struct forwarder    *forwarder;
 	struct outbox	    *outbox;
+	struct webhook	    *webhook;
 	struct notices	    *notices;
 	struct verification *verification;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -72,6 +74,17 @@ reporter_open_inbox(struct reporter *r, const struct reporter_setup *s,
 	return r->inbox == NULL ? -1 : 0;
 }
 
+static int
+reporter_open_webhook(struct reporter *r, const struct reporter_setup *s,
+    struct err *e)
+{
+	struct webhook_setup w = { .loop = s->loop, .conf = s->conf,
+		.trust = s->trust };
+
+	r->webhook = webhook_new(&w, e);
+	return r->webhook != NULL ? 0 : err_wrap(e, "webhooks");
+}
+
 static void
 reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 {
@@ -83,7 +96,7 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		.book = s->book, .conf = s->conf };
 	struct outbox_setup	  b = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .workers = s->workers, .conf = s->conf,
-		.meters = s->outbox_meters };
+		.meters = s->outbox_meters, .webhook = r->webhook };
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
@@ -96,6 +109,7 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	f.notices = r->notices;
 	r->feedback = feedback_new(&f);
 	r->suppressor = suppressor_new(&u);
+	b.notices = r->notices;
 	r->outbox = outbox_new(&b);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
@@ -116,6 +130,10 @@ reporter_new(const struct reporter_setup *s, struct err *e)
 	r->loop = s->loop;
 	r->verifier_fd = s->verifier_fd;
 	timer_init(&r->grace, s->loop, reporter_on_grace, r);
+	if (reporter_open_webhook(r, s, e) != 0) {
+		mem_free(r);
+		return NULL;
+	}
 	reporter_open_parts(r, s);
 	if (reporter_open_inbox(r, s, e) < 0) {
 		reporter_free(r);
@@ -136,6 +154,7 @@ reporter_free(struct reporter *r)
 	forwarder_free(r->forwarder);
 	inbox_free(r->inbox);
 	outbox_free(r->outbox);
+	webhook_free(r->webhook);
 	suppressor_free(r->suppressor);
 	feedback_free(r->feedback);
 	notices_free(r->notices);
@@ -156,7 +175,8 @@ reporter_begin(struct reporter *r)
 }
 
 void
-reporter_reload(struct reporter *r, struct conf *conf)
+reporter_reload(struct reporter *r, struct conf *conf,
+    struct tls_trust *trust)
 {
 	loop_must_own(r->loop);
 	feedback_reload(r->feedback, conf);
@@ -164,6 +184,7 @@ reporter_reload(struct reporter *r, struct conf *conf)
 	inbox_reload(r->inbox, conf);
 	forwarder_reload(r->forwarder, conf);
 	outbox_reload(r->outbox, conf);
+	webhook_reload(r->webhook, conf, trust);
 	notices_reload(r->notices, conf);
 	verification_reload(r->verification, conf);
 }
@@ -281,6 +302,82 @@ reporter_post_verification(struct reporter *r, const char *account,
 	bytes_text(bytes_of(address), x->address, sizeof(x->address));
 	bytes_text(bytes_of(token), x->text, sizeof(x->text));
 	return reporter_post(r, x);
+}
+
+/* -- asked about a destination ------------------------------------------ */
+
+static void
+ask_end(struct reporter_ask *ask, bool ok, const char *text)
+{
+	ask->ok = ok;
+	snprintf(ask->text, sizeof(ask->text), "%s", text);
+	loop_post_reserved(ask->asker, ask->done, ask, NULL);
+}
+
+/* The body of a test is made for each. */
+struct test_call {
+	struct reporter_ask *ask;
+	struct buf	     body;
+};
+
+static void
+test_on_result(void *call, const struct webhook_result *r)
+{
+	struct test_call    *t = call;
+	struct reporter_ask *ask = t->ask;
+
+	buf_wipe(&t->body);
+	mem_free(t);
+	ask->status = r->status;
+	ask_end(ask, r->class == WEBHOOK_TAKEN, r->reason);
+}
+
+static void
+reporter_test(struct reporter *r, struct reporter_ask *ask)
+{
+	struct test_call   *t = mem_alloc(sizeof(*t));
+	struct webhook_call c = { .destination = &ask->destination,
+		.type = "Test", .attempt = 1, .done = test_on_result,
+		.arg = t };
+	struct event_id	    id;
+	char		    text[EVENT_ID_TEXT + 1];
+
+	t->ask = ask;
+	buf_init(&t->body, 256);
+	buf_printf(&t->body, "{\"eventType\":\"Test\",\"account\":\"%s\"}",
+	    ask->destination.account);
+	c.body = buf_bytes(&t->body);
+	event_id_make(loop_wall(r->loop), &id);
+	c.event_id = event_id_to_text(&id, text);
+	(void)webhook_post(r->webhook, &c);
+}
+
+static void
+reporter_on_ask(void *reporter, void *ask)
+{
+	struct reporter	    *r = reporter;
+	struct reporter_ask *a = ask;
+
+	if (r->stopping)
+		ask_end(a, false, "posthorn is being stopped");
+	else if (!a->is_replay)
+		reporter_test(r, a);
+	else if (outbox_replay(r->outbox, &a->destination.id, a->since,
+		a->types))
+		ask_end(a, true, "");
+	else
+		ask_end(a, false, "the destination is not known yet");
+}
+
+bool
+reporter_ask(struct reporter *r, struct reporter_ask *ask)
+{
+	if (!loop_reserve(ask->asker))
+		return false;
+	if (loop_post(r->loop, reporter_on_ask, r, ask))
+		return true;
+	loop_unreserve(ask->asker);
+	return false;
 }
 
 /* -- the end: events, then checks, then the mail about them ------------ */

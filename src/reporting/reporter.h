@@ -12,8 +12,8 @@
  * Parts:  publisher.c walks the events by cursors, feedback.c makes the mail
  *         to senders from them (DSNs), inbox.c reads what came back and
  *         forwarder.c passes it on, suppressor.c keeps the suppression
- *         lists, outbox.c publishes to event destinations, verification.c runs the checks of identities and their
- *         notices.
+ *         lists, outbox.c publishes to event destinations, verification.c
+ *         runs the checks of identities and their notices.
  */
 #ifndef REPORTING_REPORTER_H
 #define REPORTING_REPORTER_H
@@ -22,8 +22,10 @@
 
 #include "base/err.h"
 #include "base/thread.h"
+#include "net/tls.h"
 #include "registry/book.h"
 #include "registry/conf.h"
+#include "registry/destination.h"
 #include "registry/ledger.h"
 #include "reporting/inbox.h"
 #include "reporting/inquiry.h"
@@ -57,6 +59,7 @@ struct reporter_setup {
 	struct conf  *conf; /* a reference is taken */
 	struct workers *workers;
 	struct outbox_meters *outbox_meters; /* lent */
+	struct tls_trust *trust; /* a reference is taken; NULL: no TLS */
 	int	      verifier_fd; /* taken over; -1 = none yet */
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	     *send_mail_arg;
@@ -74,7 +77,9 @@ struct reporter_setup {
 struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
 void reporter_free(struct reporter *r);
 void reporter_begin(struct reporter *r);
-void reporter_reload(struct reporter *r, struct conf *conf);
+/* trust NULL = as it was. */
+void reporter_reload(struct reporter *r, struct conf *conf,
+    struct tls_trust *trust);
 void reporter_verifier(struct reporter *r, int fd);
 void reporter_on_events(void *reporter, void *unused); /* loop_fn */
 /* Ends what is under way in order; on_idle(arg, NULL). */
@@ -97,6 +102,25 @@ bool reporter_post_warning(struct reporter *r, const char *account,
 bool reporter_post_operator(struct reporter *r, const struct operator_key *k);
 /* Questions to the verifier (inquiry.h). */
 bool reporter_post_inquiry(struct reporter *r, struct inquiry *q);
+/*
+ * What is asked about an event destination; done(ask, NULL) on asker, once,
+ * where its place is reserved.  The asker's until reporter_ask() says true,
+ * then lent until done.
+ */
+struct reporter_ask {
+	struct loop *asker;
+	loop_fn	    *done;
+	void	    *ctx; /* the asker's, untouched */
+	bool	     is_replay; /* else: a test record to a webhook */
+	struct destination destination;
+	struct wall  since; /* replay */
+	unsigned     types;
+	/* the answer */
+	bool	     ok;
+	unsigned     status; /* of a webhook; 0 = none */
+	char	     text[200];
+};
+bool reporter_ask(struct reporter *r, struct reporter_ask *ask);
 /* The verification mail of an address identity. */
 bool reporter_post_verification(struct reporter *r, const char *account,
     const char *address, const char *token);

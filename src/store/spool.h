@@ -347,6 +347,11 @@ int spool_scan_history(struct spool *s, const struct msgid *from,
 uint64_t spool_first_event_since(struct spool *s, struct wall since);
 /* Cursor of a reader of events; 0 when it was never moved. */
 uint64_t spool_cursor(struct spool *s, const char *name);
+/* Those whose names begin so; fn runs inside the transaction and touches no
+ * store.  0, -1. */
+int spool_each_cursor(struct spool *s, const char *prefix,
+    void (*fn)(void *arg, struct bytes name, uint64_t at), void *arg,
+    struct err *e);
 /* 0 = on its way to the writer; -1 = its feed is full. */
 #define SPOOL_CURSOR_GONE UINT64_MAX /* its reader is no more */
 int spool_move_cursor(struct spool *s, const char *name, uint64_t to);

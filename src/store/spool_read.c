@@ -273,6 +273,31 @@ spool_cursor(struct spool *s, const char *name)
 	return at;
 }
 
+int
+spool_each_cursor(struct spool *s, const char *prefix,
+    void (*fn)(void *arg, struct bytes name, uint64_t at), void *arg,
+    struct err *e)
+{
+	struct db_txn	 *t = db_read(s->db, e);
+	struct db_cursor *c;
+	struct bytes	  key, value;
+	int		  rc;
+
+	if (t == NULL)
+		return -1;
+	c = db_cursor(t, SPOOL_CURSOR, e);
+	rc = c == NULL ? -1 : db_seek(c, bytes_of(prefix), &key, &value, e);
+	while (rc == 1 && bytes_starts(key, bytes_of(prefix))) {
+		if (value.n == 8)
+			fn(arg, key, db_get_be64(value.p));
+		rc = db_next(c, &key, &value, e);
+	}
+	if (c != NULL)
+		db_cursor_close(c);
+	db_end(t);
+	return rc < 0 ? -1 : 0;
+}
+
 /* Sequence of the first event at or after a key; 0 = none. */
 static uint64_t
 event_at(struct db_cursor *c, uint64_t from, struct wall *committed)

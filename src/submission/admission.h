@@ -86,8 +86,6 @@ bool admission_apply(const struct admission_question *q,
 bool admission_read_tags(const struct admission_question *q,
     struct message *m, unsigned *dropped);
 
-/* simulator.md 1: goes nowhere. */
-bool admission_is_simulator(const struct conf *c, struct bytes domain);
 /* What binds the account and, unless NULL, the credential. */
 void admission_limits(const struct account *a, const struct credential *c,
     struct quota_limits *out);

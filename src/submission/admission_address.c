@@ -266,14 +266,6 @@ ask_role(struct asking *k, struct admission_role *role)
 	return role->identity.p == NULL ? ask_no_memory(k) : 1;
 }
 
-bool
-admission_is_simulator(const struct conf *c, struct bytes domain)
-{
-	return bytes_eq_nocase(domain, bytes_of(c->simulator.domain)) ||
-	    (c->simulator.ses_domain &&
-		bytes_eq_nocase(domain, BYTES("simulator.amazonses.com")));
-}
-
 /* The names that failed, as many as the reply line holds, each once. */
 struct failed_list {
 	char   text[REPLY_TEXT_MAX + 1];

@@ -87,7 +87,7 @@ intake_judge(struct desk *d, const struct conf *c, const struct address *a)
 		bytes_eq_nocase(a->local, BYTES("postmaster")) ||
 		bytes_eq_nocase(a->local, BYTES("abuse"))))
 		return INTAKE_TAKEN;
-	return is_ours || admission_is_simulator(c, a->domain) ?
+	return is_ours || conf_is_simulator(c, a->domain) ?
 	    INTAKE_UNKNOWN_HERE : INTAKE_FOREIGN;
 }
 

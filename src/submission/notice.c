@@ -79,7 +79,7 @@ notice_add_recipient(struct desk *d, struct message *m, const char *to)
 	env = message_add_envelope(m, normal);
 	if (env == NULL)
 		return false;
-	env->simulator = admission_is_simulator(d->rules->conf, env->domain);
+	env->simulator = conf_is_simulator(d->rules->conf, env->domain);
 	return true;
 }
 

@@ -409,7 +409,7 @@ session_act_rcpt(struct session *s, const struct command *cmd)
 			session_say(s, 452, "4.5.3", "Too many recipients");
 			return;
 		}
-		env->simulator = admission_is_simulator(session_conf(s),
+		env->simulator = conf_is_simulator(session_conf(s),
 		    env->domain);
 		env->notify = (uint8_t)cmd->notify;
 		if (!message_set(s->message, &env->orcpt, cmd->orcpt))

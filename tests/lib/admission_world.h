@@ -118,7 +118,7 @@ ask_begin(struct asked *k, struct db_txn *t, const struct question *q)
 	while ((word = strtok_r(rest, " ", &rest)) != NULL) {
 		env = message_add_envelope(k->message, bytes_of(word));
 		assert_non_null(env);
-		env->simulator = admission_is_simulator(conf, env->domain);
+		env->simulator = conf_is_simulator(conf, env->domain);
 	}
 	assert_int_equal(header_parse(bytes_of(q->head), &rules, k->arena,
 	    &k->header), HEADER_OK);

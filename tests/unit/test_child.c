@@ -255,7 +255,7 @@ child_files_give_the_configuration(void **state)
 	if (c == NULL)
 		fail_msg("%.*s", (int)text.n, text.p);
 	assert_string_equal(c->server.name, "a.example");
-	child_resolver_setup(c, room, &rs);
+	conf_resolver_setup(c, room, &rs);
 	assert_int_equal(rs.server_count, 2);
 	assert_int_equal(rs.timeout_ms, 2000);
 	assert_int_equal(rs.tries, 4);

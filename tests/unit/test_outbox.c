@@ -87,7 +87,7 @@ begin(struct bed *b, enum file_sync sync)
 static unsigned
 lines(struct bed *b, const char *name, const char **text)
 {
-	static char room[65536];
+	static char room[1 << 20];
 	char	    path[256];
 	unsigned    n = 0;
 	size_t	    i, size;
@@ -107,12 +107,21 @@ lines(struct bed *b, const char *name, const char **text)
 	return n;
 }
 
+/* Its own row while it is behind, else what stands for all. */
 static uint64_t
-saved(struct bed *b)
+row(struct bed *b, const struct destination *d)
 {
 	char cursor[DESTINATION_CURSOR_SIZE];
 
-	return spool_cursor(b->w.spool, destination_cursor(&b->d.id, cursor));
+	return spool_cursor(b->w.spool, destination_cursor(&d->id, cursor));
+}
+
+static uint64_t
+saved(struct bed *b)
+{
+	uint64_t own = row(b, &b->d);
+
+	return own != 0 ? own : spool_cursor(b->w.spool, OUTBOX_CURSOR);
 }
 
 /* events#1 on this level */
@@ -131,7 +140,9 @@ events_of_its_set_come(void **state)
 	assert_non_null(strstr(text, "\n{\"eventType\":\"Bounce\","));
 	assert_non_null(strstr(text, "\"ses:configuration-set\":[\"Config"));
 	assert_null(strstr(text, "\"posthorn\":"));
+	rw_pass(&b->w, 1000);
 	assert_int_equal(saved(b), 2);
+	assert_int_equal(row(b, &b->d), 0); /* it keeps pace */
 	/* of another set, of none */
 	b->spec.set = &b->other;
 	(void)rw_submit(&b->w, &b->spec);
@@ -235,6 +246,7 @@ disabled_and_deleted(void **state)
 	rw_write(&b->w, put_destination, &b->d);
 	(void)rw_submit(&b->w, &b->spec);
 	assert_int_equal(lines(b, "all.jsonl", &text), 2);
+	rw_pass(&b->w, 1000);
 	assert_int_equal(saved(b), 3);
 	/* its cursor goes with it: it holds up no sweep */
 	rw_write(&b->w, remove_destination, &b->d);
@@ -316,6 +328,252 @@ too_old_is_counted(void **state)
 	assert_int_equal(lines(b, "all.jsonl", &text), 1);
 }
 
+/* -- one walk for all ------------------------------------------------------ */
+
+struct many {
+	struct bed	  *b;
+	struct destination v[300];
+	unsigned	   n;
+};
+
+static void
+put_many(struct db_txn *t, void *many)
+{
+	struct many *m = many;
+	struct err   e;
+	unsigned     i;
+
+	for (i = 0; i < m->n; i++)
+		assert_int_equal(destination_put(t, &m->v[i], &e), 0);
+}
+
+/* A destination that wants nothing costs nothing: no row, no entry. */
+static void
+the_quiet_ones_rest(void **state)
+{
+	struct bed  *b = *state;
+	struct many *m = calloc(1, sizeof(*m));
+	char	     name[16];
+	const char  *text;
+
+	begin(b, SYNC_EACH);
+	for (; m->n < 300; m->n++) {
+		snprintf(name, sizeof(name), "d%u", m->n);
+		destination_init(&m->v[m->n], &b->other, name, clock_wall());
+		m->v[m->n].types = DESTINATION_ALL_TYPES;
+		strcpy(m->v[m->n].file.name, "other.jsonl");
+	}
+	rw_write(&b->w, put_many, m);
+	(void)rw_submit(&b->w, &b->spec);
+	rw_pass(&b->w, 2000);
+	assert_int_equal(lines(b, "all.jsonl", &text), 1);
+	assert_int_equal(lines(b, "other.jsonl", &text), 0);
+	assert_int_equal(saved(b), 1);
+	assert_int_equal(row(b, &m->v[7]), 0);
+	assert_int_equal(atomic_load(&b->w.outbox_meters.count), 1);
+	/* each of a set hears of its event */
+	b->spec.set = &b->other;
+	(void)rw_submit(&b->w, &b->spec);
+	rw_pass(&b->w, 2000);
+	assert_int_equal(lines(b, "other.jsonl", &text), 300);
+	free(m);
+}
+
+static void
+block(struct bed *b, const char *name, bool on)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", b->w.dir, rw_account);
+	(void)mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/%s/%s", b->w.dir, rw_account, name);
+	if (on)
+		assert_int_equal(mkdir(path, 0700), 0);
+	else
+		assert_int_equal(rmdir(path), 0);
+}
+
+static struct destination
+blocked(struct bed *b)
+{
+	struct destination bad;
+
+	block(b, "bad", true);
+	destination_init(&bad, &b->set, "bad", clock_wall());
+	bad.types = DESTINATION_ALL_TYPES;
+	bad.file.sync = SYNC_EACH;
+	strcpy(bad.file.name, "bad");
+	rw_write(&b->w, put_destination, &bad);
+	return bad;
+}
+
+static const struct outlet_meter *
+meter(struct bed *b, const struct destination *d)
+{
+	const struct outlet_meter *m = outbox_meter_find(
+	    &b->w.outbox_meters, d);
+
+	assert_non_null(m);
+	return m;
+}
+
+/* More than it may hold in memory: it reads the rest for itself, each record
+ * once, also across a crash. */
+static void
+one_that_lags_catches_up(void **state)
+{
+	struct bed	  *b = *state;
+	struct destination bad;
+	const char	  *text;
+	unsigned	   i;
+
+	begin(b, SYNC_EACH);
+	(void)rw_submit(&b->w, &b->spec);
+	rw_pass(&b->w, 10);
+	bad = blocked(b);
+	rw_pass(&b->w, 10);
+	for (i = 0; i < OUTLET_ENTRIES + 40; i++)
+		(void)rw_submit(&b->w, &b->spec);
+	rw_pass(&b->w, 300); /* notes of events are not without bounds */
+	assert_int_equal(meter_get(&meter(b, &bad)->entries),
+	    OUTLET_ENTRIES + 40);
+	assert_true(meter_get(&meter(b, &bad)->oldest_ms) > 0);
+	rw_pass(&b->w, 1000);
+	/* the others are ahead of it, and it has a row that says so */
+	assert_int_equal(spool_cursor(b->w.spool, OUTBOX_CURSOR),
+	    OUTLET_ENTRIES + 41);
+	assert_int_equal(row(b, &bad), 1);
+	assert_int_equal(meter_get(&meter(b, &bad)->success), 0);
+	rw_crash(&b->w);
+	memset(&b->w.outbox_meters, 0, sizeof(b->w.outbox_meters));
+	rw_begin(&b->w);
+	block(b, "bad", false);
+	rw_pass(&b->w, 200000);
+	assert_int_equal(meter_get(&meter(b, &bad)->success),
+	    OUTLET_ENTRIES + 40);
+	assert_int_equal(meter_get(&meter(b, &bad)->entries), 0);
+	assert_int_equal(row(b, &bad), 0);
+	/* nothing twice for the one that kept pace, and a new event */
+	(void)rw_submit(&b->w, &b->spec);
+	assert_int_equal(meter_get(&meter(b, &bad)->success),
+	    OUTLET_ENTRIES + 41);
+	assert_int_equal(meter_get(&meter(b, &b->d)->success), 1);
+	assert_int_equal(lines(b, "bad", &text) > 0, 1);
+}
+
+/* What was deleted while nobody looked leaves no row that holds up a sweep. */
+static void
+orphans_go(void **state)
+{
+	struct bed	  *b = *state;
+	struct destination bad;
+
+	begin(b, SYNC_EACH);
+	bad = blocked(b);
+	(void)rw_submit(&b->w, &b->spec);
+	(void)rw_submit(&b->w, &b->spec);
+	rw_pass(&b->w, 1000);
+	rw_end(&b->w);
+	rw_start(&b->w); /* without the reporter */
+	rw_start_spool(&b->w);
+	assert_int_equal(spool_move_cursor(b->w.spool,
+	    "dest/00112233445566778899aabbccddeeff", 1), 0);
+	rw_pass(&b->w, 0);
+	rw_write(&b->w, remove_destination, &bad);
+	rw_end(&b->w);
+	rw_begin(&b->w);
+	rw_pass(&b->w, 1000);
+	assert_int_equal(spool_cursor(b->w.spool,
+	    "dest/00112233445566778899aabbccddeeff"), 0);
+	assert_int_equal(row(b, &bad), 0);
+	assert_int_equal(saved(b), 2);
+}
+
+/* events.outbox_max: the ordinary ones go first. */
+static void
+a_full_outbox_drops(void **state)
+{
+	struct bed	  *b = *state;
+	struct destination bad;
+	struct msgid	   id;
+	unsigned	   i;
+
+	begin(b, SYNC_EACH);
+	bad = blocked(b);
+	b->w.conf->events.outbox_max_bytes = 4096;
+	for (i = 0; i < 10; i++)
+		id = rw_submit(&b->w, &b->spec);
+	assert_in_range(meter_get(&meter(b, &bad)->entries), 3, 4);
+	assert_int_equal(meter_get(&meter(b, &bad)->entries) +
+	    meter_get(&meter(b, &bad)->dropped), 10);
+	assert_true(rw_logged(&b->w, "events-dropped"));
+	i = (unsigned)meter_get(&meter(b, &bad)->dropped);
+	/* a bounce has twice the room */
+	rw_bounce(&b->w, &id, 1, "jane@sink.example");
+	assert_int_equal(meter_get(&meter(b, &bad)->dropped), i);
+	assert_int_equal(meter_get(&meter(b, &b->d)->dropped), 0);
+	assert_int_equal(meter_get(&meter(b, &b->d)->success), 11);
+}
+
+static void
+on_asked(void *ask, void *unused)
+{
+	struct reporter_ask *a = ask;
+
+	(void)unused;
+	a->ctx = a;
+}
+
+static bool
+outbox_asks(struct bed *b, struct reporter_ask *ask)
+{
+	ask->asker = b->w.loop;
+	ask->done = on_asked;
+	ask->ctx = NULL;
+	assert_true(reporter_ask(b->w.reporter, ask));
+	rw_pass(&b->w, 0);
+	assert_ptr_equal(ask->ctx, ask);
+	return ask->ok;
+}
+
+/* The past once more: what is kept, also from before it was made. */
+static void
+a_replay(void **state)
+{
+	struct bed	    *b = *state;
+	struct reporter_ask ask = { .is_replay = true };
+	struct destination  late;
+	struct msgid	    id;
+	struct wall	    since;
+	const char	   *text;
+
+	begin(b, SYNC_EACH);
+	(void)rw_submit(&b->w, &b->spec);
+	rw_pass(&b->w, 1000);
+	since = clock_wall();
+	id = rw_submit(&b->w, &b->spec);
+	rw_bounce(&b->w, &id, 1, "jane@sink.example");
+	rw_pass(&b->w, 1000);
+	destination_init(&late, &b->set, "late", clock_wall());
+	late.types = DESTINATION_ALL_TYPES;
+	strcpy(late.file.name, "late.jsonl");
+	rw_write(&b->w, put_destination, &late);
+	ask.destination = late;
+	ask.since = since;
+	ask.types = 1u << EVENT_BOUNCE;
+	assert_true(outbox_asks(b, &ask));
+	assert_int_equal(lines(b, "late.jsonl", &text), 1);
+	assert_non_null(strstr(text, "\"eventType\":\"Bounce\""));
+	ask.types = DESTINATION_ALL_TYPES;
+	ask.since.ms = 0;
+	assert_true(outbox_asks(b, &ask));
+	assert_int_equal(lines(b, "late.jsonl", &text), 4);
+	assert_int_equal(lines(b, "all.jsonl", &text), 3);
+	/* and what comes comes once */
+	(void)rw_submit(&b->w, &b->spec);
+	assert_int_equal(lines(b, "late.jsonl", &text), 5);
+}
+
 /* events.md 10.4 */
 static void
 waits_grow(void **state)
@@ -352,6 +610,14 @@ main(void)
 		    trouble_of_one_delays_no_other, make, unmake),
 		cmocka_unit_test_setup_teardown(too_old_is_counted, make,
 		    unmake),
+		cmocka_unit_test_setup_teardown(the_quiet_ones_rest, make,
+		    unmake),
+		cmocka_unit_test_setup_teardown(one_that_lags_catches_up,
+		    make, unmake),
+		cmocka_unit_test_setup_teardown(orphans_go, make, unmake),
+		cmocka_unit_test_setup_teardown(a_full_outbox_drops, make,
+		    unmake),
+		cmocka_unit_test_setup_teardown(a_replay, make, unmake),
 		cmocka_unit_test(waits_grow),
 	};
 

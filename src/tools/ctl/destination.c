@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: ISC */
 /* Event destinations of configuration sets. */
+#include <stdio.h>
+
 #include "registry/destination.h"
 #include "tools/ctl/ctl.h"
 
-#define FILE_OPTIONS \
+#define OPTIONS \
 	"types:words file:text rotate-size:size rotate:text keep:int " \
-	"sync:text "
+	"sync:text webhook:text format:text timeout:int in-flight:int " \
+	"header:many filter:text "
+
+static void
+secret_print(struct ctl *c, json_t *r)
+{
+	const char *secret = json_string_value(json_object_get(r, "Secret"));
+
+	(void)c;
+	if (secret != NULL)
+		printf("secret  %s\nThis secret is not shown again.\n",
+		    secret);
+}
 
 const struct ctl_command ctl_destination_commands[] = {
 	{ .verb = "config-set dest add", .arguments = "set name",
 	    .usage = "SET NAME",
-	    .options = FILE_OPTIONS "extensions:flag disabled:flag",
+	    .options = OPTIONS "compress:flag extensions:flag disabled:flag",
 	    .json = "", .document = "document",
 	    .skeleton = destination_skeleton,
-	    .show = ctl_print_nothing },
+	    .show = secret_print },
 	{ .verb = "config-set dest list", .arguments = "set", .usage = "SET",
 	    .list = "EventDestinations",
 	    .columns = "name=Name enabled=Enabled kind=Kind target=Target "
@@ -22,10 +36,10 @@ const struct ctl_command ctl_destination_commands[] = {
 	{ .verb = "config-set dest show", .arguments = "set name",
 	    .usage = "SET NAME" },
 	{ .verb = "config-set dest set", .arguments = "set name",
-	    .usage = "SET NAME", .options = FILE_OPTIONS "extensions:text",
+	    .usage = "SET NAME", .options = OPTIONS "compress:text extensions:text",
 	    .json = "", .document = "document",
 	    .skeleton = destination_skeleton,
-	    .show = ctl_print_nothing },
+	    .show = secret_print },
 	{ .verb = "config-set dest enable", .arguments = "set name",
 	    .usage = "SET NAME", .show = ctl_print_nothing },
 	{ .verb = "config-set dest disable", .arguments = "set name",
@@ -34,5 +48,10 @@ const struct ctl_command ctl_destination_commands[] = {
 	    .usage = "SET NAME", .show = ctl_print_nothing },
 	{ .verb = "config-set dest test", .arguments = "set name",
 	    .usage = "SET NAME" },
+	{ .verb = "config-set dest rotate-secret", .arguments = "set name",
+	    .usage = "SET NAME", .show = secret_print },
+	{ .verb = "event replay",
+	    .options = "dest:text since:time types:words",
+	    .show = ctl_print_nothing },
 	{ .verb = NULL }
 };

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * routes.h - which destinations want an event: an index of all of them by
+ * configuration set.
+ *
+ * Use:    r = routes_new(); routes_add(r, &d) for each; routes_seal(r); then
+ *         routes_of(r, &set, &n) gives those of a set.
+ * Owner:  counted; the destinations are copies.
+ * Thread: once it is sealed nothing changes any more, and any may read; the
+ *         references are atomic.
+ * Fails:  never.
+ */
+#ifndef REPORTING_ROUTES_H
+#define REPORTING_ROUTES_H
+
+#include <stddef.h>
+
+#include "registry/destination.h"
+
+struct routes;
+
+struct routes *routes_new(void);
+void routes_add(struct routes *r, const struct destination *d);
+void routes_seal(struct routes *r);
+struct routes *routes_ref(struct routes *r);
+void routes_unref(struct routes *r); /* NULL is allowed */
+
+/* Does any destination at all want events of that type? */
+bool routes_want(const struct routes *r, enum event_type type);
+/* In a row; NULL and 0 when the set has none. */
+const struct destination *routes_of(const struct routes *r,
+    const struct config_set_id *set, size_t *n);
+
+#endif
