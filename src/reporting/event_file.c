@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum {
 	FILE_MODE = 0640,
@@ -19,6 +20,7 @@ enum {
 	ROTATED_SIZE = DESTINATION_FILE_SIZE + 1 + STAMP_OCTETS + 24,
 	/* in which the end of the last whole line is looked for */
 	TAIL_OCTETS = 512 * 1024,
+	PIECE_OCTETS = 64 * 1024,
 	HOUR_MS = 3600000,
 	DAY_MS = 24 * HOUR_MS
 };
@@ -29,6 +31,7 @@ struct event_file {
 	int	    dir, fd;
 	uint64_t    size;
 	bool	    is_old; /* its last record is of an earlier period */
+	bool	    has_rotated;
 };
 
 /* -- opening -------------------------------------------------------------- */
@@ -147,9 +150,10 @@ struct rotated {
 	char	      name[ROTATED_SIZE];
 	char	      stamp[STAMP_OCTETS + 1];
 	unsigned long n;
+	bool	      is_compressed;
 };
 
-/* NAME.20260302T101531Z, NAME.20260302T101531Z-1 */
+/* NAME.20260302T101531Z, NAME.20260302T101531Z-1, and .gz behind */
 static bool
 rotated_read(const char *name, const char *of, struct rotated *out)
 {
@@ -171,12 +175,12 @@ rotated_read(const char *name, const char *of, struct rotated *out)
 	strcpy(out->name, name);
 	p += STAMP_OCTETS;
 	out->n = 0;
-	if (*p == '\0')
-		return true;
-	if (p[0] != '-' || p[1] < '1' || p[1] > '9')
-		return false;
-	out->n = strtoul(p + 1, &end, 10);
-	return *end == '\0' && out->n < ULONG_MAX;
+	if (p[0] == '-' && p[1] >= '1' && p[1] <= '9') {
+		out->n = strtoul(p + 1, &end, 10);
+		p = end;
+	}
+	out->is_compressed = strcmp(p, ".gz") == 0;
+	return (*p == '\0' || out->is_compressed) && out->n < ULONG_MAX;
 }
 
 static int
@@ -264,6 +268,7 @@ file_rotate(struct event_file *f, struct err *e)
 	if (f->how->sync != SYNC_NONE && event_file_sync(f, e) < 0)
 		return -1;
 	rotated_name(f, to);
+	f->has_rotated = true;
 	if (renameat(f->dir, f->how->name, f->dir, to) < 0)
 		return err_sys(e, "rename %s", f->how->name);
 	close(f->fd);
@@ -303,4 +308,101 @@ event_file_sync(struct event_file *f, struct err *e)
 {
 	return fdatasync(f->fd) == 0 ? 0 : err_sys(e, "sync %s",
 	    f->how->name);
+}
+
+bool
+event_file_has_rotated(const struct event_file *f)
+{
+	return f->has_rotated;
+}
+
+/* -- compression ---------------------------------------------------------- */
+
+static int
+gzip_copy(int from, gzFile to)
+{
+	char   *piece = mem_alloc(PIECE_OCTETS);
+	ssize_t n;
+	int	rc = 0;
+
+	while (rc == 0 && (n = read(from, piece, PIECE_OCTETS)) != 0)
+		if (n < 0 || gzwrite(to, piece, (unsigned)n) != (int)n)
+			rc = -1;
+	mem_free(piece);
+	return rc;
+}
+
+/* A hidden name: no destination can have it. */
+static int
+gzip_write(int dir, int from, const char *hidden, bool sync, struct err *e)
+{
+	int    fd = openat(dir, hidden, O_WRONLY | O_CREAT | O_TRUNC |
+	    O_NOFOLLOW | O_CLOEXEC, FILE_MODE), own;
+	gzFile to;
+	int    rc;
+
+	if (fd < 0)
+		return err_sys(e, "open %s", hidden);
+	own = dup(fd);
+	to = gzdopen(fd, "wb6");
+	if (own < 0 || to == NULL) {
+		rc = err_set(e, "%s: no memory", hidden);
+		if (to == NULL)
+			close(fd);
+		else
+			(void)gzclose(to);
+	} else {
+		rc = gzip_copy(from, to);
+		if (gzclose(to) != Z_OK || rc < 0)
+			rc = err_set(e, "%s: cannot be written", hidden);
+		else if (sync && fsync(own) < 0)
+			rc = err_sys(e, "sync %s", hidden);
+	}
+	if (own >= 0)
+		close(own);
+	return rc;
+}
+
+static int
+rotated_compress(const struct event_file *f, const struct rotated *r,
+    struct err *e)
+{
+	char hidden[ROTATED_SIZE + 8], final[ROTATED_SIZE + 8];
+	int  from = openat(f->dir, r->name, O_RDONLY | O_NOFOLLOW |
+	    O_NONBLOCK | O_CLOEXEC), rc;
+
+	if (from < 0)
+		return err_sys(e, "open %s", r->name);
+	snprintf(hidden, sizeof(hidden), ".%s.gz", r->name);
+	snprintf(final, sizeof(final), "%s.gz", r->name);
+	rc = gzip_write(f->dir, from, hidden, f->how->sync != SYNC_NONE, e);
+	close(from);
+	if (rc == 0 && renameat(f->dir, hidden, f->dir, final) < 0)
+		rc = err_sys(e, "rename %s", hidden);
+	if (rc == 0 && unlinkat(f->dir, r->name, 0) < 0)
+		rc = err_sys(e, "remove %s", r->name);
+	if (rc < 0)
+		(void)unlinkat(f->dir, hidden, 0);
+	return rc;
+}
+
+int
+event_file_compress(const char *dir, const char *account,
+    const struct destination_file *how, struct err *e)
+{
+	struct event_file f = { .how = how, .fd = -1 };
+	struct rotated	 *v;
+	size_t		  n = 0, i;
+	int		  rc = 0;
+
+	f.dir = directory_open(dir, account, e);
+	if (f.dir < 0)
+		return -1;
+	v = rotated_list(&f, &n);
+	for (i = 0; rc == 0 && i < n; i++)
+		if (!v[i].is_compressed)
+			rc = rotated_compress(&f, &v[i], e);
+	mem_free(v);
+	close(f.dir);
+	return rc;
 }

@@ -16,7 +16,8 @@
  * is cut off before the next, here or at the next open.  A record is never
  * split between files: the file is renamed to NAME.YYYYMMDDThhmmssZ first,
  * when the record would make it longer than rotate_octets, or when its last
- * record is of an earlier hour or day (UTC).
+ * record is of an earlier hour or day (UTC).  Renamed files are compressed by
+ * event_file_compress(), which takes its time.
  */
 #ifndef REPORTING_EVENT_FILE_H
 #define REPORTING_EVENT_FILE_H
@@ -33,6 +34,11 @@ struct event_file *event_file_open(const char *dir, const char *account,
 /* line: with its end. */
 int event_file_write(struct event_file *f, struct bytes line, struct err *e);
 int event_file_sync(struct event_file *f, struct err *e);
+/* Was it renamed since it was opened? */
+bool event_file_has_rotated(const struct event_file *f);
 void event_file_close(struct event_file *f); /* NULL is allowed */
+/* Every renamed file that is not yet: NAME.STAMP.gz, whole or not at all. */
+int event_file_compress(const char *dir, const char *account,
+    const struct destination_file *how, struct err *e);
 
 #endif

@@ -528,7 +528,7 @@ outbox_read_own(struct outbox *o, struct outlet *x)
 {
 	enum reading_kind kind;
 
-	if (o->own != NULL || (!x->lags && x->replay == 0))
+	if (o->own != NULL || o->no_worker || (!x->lags && x->replay == 0))
 		return;
 	if (x->lags && !x->is_counted)
 		kind = READING_COUNT;
@@ -689,7 +689,8 @@ outbox_serve(struct outbox *o)
 static void
 outbox_walk(struct outbox *o)
 {
-	if (o->walk != NULL || !o->more || o->stopping || o->first == NULL)
+	if (o->walk != NULL || !o->more || o->stopping || o->no_worker ||
+	    o->first == NULL)
 		return;
 	o->more = false;
 	o->walk = reading_start(o, READING_WALK, NULL, outbox_on_walk);
@@ -754,7 +755,8 @@ outbox_go(struct outbox *o)
 	outbox_walk(o);
 	outbox_serve(o);
 	if (o->stopping && o->on_idle != NULL && o->walk == NULL &&
-	    o->own == NULL && o->batch == NULL && !outbox_calls_are_out(o)) {
+	    o->own == NULL && o->batch == NULL && o->compression == NULL &&
+	    !outbox_calls_are_out(o)) {
 		outbox_end(o);
 		return;
 	}

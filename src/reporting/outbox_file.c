@@ -20,7 +20,7 @@ struct file_batch {
 	/* what came of it */
 	unsigned	   done, written, expired;
 	uint64_t	   first_written;
-	bool		   synced, failed;
+	bool		   synced, failed, rotated;
 	struct err	   err;
 	struct record_id {
 		uint64_t	sequence;
@@ -87,8 +87,70 @@ batch_run(struct job *job)
 		    event_file_sync(b->file, &b->err) != 0;
 		b->synced = !b->failed;
 	}
+	b->rotated = b->file != NULL && event_file_has_rotated(b->file);
 	event_file_close(b->file);
 	buf_wipe(&b->line);
+}
+
+/* -- compression, beside the records ---------------------------------------- */
+
+/* One at a time; what is not done now is done with the next renamed file. */
+struct compression {
+	struct job	   job; /* first: cast back from it */
+	struct outbox	  *outbox;
+	struct conf	  *conf; /* a reference */
+	struct destination d;
+	bool		   failed;
+	struct err	   err;
+};
+
+static void
+compression_run(struct job *job)
+{
+	struct compression *c = (struct compression *)(void *)job;
+
+	c->failed = event_file_compress(c->conf->events.dir, c->d.account,
+	    &c->d.file, &c->err) != 0;
+}
+
+static void
+compression_done(void *compression, void *unused)
+{
+	struct compression *c = compression;
+	struct outbox	   *o = c->outbox;
+	char		    quoted[LOG_QUOTE_SIZE];
+
+	(void)unused;
+	o->compression = NULL;
+	if (c->failed)
+		log_warn("event-file-uncompressed", "account=%s file=%s "
+		    "reason=%s", c->d.account, c->d.file.name,
+		    log_quote(bytes_of(c->err.text), quoted));
+	conf_unref(c->conf);
+	mem_free(c);
+	outbox_go(o);
+}
+
+static void
+compression_start(struct outbox *o, const struct destination *d)
+{
+	struct compression *c;
+
+	if (o->compression != NULL)
+		return;
+	c = mem_alloc(sizeof(*c));
+	c->outbox = o;
+	c->conf = conf_ref(o->setup.conf);
+	c->d = *d;
+	c->job.asker = o->setup.loop;
+	c->job.run = compression_run;
+	c->job.done = compression_done;
+	if (workers_post(o->setup.workers, &c->job)) {
+		o->compression = c;
+		return;
+	}
+	conf_unref(c->conf);
+	mem_free(c);
 }
 
 /* -- what came of it ------------------------------------------------------- */
@@ -102,8 +164,8 @@ outlet_wrote(struct outbox *o, struct outlet *x, const struct file_batch *b)
 	for (i = 0; i < b->done; i++) {
 		e = outlet_find(x, b->records[i].sequence,
 		    b->records[i].is_replay);
-		must(e != NULL);
-		outlet_drop(x, e);
+		if (e != NULL) /* else it has become a webhook meanwhile */
+			outlet_drop(x, e);
 	}
 	if (b->first_written != 0 && x->unsynced == 0 &&
 	    x->d.file.sync != SYNC_NONE) {
@@ -138,6 +200,8 @@ outbox_on_batch(void *batch, void *unused)
 	if (x != NULL) { /* else it was deleted meanwhile */
 		outlet_wrote(o, x, b);
 		outlet_show(x);
+		if (b->rotated && b->d.file.compress)
+			compression_start(o, &b->d);
 	}
 	conf_unref(b->conf);
 	mem_free(b);

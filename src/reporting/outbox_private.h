@@ -30,6 +30,7 @@ enum {
 
 struct reading;
 struct file_batch;
+struct compression; /* outbox_file.c */
 struct calls; /* outbox_webhook.c */
 
 struct outbox {
@@ -49,8 +50,9 @@ struct outbox {
 
 	struct reading	  *walk, *own; /* under way; NULL = none */
 	struct file_batch *batch;
+	struct compression *compression;
 	struct calls	  *calls;
-	bool		   no_worker; /* just now */
+	bool		   no_worker; /* or no store: in a while */
 
 	bool	     stopping;
 	struct timer timer;

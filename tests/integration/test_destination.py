@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Event destinations (events.md 8 and 10, admin-cli.md 7): commands, and what comes to the files."""
 import datetime
+import gzip
 import json
 import os
 import unittest
@@ -78,6 +79,24 @@ class Files(World):
         for i in range(8):
             self.add(f"d{i}", "--types", "bounce")
         self.refused("at most 10 event destinations", "add", "ConfigSet", "d8", "--types", "bounce", "--file", "x")
+
+    def test_compressed(self):
+        """Renamed files are compressed, and nothing is lost."""
+        self.add("all", "--types", "all", "--rotate-size", "2k", "--compress", "--keep", "0")
+        for _ in range(6):
+            self.send()
+        folder = f"{self.events}/{self.account}"
+        wait_for(lambda: len([n for n in os.listdir(folder) if n.endswith(".gz")]) >= 3, "compressed files")
+
+        def all_records():
+            found = self.records()
+            for name in [n for n in os.listdir(folder) if n.startswith("all.jsonl.")]:
+                if not name.endswith(".gz"):
+                    return []  # it is being compressed
+                with gzip.open(f"{folder}/{name}", "rt") as f:
+                    found += [json.loads(line) for line in f]
+            return found
+        wait_for(lambda: len({(r["mail"]["messageId"], r["eventType"]) for r in all_records()}) == 12, "all records")
 
     def test_killed(self):
         """events#20: what was not told when it was killed is told by the next life"""

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "reporting/event_file.h"
 
@@ -254,6 +255,69 @@ the_oldest_go(void **state)
 }
 
 static void
+unzip(const struct bed *b, const char *name, char *out, int size)
+{
+	char   path[256];
+	gzFile f;
+	int    n;
+
+	path_of(b, name, path);
+	f = gzopen(path, "rb");
+	assert_non_null(f);
+	n = gzread(f, out, (unsigned)size - 1);
+	assert_in_range(n, 0, size - 1);
+	out[n] = '\0';
+	assert_int_equal(gzclose(f), Z_OK);
+}
+
+/* Whole files under a name of their own, which count as the others do. */
+static void
+renamed_ones_are_compressed(void **state)
+{
+	struct bed	  *b = *state;
+	struct event_file *f;
+	struct err	   e;
+	char		   all[1024], text[256], path[256];
+	int		   fd;
+
+	b->how.keep = 3;
+	b->how.rotate_octets = 20;
+	f = open_at(b, noon);
+	write_lines(f, 1, 2, 10);
+	assert_false(event_file_has_rotated(f));
+	write_lines(f, 3, 1, 10);
+	assert_true(event_file_has_rotated(f));
+	event_file_close(f);
+	/* what a crash has left of an earlier try is no hindrance */
+	path_of(b, ".a.jsonl.20240501T120000Z.gz", path);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "half", 4), 4);
+	close(fd);
+	assert_int_equal(event_file_compress(b->dir, account, &b->how, &e),
+	    0);
+	names(b, all);
+	assert_string_equal(all, "a.jsonl a.jsonl.20240501T120000Z.gz ");
+	unzip(b, "a.jsonl.20240501T120000Z.gz", text, sizeof(text));
+	assert_string_equal(text, "0001xxxxx\n0002xxxxx\n");
+	assert_int_equal(access(path, F_OK), -1);
+	/* a name that is taken, compressed, is not given again */
+	f = open_at(b, noon);
+	write_lines(f, 4, 7, 10);
+	event_file_close(f);
+	names(b, all);
+	assert_string_equal(all, "a.jsonl a.jsonl.20240501T120000Z-1 "
+	    "a.jsonl.20240501T120000Z-2 a.jsonl.20240501T120000Z-3 ");
+	assert_int_equal(event_file_compress(b->dir, account, &b->how, &e),
+	    0);
+	names(b, all);
+	assert_string_equal(all, "a.jsonl a.jsonl.20240501T120000Z-1.gz "
+	    "a.jsonl.20240501T120000Z-2.gz a.jsonl.20240501T120000Z-3.gz ");
+	unzip(b, "a.jsonl.20240501T120000Z-1.gz", text, sizeof(text));
+	assert_string_equal(text, "0003xxxxx\n0004xxxxx\n");
+}
+
+static void
 put_text(const struct bed *b, const char *text)
 {
 	char path[256];
@@ -350,6 +414,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(rotation_by_day_and_hour,
 		    make, unmake),
 		cmocka_unit_test_setup_teardown(the_oldest_go, make, unmake),
+		cmocka_unit_test_setup_teardown(renamed_ones_are_compressed, make, unmake),
 		cmocka_unit_test_setup_teardown(a_broken_line_goes, make,
 		    unmake),
 		cmocka_unit_test_setup_teardown(only_files_of_the_folder,
