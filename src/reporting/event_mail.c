@@ -82,3 +82,33 @@ event_mail_find(struct spool *s, const struct conf *c, const struct msgid *id,
 	out->access_key_id = row->access_key;
 	return 1;
 }
+
+static bool
+is_simulated(const struct conf *c, const struct mail_row *row)
+{
+	struct bytes address;
+	unsigned     i;
+	size_t	     at;
+
+	for (i = 0; i < row->recipient_count; i++) {
+		address = row->recipients[i];
+		at = address.n;
+		while (at > 0 && address.p[at - 1] != '@')
+			at--;
+		if (!conf_is_simulator(c, bytes_from(address, at)))
+			return false;
+	}
+	return row->recipient_count > 0;
+}
+
+void
+event_mail_ask(const struct conf *c, const struct mail_row *row,
+    const struct event_mail *mail, struct destination_message *out)
+{
+	out->identity = row->identity;
+	out->recipients = row->recipients;
+	out->recipient_count = row->recipient_count;
+	out->tags = mail->tags;
+	out->tag_count = mail->tag_count;
+	out->is_simulated = is_simulated(c, row);
+}

@@ -21,10 +21,15 @@
 #include "base/err.h"
 #include "mail/event.h"
 #include "registry/conf.h"
+#include "registry/destination.h"
 #include "store/spool.h"
 
 int event_mail_find(struct spool *s, const struct conf *c,
     const struct msgid *id, struct arena *a, struct mail_row *row,
     struct event_mail *out, struct err *e);
+
+/* What filters of destinations ask for. */
+void event_mail_ask(const struct conf *c, const struct mail_row *row,
+    const struct event_mail *mail, struct destination_message *out);
 
 #endif

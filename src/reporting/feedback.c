@@ -538,9 +538,11 @@ feedback_simulate(struct feedback *f, struct telling *t,
 static enum publisher_answer
 feedback_tell(struct feedback *f, struct telling *t)
 {
-	enum simulated_kind kind = simulated_return_of(t->ev);
-	struct err	    e;
-	int		    found;
+	enum simulated_kind	kind = simulated_return_of(t->ev);
+	struct feedback_channel channel = { f->setup.spool, f->setup.book,
+		f->setup.conf };
+	struct err		e;
+	int			found;
 
 	found = spool_read_mail(f->setup.spool, &t->ev->message, t->arena,
 	    &t->mail, &e);
@@ -555,7 +557,7 @@ feedback_tell(struct feedback *f, struct telling *t)
 	if (t->ev->type == EVENT_BOUNCE)
 		feedback_alert(f, t);
 	if (t->mail.forward.n == 0 || (t->ev->type == EVENT_BOUNCE &&
-	    !feedback_channel_is_mail(f->setup.book, &t->mail, t->ev)))
+	    !feedback_channel_is_mail(&channel, t->arena, &t->mail, t->ev)))
 		return PUBLISHER_NEXT;
 	t->failures = telling_failures(t, &t->failure_count);
 	if (t->failures == NULL)

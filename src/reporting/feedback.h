@@ -16,7 +16,7 @@
  * dropped and logged.  No mail for: mail made by posthorn (no notices about
  * notices), messages without a forward address (null sender without
  * Return-Path), messages whose record has gone, and events that another
- * channel takes while forwarding is off (feedback_channel.h).
+ * channel takes while forwarding is off (feedback_channel.h, events.md 7.3).
  *
  * A bounce because SPF, DKIM or DMARC did not pass (rule P1) is also told to
  * the contacts of the identity's account.

@@ -4,10 +4,12 @@
 #include "mail/smtp.h"
 #include "registry/destination.h"
 #include "registry/identity.h"
+#include "reporting/event_mail.h"
 
 struct asking {
-	const struct event *ev;
-	bool		    taken;
+	const struct event	  *ev;
+	struct destination_message message; /* for filters */
+	bool			   taken;
 };
 
 static bool
@@ -15,7 +17,8 @@ asking_on_destination(void *arg, const struct destination *d)
 {
 	struct asking *a = arg;
 
-	a->taken = destination_wants(d, a->ev);
+	a->taken = d->enabled && destination_wants(d, a->ev) &&
+	    destination_filter_passes(&d->filter, a->ev, &a->message);
 	return !a->taken;
 }
 
@@ -36,22 +39,38 @@ forwards(struct db_txn *t, const struct mail_row *mail)
 	return on;
 }
 
-bool
-feedback_channel_is_mail(struct book *b, const struct mail_row *mail,
-    const struct event *ev)
+/* One that is enabled, wants the event and gets it as a record. */
+static bool
+is_taken(const struct feedback_channel *c, struct db_txn *t, struct arena *a,
+    const struct mail_row *mail, const struct event *ev)
 {
-	struct asking  a = { ev, false };
-	struct err     e;
-	struct db_txn *t = book_read(b, &e);
-	bool	       is_mail = true;
+	struct asking	  asking = { .ev = ev };
+	struct mail_row	  row;
+	struct event_mail shown;
+	struct err	  e;
 
-	if (t == NULL)
+	if (config_set_id_is_none(&mail->config_set_id) ||
+	    event_mail_find(c->spool, c->conf, &ev->message, a, &row, &shown,
+		&e) != 1)
+		return false;
+	event_mail_ask(c->conf, &row, &shown, &asking.message);
+	return destination_each(t, &mail->config_set_id,
+	    asking_on_destination, &asking, &e) >= 0 && asking.taken;
+}
+
+bool
+feedback_channel_is_mail(const struct feedback_channel *c, struct arena *a,
+    const struct mail_row *mail, const struct event *ev)
+{
+	struct err     e;
+	struct db_txn *t;
+	bool	       is_mail;
+
+	if (mail->identity.n == 0)
 		return true;
-	if (mail->identity.n > 0 && !forwards(t, mail) &&
-	    !config_set_id_is_none(&mail->config_set_id) &&
-	    destination_each(t, &mail->config_set_id, asking_on_destination,
-		&a, &e) >= 0)
-		is_mail = !a.taken;
+	t = book_read(c->book, &e);
+	is_mail = t == NULL || forwards(t, mail) ||
+	    !is_taken(c, t, a, mail, ev);
 	book_end(t);
 	return is_mail;
 }

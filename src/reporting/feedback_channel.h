@@ -2,7 +2,8 @@
 /*
  * feedback_channel.h - does the sender hear of an event by mail?
  *
- * Use:    if (feedback_channel_is_mail(book, &row, ev)) mail it.
+ * Use:    if (feedback_channel_is_mail(&c, arena, &row, ev)) mail
+ *         it.
  * Owner:  nothing is kept.
  * Thread: any; the book is read in one short transaction.
  * Fails:  what cannot be read counts as a channel that is not there: then the
@@ -10,8 +11,8 @@
  *
  * Channels add up (events.md 7.3): a bounce or complaint is mailed while the
  * identity of the message has forwarding switched on, and in any case when no
- * enabled destination of the message's configuration set takes that type:
- * feedback must reach somebody.
+ * enabled destination of the message's configuration set takes it, by its type
+ * and its filter: feedback must reach somebody.
  */
 #ifndef REPORTING_FEEDBACK_CHANNEL_H
 #define REPORTING_FEEDBACK_CHANNEL_H
@@ -22,8 +23,14 @@
 #include "registry/book.h"
 #include "store/spool.h"
 
-bool feedback_channel_is_mail(struct book *b, const struct mail_row *mail,
-    const struct event *ev);
+struct feedback_channel {
+	struct spool	  *spool;
+	struct book	  *book;
+	const struct conf *conf;
+};
+/* The arena takes what is read of the message for the filters. */
+bool feedback_channel_is_mail(const struct feedback_channel *c,
+    struct arena *a, const struct mail_row *mail, const struct event *ev);
 
 /* What the client asked for of a recipient (RFC 3461); NULL = nothing. */
 const struct dsn_wish *feedback_channel_wish(const struct mail_row *mail,

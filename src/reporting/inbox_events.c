@@ -85,7 +85,9 @@ static void
 judging_tell(struct judging *j, const struct target *t,
     const struct event *ev, enum intake_from from)
 {
-	size_t i;
+	struct feedback_channel channel = { j->setup->spool, j->setup->book,
+		j->setup->conf };
+	size_t			i;
 
 	/* NOTIFY=NEVER, or without FAILURE, for all of them */
 	for (i = 0; ev->type == EVENT_BOUNCE && i < ev->recipient_count; i++)
@@ -94,7 +96,7 @@ judging_tell(struct judging *j, const struct target *t,
 			break;
 	if (ev->type == EVENT_BOUNCE && i > 0 && i == ev->recipient_count)
 		return;
-	if (feedback_channel_is_mail(j->setup->book, &t->mail, ev))
+	if (feedback_channel_is_mail(&channel, j->arena, &t->mail, ev))
 		judging_forward(j, t->mail.account, t->mail.forward, from);
 }
 

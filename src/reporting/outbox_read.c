@@ -43,34 +43,16 @@ reading_wants(const struct reading *r, const struct destination *d,
 	    destination_filter_passes(&d->filter, ev, m);
 }
 
-static bool
-is_simulated(const struct conf *c, const struct mail_row *row)
-{
-	unsigned  i;
-	ptrdiff_t at;
-
-	for (i = 0; i < row->recipient_count; i++) {
-		at = (ptrdiff_t)row->recipients[i].n;
-		while (at > 0 && row->recipients[i].p[at - 1] != '@')
-			at--;
-		if (!conf_is_simulator(c, bytes_from(row->recipients[i],
-			(size_t)at)))
-			return false;
-	}
-	return row->recipient_count > 0;
-}
-
 static void
 reading_match(struct reading *r, uint64_t sequence, const struct event *ev,
     const struct mail_row *row, const struct event_mail *mail)
 {
-	struct destination_message m = { row->identity, row->recipients,
-		row->recipient_count, mail->tags, mail->tag_count,
-		is_simulated(r->conf, row) };
-	const struct destination *d;
-	struct hit		  h;
-	size_t			  n, i;
+	struct destination_message m;
+	const struct destination  *d;
+	struct hit		   h;
+	size_t			   n, i;
 
+	event_mail_ask(r->conf, row, mail, &m);
 	d = routes_of(r->routes, &row->config_set_id, &n);
 	for (i = 0; i < n; i++) {
 		if (!reading_wants(r, &d[i], ev, &m))

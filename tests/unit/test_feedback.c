@@ -533,6 +533,72 @@ it_is_never_lost(void **state)
 	assert_int_equal(w->mail_count, 1);
 }
 
+struct silent {
+	struct config_set  set;
+	struct destination d;
+};
+
+static void
+put_silent_set(struct db_txn *t, void *silent)
+{
+	struct silent *s = silent;
+	struct err     e;
+
+	put_silent_identity(t, NULL);
+	assert_int_equal(config_set_create(t, &s->set, &e), 0);
+	assert_int_equal(destination_create(t, &s->d, &e), 0);
+}
+
+static void
+put_silent_destination(struct db_txn *t, void *d)
+{
+	struct err e;
+
+	assert_int_equal(destination_put(t, d, &e), 0);
+}
+
+/* events#13: forwarding off and a destination for it; not when that is off,
+ * wants other events, or filters this one out */
+static void
+another_channel_is_enough(void **state)
+{
+	struct rw     *w = *state;
+	struct rw_spec spec = to_jane;
+	struct silent  s;
+	struct msgid   id;
+	struct err     e;
+
+	rw_begin(w);
+	config_set_init(&s.set, rw_account, "S", clock_wall());
+	destination_init(&s.d, &s.set, "file", clock_wall());
+	s.d.types = 1u << EVENT_BOUNCE;
+	strcpy(s.d.file.name, "bounces");
+	rw_write(w, put_silent_set, &s);
+	spec.identity = "example.com";
+	spec.set = &s.set;
+	id = rw_submit(w, &spec);
+	rw_bounce(w, &id, 1, "jane@sink.example");
+	assert_int_equal(w->mail_count, 0);
+	assert_int_equal(destination_read_filter(
+	    BYTES("{\"BounceTypes\":[\"Transient\"]}"), &s.d, &e), 0);
+	rw_write(w, put_silent_destination, &s.d);
+	id = rw_submit(w, &spec);
+	rw_bounce(w, &id, 1, "jane@sink.example");
+	assert_int_equal(w->mail_count, 1);
+	memset(&s.d.filter, 0, sizeof(s.d.filter));
+	s.d.types = 1u << EVENT_DELIVERY;
+	rw_write(w, put_silent_destination, &s.d);
+	id = rw_submit(w, &spec);
+	rw_bounce(w, &id, 1, "jane@sink.example");
+	assert_int_equal(w->mail_count, 2);
+	s.d.types = 1u << EVENT_BOUNCE;
+	destination_disable(&s.d, "endpoint refused", clock_wall());
+	rw_write(w, put_silent_destination, &s.d);
+	id = rw_submit(w, &spec);
+	rw_bounce(w, &id, 1, "jane@sink.example");
+	assert_int_equal(w->mail_count, 3);
+}
+
 /* bounces-and-feedback#25: no notice about a notice; null sender: none */
 static void
 some_are_not_told(void **state)
@@ -781,7 +847,7 @@ main(void)
 		cmocka_unit_test(rebuilt_lines_are_folded),
 		TEST(the_rules_of_the_credential_hold),
 		TEST(it_goes_to_the_forward_address),
-		TEST(it_is_never_lost),
+		TEST(it_is_never_lost), TEST(another_channel_is_enough),
 		TEST(some_are_not_told),
 		TEST(unauthenticated_mail_alarms_the_contacts),
 		TEST(other_events_make_no_mail),
