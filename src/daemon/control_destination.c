@@ -60,11 +60,20 @@ find_destination(struct request *q, struct db_txn *t)
 		    "no such event destination: %.64s", name);
 }
 
+/* What waits for one that was disabled need not wait for the next event. */
+static void
+destination_after(struct request *q)
+{
+	(void)loop_post(q->relay->reporting, reporter_on_events,
+	    q->relay->reporter, NULL);
+	request_end(q);
+}
+
 static void
 destination_run(struct request *q, request_txn_fn *fn)
 {
 	(void)request_state(q, sizeof(struct destination_work), work_wipe);
-	request_write(q, fn, NULL);
+	request_write(q, fn, destination_after);
 }
 
 /* -- options -------------------------------------------------------------- */

@@ -218,6 +218,23 @@ unpack_webhook(struct unpack *u, struct destination_webhook *w)
 		u->failed = true;
 }
 
+/* Items with their ends; of tags each with a name. */
+static bool
+list_is_whole(const char *list, bool is_tags)
+{
+	const char *end, *equals;
+
+	for (; *list != '\0'; list = end + 1) {
+		end = strchr(list, '\n');
+		equals = strchr(list, '=');
+		if (end == NULL || end == list ||
+		    (is_tags && (equals == NULL || equals == list ||
+			equals > end)))
+			return false;
+	}
+	return true;
+}
+
 static void
 unpack_filter(struct unpack *u, struct destination_filter *f)
 {
@@ -229,6 +246,10 @@ unpack_filter(struct unpack *u, struct destination_filter *f)
 	unpack_text(u, f->domains, sizeof(f->domains));
 	f->bounce_types = unpack_upto(u, DESTINATION_ALL_BOUNCES);
 	f->no_simulator = unpack_bool(u);
+	if (!list_is_whole(f->tags, true) ||
+	    !list_is_whole(f->identities, false) ||
+	    !list_is_whole(f->domains, false))
+		u->failed = true;
 }
 
 static void
