@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "expect_json.h"
+#include "fake_http.h"
 #include "fake_resolver.h"
 #include "fake_stream.h"
 #include "registry/quota.h"
@@ -569,6 +570,55 @@ expect_answer(struct play *p, const struct words *w)
 		json_expect(p, p->answer, w->v[i]);
 }
 
+/* A request as JSON: {"headers":{...},"body":...} */
+static void
+posted_json(const struct fake_posted *x, struct buf *out)
+{
+	const char  *line = x->headers, *end;
+	struct bytes name;
+
+	buf_add_text(out, "{\"headers\":{");
+	for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		name = (struct bytes){ line, strcspn(line, ":") };
+		if (line != x->headers)
+			buf_add_char(out, ',');
+		event_write_string(name, out);
+		buf_add_char(out, ':');
+		event_write_string(bytes_trim((struct bytes){
+		    line + name.n + 1, (size_t)(end - line) - name.n - 1 }),
+		    out);
+	}
+	buf_printf(out, "},\"body\":%s}", x->body);
+	buf_add_char(out, '\0');
+}
+
+/* expect posted HOST count=N | N PATH=PATTERN... */
+static void
+expect_posted(struct play *p, const struct words *w)
+{
+	const char *count = words_value(w, 3, "count");
+	struct buf  json;
+	size_t	    i, n = 0, k;
+
+	if (w->n < 4)
+		play_fail(p, "expect posted HOST count=N | N PATH=PATTERN...");
+	buf_init(&json, 1 << 20);
+	for (i = 0; i < fake_http_count(); i++) {
+		if (strcmp(fake_http_posted(i)->host, w->v[2]) != 0)
+			continue;
+		n++;
+		if (count != NULL || n != (size_t)play_number(p, w->v[3]))
+			continue;
+		posted_json(fake_http_posted(i), &json);
+		for (k = 4; k < w->n; k++)
+			json_expect(p, json.p, w->v[k]);
+	}
+	if (count != NULL ? n != (size_t)play_number(p, count) :
+		json.n == 0)
+		play_fail(p, "%zu requests came to %s", n, w->v[2]);
+	buf_wipe(&json);
+}
+
 static void
 expect_stopped(struct play *p, const struct words *w)
 {
@@ -622,6 +672,7 @@ expect(struct play *p, const struct words *w)
 		{ "asked", expect_asked },
 		{ "not-asked", expect_not_asked },
 		{ "answer", expect_answer },
+		{ "posted", expect_posted },
 		{ "stopped", expect_stopped },
 		{ "running", expect_still_running },
 		{ "listening", expect_listening },

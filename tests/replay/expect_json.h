@@ -15,6 +15,9 @@
 #include "mail/event.h"
 #include "play.h"
 
+/* All that came since the last call go as lines to the file that
+ * REPLAY_EVENTS names, with their extensions; without it nothing is done. */
+void event_gather(struct play *p);
 char *event_next_json(struct play *p, enum event_type t, uint64_t *seen);
 void json_expect(struct play *p, const char *json, const char *word);
 char *json_member(struct play *p, const char *json, const char *path);

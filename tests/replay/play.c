@@ -13,6 +13,7 @@
 #include "client.h"
 #include "expect_json.h"
 #include "fake_clock.h"
+#include "fake_http.h"
 #include "fake_resolver.h"
 #include "fake_thread.h"
 #include "sink.h"
@@ -223,6 +224,15 @@ do_dns_slow(struct play *p, const struct words *w)
 	if (w->n != 2)
 		play_fail(p, "dns-slow DURATION");
 	fake_dns_slow(play_duration(p, w->v[1]));
+}
+
+/* web HOST ANSWER...: see fake_http.h */
+static void
+do_web(struct play *p, const struct words *w)
+{
+	if (w->n < 3)
+		play_fail(p, "web HOST ANSWER...");
+	fake_http_answers(w->v[1], words_rest(w, 2));
 }
 
 static void
@@ -471,6 +481,7 @@ static const struct {
 	{ "source", do_order },
 	{ "text", do_text },
 	{ "dns", do_dns }, { "dns-slow", do_dns_slow },
+	{ "web", do_web },
 	{ "receiver", sink_read },
 	{ "change", sink_change },
 	{ "clock", do_clock },
@@ -530,6 +541,7 @@ play_run(struct play *p)
 		line = play_expand(p, line);
 		play_obey(p, line);
 		mem_free(line);
+		event_gather(p);
 	}
 	if (p->world->relay != NULL && world_is_running(p->world))
 		world_stop(p, true);

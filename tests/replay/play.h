@@ -50,6 +50,7 @@ struct play {
 	char  **log;
 	size_t	log_count, log_cap, log_seen;
 	char   *answer; /* of the last control command */
+	uint64_t gathered; /* events: expect_json.h */
 	uint64_t event_seen[16]; /* by type: the last one that was expected */
 };
 
