@@ -279,6 +279,7 @@ conformance:
 MANUALS = $(wildcard man/*.[1578])
 manual_dir = $(mandir)/man$(subst .,,$(suffix $(1)))
 examplesdir = $(datadir)/posthorn/examples
+schemasdir = $(datadir)/posthorn/schemas
 install: all
 	install -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(bindir)" \
 	    "$(DESTDIR)$(examplesdir)"
@@ -286,6 +287,8 @@ install: all
 	install -m 755 $(O)/posthornctl "$(DESTDIR)$(bindir)/posthornctl"
 	install -m 755 $(O)/sendmail "$(DESTDIR)$(sbindir)/posthorn-sendmail"
 	install -m 644 conf/*.conf "$(DESTDIR)$(examplesdir)/"
+	install -D -m 644 schemas/event.json \
+	    "$(DESTDIR)$(schemasdir)/event.json"
 	$(foreach m,$(MANUALS),install -D -m 644 $(m) \
 	    "$(DESTDIR)$(call manual_dir,$(m))/$(notdir $(m))" &&) :
 # The service: users, folders, unit.  The first configuration is written by
@@ -310,10 +313,12 @@ uninstall:
 	    "$(DESTDIR)$(unitdir)/posthorn.service" \
 	    "$(DESTDIR)$(sysusersdir)/posthorn.conf" \
 	    "$(DESTDIR)$(tmpfilesdir)/posthorn.conf" \
+	    "$(DESTDIR)$(schemasdir)/event.json" \
 	    $(foreach c,$(notdir $(wildcard conf/*.conf)), \
 	    "$(DESTDIR)$(examplesdir)/$(c)") $(foreach m,$(MANUALS), \
 	    "$(DESTDIR)$(call manual_dir,$(m))/$(notdir $(m))")
-	-rmdir "$(DESTDIR)$(examplesdir)" "$(DESTDIR)$(datadir)/posthorn"
+	-rmdir "$(DESTDIR)$(examplesdir)" "$(DESTDIR)$(schemasdir)" \
+	    "$(DESTDIR)$(datadir)/posthorn"
 dist:
 	git archive --prefix=posthorn-$(VERSION)/ \
 	    -o posthorn-$(VERSION).tar.gz HEAD

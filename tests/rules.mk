@@ -31,8 +31,12 @@ $(FAKED): $(O)/libfakes.a
 $(O)/tests/test_login: TOOL_PARTS = $(addprefix -Wl$(COMMA)--wrap=,SHA256 \
 	mem_same_secret db_get db_seek)
 COMMA = ,
+# every event record they make is as the schema says
 check-replay: $(O)/replay/replay
-	$(O)/replay/replay $(wildcard tests/replay/*.play)
+	@rm -f $(O)/replay/events.jsonl
+	REPLAY_EVENTS=$(O)/replay/events.jsonl \
+	    $(O)/replay/replay $(wildcard tests/replay/*.play)
+	schemas/validate $(O)/replay/events.jsonl
 
 # Real peers on loopback.
 # test_identity has messages signed by a unit test
@@ -76,7 +80,11 @@ check-crash: all $(CRASH_PARTS)
 	tests/crash/powercut $(O) --images 40 --messages 40 --starts 1
 bench: all
 	tests/bench/run $(O)
-.PHONY: bench-memory bench-idle bench-flood bench-scale bench-compare
+.PHONY: bench-memory bench-idle bench-flood bench-scale bench-compare \
+	bench-events
+# What event publishing costs the mail path.
+bench-events: all
+	tests/bench/events $(O)
 # The good client beside hostile ones; check-long has a short round of it.
 bench-flood: all
 	tests/bench/flood $(O)

@@ -107,13 +107,18 @@ def parse(test, text, is_open):
 
 
 def histogram(test, name, samples):
-    buckets = [(float(l["le"].replace("Inf", "inf")), v) for s, l, v in samples if s.endswith("_bucket")]
-    test.assertEqual(buckets, sorted(buckets), name)
-    test.assertEqual([v for _, v in buckets], sorted(v for _, v in buckets), f"{name}: buckets are cumulative")
-    test.assertEqual(buckets[-1][0], float("inf"))
-    values = {s: v for s, l, v in samples if not l}
-    test.assertEqual(values[name + "_count"], buckets[-1][1])
-    test.assertGreaterEqual(values[name + "_sum"], 0)
+    series = {}
+    for sample, labels, value in samples:
+        of = tuple(sorted((k, v) for k, v in labels.items() if k != "le"))
+        series.setdefault(of, []).append((sample, labels, value))
+    for one in series.values():
+        buckets = [(float(l["le"].replace("Inf", "inf")), v) for s, l, v in one if s.endswith("_bucket")]
+        test.assertEqual(buckets, sorted(buckets), name)
+        test.assertEqual([v for _, v in buckets], sorted(v for _, v in buckets), f"{name}: buckets are cumulative")
+        test.assertEqual(buckets[-1][0], float("inf"))
+        values = {s: v for s, l, v in one if "le" not in l}
+        test.assertEqual(values[name + "_count"], buckets[-1][1])
+        test.assertGreaterEqual(values[name + "_sum"], 0)
 
 
 class Page(unittest.TestCase):

@@ -20,7 +20,7 @@ class World(unittest.TestCase):
         self.addCleanup(self.relay.cleanup)
         self.ca = authority(self.relay.folder)
         self.relay.extra = (f"delivery.allow_private yes\nevents.webhook_ca {self.ca}\n"
-                            f"events.webhook_allow_private {self.private}\n")
+                            f"events.webhook_allow_private {self.private}\nevents.webhook_source 127.0.0.9\n")
         self.sink = Sink("127.0.0.2")
         self.sink.start()
         self.addCleanup(self.sink.stop)
@@ -65,7 +65,8 @@ class World(unittest.TestCase):
 
 class Webhooks(World):
     def test_records(self):
-        """Send and Delivery, signed; one connection for both; rotate-secret; the token is shown nowhere."""
+        """Send and Delivery, signed; rotate-secret; the token is shown nowhere; inside the sandbox."""
+        self.assertNotIn("no-sandbox", self.relay.log_text())
         web = self.web()
         secret = self.add(web, "hooks", "--header", "Authorization: Bearer s3cr3t-token", "--extensions")
         self.assertTrue(secret.startswith("whsec_"))
@@ -74,6 +75,7 @@ class Webhooks(World):
         for p in web.posted:
             self.assertEqual(p.path, "/ses?x=1")
             self.assertTrue(p.is_signed_by(secret))
+            self.assertEqual(p.client, "127.0.0.9")
             self.assertEqual(p.headers["webhook-id"], p.record()["posthorn"]["eventId"])
             self.assertEqual((p.headers["Authorization"], p.headers["Content-Type"], p.headers["X-Posthorn-Attempt"],
                               p.headers["X-Posthorn-Account"], p.headers["X-Posthorn-Configuration-Set"],

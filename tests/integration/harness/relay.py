@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 
+from . import schema
 from .waiting import wait_for
 from .wire import Wire
 
@@ -168,8 +169,16 @@ listener local {{
     def wait_log(self, pattern, timeout=30, offset=0):
         return wait_for(lambda: re.search(pattern, self.log_text(offset)), f"log line {pattern}", timeout)
 
+    def check_events(self):
+        """The records of the last day, and those of file destinations."""
+        r = self.run_ctl("event", "tail")
+        if r.returncode == 0:
+            schema.check(r.stdout.split("\n"), "event tail")
+        schema.check_files(os.path.join(self.folder, "events"))
+
     def stop(self, timeout=60):
         if self.process and self.process.poll() is None:
+            self.check_events()
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(timeout)

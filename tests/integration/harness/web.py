@@ -10,6 +10,8 @@ import subprocess
 import threading
 import time
 
+from . import schema
+
 
 def authority(folder):
     """A CA: its certificate; sign() makes others from it."""
@@ -33,8 +35,9 @@ def sign(folder, name):
 
 
 class Posted:
-    def __init__(self, path, headers, body, at):
-        self.path, self.headers, self.body, self.at = path, headers, body, at
+    def __init__(self, path, headers, body, client):
+        self.path, self.headers, self.body, self.client = path, headers, body, client
+        self.at = time.monotonic()
 
     def record(self):
         return json.loads(self.body)
@@ -48,9 +51,10 @@ class Posted:
 
 class Web:
     """answers: statuses, or (status, {header: value}), or (status, headers, body octets); the last one stays.
-    None: it never answers."""
+    None: it never answers.  delay: seconds before each answer."""
 
     def __init__(self, address, pair, *answers):
+        self.faults, self.delay = [], 0
         self.posted, self.connections, self.answers = [], 0, list(answers) or [200]
         self.lock, self.ended = threading.Lock(), threading.Event()
         web = self
@@ -65,10 +69,11 @@ class Web:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = web.take(Posted(self.path, self.headers, body, time.monotonic()))
+                answer = web.take(Posted(self.path, self.headers, body, self.client_address[0]))
                 if answer is None:
                     web.ended.wait()
                     return
+                web.ended.wait(web.delay)
                 status, headers, text = answer
                 self.send_response(status)
                 for name, value in headers.items():
@@ -98,6 +103,10 @@ class Web:
         self.thread.start()
 
     def take(self, posted):
+        try:
+            schema.check([posted.body.decode()], "webhook")
+        except AssertionError as e:
+            self.faults.append(e)
         with self.lock:
             self.posted.append(posted)
             answer = self.answers[0]
@@ -116,3 +125,5 @@ class Web:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+        if self.faults:
+            raise self.faults[0]
