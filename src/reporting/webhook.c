@@ -407,13 +407,29 @@ call_go(struct call *c)
 		    "address" : "the host name cannot be looked up");
 }
 
+/* "localhost" is asked of no DNS (RFC 6761 6.3). */
+static void
+call_approve_local(struct call *c)
+{
+	struct dns_address a = { .family = AF_INET };
+
+	a.ip.v4.s_addr = htonl(INADDR_LOOPBACK);
+	call_approve(c, &a);
+	a.family = AF_INET6;
+	a.ip.v6 = in6addr_loopback;
+	call_approve(c, &a);
+}
+
 static void
 call_look_up(struct call *c)
 {
 	struct resolver *r = c->webhook->resolver;
 
-	if (c->url.is_address) {
-		call_approve(c, &c->url.address);
+	if (c->url.is_address || url_is_local(&c->url)) {
+		if (c->url.is_address)
+			call_approve(c, &c->url.address);
+		else
+			call_approve_local(c);
 		call_go(c);
 		return;
 	}

@@ -465,6 +465,22 @@ private_addresses_are_refused(void **state)
 }
 
 static void
+this_host_is_asked_of_nobody(void **state)
+{
+	struct bed *b = *state;
+
+	begin(b, "200");
+	b->w.conf->events.webhook_allow_private = true;
+	strcpy(b->d.webhook.url, "https://localhost:8443/x");
+	rw_write(&b->w, put_destination, &b->d);
+	fake_http_answers("localhost", "200");
+	(void)rw_submit(&b->w, &b->spec);
+	assert_int_equal(fake_http_count(), 1);
+	assert_string_equal(fake_http_posted(0)->address, "127.0.0.1");
+	assert_int_equal(fake_dns_question_count(), 0);
+}
+
+static void
 a_name_that_is_none(void **state)
 {
 	struct bed *b = *state;
@@ -584,6 +600,7 @@ main(void)
 		WITH(at_most_so_many_at_once),
 		WITH(a_hanging_one_times_out),
 		WITH(private_addresses_are_refused),
+		WITH(this_host_is_asked_of_nobody),
 		WITH(a_name_that_is_none),
 		WITH(a_crash_repeats),
 		WITH(an_end_in_order),
