@@ -210,21 +210,41 @@ loop_free(struct loop *l)
 	free(l);
 }
 
+struct thread_start {
+	void *(*run)(void *);
+	void *arg;
+	char  name[THREAD_NAME_MAX];
+};
+
+/* It names itself: to name another one a file is opened, which the sandbox
+ * forbids. */
+static void *
+thread_begin(void *arg)
+{
+	struct thread_start s = *(struct thread_start *)arg;
+
+	free(arg);
+	pthread_setname_np(pthread_self(), s.name);
+	return s.run(s.arg);
+}
+
 /* Signals go to the main thread alone, whose loop has asked for them. */
 int
 thread_create(pthread_t *t, const char *name, void *(*run)(void *), void *arg)
 {
-	char	 shortened[THREAD_NAME_MAX];
-	sigset_t all, old;
-	int	 rc;
+	struct thread_start *s = mem_alloc(sizeof(*s));
+	sigset_t	     all, old;
+	int		     rc;
 
+	s->run = run;
+	s->arg = arg;
+	bytes_text(bytes_of(name), s->name, sizeof(s->name));
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(t, NULL, run, arg);
+	rc = pthread_create(t, NULL, thread_begin, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
-		pthread_setname_np(*t, bytes_text(bytes_of(name), shortened,
-		    sizeof(shortened)));
+	if (rc != 0)
+		free(s);
 	return rc;
 }
 

@@ -737,10 +737,31 @@ thread_workers_end_with_all_done(void **state)
 	loop_free(o.l);
 }
 
+static void *
+note_name(void *name)
+{
+	assert_int_equal(pthread_getname_np(pthread_self(), name, 16), 0);
+	return NULL;
+}
+
+/* From its first instruction on, and without opening a file. */
+static void
+a_thread_names_itself(void **state)
+{
+	char	  name[16] = "";
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(thread_create(&t, "worker", note_name, name), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_string_equal(name, "worker");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_thread_names_itself),
 		cmocka_unit_test(thread_many_post_in_order),
 		cmocka_unit_test(thread_feed_is_bounded_and_reserves),
 		cmocka_unit_test(thread_pass_has_its_order),
