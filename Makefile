@@ -69,6 +69,7 @@ mail_MODULES = \
 store_MODULES = \
 	db db_redo \
 	record record_event record_intake pack \
+	statistic \
 	gather redo \
 	spool spool_batch spool_change spool_counter spool_intake spool_read \
 	    spool_redo \
@@ -78,13 +79,14 @@ registry_MODULES = \
 	conf conf_addr conf_apply conf_check conf_parse conf_render conf_show \
 	    conf_table conf_value \
 	book \
-	account account_purge \
+	account account_purge account_review \
 	credential credential_book login \
 	identity identity_check identity_command identity_name identity_sign \
 	policy policy_condition policy_judge identity_policy permission \
 	mail_from ip_filter \
 	glob cidr \
-	ledger quota \
+	ledger quota provider \
+	alarm finding \
 	source json_reader config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_webhook \
@@ -117,6 +119,7 @@ reporting_MODULES = \
 	inbox inbox_judge inbox_events forwarder simulated_return \
 	outbox outbox_file outbox_read outbox_webhook outlet routes \
 	    event_file webhook \
+	statistics statistics_facts statistics_rows rates reputation \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \
@@ -125,7 +128,7 @@ daemon_MODULES = \
 	child \
 	relay relay_listen relay_mail_from relay_operator relay_pulse relay_purge \
 	    relay_reserve relay_setup relay_wiring \
-	control control_account control_args control_audit \
+	control control_account control_alarm control_args control_audit \
 	    control_config_set control_credential control_destination \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
@@ -135,8 +138,9 @@ daemon_MODULES = \
 	    control_check_judge \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
-	    control_import control_request control_send control_suppression \
-	    control_sweep control_system control_trace \
+	    control_import control_reputation control_request control_send control_suppression \
+	    control_stats control_stats_table control_sweep control_system \
+	    control_trace control_trace_search \
 	audit \
 	metrics metrics_page metrics_account metrics_outbox \
 	keys_main verifier_main
@@ -153,7 +157,8 @@ POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call check config_set destination \
 	    doctor identity \
-	    init json offline output policy queue row send store stream suppression system \
+	    init json offline output policy queue reputation row send stats store \
+	    stream suppression system \
 	    value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \

@@ -45,6 +45,8 @@ void control_on_reload(struct control *c, uint32_t request,
     struct bytes text);
 /* New events are in the spool (event tail --follow); a loop_fn. */
 void control_on_events(void *control, void *unused);
+/* The switch or the state of an account was changed, not by a command. */
+void control_on_switch(struct control *c, const char *account);
 /* Once an hour: forgets import jobs of long ago. */
 void control_sweep_imports(struct control *c);
 

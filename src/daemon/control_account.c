@@ -36,12 +36,8 @@ account_quota_json(struct request *q, const struct account *a)
 static const char *
 account_status(const struct account *a)
 {
-	static const char *const states[] = {
-		[ACCOUNT_HEALTHY] = "HEALTHY",
-		[ACCOUNT_PROBATION] = "UNDER_REVIEW",
-		[ACCOUNT_SHUTDOWN] = "SENDING_PAUSED" };
-
-	return a->closed.ms != 0 ? "CLOSED" : states[a->enforcement];
+	return a->closed.ms != 0 ? "CLOSED"
+	    : account_state_to_text(a->review.state);
 }
 
 static const char *const rule_words[] = { "default", "rewrite", "preserve",
@@ -425,7 +421,8 @@ account_resume_write(struct request *q, struct db_txn *t)
 
 	if (account_again(q, t) != 0)
 		return -1;
-	if (account_resume(&q->account, q->operator, q->now, refusal) == 0)
+	if (account_resume(&q->account, q->operator, q->now,
+		q->conf->reputation.review_period_ms, refusal) == 0)
 		refusal->text[0] = '\0';
 	request_would(q, "resume account %s", q->account.id);
 	return account_put(t, &q->account, &q->err);

@@ -258,5 +258,7 @@ event_trace(struct request *q)
 const struct command control_event_commands[] = {
 	{ "event tail", NEED_READ, SCOPE_OPTIONAL, NULL, NULL, event_tail },
 	{ "trace show", NEED_READ, SCOPE_OPTIONAL, NULL, NULL, event_trace },
+	{ "trace search", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    trace_search },
 	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
 };

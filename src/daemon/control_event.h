@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * control_event.h - what event tail and trace show share.
- * Use:    trace_show(q) is the command; control_event.c lists it.
+ * Use:    trace_show(q) and trace_search(q) are the commands; control_event.c
+ *         lists them.
  * Owner:  the request.
  * Thread: main; the walks are on workers.
  * Fails:  the request is answered with the reason.
@@ -13,5 +14,7 @@
 
 /* control_trace.c */
 void trace_show(struct request *q);
+/* control_trace_search.c */
+void trace_search(struct request *q);
 
 #endif

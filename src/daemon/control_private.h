@@ -207,6 +207,8 @@ void request_write(struct request *q, request_txn_fn *fn, request_fn *next);
 /* fn: 0 / -1 (q->err); next runs in both cases but an error. */
 void request_work(struct request *q, int (*fn)(struct request *q),
     request_fn *next);
+/* All that has happened until now is counted; then next, on main. */
+void request_sync(struct request *q, request_fn *next);
 /* A line of a stream: json without its end.  false = pause until on_room. */
 bool request_line(struct request *q, struct bytes json);
 /* Many lines of a stream, as they go out: {"line":...} and its end. */
@@ -303,6 +305,9 @@ extern const struct command control_suppression_commands[];
 extern const struct command control_import_commands[];
 extern const struct command control_event_commands[];
 extern const struct command control_audit_commands[];
+extern const struct command control_stats_commands[];
+extern const struct command control_reputation_commands[];
+extern const struct command control_alarm_commands[];
 extern const struct command control_system_commands[];
 extern const struct command control_send_commands[];
 extern const struct command control_doctor_commands[];

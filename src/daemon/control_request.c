@@ -27,6 +27,9 @@ static const struct command *const command_lists[] = {
 	control_event_commands,
 	control_suppression_commands,
 	control_import_commands,
+	control_stats_commands,
+	control_reputation_commands,
+	control_alarm_commands,
 	control_audit_commands,
 	control_system_commands,
 	control_send_commands,
@@ -491,6 +494,25 @@ request_work(struct request *q, int (*fn)(struct request *q),
 	q->on_next = next;
 	if (!workers_post(q->relay->workers, &q->work))
 		request_end_refused(q, BOOK_TOO_MANY, "too much to do");
+}
+
+static void
+request_on_synced(void *request, void *unused)
+{
+	struct request *q = request;
+
+	(void)unused;
+	q->on_next(q);
+}
+
+void
+request_sync(struct request *q, request_fn *next)
+{
+	q->on_next = next;
+	/* too busy: then the last second may be missing */
+	if (!reporter_post_sync(q->relay->reporter, q->relay->main,
+		request_on_synced, q))
+		next(q);
 }
 
 /* -- streams --------------------------------------------------------------- */

@@ -13,7 +13,8 @@
 #include "daemon/control_sweep.h"
 #include "mail/address.h"
 #include "mail/header.h"
-#include "registry/identity.h"
+#include "registry/provider.h"
+#include "registry/suppression.h"
 #include "reporting/event_mail.h"
 
 enum {
@@ -37,6 +38,7 @@ struct trace {
 	bool		has_record, has_history;
 	bool		more_events, more_records, more_history;
 	/* of the message at hand */
+	char		account[ACCOUNT_ID_SIZE];
 	json_t	       *insights;
 	unsigned	events;
 };
@@ -158,7 +160,7 @@ trace_search_work(struct request *q)
 static int trace_work(struct request *q);
 
 static void
-trace_search(struct request *q)
+trace_find_ids(struct request *q)
 {
 	struct trace *t = q->state;
 
@@ -166,7 +168,7 @@ trace_search(struct request *q)
 		request_end(q); /* nobody waits for it any more */
 	else if (t->count < TRACE_MATCHES &&
 	    (t->more_events || t->more_records || t->more_history))
-		request_work(q, trace_search_work, trace_search);
+		request_work(q, trace_search_work, trace_find_ids);
 	else
 		request_work(q, trace_work, request_end);
 }
@@ -187,24 +189,6 @@ trace_find(const struct trace *t, struct bytes address)
 	return NULL;
 }
 
-/* Title or name of the destination group (delivery.md 8); the server that
- * answered tells more than the domain alone. */
-static json_t *
-trace_isp(const struct conf *c, struct bytes domain, struct bytes host)
-{
-	const struct conf_provider *p;
-
-	if (conf_dest_find(c, domain) != NULL)
-		return json_of_bytes(domain);
-	p = conf_provider_of_domain(c, domain);
-	if (p == NULL && host.n > 0)
-		p = conf_provider_of_mx(c, host);
-	if (p != NULL)
-		return json_of_text(p->title != NULL ? p->title : p->name);
-	return json_of_bytes(host.n > 0 ? identity_registrable(host) :
-	    domain);
-}
-
 /* The recipient at hand, made at its first mention; host: or empty. */
 static json_t *
 trace_recipient(struct trace *t, struct bytes address, struct bytes host)
@@ -220,8 +204,8 @@ trace_recipient(struct trace *t, struct bytes address, struct bytes host)
 		return v;
 	}
 	if (address_split(address, &a))
-		json_object_set_new(v, "Isp", trace_isp(t->q->conf, a.domain,
-		    host));
+		json_object_set_new(v, "Isp", json_of_bytes(provider_title(
+		    t->q->conf, a.domain, host)));
 	return v;
 }
 
@@ -260,16 +244,88 @@ trace_event_json(const struct event *ev)
 	return row;
 }
 
+/* -- the listing that stopped it (suppression.md 8) ------------------------- */
+
+static json_t *
+trace_own_listing(struct trace *t, struct db_txn *txn, struct bytes address)
+{
+	struct suppression s;
+	struct err	   e;
+
+	if (suppression_get(txn, t->account, address, &s, &e) != 1)
+		return json_pack("{s:s, s:s}", "List", "account", "State",
+		    "REMOVED");
+	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:s, s:o, s:o}", "List",
+	    "account", "State", "LISTED", "Reason",
+	    suppression_reason_to_text(s.last), "Since",
+	    json_of_wall(s.updated), "AgeSeconds",
+	    (json_int_t)((t->q->now.ms - s.updated.ms) / 1000), "Source",
+	    suppression_source_to_text(s.source), "MessageId",
+	    json_of_text(s.message_id), "FeedbackId",
+	    json_of_text(s.feedback_id));
+}
+
+/* Whose mail it was that led to it is the operator's to see. */
+static json_t *
+trace_global_listing(struct trace *t, struct db_txn *txn,
+    struct bytes address)
+{
+	struct global_suppression g;
+	struct err		  e;
+	json_t			 *o;
+
+	if (global_suppression_get(txn, address, &g, &e) != 1)
+		return json_pack("{s:s, s:s}", "List", "global", "State",
+		    "REMOVED");
+	o = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "List", "global",
+	    "State", global_suppression_is_active(&g, t->q->now) ? "LISTED"
+		: "EXPIRED", "Reason", "BOUNCE", "Since",
+	    json_of_wall(g.listed), "AgeSeconds",
+	    (json_int_t)((t->q->now.ms - g.listed.ms) / 1000), "Expires",
+	    json_of_wall(g.expires));
+	if (t->q->operator)
+		json_object_set_new(o, "MessageId",
+		    json_of_text(g.last_message_id));
+	return o;
+}
+
+static void
+trace_add_listing(struct trace *t, json_t *recipient, const struct event *ev,
+    struct bytes address)
+{
+	bool own = (ev->type == EVENT_COMPLAINT && ev->on_account_list) ||
+	    (ev->type == EVENT_BOUNCE &&
+		ev->bounce_subtype == BOUNCE_SUB_ON_ACCOUNT_LIST);
+	bool global = ev->type == EVENT_BOUNCE &&
+	    ev->bounce_subtype == BOUNCE_SUB_SUPPRESSED && !ev->simulator;
+	struct db_txn *txn;
+	struct err     e;
+
+	if (!own && !global)
+		return;
+	txn = book_read(t->q->relay->book, &e);
+	if (txn != NULL)
+		json_object_set_new(recipient, "Listing",
+		    own ? trace_own_listing(t, txn, address)
+			: trace_global_listing(t, txn, address));
+	book_end(txn);
+}
+
 /* Newest first. */
 static bool
 trace_take(struct trace *t, const struct event *ev)
 {
-	size_t i;
+	json_t *recipient;
+	size_t	i;
 
-	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++)
-		json_array_insert_new(json_object_get(trace_recipient(t,
-		    ev->recipients[i].address, ev->remote_host), "Events"),
+	for (i = 0; ev->type != EVENT_SEND && i < ev->recipient_count; i++) {
+		recipient = trace_recipient(t, ev->recipients[i].address,
+		    ev->remote_host);
+		json_array_insert_new(json_object_get(recipient, "Events"),
 		    0, trace_event_json(ev));
+		trace_add_listing(t, recipient, ev,
+		    ev->recipients[i].address);
+	}
 	return ++t->events < TRACE_EVENTS;
 }
 
@@ -460,6 +516,7 @@ trace_one(struct trace *t, json_t *list)
 		goto out;
 	}
 	rc = 0;
+	memcpy(t->account, m.account, sizeof(t->account));
 	t->insights = json_array();
 	t->events = 0;
 	for (i = 0; i < m.recipient_count; i++)
@@ -521,5 +578,5 @@ trace_show(struct request *q)
 		t->more_records = true;
 	t->more_events = t->more_history = t->count == 0 &&
 	    bytes_find(t->wanted, 0, '@') < 0;
-	trace_search(q);
+	trace_find_ids(q);
 }

@@ -4,7 +4,9 @@
 
 #include "daemon/metrics_page.h"
 #include "daemon/relay.h"
+#include "registry/config_set.h"
 #include "registry/quota.h"
+#include "store/statistic.h"
 
 /* -- counters: the ledger -------------------------------------------------- */
 
@@ -126,6 +128,36 @@ metrics_delays(struct metrics_page *p, const struct ledger_page *l)
 		    delay_type_to_text((enum delay_type)i), &l->delays[i]);
 }
 
+static void
+metrics_suppressed(struct metrics_page *p, const struct ledger_page *l)
+{
+	static const char *const names[LEDGER_LISTS][2] = {
+		[LEDGER_OWN_BOUNCE] = { "account", "BOUNCE" },
+		[LEDGER_OWN_COMPLAINT] = { "account", "COMPLAINT" },
+		[LEDGER_GLOBAL] = { "global", "BOUNCE" } };
+	const char *labels[] = { "account", l->account, "list", NULL,
+		"reason", NULL, NULL };
+	unsigned    i;
+
+	for (i = 0; i < LEDGER_LISTS; i++) {
+		labels[3] = names[i][0];
+		labels[5] = names[i][1];
+		if (meter_get(&l->suppressed[i]) > 0)
+			metrics_value(p, labels,
+			    (double)meter_get(&l->suppressed[i]));
+	}
+}
+
+static void
+metrics_complaints(struct metrics_page *p, const struct ledger_page *l)
+{
+	unsigned i;
+
+	for (i = 0; i < LEDGER_COMPLAINTS; i++)
+		metrics_of_account(p, l, "feedback_type",
+		    ledger_complaint_to_text(i), &l->complaints[i]);
+}
+
 void
 metrics_ledger(struct metrics_page *p, struct relay *r)
 {
@@ -143,6 +175,10 @@ metrics_ledger(struct metrics_page *p, struct relay *r)
 	    "Bounces by type and sub-type", metrics_bounces);
 	metrics_ledger_family(p, r, "posthorn_delays_total",
 	    "Delays by type", metrics_delays);
+	metrics_ledger_family(p, r, "posthorn_suppressed_total",
+	    "Recipients that were on a list", metrics_suppressed);
+	metrics_ledger_family(p, r, "posthorn_complaints_total",
+	    "Complaints by type of feedback", metrics_complaints);
 }
 
 /* -- gauges: the book ------------------------------------------------------ */
@@ -250,6 +286,100 @@ metrics_account_rows(struct metrics_page *p, const struct metrics_accounts *l)
 		}
 }
 
+/* -- gauges: the newest samples of the rates -------------------------------- */
+
+enum { METRICS_SETS_MAX = 1000, METRICS_SAMPLE_MS = 24 * 60 * 60 * 1000 };
+struct metrics_rate {
+	char   account[ACCOUNT_ID_SIZE], set[CONFIG_SET_NAME_SIZE];
+	double bounce, complaint;
+};
+struct metrics_rates {
+	struct metrics_rate *v;
+	size_t		     n, cap;
+};
+
+/* Rows of one name follow each other, the newest last. */
+static bool
+metrics_on_sample(void *arg, const struct statistic_key *k,
+    const struct statistic *v)
+{
+	struct metrics_rates *l = arg;
+	struct metrics_rate  *r = l->n > 0 ? &l->v[l->n - 1] : NULL;
+
+	if (r == NULL || strcmp(r->account, k->account) != 0 ||
+	    !bytes_eq_text(k->name, r->set)) {
+		if (l->n == l->cap) {
+			l->cap = l->cap * 2 + 16;
+			l->v = mem_realloc(l->v, l->cap * sizeof(*l->v));
+		}
+		r = &l->v[l->n++];
+		memset(r, 0, sizeof(*r));
+		memcpy(r->account, k->account, sizeof(r->account));
+		bytes_text(k->name, r->set, sizeof(r->set));
+	}
+	r->bounce = (double)v->n[COUNT_BOUNCES] / 1e6;
+	r->complaint = (double)v->n[COUNT_COMPLAINTS] / 1e6;
+	return l->n < METRICS_ACCOUNTS_MAX + METRICS_SETS_MAX;
+}
+
+/* A set whose figures are off now has none. */
+static bool
+metrics_rate_is_shown(struct db_txn *t, const struct metrics_rate *r)
+{
+	struct config_set s;
+	struct err	  e;
+
+	return r->set[0] == '\0' || (config_set_get(t, r->account,
+	    bytes_of(r->set), &s, &e) == 1 && s.reputation);
+}
+
+static void
+metrics_rate_rows(struct metrics_page *p, struct db_txn *t,
+    const struct metrics_rates *l, const char *name, const char *help,
+    bool is_bounce)
+{
+	const char *labels[] = { "account", NULL, "configuration_set", NULL,
+		NULL };
+	size_t	    i;
+
+	metrics_family(p, name, METRICS_GAUGE, help);
+	for (i = 0; i < l->n; i++) {
+		if (!metrics_rate_is_shown(t, &l->v[i]))
+			continue;
+		labels[1] = l->v[i].account;
+		labels[3] = l->v[i].set;
+		metrics_value(p, labels, is_bounce ? l->v[i].bounce
+						   : l->v[i].complaint);
+	}
+}
+
+static void
+metrics_reputation(struct metrics_page *p, struct relay *r,
+    struct db_txn *t, const struct metrics_accounts *a)
+{
+	struct statistic_question q;
+	struct metrics_rates	  l = { NULL, 0, 0 };
+	struct err		  e;
+	size_t			  i;
+
+	for (i = 0; i < a->n; i++) {
+		memset(&q, 0, sizeof(q));
+		q.key.series = STATISTIC_SAMPLE;
+		memcpy(q.key.account, a->v[i].a.id, sizeof(q.key.account));
+		q.from.ms = loop_wall(r->main).ms - METRICS_SAMPLE_MS;
+		q.key.scope = STATISTIC_ACCOUNT;
+		(void)statistic_each(r->spool, &q, metrics_on_sample, &l, &e);
+		q.key.scope = STATISTIC_SET;
+		q.any_name = true;
+		(void)statistic_each(r->spool, &q, metrics_on_sample, &l, &e);
+	}
+	metrics_rate_rows(p, t, &l, "posthorn_reputation_bounce_rate",
+	    "Hard bounces in counted sends; 0.05 = 5 %", true);
+	metrics_rate_rows(p, t, &l, "posthorn_reputation_complaint_rate",
+	    "Complaints in counted deliveries; 0.001 = 0.1 %", false);
+	mem_free(l.v);
+}
+
 void
 metrics_accounts(struct metrics_page *p, struct relay *r)
 {
@@ -265,6 +395,7 @@ metrics_accounts(struct metrics_page *p, struct relay *r)
 		for (i = 0; i < l.n; i++)
 			identity_each(t, l.v[i].a.id, metrics_on_identity,
 			    &l.v[i], &e);
+	metrics_reputation(p, r, t, &l);
 	book_end(t);
 	for (i = 0; i < l.n; i++)
 		if (quota_sent_24h(r->spool, l.v[i].a.id, loop_wall(r->main),

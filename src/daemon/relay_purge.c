@@ -3,7 +3,8 @@
  * Accounts that were closed 90 days ago (admin-cli.md, account delete): once
  * an hour the book is asked for one, and what belongs to it is removed in
  * transactions of a few rows, until there is no other.  Import jobs that are
- * old go as well.
+ * old go as well, and, where suppression.purge_paused_days is set, the
+ * suppression lists of accounts that have been paused for so long.
  */
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "daemon/control.h"
 #include "daemon/relay.h"
 #include "registry/account.h"
+#include "registry/suppression.h"
 
 enum {
 	PURGE_EVERY_MS = 60 * 60 * 1000,
@@ -23,15 +25,40 @@ struct purge {
 	struct relay   *relay;
 	char		account[ACCOUNT_ID_SIZE];
 	struct wall	now;
-	int		rc; /* account_purge() */
+	unsigned	paused_days; /* 0 = lists stay */
+	bool		list_only;
+	struct db_txn  *txn; /* of the walk */
+	int		rc; /* account_purge(), suppression_purge() */
 };
+
+static bool
+purge_find_entry(void *found, const struct suppression *s)
+{
+	(void)s;
+	*(bool *)found = true;
+	return false;
+}
+
+static bool
+purge_wants_list(const struct purge *p, const struct account *a)
+{
+	struct err e;
+	bool	   found = false;
+
+	if (p->paused_days == 0 || a->closed.ms != 0 ||
+	    !account_is_paused_for(a, p->paused_days, p->now))
+		return false;
+	return suppression_each(p->txn, a->id, NULL, purge_find_entry,
+		   &found, &e) == 0 && found;
+}
 
 static bool
 purge_on_account(void *purge, const struct account *a)
 {
 	struct purge *p = purge;
 
-	if (!account_is_expired(a, p->now))
+	p->list_only = purge_wants_list(p, a);
+	if (!account_is_expired(a, p->now) && !p->list_only)
 		return true;
 	memcpy(p->account, a->id, sizeof(p->account));
 	return false;
@@ -47,7 +74,10 @@ purge_write(struct book_job *j, struct db_txn *t)
 
 	if (found <= 0)
 		return found;
-	if (account_is_expired(&a, p->now))
+	if (p->list_only &&
+	    account_is_paused_for(&a, p->paused_days, p->now))
+		p->rc = suppression_purge(t, p->account, PURGE_ROWS, &j->err);
+	else if (account_is_expired(&a, p->now))
 		p->rc = account_purge(t, p->account, PURGE_ROWS, &j->err);
 	return p->rc < 0 ? -1 : 0;
 }
@@ -62,6 +92,9 @@ purge_done(void *job, void *unused)
 	if (p->job.failed)
 		log_warn("account-kept", "account=%s reason=\"%s\"", p->account,
 		    p->job.err.text);
+	else if (p->list_only)
+		log_info("suppression-purged", "account=%s entries=%d",
+		    p->account, p->rc);
 	else if (p->rc == 1)
 		log_info("account-removed", "account=%s", p->account);
 	if (!r->stopping)
@@ -82,10 +115,11 @@ relay_on_purge_time(void *relay, void *unused)
 	control_sweep_imports(r->control);
 	p->relay = r;
 	p->now = clock_wall();
+	p->paused_days = r->conf->suppression.purge_paused_days;
 	p->job = (struct book_job){ .asker = r->main,
 		.run = purge_write,
 		.done = purge_done };
-	t = book_read(r->book, &e);
+	p->txn = t = book_read(r->book, &e);
 	if (t != NULL)
 		rc = account_each(t, purge_on_account, p, &e);
 	book_end(t);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/control.h"
 #include "daemon/relay.h"
 #include "registry/credential.h"
 #include "registry/identity_check.h"
@@ -281,6 +282,29 @@ relay_post_notice(struct relay *r, struct notice *n)
 	return desk_post_notice(r->desks[i].desk, n);
 }
 
+/* -- pauses by reputation -------------------------------------------------- */
+
+static void
+relay_switch_account(void *relay, void *account)
+{
+	struct relay *r = relay;
+
+	if (r->control != NULL && !r->stopping)
+		control_on_switch(r->control, account);
+	mem_free(account);
+}
+
+/* A full feed: rows that are due are held when the scheduler meets them. */
+static void
+relay_on_switch(void *arg, const char *account)
+{
+	struct relay *r = arg;
+	char	     *copy = mem_dup(account);
+
+	if (!loop_post(r->main, relay_switch_account, r, copy))
+		mem_free(copy);
+}
+
 void
 relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 {
@@ -289,6 +313,9 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->make_key = relay_on_make_key;
 	s->make_key_arg = r;
 	s->operator_meters = &r->operator_meters;
+	s->ledger = r->ledger;
+	s->on_switch = relay_on_switch;
+	s->on_switch_arg = r;
 	s->workers = r->workers;
 	s->outbox_meters = &r->outbox_meters;
 	s->inbox_meters = &r->inbox_meters;

@@ -54,13 +54,22 @@ account_is_expired(const struct account *a, struct wall now)
 	    now.ms - a->closed.ms >= ACCOUNT_CLOSED_DAYS * day_ms;
 }
 
+bool
+account_is_paused_for(const struct account *a, unsigned days, struct wall now)
+{
+	static const int64_t day_ms = 24 * 60 * 60 * 1000;
+
+	return a->paused_since.ms != 0 &&
+	    now.ms - a->paused_since.ms >= (int64_t)days * day_ms;
+}
+
 void
 account_pause(struct account *a, const char *reason, bool enforce,
     struct wall now)
 {
-	if (enforce)
-		a->enforcement = ACCOUNT_SHUTDOWN;
-	else
+	if (enforce && a->review.state != STATE_PERMANENTLY_PAUSED)
+		account_review_enter(a, STATE_SENDING_PAUSED, now);
+	else if (!enforce)
 		a->sending_enabled = false;
 	bytes_text(bytes_of(reason), a->pause_reason,
 	    sizeof(a->pause_reason));
@@ -70,20 +79,76 @@ account_pause(struct account *a, const char *reason, bool enforce,
 /* quotas.md 7: whoever is not the operator cannot end an enforcement */
 int
 account_resume(struct account *a, bool by_operator, struct wall now,
-    struct err *e)
+    int64_t period_ms, struct err *e)
 {
 	a->sending_enabled = true;
 	a->updated = now;
 	if (a->enforcement == ACCOUNT_SHUTDOWN && !by_operator)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "the account is under enforcement; ask the operator");
-	if (a->enforcement == ACCOUNT_SHUTDOWN)
-		a->enforcement = ACCOUNT_HEALTHY;
+	if (a->review.state == STATE_PERMANENTLY_PAUSED)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "the account is paused for good");
+	if (a->enforcement == ACCOUNT_SHUTDOWN) {
+		account_review_enter(a, STATE_UNDER_REVIEW, now);
+		a->review.ends.ms = now.ms + period_ms;
+		account_review_rebase(a, now);
+	}
 	a->pause_reason[0] = '\0';
 	return 0;
 }
 
 /* -- the record ----------------------------------------------------------- */
+
+static void
+review_pack(struct buf *b, const struct account_review *r)
+{
+	unsigned i;
+
+	pack_u64(b, (uint64_t)r->state);
+	pack_i64(b, r->since.ms);
+	pack_i64(b, r->ends.ms);
+	pack_i64(b, r->fresh_start.ms);
+	pack_i64(b, r->reminded.ms);
+	pack_u64(b, r->causes);
+	pack_u64(b, (uint64_t)r->bounce);
+	pack_u64(b, (uint64_t)r->complaint);
+	pack_u64(b, r->past_count);
+	for (i = 0; i < r->past_count; i++) {
+		pack_u64(b, r->past[i].causes);
+		pack_i64(b, r->past[i].began.ms);
+	}
+}
+
+static unsigned
+unpack_below(struct unpack *u, unsigned end)
+{
+	uint64_t n = unpack_u64(u);
+
+	u->failed |= n >= end;
+	return u->failed ? 0 : (unsigned)n;
+}
+
+static void
+review_unpack(struct unpack *u, struct account_review *r)
+{
+	unsigned i;
+
+	r->state = (enum account_state)unpack_below(u, ACCOUNT_STATES);
+	r->since.ms = unpack_i64(u);
+	r->ends.ms = unpack_i64(u);
+	r->fresh_start.ms = unpack_i64(u);
+	r->reminded.ms = unpack_i64(u);
+	r->causes = unpack_below(u, 2 * CAUSE_OPERATOR);
+	r->bounce = (enum rate_status)unpack_below(u, RATE_SENDING_PAUSED + 1);
+	r->complaint = (enum rate_status)unpack_below(u,
+	    RATE_SENDING_PAUSED + 1);
+	r->past_count = unpack_below(u, REVIEW_PAST_MAX + 1);
+	for (i = 0; i < r->past_count; i++) {
+		r->past[i].causes = unpack_below(u, 2 * CAUSE_OPERATOR);
+		r->past[i].began.ms = unpack_i64(u);
+	}
+}
 
 static void
 account_pack(struct buf *b, const struct account *a)
@@ -95,6 +160,7 @@ account_pack(struct buf *b, const struct account *a)
 	pack_bool(b, a->production);
 	pack_bool(b, a->sending_enabled);
 	pack_text(b, a->pause_reason);
+	pack_i64(b, a->paused_since.ms);
 	pack_u64(b, (uint64_t)a->enforcement);
 	pack_i64(b, a->created.ms);
 	pack_i64(b, a->updated.ms);
@@ -116,6 +182,7 @@ account_pack(struct buf *b, const struct account *a)
 	pack_u64(b, (uint64_t)a->overrides.message_id);
 	pack_u64(b, (uint64_t)a->overrides.received);
 	pack_text(b, a->attachments);
+	review_pack(b, &a->review);
 	pack_i64(b, a->mails_since.ms);
 	pack_u64(b, a->mails);
 }
@@ -129,6 +196,7 @@ account_unpack_fields(struct unpack *u, struct account *a)
 	a->production = unpack_bool(u);
 	a->sending_enabled = unpack_bool(u);
 	unpack_text(u, a->pause_reason, sizeof(a->pause_reason));
+	a->paused_since.ms = unpack_i64(u);
 	n = unpack_u64(u);
 	u->failed |= n > ACCOUNT_SHUTDOWN;
 	a->enforcement = (enum account_enforcement)n;
@@ -157,6 +225,7 @@ account_unpack_fields(struct unpack *u, struct account *a)
 	    a->overrides.message_id > RULE_PRESERVE ||
 	    a->overrides.received > RECEIVED_NONE;
 	unpack_text(u, a->attachments, sizeof(a->attachments));
+	review_unpack(u, &a->review);
 	a->mails_since.ms = unpack_i64(u);
 	a->mails = (unsigned)unpack_u64(u);
 }
@@ -304,16 +373,31 @@ account_check(struct db_txn *t, const struct account *a, struct err *e)
 	return 0;
 }
 
+/* Whoever changed the switch, or the state: the time is kept here. */
+static void
+account_note_pause(struct account *a)
+{
+	bool paused = !a->sending_enabled ||
+	    a->enforcement == ACCOUNT_SHUTDOWN;
+
+	if (!paused)
+		a->paused_since.ms = 0;
+	else if (a->paused_since.ms == 0)
+		a->paused_since = a->updated;
+}
+
 int
 account_put(struct db_txn *t, const struct account *a, struct err *e)
 {
-	struct buf b;
-	int	   rc;
+	struct account noted = *a;
+	struct buf     b;
+	int	       rc;
 
 	if (account_check(t, a, e) < 0)
 		return -1;
+	account_note_pause(&noted);
 	buf_init(&b, ACCOUNT_RECORD_MAX);
-	account_pack(&b, a);
+	account_pack(&b, &noted);
 	rc = b.failed ? err_set(e, "account %s: out of memory", a->id) :
 			db_put(t, BOOK_ACCOUNT, bytes_of(a->id),
 			    buf_bytes(&b), false, e);

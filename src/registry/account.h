@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "mail/message.h"
+#include "registry/account_review.h"
 #include "registry/book.h"
 #include "registry/conf.h"
 
@@ -46,6 +47,7 @@ struct account {
 	bool	    production;
 	bool	    sending_enabled; /* the account's own switch */
 	char	    pause_reason[ACCOUNT_TEXT_MAX];
+	struct wall paused_since; /* that it may not send; 0 = it may */
 	enum account_enforcement enforcement;
 	struct wall created, updated;
 	struct wall closed; /* 0 = open; else data goes after 90 days */
@@ -60,6 +62,7 @@ struct account {
 	bool	    suppress_bounce, suppress_complaint;
 	struct account_overrides overrides;
 	char	    attachments[1024]; /* blocked list; "" = installation's */
+	struct account_review review; /* account_review.h */
 	struct wall mails_since; /* verification mails of the last hour */
 	unsigned    mails;
 };
@@ -84,14 +87,18 @@ bool account_may_send(const struct account *a); /* both conditions, open */
 bool account_id_is_valid(const char *id);
 /*
  * The switch (quotas.md 7), pure.  enforce: the operator's SHUTDOWN.
- * Resuming what is under enforcement: with by_operator all is well again;
- * else the switch is set and *e says why nothing is sent yet (-1).
+ * Resuming what is under enforcement: with by_operator it is under review,
+ * with a fresh start; else the switch is set and *e says why nothing is sent
+ * yet (-1).
  */
 void account_pause(struct account *a, const char *reason, bool enforce,
     struct wall now);
 int account_resume(struct account *a, bool by_operator, struct wall now,
-    struct err *e);
+    int64_t period_ms, struct err *e);
 enum { ACCOUNT_CLOSED_DAYS = 90 };
+/* Has it not been allowed to send for so many days? */
+bool account_is_paused_for(const struct account *a, unsigned days,
+    struct wall now);
 /* Closed for that long: it cannot be opened again, and its data go. */
 bool account_is_expired(const struct account *a, struct wall now);
 /*

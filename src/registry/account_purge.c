@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "registry/account.h"
+#include "registry/alarm.h"
 #include "registry/config_set.h"
+#include "registry/finding.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
 #include "registry/suppression.h"
@@ -36,6 +38,7 @@ static int
 purge_one(struct db_txn *t, const char *id, struct err *e)
 {
 	char first[FIRST_SIZE] = "";
+	int  rc;
 
 	if (credential_each(t, id, purge_on_credential, first, e) < 0)
 		return -1;
@@ -49,7 +52,10 @@ purge_one(struct db_txn *t, const char *id, struct err *e)
 		return -1;
 	if (first[0] != '\0')
 		return config_set_delete(t, id, first, e);
-	return suppression_purge(t, id, 1, e);
+	rc = suppression_purge(t, id, 1, e);
+	if (rc == 0)
+		rc = alarm_purge(t, id, 1, e);
+	return rc != 0 ? rc : finding_purge(t, id, 1, e);
 }
 
 int

@@ -40,6 +40,9 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_IMPORT] = "import",
 	[BOOK_MAIL_FROM] = "mail_from",
 	[BOOK_IP_FILTER] = "ip-filter",
+	[BOOK_ALARM] = "alarm",
+	[BOOK_ALARM_PAST] = "alarm_past",
+	[BOOK_FINDING] = "finding",
 };
 
 struct book {

@@ -51,6 +51,9 @@ enum book_table {
 	BOOK_IMPORT,	 /* id of an import job */
 	BOOK_MAIL_FROM,	 /* MAIL FROM domain, 0, account, identity */
 	BOOK_IP_FILTER,	 /* name of a filter of clients */
+	BOOK_ALARM,	 /* account, name */
+	BOOK_ALARM_PAST, /* account, name: transitions */
+	BOOK_FINDING,	 /* account, id; 0 = the installation's */
 	BOOK_TABLES
 };
 

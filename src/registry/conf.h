@@ -350,6 +350,9 @@ struct conf {
 		struct {
 			double review, pause;
 		} complaint;
+		int64_t evaluate_interval_ms;
+		int64_t review_period_ms, review_extension_ms;
+		bool	auto_pause, levels;
 		struct conf_list fbl_providers;
 	} reputation;
 	struct {

@@ -44,6 +44,16 @@ ledger_limit_to_text(enum ledger_limit l)
 	return names[l];
 }
 
+const char *
+ledger_complaint_to_text(unsigned i)
+{
+	static const char *const names[LEDGER_COMPLAINTS] = { "abuse",
+		"auth-failure", "fraud", "not-spam", "other", "virus", "",
+		"unknown" };
+
+	return names[i];
+}
+
 /* -- pages ----------------------------------------------------------------- */
 
 static struct ledger_page *
@@ -129,12 +139,48 @@ ledger_page(struct ledger *l, const char *account)
 	}
 }
 
+/* Recipients that were not tried, for they are on a list. */
+static void
+ledger_count_suppressed(struct ledger_page *p, const struct event *ev)
+{
+	uint64_t n = ev->recipient_count;
+
+	if (ev->simulator)
+		return;
+	if (ev->type == EVENT_COMPLAINT && ev->on_account_list)
+		meter_add(&p->suppressed[LEDGER_OWN_COMPLAINT], n);
+	else if (ev->type != EVENT_BOUNCE)
+		return;
+	else if (ev->bounce_subtype == BOUNCE_SUB_ON_ACCOUNT_LIST)
+		meter_add(&p->suppressed[LEDGER_OWN_BOUNCE], n);
+	else if (ev->bounce_subtype == BOUNCE_SUB_SUPPRESSED)
+		meter_add(&p->suppressed[LEDGER_GLOBAL], n);
+}
+
+/* One report is one complaint. */
+static void
+ledger_count_complaint(struct ledger_page *p, const struct event *ev)
+{
+	unsigned i;
+
+	if (ev->on_account_list)
+		return;
+	for (i = 0; i + 1 < LEDGER_COMPLAINTS; i++)
+		if (bytes_eq_nocase(ev->feedback_type,
+			bytes_of(ledger_complaint_to_text(i))))
+			break;
+	meter_add(&p->complaints[i], 1);
+}
+
 void
 ledger_count_event(struct ledger_page *p, const struct event *ev)
 {
 	uint64_t n = ev->recipient_count;
 
 	meter_add(&p->events[ev->type], n);
+	ledger_count_suppressed(p, ev);
+	if (ev->type == EVENT_COMPLAINT)
+		ledger_count_complaint(p, ev);
 	if (ev->type == EVENT_BOUNCE)
 		meter_add(&p->bounces[ev->bounce_type][ev->bounce_subtype], n);
 	else if (ev->type == EVENT_DELIVERY_DELAY)

@@ -39,6 +39,12 @@ enum ledger_result {
 	LEDGER_RESULTS
 };
 enum ledger_limit { LEDGER_RATE, LEDGER_DAILY, LEDGER_OVERLOAD, LEDGER_LIMITS };
+/* by which list and for which reason */
+enum ledger_list { LEDGER_OWN_BOUNCE, LEDGER_OWN_COMPLAINT, LEDGER_GLOBAL,
+	LEDGER_LISTS };
+enum { LEDGER_COMPLAINTS = 8 }; /* feedback types that are told apart */
+/* "abuse" ... "" for a complaint without report, last "unknown" */
+const char *ledger_complaint_to_text(unsigned i);
 const char *ledger_interface_to_text(enum ledger_interface i);
 const char *ledger_result_to_text(enum ledger_result r);
 const char *ledger_limit_to_text(enum ledger_limit l);
@@ -57,6 +63,8 @@ struct ledger_page {
 	struct meter events[EVENT_TYPES]; /* but Send; in recipients */
 	struct meter bounces[BOUNCE_TYPES][BOUNCE_SUBTYPES];
 	struct meter delays[DELAY_TYPES];
+	struct meter suppressed[LEDGER_LISTS];
+	struct meter complaints[LEDGER_COMPLAINTS];
 };
 
 struct ledger;

@@ -38,9 +38,12 @@ struct publisher {
 	struct timer	       timer; /* the only one, by state */
 	int64_t		       pause_ms; /* the last one, 0 = none */
 	struct change	       change;	 /* of MOVING */
+	bool		       touched;
 	bool		       stopping;
 	loop_fn		      *on_idle;
 	void		      *on_idle_arg;
+	loop_fn		      *on_sync; /* NULL = nobody waits */
+	void		      *on_sync_arg;
 
 	/* the window being shown */
 	unsigned	      shown;
@@ -91,17 +94,36 @@ publisher_pause(struct publisher *p)
 }
 
 static void
+publisher_synced(struct publisher *p)
+{
+	loop_fn *on_sync = p->on_sync;
+
+	p->on_sync = NULL;
+	if (on_sync != NULL)
+		on_sync(p->on_sync_arg, NULL);
+}
+
+static void
 publisher_end(struct publisher *p)
 {
 	loop_fn *on_idle = p->on_idle;
 
 	publisher_enter(p, PUBLISHER_IDLE, -1);
+	publisher_synced(p);
 	p->on_idle = NULL;
 	if (on_idle != NULL)
 		on_idle(p->on_idle_arg, NULL);
 }
 
 /* -- the cursor ------------------------------------------------------------ */
+
+static int
+publisher_also(struct change *c, struct spool_txn *t, struct err *e)
+{
+	struct publisher *p = c->ctx;
+
+	return p->setup.also(p->setup.arg, t, e);
+}
 
 /* A change without items: its receipt tells when the cursor is on disk. */
 static bool
@@ -115,6 +137,10 @@ publisher_move(struct publisher *p)
 	c->ctx = p;
 	c->cursor = p->setup.cursor;
 	c->cursor_to = p->at;
+	if (p->setup.also != NULL) {
+		p->setup.moving(p->setup.arg);
+		c->also = publisher_also;
+	}
 	if (!spool_change(p->setup.spool, c))
 		return false;
 	publisher_enter(p, PUBLISHER_MOVING, -1);
@@ -127,7 +153,7 @@ publisher_go_on(struct publisher *p)
 {
 	if (!p->stopping)
 		publisher_enter(p, PUBLISHER_READING, 0);
-	else if (p->at == p->saved || !publisher_move(p))
+	else if ((p->at == p->saved && !p->touched) || !publisher_move(p))
 		publisher_end(p);
 }
 
@@ -139,6 +165,9 @@ publisher_on_moved(void *ctx, void *load)
 
 	if (c->result == RECEIPT_OK) {
 		p->saved = c->cursor_to;
+		p->touched = false;
+		if (p->setup.moved != NULL)
+			p->setup.moved(p->setup.arg);
 		publisher_go_on(p);
 	} else if (p->stopping) {
 		publisher_end(p);
@@ -161,6 +190,20 @@ publisher_on_event(void *arg, uint64_t sequence, const struct event *ev)
 	else if (p->last == PUBLISHER_TAKEN)
 		p->taken = sequence;
 	return p->last == PUBLISHER_NEXT;
+}
+
+/* Nothing is left to be shown. */
+static void
+publisher_rest(struct publisher *p)
+{
+	if (p->at == p->saved && !p->touched) {
+		publisher_enter(p, PUBLISHER_IDLE, -1);
+		publisher_synced(p);
+	} else if (p->on_sync == NULL) {
+		publisher_enter(p, PUBLISHER_IDLE, PUBLISHER_LAZY_MS);
+	} else if (!publisher_move(p)) {
+		publisher_pause(p);
+	}
 }
 
 static void
@@ -191,8 +234,7 @@ publisher_read(struct publisher *p)
 		p->pause_ms = 0;
 		publisher_enter(p, PUBLISHER_READING, 0);
 	} else {
-		publisher_enter(p, PUBLISHER_IDLE,
-		    p->at == p->saved ? -1 : PUBLISHER_LAZY_MS);
+		publisher_rest(p);
 	}
 }
 
@@ -216,6 +258,25 @@ publisher_wake(struct publisher *p)
 	loop_must_own(p->setup.loop);
 	if (p->state == PUBLISHER_IDLE && !p->stopping)
 		publisher_enter(p, PUBLISHER_READING, 0);
+}
+
+void
+publisher_touch(struct publisher *p)
+{
+	p->touched = true;
+	publisher_wake(p);
+}
+
+void
+publisher_sync(struct publisher *p, loop_fn *fn, void *arg)
+{
+	must(p->on_sync == NULL);
+	p->on_sync = fn;
+	p->on_sync_arg = arg;
+	if (p->stopping)
+		publisher_synced(p);
+	else
+		publisher_wake(p);
 }
 
 void

@@ -54,12 +54,29 @@ struct publisher_setup {
 	const char   *cursor; /* lives as long as the publisher */
 	enum publisher_answer (*show)(void *arg, uint64_t sequence,
 	    const struct event *ev);
+	/*
+	 * What goes in with the cursor, in its transaction: exactly once for
+	 * the events up to it, also across a crash.  moving() on the loop,
+	 * perhaps more than once; also() on the writer, see struct change; then
+	 * moved() on the loop.  No event is shown between them.  All three, or
+	 * NULL.
+	 */
+	void (*moving)(void *arg);
+	int (*also)(void *arg, struct spool_txn *t, struct err *e);
+	void (*moved)(void *arg);
 	void *arg;
 };
 struct publisher *publisher_new(const struct publisher_setup *s);
 void publisher_free(struct publisher *p); /* NULL is allowed */
 void publisher_wake(struct publisher *p);
 void publisher_settle(struct publisher *p, enum publisher_end end);
+/*
+ * touch: there is something to go in with the cursor, although it stays.
+ * sync, once: fn(arg, NULL) when all events that are in the store are done and the
+ * cursor has moved past them, or when the publisher stops.
+ */
+void publisher_touch(struct publisher *p);
+void publisher_sync(struct publisher *p, loop_fn *fn, void *arg);
 /* on_idle(arg, NULL), perhaps from inside the call. */
 void publisher_stop(struct publisher *p, loop_fn *on_idle, void *arg);
 

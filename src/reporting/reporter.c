@@ -12,6 +12,8 @@
 #include "reporting/inbox.h"
 #include "reporting/notices.h"
 #include "reporting/outbox.h"
+#include "reporting/reputation.h"
+#include "reporting/statistics.h"
 #include "reporting/suppressor.h"
 #include "reporting/verification.h"
 #include "reporting/webhook.h"
@@ -30,6 +32,8 @@ struct reporter {
 	struct forwarder    *forwarder;
 	struct outbox	    *outbox;
 	struct webhook	    *webhook;
+	struct statistics   *statistics;
+	struct reputation   *reputation;
 	struct notices	    *notices;
 	struct verification *verification;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -44,6 +48,8 @@ struct errand {
 	enum errand_kind {
 		ERRAND_CHECK,
 		ERRAND_OPERATOR,
+		ERRAND_JUDGE,
+		ERRAND_SYNC,
 		ERRAND_WARNING,
 		ERRAND_VERIFICATION
 	} kind;
@@ -52,6 +58,9 @@ struct errand {
 	char address[IDENTITY_NAME_SIZE];
 	char text[WARNING_MAX]; /* or the token */
 	struct operator_key key; /* of OPERATOR */
+	struct loop *asker;	 /* of SYNC; its place is reserved */
+	loop_fn	    *fn;
+	void	    *arg;
 };
 
 static void reporter_on_grace(void *reporter, void *unused);
@@ -97,6 +106,11 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	struct outbox_setup	  b = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .workers = s->workers, .conf = s->conf,
 		.meters = s->outbox_meters, .webhook = r->webhook };
+	struct statistics_setup	  t = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .conf = s->conf, .ledger = s->ledger };
+	struct reputation_setup	  q = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .conf = s->conf, .on_switch = s->on_switch,
+		.on_switch_arg = s->on_switch_arg };
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
@@ -111,6 +125,10 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	r->suppressor = suppressor_new(&u);
 	b.notices = r->notices;
 	r->outbox = outbox_new(&b);
+	r->statistics = statistics_new(&t);
+	q.statistics = r->statistics;
+	q.notices = r->notices;
+	r->reputation = reputation_new(&q);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
 }
@@ -153,6 +171,8 @@ reporter_free(struct reporter *r)
 	verification_free(r->verification);
 	forwarder_free(r->forwarder);
 	inbox_free(r->inbox);
+	reputation_free(r->reputation);
+	statistics_free(r->statistics);
 	outbox_free(r->outbox);
 	webhook_free(r->webhook);
 	suppressor_free(r->suppressor);
@@ -168,6 +188,7 @@ reporter_begin(struct reporter *r)
 
 	r->verifier_fd = -1;
 	reporter_on_events(r, NULL);
+	reputation_begin(r->reputation);
 	if (fd >= 0)
 		verification_attach(r->verification, fd);
 	else
@@ -185,6 +206,8 @@ reporter_reload(struct reporter *r, struct conf *conf,
 	forwarder_reload(r->forwarder, conf);
 	outbox_reload(r->outbox, conf);
 	webhook_reload(r->webhook, conf, trust);
+	statistics_reload(r->statistics, conf);
+	reputation_reload(r->reputation, conf);
 	notices_reload(r->notices, conf);
 	verification_reload(r->verification, conf);
 }
@@ -206,9 +229,21 @@ reporter_on_events(void *reporter, void *unused)
 	outbox_wake(r->outbox);
 	inbox_wake(r->inbox);
 	forwarder_wake(r->forwarder);
+	statistics_wake(r->statistics);
+	reputation_wake(r->reputation);
 }
 
 /* -- errands of other threads ------------------------------------------ */
+
+static void
+reporter_on_synced(void *errand, void *unused)
+{
+	struct errand *x = errand;
+
+	(void)unused;
+	loop_post_reserved(x->asker, x->fn, x->arg, NULL);
+	mem_free(x);
+}
 
 static void
 reporter_on_errand(void *reporter, void *errand)
@@ -220,6 +255,13 @@ reporter_on_errand(void *reporter, void *errand)
 	case ERRAND_CHECK:
 		verification_look(r->verification);
 		break;
+	case ERRAND_JUDGE:
+		reputation_judge(r->reputation, x->account);
+		reputation_look(r->reputation);
+		break;
+	case ERRAND_SYNC:
+		statistics_sync(r->statistics, reporter_on_synced, x);
+		return;
 	case ERRAND_OPERATOR:
 		verification_look_operator(r->verification, &x->key);
 		break;
@@ -280,6 +322,30 @@ bool
 reporter_post_inquiry(struct reporter *r, struct inquiry *q)
 {
 	return loop_post(r->loop, reporter_on_inquiry, r, q);
+}
+
+bool
+reporter_post_judge(struct reporter *r, const char *account)
+{
+	return reporter_post(r, errand_new(ERRAND_JUDGE, account));
+}
+
+bool
+reporter_post_sync(struct reporter *r, struct loop *asker, loop_fn *fn,
+    void *arg)
+{
+	struct errand *x;
+
+	if (!loop_reserve(asker))
+		return false;
+	x = errand_new(ERRAND_SYNC, "");
+	x->asker = asker;
+	x->fn = fn;
+	x->arg = arg;
+	if (reporter_post(r, x))
+		return true;
+	loop_unreserve(asker);
+	return false;
 }
 
 bool
@@ -427,7 +493,7 @@ reporter_on_feedback_idle(void *reporter, void *unused)
 }
 
 static void
-reporter_on_suppressor_idle(void *reporter, void *unused)
+reporter_on_statistics_idle(void *reporter, void *unused)
 {
 	struct reporter *r = reporter;
 
@@ -436,12 +502,30 @@ reporter_on_suppressor_idle(void *reporter, void *unused)
 }
 
 static void
-reporter_on_forwarder_idle(void *reporter, void *unused)
+reporter_on_suppressor_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	statistics_stop(r->statistics, reporter_on_statistics_idle, r);
+}
+
+static void
+reporter_on_reputation_idle(void *reporter, void *unused)
 {
 	struct reporter *r = reporter;
 
 	(void)unused;
 	suppressor_stop(r->suppressor, reporter_on_suppressor_idle, r);
+}
+
+static void
+reporter_on_forwarder_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	reputation_stop(r->reputation, reporter_on_reputation_idle, r);
 }
 
 static void

@@ -12,8 +12,9 @@
  * Parts:  publisher.c walks the events by cursors, feedback.c makes the mail
  *         to senders from them (DSNs), inbox.c reads what came back and
  *         forwarder.c passes it on, suppressor.c keeps the suppression
- *         lists, outbox.c publishes to event destinations, verification.c
- *         runs the checks of identities and their notices.
+ *         lists, outbox.c publishes to event destinations, statistics.c
+ *         counts, reputation.c judges by it, verification.c runs the checks
+ *         of identities and their notices.
  */
 #ifndef REPORTING_REPORTER_H
 #define REPORTING_REPORTER_H
@@ -73,6 +74,10 @@ struct reporter_setup {
 	struct operator_meters *operator_meters; /* lent; NULL is allowed */
 	struct ledger	    *ledger;	   /* lent; NULL is allowed */
 	struct inbox_meters *inbox_meters; /* lent */
+	/* Its reputation has paused an account or a set of it, or ended that;
+	 * NULL is allowed. */
+	void (*on_switch)(void *arg, const char *account);
+	void  *on_switch_arg;
 };
 struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
 void reporter_free(struct reporter *r);
@@ -121,6 +126,15 @@ struct reporter_ask {
 	char	     text[200];
 };
 bool reporter_ask(struct reporter *r, struct reporter_ask *ask);
+/* A finding or an alarm has changed: the state of the account is judged now,
+ * alarms within reputation.evaluate_interval. */
+bool reporter_post_judge(struct reporter *r, const char *account);
+/*
+ * What has happened until now is counted: fn(arg, NULL) on asker, whose place
+ * is reserved.  false = nothing will come.
+ */
+bool reporter_post_sync(struct reporter *r, struct loop *asker, loop_fn *fn,
+    void *arg);
 /* The verification mail of an address identity. */
 bool reporter_post_verification(struct reporter *r, const char *account,
     const char *address, const char *token);

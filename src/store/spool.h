@@ -216,6 +216,12 @@ struct change {
 	 * that is given up */
 	const struct intake_end	   *intake;
 	const struct intake_errand *errand;
+	/*
+	 * Runs on the writer inside the transaction, which may be tried again:
+	 * it writes what it reads from the change's owner, and keeps nothing.
+	 * 0, or -1 and *e.  NULL = none.
+	 */
+	int (*also)(struct change *c, struct spool_txn *t, struct err *e);
 	enum receipt_result result; /* OK or DOWN */
 	struct change *next;
 };
@@ -289,6 +295,9 @@ int spool_read_message(struct spool *s, const struct msgid *id,
     struct arena *a, struct message_row *out, struct err *e);
 int spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
     struct mail_row *out, struct err *e);
+/* The same without the snapshot, which is "". */
+int spool_read_facts(struct spool *s, const struct msgid *id,
+    struct arena *a, struct mail_row *out, struct err *e);
 /*
  * Content as it is sent (head, then body) from offset: fills buf, returns
  * the octets, 0 at the end, -1 on error.

@@ -283,6 +283,8 @@ spool_write_change(struct spool_txn *t, struct change *c, struct err *e)
 		return -1;
 	if (c->errand != NULL && spool_write_errand_done(t, c->errand, e) < 0)
 		return -1;
+	if (c->also != NULL && c->also(c, t, e) < 0)
+		return -1;
 	if (c->cursor == NULL)
 		return 0;
 	return spool_write_cursor(t, c->cursor, c->cursor_to, e);

@@ -47,6 +47,7 @@ enum spool_table {
 	SPOOL_INTAKE,	 /* id, piece: what came back */
 	SPOOL_STEP,	 /* step, id, number: what is to be done with it */
 	SPOOL_MARK,	 /* id of ours, what was reported -> how often */
+	SPOOL_STATISTIC, /* statistic.h */
 	SPOOL_TABLES
 };
 enum { SPOOL_FORMAT = 1 };

@@ -97,9 +97,9 @@ spool_copy_paged(struct db_txn *t, enum spool_table table,
 	return rc;
 }
 
-int
-spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
-    struct mail_row *out, struct err *e)
+static int
+spool_get_mail(struct spool *s, const struct msgid *id, bool has_snapshot,
+    struct arena *a, struct mail_row *out, struct err *e)
 {
 	struct db_txn *t = db_read(s->db, e);
 	struct bytes   value, snapshot = { "", 0 };
@@ -108,8 +108,8 @@ spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
 	if (t == NULL)
 		return -1;
 	rc = spool_copy_paged(t, SPOOL_MAIL, id, a, &value, e);
-	if (rc == 1 && spool_copy_paged(t, SPOOL_SNAPSHOT, id, a, &snapshot,
-		e) < 0)
+	if (rc == 1 && has_snapshot && spool_copy_paged(t, SPOOL_SNAPSHOT,
+		id, a, &snapshot, e) < 0)
 		rc = -1;
 	db_end(t);
 	if (rc <= 0)
@@ -120,6 +120,20 @@ spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
 		return err_set(e, "spool: damaged mail row");
 	out->snapshot = snapshot;
 	return 1;
+}
+
+int
+spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
+    struct mail_row *out, struct err *e)
+{
+	return spool_get_mail(s, id, true, a, out, e);
+}
+
+int
+spool_read_facts(struct spool *s, const struct msgid *id, struct arena *a,
+    struct mail_row *out, struct err *e)
+{
+	return spool_get_mail(s, id, false, a, out, e);
 }
 
 /* -- content --------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include "registry/identity.h"
 #include "registry/suppression.h"
 
+static const int64_t hour_ms = 3600 * 1000;
+
 static const struct wall now = { 1714564800000 };
 
 static struct account
@@ -200,7 +202,7 @@ test_switch(void **state)
 	assert_string_equal(a.pause_reason, "too much");
 	assert_true(a.updated.ms == later.ms);
 	assert_int_equal(a.enforcement, ACCOUNT_HEALTHY);
-	assert_int_equal(account_resume(&a, false, later, &e), 0);
+	assert_int_equal(account_resume(&a, false, later, hour_ms, &e), 0);
 	assert_true(account_may_send(&a));
 	assert_string_equal(a.pause_reason, "");
 
@@ -209,13 +211,16 @@ test_switch(void **state)
 	assert_true(a.sending_enabled);
 	assert_false(account_may_send(&a));
 	a.sending_enabled = false;
-	assert_int_equal(account_resume(&a, false, later, &e), -1);
+	assert_int_equal(account_resume(&a, false, later, hour_ms, &e), -1);
 	assert_string_equal(e.text,
 	    "the account is under enforcement; ask the operator");
 	assert_true(a.sending_enabled);
 	assert_false(account_may_send(&a));
-	assert_int_equal(account_resume(&a, true, later, &e), 0);
+	assert_int_equal(account_resume(&a, true, later, hour_ms, &e), 0);
 	assert_true(account_may_send(&a));
+	assert_int_equal(a.review.state, STATE_UNDER_REVIEW);
+	assert_true(a.review.fresh_start.ms == later.ms);
+	assert_true(a.review.ends.ms == later.ms + hour_ms);
 
 	a.enforcement = ACCOUNT_PROBATION;
 	assert_true(account_may_send(&a));

@@ -88,6 +88,8 @@ extern const struct ctl_command ctl_destination_commands[];
 extern const struct ctl_command ctl_queue_commands[];
 extern const struct ctl_command ctl_suppression_commands[];
 extern const struct ctl_command ctl_send_commands[];
+extern const struct ctl_command ctl_stats_commands[];
+extern const struct ctl_command ctl_reputation_commands[];
 extern const struct ctl_command ctl_system_commands[];
 extern const struct ctl_command ctl_offline_commands[];
 

@@ -237,6 +237,28 @@ trace_print_class(json_t *ev)
 	    rule != NULL ? json_string_value(rule) : "");
 }
 
+/* "  listed: account, BOUNCE since 2024-05-01T12:00:00.000Z, auto" */
+static void
+trace_print_listing(json_t *l)
+{
+	if (l == NULL)
+		return;
+	printf("  listed: %s", queue_text(l, "List"));
+	if (json_object_get(l, "Since") == NULL) {
+		printf(", not any more\n");
+		return;
+	}
+	printf(", %s since %s", queue_text(l, "Reason"),
+	    queue_text(l, "Since"));
+	if (json_object_get(l, "Source") != NULL)
+		printf(", %s", queue_text(l, "Source"));
+	if (json_object_get(l, "Expires") != NULL)
+		printf(", until %s", queue_text(l, "Expires"));
+	if (json_is_string(json_object_get(l, "MessageId")))
+		printf(", by message %s", queue_text(l, "MessageId"));
+	putchar('\n');
+}
+
 static void
 trace_print_recipient(json_t *r)
 {
@@ -251,6 +273,7 @@ trace_print_recipient(json_t *r)
 		printf("  waiting: %s, attempts %lld, next %s\n",
 		    queue_text(w, "State"), queue_number(w, "Attempts"),
 		    queue_text(w, "NextAttempt"));
+	trace_print_listing(json_object_get(r, "Listing"));
 	json_array_foreach(json_object_get(r, "Events"), i, v) {
 		printf("  %s  %-*s", queue_text(v, "Timestamp"),
 		    json_object_size(v) > 2 ? 15 : 0, queue_text(v, "Type"));

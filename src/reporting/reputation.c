@@ -1,0 +1,672 @@
+/* SPDX-License-Identifier: ISC */
+#include "reporting/reputation.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "registry/account.h"
+#include "registry/alarm.h"
+#include "registry/config_set.h"
+#include "registry/finding.h"
+#include "reporting/rates.h"
+
+enum {
+	SAMPLE_MS = 60 * 1000,
+	SETS_MAX = 100, /* sampled of an account */
+	QUEUE_MAX = 4096,
+	MILLION = 1000000
+};
+
+/* An account whose turn comes. */
+struct turn {
+	struct turn *next;
+	char	     account[ACCOUNT_ID_SIZE];
+	bool	     is_judged; /* else it is sampled only */
+};
+/* A sample being written. */
+struct sample {
+	struct change	     change;
+	struct statistic_key key;
+	struct statistic     v;
+	char		     name[CONFIG_SET_NAME_SIZE];
+};
+struct reputation {
+	struct reputation_setup setup;
+	struct timer	    tick, pass;
+	int64_t		    hour;    /* last judged; 0 = none yet */
+	bool		    is_soon; /* the next tick is */
+	bool		    has_alarms; /* as seen last */
+	struct mono	    sampled; /* last round of samples */
+	struct turn	   *turns, **turns_end;
+	unsigned	    turn_count;
+	struct book_job	   *job; /* under way; NULL = none */
+	bool		    stopping;
+	loop_fn		   *on_idle;
+	void		   *on_idle_arg;
+};
+
+/* What the writer decides about one account. */
+struct judge_job {
+	struct book_job	     job; /* first */
+	struct reputation   *r;
+	char		     account[ACCOUNT_ID_SIZE];
+	struct review_input  in;
+	struct review_change out;
+};
+/* Alarms that move. */
+struct alarm_turn {
+	char	     account[ACCOUNT_ID_SIZE], name[ALARM_NAME_SIZE];
+	enum alarm_state to;
+	char	     reason[ALARM_REASON_SIZE];
+	struct alarm alarm; /* as it is after it */
+	struct alarm_effect effect;
+};
+struct alarm_job {
+	struct book_job	   job; /* first */
+	struct reputation *r;
+	struct wall	   now;
+	size_t		   n;
+	struct alarm_turn  v[];
+};
+
+static void reputation_on_tick(void *arg, void *unused);
+static void reputation_on_pass(void *arg, void *unused);
+
+/* -- life ------------------------------------------------------------------ */
+
+struct reputation *
+reputation_new(const struct reputation_setup *s)
+{
+	struct reputation *r = mem_alloc(sizeof(*r));
+
+	r->setup = *s;
+	r->setup.conf = conf_ref(s->conf);
+	r->turns_end = &r->turns;
+	timer_init(&r->tick, s->loop, reputation_on_tick, r);
+	timer_init(&r->pass, s->loop, reputation_on_pass, r);
+	return r;
+}
+
+static struct turn *
+turn_take(struct reputation *r)
+{
+	struct turn *t = r->turns;
+
+	r->turns = t->next;
+	if (r->turns == NULL)
+		r->turns_end = &r->turns;
+	r->turn_count--;
+	return t;
+}
+
+void
+reputation_free(struct reputation *r)
+{
+	if (r == NULL)
+		return;
+	timer_clear(&r->tick);
+	timer_clear(&r->pass);
+	while (r->turns != NULL)
+		mem_free(turn_take(r));
+	mem_free(r->job);
+	conf_unref(r->setup.conf);
+	mem_free(r);
+}
+
+void
+reputation_reload(struct reputation *r, struct conf *conf)
+{
+	conf_unref(r->setup.conf);
+	r->setup.conf = conf_ref(conf);
+}
+
+/* Until something happens nothing is looked at but the hour. */
+static void
+reputation_rest(struct reputation *r)
+{
+	int64_t wait = STATISTIC_HOUR_MS -
+	    loop_wall(r->setup.loop).ms % STATISTIC_HOUR_MS;
+
+	r->is_soon = r->has_alarms;
+	if (r->has_alarms &&
+	    wait > r->setup.conf->reputation.evaluate_interval_ms)
+		wait = r->setup.conf->reputation.evaluate_interval_ms;
+	if (!r->stopping)
+		timer_set(&r->tick, wait);
+}
+
+void
+reputation_wake(struct reputation *r)
+{
+	int64_t to_hour = STATISTIC_HOUR_MS -
+	    loop_wall(r->setup.loop).ms % STATISTIC_HOUR_MS;
+
+	if (r->is_soon || r->stopping)
+		return;
+	r->is_soon = true;
+	timer_set(&r->tick, to_hour < SAMPLE_MS ? to_hour : SAMPLE_MS);
+}
+
+void
+reputation_look(struct reputation *r)
+{
+	r->has_alarms = true; /* perhaps: the next tick sees */
+	reputation_rest(r);
+}
+
+void
+reputation_begin(struct reputation *r)
+{
+	r->hour = loop_wall(r->setup.loop).ms / STATISTIC_HOUR_MS;
+	reputation_look(r);
+}
+
+static void
+reputation_look_idle(struct reputation *r)
+{
+	loop_fn *on_idle = r->on_idle;
+
+	if (!r->stopping || r->job != NULL || on_idle == NULL)
+		return;
+	r->on_idle = NULL;
+	on_idle(r->on_idle_arg, NULL);
+}
+
+void
+reputation_stop(struct reputation *r, loop_fn *on_idle, void *arg)
+{
+	r->stopping = true;
+	r->on_idle = on_idle;
+	r->on_idle_arg = arg;
+	timer_clear(&r->tick);
+	timer_clear(&r->pass);
+	reputation_look_idle(r);
+}
+
+/* -- turns ----------------------------------------------------------------- */
+
+static void
+turn_add(struct reputation *r, const char *account, bool is_judged)
+{
+	struct turn *t;
+
+	for (t = r->turns; t != NULL; t = t->next)
+		if (strcmp(t->account, account) == 0) {
+			t->is_judged |= is_judged;
+			return;
+		}
+	if (r->turn_count >= QUEUE_MAX)
+		return; /* the next hour looks at all again */
+	t = mem_alloc(sizeof(*t));
+	snprintf(t->account, sizeof(t->account), "%s", account);
+	t->is_judged = is_judged;
+	*r->turns_end = t;
+	r->turns_end = &t->next;
+	r->turn_count++;
+	if (!r->stopping && !timer_is_set(&r->pass))
+		timer_set(&r->pass, 0);
+}
+
+void
+reputation_judge(struct reputation *r, const char *account)
+{
+	turn_add(r, account, true);
+}
+
+static bool
+hourly_on_account(void *arg, const struct account *a)
+{
+	struct reputation *r = arg;
+
+	if (a->closed.ms == 0)
+		turn_add(r, a->id, true);
+	return true;
+}
+
+static void
+reputation_queue_all(struct reputation *r)
+{
+	struct db_txn *t;
+	struct err     e;
+
+	t = book_read(r->setup.book, &e);
+	if (t == NULL || account_each(t, hourly_on_account, r, &e) < 0)
+		log_error("book-failed", "reason=\"%s\"", e.text);
+	book_end(t);
+}
+
+static void
+reputation_on_changed(void *arg, const char *account)
+{
+	turn_add(arg, account, false);
+}
+
+/* -- samples --------------------------------------------------------------- */
+
+static int
+sample_write(struct change *c, struct spool_txn *t, struct err *e)
+{
+	struct sample *s = c->ctx;
+
+	return statistic_set(t, &s->key, &s->v, e);
+}
+
+static void
+sample_on_written(void *ctx, void *unused)
+{
+	(void)unused;
+	mem_free(ctx);
+}
+
+static void
+reputation_sample(struct reputation *r, const struct rates_question *q,
+    const struct rates *v)
+{
+	struct sample *s = mem_alloc(sizeof(*s));
+
+	s->key.series = STATISTIC_SAMPLE;
+	s->key.scope = q->scope;
+	memcpy(s->key.account, q->account, sizeof(s->key.account));
+	bytes_text(q->name, s->name, sizeof(s->name));
+	s->key.name = bytes_of(s->name);
+	s->key.time = statistic_floor(STATISTIC_SAMPLE, q->now);
+	s->v.n[COUNT_SENDS] = (int64_t)v->sends;
+	s->v.n[COUNT_BOUNCES] = (int64_t)(v->bounce * MILLION + 0.5);
+	s->v.n[COUNT_COMPLAINTS] = (int64_t)(v->complaint * MILLION + 0.5);
+	s->change.from = r->setup.loop;
+	s->change.on_receipt = sample_on_written;
+	s->change.ctx = s;
+	s->change.also = sample_write;
+	if (!spool_change(r->setup.spool, &s->change))
+		mem_free(s); /* the next round writes it */
+}
+
+/* Has it ever sent anything?  The simulator counts here. */
+static bool
+reputation_has_sent(struct reputation *r, const char *account)
+{
+	struct statistic_question q;
+	struct statistic	  v;
+	struct err		  e;
+
+	memset(&q, 0, sizeof(q));
+	q.key.series = STATISTIC_TOTAL;
+	q.key.scope = STATISTIC_ACCOUNT;
+	memcpy(q.key.account, account, ACCOUNT_ID_SIZE);
+	return statistic_read(r->setup.spool, &q, &v, &e) == 0 &&
+	    (v.n[COUNT_SENDS] > 0 || v.n[COUNT_SIMULATOR] > 0);
+}
+
+static bool
+reputation_read(struct reputation *r, const struct rates_question *q,
+    struct rates *out)
+{
+	struct err e;
+
+	if (rates_read(r->setup.spool, r->setup.conf, q, out, &e) == 0)
+		return true;
+	log_error("reputation-failed", "account=%s reason=\"%s\"",
+	    q->account, e.text);
+	return false;
+}
+
+struct sampling {
+	struct reputation *r;
+	struct wall	   now;
+	unsigned	   n;
+};
+
+static bool
+sampling_on_set(void *arg, const struct config_set *s)
+{
+	struct sampling	     *x = arg;
+	struct rates_question q = { .scope = STATISTIC_SET,
+		.name = bytes_of(s->name), .now = x->now,
+		.fresh_start = s->fresh_start };
+	struct rates	      v;
+
+	if (!s->reputation)
+		return true;
+	memcpy(q.account, s->account, sizeof(q.account));
+	if (q.fresh_start.ms < s->reputation_since.ms)
+		q.fresh_start = s->reputation_since;
+	if (reputation_read(x->r, &q, &v))
+		reputation_sample(x->r, &q, &v);
+	return ++x->n < SETS_MAX;
+}
+
+/* -- one account ----------------------------------------------------------- */
+
+static void
+judge_tell(struct judge_job *j)
+{
+	const struct review_change *c = &j->out;
+	char causes[80], what[64], text[512];
+
+	(void)review_causes_to_text(c->causes, causes);
+	log_warn(c->moved ? "reputation-status" : "reputation-reminder",
+	    "account=%s old=%s new=%s cause=\"%s\"", j->account,
+	    account_state_to_text(c->from), account_state_to_text(c->to),
+	    causes);
+	snprintf(what, sizeof(what), "reputation-%s",
+	    account_state_to_text(c->to));
+	snprintf(text, sizeof(text), "The state of the account is %s now "
+	    "(it was %s): %s", account_state_to_text(c->to),
+	    account_state_to_text(c->from), causes[0] != '\0' ? causes
+		: "its cause has gone");
+	notices_warn(j->r->setup.notices, j->account, what, text);
+}
+
+static void
+judge_on_done(void *job, void *unused)
+{
+	struct judge_job  *j = job;
+	struct reputation *r = j->r;
+	bool was = j->out.from >= STATE_SENDING_PAUSED;
+	bool is = j->out.to >= STATE_SENDING_PAUSED;
+
+	(void)unused;
+	r->job = NULL;
+	if (j->job.failed)
+		log_error("reputation-failed", "account=%s reason=\"%s\"",
+		    j->account, j->job.err.text);
+	else if (j->out.moved || j->out.is_reminder)
+		judge_tell(j);
+	if (!j->job.failed && was != is && r->setup.on_switch != NULL)
+		r->setup.on_switch(r->setup.on_switch_arg, j->account);
+	mem_free(j);
+	if (r->turns != NULL && !r->stopping)
+		timer_set(&r->pass, 0);
+	reputation_look_idle(r);
+}
+
+static int
+judge_write(struct book_job *job, struct db_txn *t)
+{
+	struct judge_job *j = (struct judge_job *)(void *)job;
+	struct account	 *a = mem_alloc(sizeof(*a));
+	int rc = account_get(t, j->account, a, &job->err);
+
+	memset(&j->out, 0, sizeof(j->out));
+	if (rc == 1 && a->closed.ms == 0) {
+		rc = finding_look(t, a->id, &j->in.finding_review,
+		    &j->in.finding_pause, &job->err);
+		if (rc == 0) {
+			account_review_judge(a, &j->in, &j->out);
+			rc = j->out.changed ? account_put(t, a, &job->err)
+					    : 0;
+		}
+	}
+	mem_free(a);
+	return rc < 0 ? -1 : 0;
+}
+
+static void
+judge_begin(struct reputation *r, const struct account *a,
+    const struct rates *v)
+{
+	const struct conf *c = r->setup.conf;
+	struct judge_job  *j = mem_alloc(sizeof(*j));
+
+	j->r = r;
+	memcpy(j->account, a->id, sizeof(j->account));
+	j->in.now = loop_wall(r->setup.loop);
+	j->in.bounce = v->bounce_counts ? v->bounce : -1;
+	j->in.complaint = v->complaint_counts ? v->complaint : -1;
+	j->in.bounce_review = c->reputation.bounce.review;
+	j->in.bounce_pause = c->reputation.bounce.pause;
+	j->in.complaint_review = c->reputation.complaint.review;
+	j->in.complaint_pause = c->reputation.complaint.pause;
+	j->in.period_ms = c->reputation.review_period_ms;
+	j->in.auto_pause = c->reputation.auto_pause;
+	j->job.asker = r->setup.loop;
+	j->job.run = judge_write;
+	j->job.done = judge_on_done;
+	r->job = &j->job;
+	if (book_write(r->setup.book, &j->job))
+		return;
+	r->job = NULL;
+	mem_free(j);
+}
+
+static void
+reputation_look_at(struct reputation *r, const struct turn *t)
+{
+	struct account	     *a = mem_alloc(sizeof(*a));
+	struct sampling	      x = { r, loop_wall(r->setup.loop), 0 };
+	struct rates_question q = { .scope = STATISTIC_ACCOUNT,
+		.name = BYTES(""), .now = x.now };
+	struct db_txn	     *txn;
+	struct rates	      v;
+	struct err	      e;
+
+	txn = book_read(r->setup.book, &e);
+	if (txn != NULL && account_get(txn, t->account, a, &e) == 1) {
+		memcpy(q.account, a->id, sizeof(q.account));
+		q.fresh_start = a->review.fresh_start;
+		if (reputation_has_sent(r, a->id) &&
+		    config_set_each(txn, a->id, sampling_on_set, &x, &e) < 0)
+			log_error("book-failed", "reason=\"%s\"", e.text);
+		book_end(txn);
+		if (reputation_read(r, &q, &v)) {
+			if (reputation_has_sent(r, a->id))
+				reputation_sample(r, &q, &v);
+			if (t->is_judged)
+				judge_begin(r, a, &v);
+		}
+	} else {
+		book_end(txn);
+	}
+	mem_free(a);
+}
+
+static void
+reputation_on_pass(void *arg, void *unused)
+{
+	struct reputation *r = arg;
+	struct turn	  *t;
+
+	(void)unused;
+	if (r->job != NULL || r->turns == NULL)
+		return;
+	t = turn_take(r);
+	reputation_look_at(r, t);
+	mem_free(t);
+	if (r->job == NULL && r->turns != NULL)
+		timer_set(&r->pass, 0);
+}
+
+/* -- alarms ---------------------------------------------------------------- */
+
+struct alarm_look {
+	struct reputation *r;
+	struct db_txn	  *txn;
+	struct wall	   now;
+	struct alarm_turn *v;
+	size_t		   n, cap;
+};
+
+/* Of the account, or of the set; false = there are no data. */
+static bool
+alarm_rates(struct alarm_look *l, const struct alarm *a, struct rates *out)
+{
+	struct rates_question q = { .scope = a->set[0] != '\0'
+		? STATISTIC_SET : STATISTIC_ACCOUNT,
+		.name = bytes_of(a->set), .now = l->now };
+	struct config_set     s;
+	struct account	     *acct;
+	struct err	      e;
+
+	memcpy(q.account, a->account, sizeof(q.account));
+	if (!reputation_has_sent(l->r, a->account))
+		return false;
+	if (a->set[0] != '\0') {
+		if (config_set_get(l->txn, a->account, q.name, &s, &e) != 1)
+			return false;
+		q.fresh_start = s.fresh_start;
+	} else {
+		acct = mem_alloc(sizeof(*acct));
+		if (account_get(l->txn, a->account, acct, &e) == 1)
+			q.fresh_start = acct->review.fresh_start;
+		mem_free(acct);
+	}
+	return reputation_read(l->r, &q, out);
+}
+
+static bool
+alarm_on_each(void *arg, const struct alarm *a)
+{
+	struct alarm_look *l = arg;
+	struct alarm_turn *t;
+	struct rates	   v;
+	double		   rate;
+	bool		   judged;
+	enum alarm_state   to;
+
+	if (!alarm_rates(l, a, &v))
+		return true; /* no data keep the state */
+	rate = a->metric == ALARM_BOUNCE_RATE ? v.bounce : v.complaint;
+	judged = a->metric == ALARM_BOUNCE_RATE ? v.bounce_counts
+						: v.complaint_counts;
+	to = judged && rate >= a->threshold ? ALARM_ALARM : ALARM_OK;
+	if (to == a->state)
+		return true;
+	if (l->n == l->cap) {
+		l->cap = l->cap * 2 + 8;
+		l->v = mem_realloc(l->v, l->cap * sizeof(*l->v));
+	}
+	t = &l->v[l->n++];
+	memset(t, 0, sizeof(*t));
+	memcpy(t->account, a->account, sizeof(t->account));
+	memcpy(t->name, a->name, sizeof(t->name));
+	t->to = to;
+	snprintf(t->reason, sizeof(t->reason), "%s is %.4f, threshold %.4f",
+	    alarm_metric_to_text(a->metric), rate, a->threshold);
+	return true;
+}
+
+static int
+alarm_write(struct book_job *job, struct db_txn *t)
+{
+	struct alarm_job *j = (struct alarm_job *)(void *)job;
+	struct alarm_turn *x;
+	size_t		  i;
+	int		  rc;
+
+	for (i = 0; i < j->n; i++) {
+		x = &j->v[i];
+		rc = alarm_get(t, x->account, x->name, &x->alarm, &job->err);
+		if (rc == 1)
+			rc = alarm_move(t, &x->alarm, x->to, x->reason,
+			    j->now, &x->effect, &job->err);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+alarm_tell(struct reputation *r, const struct alarm_turn *x)
+{
+	char text[ALARM_NAME_SIZE + ALARM_REASON_SIZE + 128];
+	char what[ALARM_NAME_SIZE + 16];
+
+	log_warn("reputation-alarm", "account=%s alarm=%s state=%s "
+	    "reason=\"%s\" paused=%s", x->account, x->name,
+	    alarm_state_to_text(x->to), x->reason,
+	    x->effect.paused_account || x->effect.paused_set ? "yes" : "no");
+	if (!x->effect.must_notify && !x->effect.paused_account &&
+	    !x->effect.paused_set)
+		return;
+	snprintf(what, sizeof(what), "alarm-%s", x->name);
+	snprintf(text, sizeof(text), "Alarm %s: %s.%s", x->name, x->reason,
+	    x->effect.paused_account ? " Sending of the account is paused."
+	    : x->effect.paused_set ? " The configuration set is paused."
+				   : "");
+	notices_warn(r->setup.notices, x->account, what, text);
+}
+
+static void
+alarm_on_done(void *job, void *unused)
+{
+	struct alarm_job  *j = job;
+	struct reputation *r = j->r;
+	size_t		   i;
+
+	(void)unused;
+	r->job = NULL;
+	if (j->job.failed)
+		log_error("reputation-failed", "reason=\"%s\"",
+		    j->job.err.text);
+	for (i = 0; i < j->n && !j->job.failed; i++) {
+		if (j->v[i].effect.moved)
+			alarm_tell(r, &j->v[i]);
+		if ((j->v[i].effect.paused_account ||
+			j->v[i].effect.paused_set) &&
+		    r->setup.on_switch != NULL)
+			r->setup.on_switch(r->setup.on_switch_arg,
+			    j->v[i].account);
+	}
+	mem_free(j);
+	if (r->turns != NULL && !r->stopping)
+		timer_set(&r->pass, 0);
+	reputation_look_idle(r);
+}
+
+static void
+reputation_look_at_alarms(struct reputation *r)
+{
+	struct alarm_look l = { .r = r, .now = loop_wall(r->setup.loop) };
+	struct alarm_job *j;
+	struct err	  e;
+
+	l.txn = book_read(r->setup.book, &e);
+	if (l.txn == NULL ||
+	    alarm_each(l.txn, NULL, alarm_on_each, &l, &e) < 0)
+		log_error("book-failed", "reason=\"%s\"", e.text);
+	r->has_alarms = l.txn != NULL && db_count(l.txn, BOOK_ALARM) > 0;
+	book_end(l.txn);
+	if (l.n > 0) {
+		j = mem_alloc(sizeof(*j) + l.n * sizeof(j->v[0]));
+		memcpy(j->v, l.v, l.n * sizeof(j->v[0]));
+		j->n = l.n;
+		j->r = r;
+		j->now = l.now;
+		j->job.asker = r->setup.loop;
+		j->job.run = alarm_write;
+		j->job.done = alarm_on_done;
+		r->job = &j->job;
+		if (!book_write(r->setup.book, &j->job)) {
+			r->job = NULL;
+			mem_free(j);
+		}
+	}
+	mem_free(l.v);
+}
+
+/* -- the round ------------------------------------------------------------- */
+
+static void
+reputation_on_tick(void *arg, void *unused)
+{
+	struct reputation *r = arg;
+	int64_t hour = loop_wall(r->setup.loop).ms / STATISTIC_HOUR_MS;
+	struct mono	   now = loop_now(r->setup.loop);
+
+	(void)unused;
+	if (r->job != NULL) {
+		reputation_rest(r);
+		return;
+	}
+	if (hour != r->hour) {
+		r->hour = hour;
+		reputation_queue_all(r);
+	} else if (now.ms - r->sampled.ms >= SAMPLE_MS) {
+		r->sampled = now;
+		statistics_take_changed(r->setup.statistics,
+		    REPUTATION_SAMPLES, reputation_on_changed, r);
+	}
+	reputation_look_at_alarms(r);
+	reputation_rest(r);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * statistics.h - counts what the events tell: the figures of accounts,
+ * identities, configuration sets, destination groups, credentials, sources
+ * (statistics.md 1 and 2), and the base of their reputation.
+ *
+ * Use:    s = statistics_new(&setup); statistics_wake(s) at the start and on
+ *         new events; statistics_sync() before somebody looks;
+ *         statistics_stop().
+ * Owner:  the reporter.
+ * Thread: the loop's; rows are written by the spool's writer.
+ * Fails:  trouble is logged; the cursor stays.
+ *
+ * Counts gather in memory and go into the spool in the transaction that moves
+ * the cursor STATISTICS_CURSOR, once in 1,000 events or after a second: after
+ * kill -9 they agree with the events up to the cursor, and those after it are
+ * counted at the next start.  Refusals for a limit (Throttled) are no events:
+ * those since the cursor moved last, of an hour at most, may be lost.
+ *
+ * Which recipients lie in identities of the account is looked up in names
+ * that are read again when the book has changed, at most every 5 seconds.
+ */
+#ifndef REPORTING_STATISTICS_H
+#define REPORTING_STATISTICS_H
+
+#include "base/thread.h"
+#include "registry/book.h"
+#include "registry/conf.h"
+#include "registry/ledger.h"
+#include "store/spool.h"
+
+struct statistics;
+#define STATISTICS_CURSOR "statistics"
+
+enum {
+	/* Beyond so many names of groups, or of sources, since the start, new
+	 * ones are counted as "_other_". */
+	STATISTICS_NAMES_MAX = 2000
+};
+
+struct statistics_setup {
+	struct loop   *loop;
+	struct spool  *spool;
+	struct book   *book;
+	struct conf   *conf;   /* a reference is taken */
+	struct ledger *ledger; /* of Throttled; NULL = not counted */
+};
+struct statistics *statistics_new(const struct statistics_setup *s);
+void statistics_free(struct statistics *s); /* NULL is allowed */
+void statistics_reload(struct statistics *s, struct conf *conf);
+void statistics_wake(struct statistics *s);
+/* fn(arg, NULL), perhaps from inside the call: what has happened until now is
+ * in the store. */
+void statistics_sync(struct statistics *s, loop_fn *fn, void *arg);
+/* Accounts whose figures have changed since they were taken, at most max. */
+void statistics_take_changed(struct statistics *s, size_t max,
+    void (*fn)(void *arg, const char *account), void *arg);
+void statistics_stop(struct statistics *s, loop_fn *on_idle, void *arg);
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: ISC */
+/* Of which message an event tells, and whose mailboxes they were. */
+#include <string.h>
+
+#include "base/log.h"
+#include "mail/address.h"
+#include "registry/account.h"
+#include "registry/config_set.h"
+#include "registry/identity.h"
+#include "registry/provider.h"
+#include "reporting/statistics_private.h"
+
+enum {
+	FACTS_ARENA = 1 << 20,
+	FACTS_ARENA_KEPT = 256 * 1024, /* then a new one */
+	HOSTS_MAX = 20000,
+	OWN_MAX = 1000,
+	OWN_PAUSE_MS = 5000,
+	FRESH_PAUSE_MS = 1000
+};
+#define NAME_OTHER "_other_"
+
+/* -- names as numbers ------------------------------------------------------ */
+
+static void
+names_open(struct names *n)
+{
+	n->by_name = table_new(0);
+	n->v = mem_alloc((STATISTICS_NAMES_MAX + 2) * sizeof(*n->v));
+	n->v[NAME_NONE] = mem_dup("");
+	n->n = 1;
+}
+
+uint32_t
+names_number(struct names *n, struct bytes name)
+{
+	void *there;
+
+	if (name.n == 0)
+		return NAME_NONE;
+	if (n->by_name == NULL)
+		names_open(n);
+	name = bytes_head(name, STATISTIC_NAME_MAX / 2);
+	there = table_get(n->by_name, name);
+	if (there != NULL)
+		return (uint32_t)(uintptr_t)there;
+	if (n->n > STATISTICS_NAMES_MAX &&
+	    !bytes_eq_text(name, NAME_OTHER))
+		return names_number(n, BYTES(NAME_OTHER));
+	must(n->n < STATISTICS_NAMES_MAX + 2);
+	n->v[n->n] = mem_dup_bytes(name);
+	must(table_put(n->by_name, name, (void *)(uintptr_t)n->n));
+	return n->n++;
+}
+
+void
+names_free(struct names *n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n->n; i++)
+		mem_free(n->v[i]);
+	mem_free(n->v);
+	table_free(n->by_name);
+	memset(n, 0, sizeof(*n));
+}
+
+/* -- senders --------------------------------------------------------------- */
+
+static struct bytes
+sender_text(char **at, struct bytes s)
+{
+	struct bytes out = { *at, s.n };
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return out;
+}
+
+static struct sender *
+sender_new(const struct sender *like)
+{
+	struct sender *x = mem_alloc(sizeof(*x) + like->identity.n +
+	    like->set.n + like->credential.n + like->domain.n);
+	char	      *at = (char *)(x + 1);
+
+	*x = *like;
+	x->identity = sender_text(&at, like->identity);
+	x->set = sender_text(&at, like->set);
+	x->credential = sender_text(&at, like->credential);
+	x->domain = sender_text(&at, like->domain);
+	return x;
+}
+
+static struct sender *
+sender_find(struct statistics *s, const struct sender *like)
+{
+	struct sender *x;
+	struct buf     key;
+
+	buf_init(&key, 4096);
+	buf_printf(&key, "%s%c", like->account, like->is_delegate ? 'd' : 'o');
+	buf_add_bytes(&key, like->identity);
+	buf_add_char(&key, '\0');
+	buf_add_bytes(&key, like->set);
+	buf_add_char(&key, '\0');
+	buf_add_bytes(&key, like->credential);
+	buf_add_char(&key, '\0');
+	buf_add_bytes(&key, like->domain);
+	x = table_get(s->senders, buf_bytes(&key));
+	if (x == NULL) {
+		x = sender_new(like);
+		x->number = s->sender_count++;
+		s->sender_of = mem_realloc(s->sender_of,
+		    s->sender_count * sizeof(struct sender *));
+		s->sender_of[x->number] = x;
+		must(table_put(s->senders, buf_bytes(&key), x));
+	}
+	buf_wipe(&key);
+	return x;
+}
+
+static void
+sender_of_mail(const struct mail_row *m, struct sender *out)
+{
+	bool is_address = bytes_find(m->identity, 0, '@') >= 0;
+
+	memset(out, 0, sizeof(*out));
+	memcpy(out->account, m->account, sizeof(out->account));
+	out->identity = bytes_head(m->identity, STATISTIC_NAME_MAX);
+	out->set = m->config_set;
+	out->credential = bytes_head(m->credential, STATISTIC_NAME_MAX);
+	out->domain = bytes_head(is_address || m->identity.n == 0
+		? m->from_domain : m->identity, STATISTIC_NAME_MAX);
+	out->is_delegate = m->identity_account.n > 0 &&
+	    !bytes_eq_text(m->identity_account, m->account);
+}
+
+void
+statistics_look_fresh(struct statistics *s, struct sender *x)
+{
+	struct mono	  now = loop_now(s->setup.loop);
+	struct account	  a;
+	struct config_set set;
+	struct db_txn	 *t;
+	struct err	  e;
+
+	if (x->read.ms != 0 && (x->version == book_version(s->setup.book) ||
+		now.ms - x->read.ms < FRESH_PAUSE_MS))
+		return;
+	x->version = book_version(s->setup.book);
+	x->read.ms = now.ms != 0 ? now.ms : 1;
+	t = book_read(s->setup.book, &e);
+	if (t == NULL)
+		return;
+	if (account_get(t, x->account, &a, &e) == 1)
+		x->account_start = a.review.fresh_start;
+	if (x->set.n > 0 && config_set_get(t, x->account, x->set, &set,
+		&e) == 1)
+		x->set_start = set.fresh_start;
+	book_end(t);
+}
+
+/* -- mailboxes ------------------------------------------------------------- */
+
+static struct bytes
+domain_of(struct bytes address)
+{
+	size_t i = address.n;
+
+	while (i > 0 && address.p[i - 1] != '@')
+		i--;
+	return bytes_from(address, i);
+}
+
+static struct bytes
+lower(struct bytes s, char out[ADDRESS_TEXT_MAX])
+{
+	size_t i;
+
+	s = bytes_head(s, ADDRESS_TEXT_MAX - 1);
+	for (i = 0; i < s.n; i++)
+		out[i] = s.p[i] >= 'A' && s.p[i] <= 'Z'
+		    ? (char)(s.p[i] - 'A' + 'a') : s.p[i];
+	return (struct bytes){ out, s.n };
+}
+
+bool
+statistics_is_simulated(const struct statistics *s, struct bytes address)
+{
+	const struct conf *c = s->setup.conf;
+	struct bytes	   domain = domain_of(address);
+
+	return bytes_eq_nocase(domain, bytes_of(c->simulator.domain)) ||
+	    (c->simulator.ses_domain &&
+		bytes_eq_nocase(domain, BYTES("simulator.amazonses.com")));
+}
+
+/* What answered once tells of later feedback, which names no server. */
+uint32_t
+statistics_provider(struct statistics *s, struct bytes address,
+    struct bytes host)
+{
+	char	     text[ADDRESS_TEXT_MAX];
+	struct bytes domain = lower(domain_of(address), text), title;
+	uint32_t     n;
+	void	    *there;
+
+	if (host.n == 0) {
+		there = table_get(s->hosts, domain);
+		if (there != NULL)
+			return (uint32_t)(uintptr_t)there;
+	}
+	title = provider_title(s->setup.conf, domain, host);
+	n = names_number(&s->providers, title.n > 0 ? title
+						   : BYTES(NAME_OTHER));
+	if (host.n == 0 || domain.n == 0)
+		return n;
+	if (table_count(s->hosts) >= HOSTS_MAX) {
+		table_free(s->hosts);
+		s->hosts = table_new(0);
+	}
+	must(table_put(s->hosts, domain, (void *)(uintptr_t)n));
+	return n;
+}
+
+/* -- identities of the account --------------------------------------------- */
+
+struct own_reading {
+	struct table *names;
+	struct wall   now;
+};
+
+static bool
+own_on_identity(void *arg, const struct identity *i)
+{
+	struct own_reading *r = arg;
+	char		    text[ADDRESS_TEXT_MAX];
+
+	if (identity_may_send(i, r->now))
+		must(table_put(r->names, lower(bytes_of(i->name), text),
+		    r->names));
+	return true;
+}
+
+static void
+own_free(struct own_names *o)
+{
+	if (o == NULL)
+		return;
+	table_free(o->names);
+	mem_free(o);
+}
+
+static void
+own_free_one(void *arg, struct bytes key, void *value)
+{
+	(void)arg;
+	(void)key;
+	own_free(value);
+}
+
+static void
+own_forget(struct statistics *s)
+{
+	table_each(s->own, own_free_one, NULL);
+	table_free(s->own);
+	s->own = table_new(0);
+}
+
+static void
+own_read(struct statistics *s, const char *account, struct own_names *o)
+{
+	struct own_reading r = { NULL, loop_wall(s->setup.loop) };
+	struct db_txn	  *t;
+	struct err	   e;
+
+	o->version = book_version(s->setup.book);
+	o->read = loop_now(s->setup.loop);
+	table_free(o->names);
+	r.names = o->names = table_new(0);
+	t = book_read(s->setup.book, &e);
+	if (t == NULL || identity_each(t, account, own_on_identity, &r,
+		&e) < 0)
+		log_error("book-failed", "reason=\"%s\"", e.text);
+	book_end(t);
+}
+
+bool
+statistics_is_own(struct statistics *s, const char *account,
+    struct bytes address)
+{
+	struct own_names *o = table_get(s->own, bytes_of(account));
+	char		  text[ADDRESS_TEXT_MAX];
+	struct bytes	  name = lower(address, text);
+	ptrdiff_t	  dot;
+
+	if (o == NULL) {
+		if (table_count(s->own) >= OWN_MAX)
+			own_forget(s);
+		o = mem_alloc(sizeof(*o));
+		must(table_put(s->own, bytes_of(account), o));
+	}
+	if (o->names == NULL || (o->version != book_version(s->setup.book) &&
+		loop_now(s->setup.loop).ms - o->read.ms >= OWN_PAUSE_MS))
+		own_read(s, account, o);
+	if (table_count(o->names) == 0)
+		return false;
+	if (table_get(o->names, name) != NULL)
+		return true;
+	for (name = domain_of(name); name.n > 0;
+	    name = bytes_from(name, (size_t)dot + 1)) {
+		if (table_get(o->names, name) != NULL)
+			return true;
+		dot = bytes_find(name, 0, '.');
+		if (dot < 0)
+			break;
+	}
+	return false;
+}
+
+/* -- messages -------------------------------------------------------------- */
+
+static void
+facts_fill(struct statistics *s, const struct mail_row *m, struct facts *f)
+{
+	struct sender like;
+	unsigned      i;
+
+	f->is_system = m->system;
+	if (m->system)
+		return;
+	sender_of_mail(m, &like);
+	f->sender = sender_find(s, &like);
+	f->recipients = m->recipient_count;
+	for (i = 0; i < m->recipient_count; i++) {
+		if (statistics_is_simulated(s, m->recipients[i]))
+			f->simulated++;
+		else if (statistics_is_own(s, m->account, m->recipients[i]))
+			f->own++;
+	}
+}
+
+int
+statistics_find(struct statistics *s, const struct msgid *id,
+    struct facts **out)
+{
+	struct facts   *f;
+	struct mail_row m;
+	struct err	e;
+	int		found;
+
+	/* the last octets are random */
+	f = &s->facts[((unsigned)id->b[sizeof(id->b) - 1] * 256u +
+	    id->b[sizeof(id->b) - 2]) % FACTS_KEPT];
+	*out = f;
+	if (f->known && msgid_cmp(&f->id, id) == 0)
+		return f->sender != NULL || f->is_system;
+	if (s->arena == NULL || arena_used(s->arena) > FACTS_ARENA_KEPT) {
+		arena_free(s->arena);
+		s->arena = arena_new(FACTS_ARENA);
+	}
+	found = spool_read_facts(s->setup.spool, id, s->arena, &m, &e);
+	if (found < 0) {
+		log_error("statistics-failed", "reason=\"%s\"", e.text);
+		return -1;
+	}
+	memset(f, 0, sizeof(*f));
+	f->id = *id;
+	f->known = true;
+	if (found == 1)
+		facts_fill(s, &m, f);
+	return found;
+}
+
+static void
+sender_free(void *arg, struct bytes key, void *value)
+{
+	(void)arg;
+	(void)key;
+	mem_free(value);
+}
+
+void
+statistics_free_facts(struct statistics *s)
+{
+	table_each(s->senders, sender_free, NULL);
+	table_free(s->senders);
+	mem_free(s->sender_of);
+	table_each(s->own, own_free_one, NULL);
+	table_free(s->own);
+	table_free(s->hosts);
+	names_free(&s->providers);
+	names_free(&s->sources);
+	arena_free(s->arena);
+}

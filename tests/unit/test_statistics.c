@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+/* statistics.md 1 and 2: which event counts for what, once, also across a
+ * crash; and the rows that hold it. */
+#include "fake_clock.c"
+#include "fake_thread.c"
+#include "reporting_world.h"
+
+#include "reporting/rates.h"
+#include "store/statistic.h"
+
+static const struct rw_spec to_two = { .header = "Subject: test\r\n",
+	.forward = "", .identity = "example.com",
+	.rcpts = { "jane@sink.example", "joe@sink.example" } };
+static const struct rw_spec to_one = { .header = "Subject: test\r\n",
+	.forward = "", .identity = "example.com",
+	.rcpts = { "jane@sink.example" } };
+
+static int
+make(void **state)
+{
+	struct rw *w = calloc(1, sizeof(*w));
+
+	rw_open(w);
+	*state = w;
+	return 0;
+}
+
+static int
+unmake(void **state)
+{
+	struct rw *w = *state;
+
+	rw_close(w);
+	free(w);
+	return 0;
+}
+
+static void
+begin(struct rw *w)
+{
+	static const char *const none[] = { NULL };
+
+	rw_begin(w);
+	rw_write(w, rw_put_account, (void *)(uintptr_t)none);
+}
+
+static uint64_t
+counted_in(struct rw *w, enum statistic_series series,
+    enum statistic_scope scope, const char *name, enum statistic_counter c)
+{
+	struct statistic_question q;
+	struct statistic	  v;
+	struct err		  e;
+
+	memset(&q, 0, sizeof(q));
+	q.key.series = series;
+	q.key.scope = scope;
+	q.key.name = bytes_of(name);
+	memcpy(q.key.account, rw_account, sizeof(q.key.account));
+	assert_int_equal(statistic_read(w->spool, &q, &v, &e), 0);
+	return statistic_get(&v, c);
+}
+
+static uint64_t
+counted(struct rw *w, enum statistic_counter c)
+{
+	return counted_in(w, STATISTIC_QUARTER, STATISTIC_ACCOUNT, "", c);
+}
+
+static void
+deliver(struct rw *w, const struct msgid *id, unsigned n, const char *to)
+{
+	struct event_recipient r = { .address = bytes_of(to) };
+	struct event	       ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.type = EVENT_DELIVERY;
+	ev.at = clock_wall();
+	ev.message = *id;
+	ev.recipients = &r;
+	ev.recipient_count = 1;
+	ev.attempts = 1;
+	ev.outgoing_ip = BYTES("198.51.100.7");
+	ev.remote_host = BYTES("mx.sink.example");
+	event_id_make(clock_wall(), &ev.id);
+	rw_settle_envelope(w, id, n, &ev);
+}
+
+/* What a report says, after the envelope has gone. */
+static void
+report(struct rw *w, const struct msgid *id, enum event_type type,
+    const char *kind, const char *to)
+{
+	struct event_recipient r = { .address = bytes_of(to),
+		.action = BYTES("failed"), .status = BYTES("5.1.1") };
+	struct change_item     item = { .kind = CHANGE_EVENT };
+	struct event	       ev;
+
+	rw_fill_bounce(&ev, id, &r, 1);
+	ev.type = type;
+	ev.remote_host = BYTES("");
+	ev.feedback_type = bytes_of(kind);
+	item.id = *id;
+	item.event = &ev;
+	rw_change(w, &item, 1);
+}
+
+static void
+events_are_counted_by_scope(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+
+	begin(w);
+	id = rw_submit(w, &to_two);
+	deliver(w, &id, 1, "jane@sink.example");
+	rw_bounce(w, &id, 2, "joe@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_SENDS), 2);
+	assert_int_equal(counted(w, COUNT_DELIVERIES), 1);
+	assert_int_equal(counted(w, COUNT_BOUNCES), 1);
+	assert_int_equal(counted_in(w, STATISTIC_QUARTER,
+	    STATISTIC_IDENTITY, "example.com", COUNT_SENDS), 2);
+	assert_int_equal(counted_in(w, STATISTIC_QUARTER,
+	    STATISTIC_PROVIDER, "sink.example", COUNT_DELIVERIES), 1);
+	assert_int_equal(counted_in(w, STATISTIC_HOUR,
+	    STATISTIC_CREDENTIAL, "app1", COUNT_HARD), 1);
+	assert_int_equal(counted_in(w, STATISTIC_HOUR,
+	    STATISTIC_SOURCE, "198.51.100.7", COUNT_REACHED), 1);
+	assert_int_equal(counted_in(w, STATISTIC_TOTAL,
+	    STATISTIC_CREDENTIAL, "app1", COUNT_SENDS), 2);
+	/* two recipients: no deliverability */
+	assert_int_equal(counted_in(w, STATISTIC_DAY, STATISTIC_ACCOUNT, "",
+	    COUNT_SENDS), 0);
+	id = rw_submit(w, &to_one);
+	deliver(w, &id, 1, "jane@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(counted_in(w, STATISTIC_DAY, STATISTIC_ACCOUNT, "",
+	    COUNT_SENDS), 1);
+	assert_int_equal(counted_in(w, STATISTIC_DAY,
+	    STATISTIC_IDENTITY_PROVIDER, "example.com\001sink.example",
+	    COUNT_DELIVERIES), 1);
+}
+
+/* statistics#8, bounces-and-feedback#24 in part; statistics#20 */
+static void
+feedback_counts_once(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+
+	begin(w);
+	id = rw_submit(w, &to_two);
+	rw_bounce(w, &id, 1, "jane@sink.example");
+	report(w, &id, EVENT_BOUNCE, "", "Jane@Sink.example");
+	deliver(w, &id, 2, "joe@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_BOUNCES), 1);
+	report(w, &id, EVENT_BOUNCE, "", "joe@sink.example");
+	report(w, &id, EVENT_BOUNCE, "", "joe@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_BOUNCES), 2);
+	/* also when the first one was written down long ago */
+	report(w, &id, EVENT_BOUNCE, "", "joe@sink.example");
+	report(w, &id, EVENT_COMPLAINT, "abuse", "joe@sink.example");
+	report(w, &id, EVENT_COMPLAINT, "abuse", "joe@sink.example");
+	report(w, &id, EVENT_COMPLAINT, "not-spam", "jane@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_BOUNCES), 2);
+	assert_int_equal(counted(w, COUNT_COMPLAINTS), 1);
+	assert_int_equal(counted(w, COUNT_DELIVERIES), 1);
+}
+
+static void
+a_crash_loses_nothing_and_counts_nothing_twice(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+	unsigned     i;
+
+	begin(w);
+	for (i = 0; i < 3; i++) {
+		id = rw_submit(w, &to_two);
+		deliver(w, &id, 1, "jane@sink.example");
+		if (i == 1)
+			rw_pass(w, 5000); /* in the store */
+		rw_crash(w);
+		rw_begin(w);
+		rw_pass(w, i == 2 ? 5000 : 0);
+		rw_bounce(w, &id, 2, "joe@sink.example");
+	}
+	rw_pass(w, 5000);
+	assert_int_equal(counted(w, COUNT_SENDS), 6);
+	assert_int_equal(counted(w, COUNT_DELIVERIES), 3);
+	assert_int_equal(counted(w, COUNT_BOUNCES), 3);
+	rw_crash(w);
+	rw_begin(w);
+	rw_pass(w, 5000);
+	assert_int_equal(counted(w, COUNT_SENDS), 6);
+	assert_int_equal(counted(w, COUNT_BOUNCES), 3);
+}
+
+/* Rows go when their time is over, totals stay. */
+static void
+old_rows_go(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+	unsigned     day;
+
+	begin(w);
+	id = rw_submit(w, &to_one);
+	rw_bounce(w, &id, 1, "jane@sink.example");
+	rw_pass(w, 2000);
+	for (day = 0; day < 95; day++) {
+		rw_pass(w, 24 * hour);
+		(void)rw_submit(w, &to_one);
+		rw_pass(w, 2000);
+		if (day == 12)
+			assert_int_equal(counted(w, COUNT_BOUNCES), 1);
+		if (day == 15)
+			assert_int_equal(counted(w, COUNT_BOUNCES), 0);
+		if (day == 70)
+			assert_int_equal(counted_in(w, STATISTIC_HOUR,
+			    STATISTIC_ACCOUNT, "", COUNT_HARD), 1);
+	}
+	assert_int_equal(counted_in(w, STATISTIC_HOUR, STATISTIC_ACCOUNT, "",
+	    COUNT_HARD), 0);
+	assert_int_equal(counted_in(w, STATISTIC_TOTAL, STATISTIC_ACCOUNT,
+	    "", COUNT_BOUNCES), 1);
+}
+
+static void
+keys_and_rows_are_read_as_written(void **state)
+{
+	struct statistic_key k = { STATISTIC_DAY, STATISTIC_IDENTITY,
+		"123456789012", { "example.com", 11 }, { 1714521600000 } };
+	struct statistic_key back;
+	struct statistic     v, w;
+	struct buf	     b;
+	struct bytes	     one, two;
+	char		     name[STATISTIC_NAME_MAX + 1];
+	size_t		     i;
+
+	(void)state;
+	buf_init(&b, 1024);
+	assert_true(statistic_encode_key(&k, &b));
+	assert_true(statistic_decode_key(buf_bytes(&b), &back));
+	assert_int_equal(back.series, STATISTIC_DAY);
+	assert_int_equal(back.scope, STATISTIC_IDENTITY);
+	assert_string_equal(back.account, "123456789012");
+	assert_true(bytes_eq_text(back.name, "example.com"));
+	assert_true(back.time.ms == k.time.ms);
+	for (i = 0; i < 23; i++)
+		assert_false(statistic_decode_key(bytes_head(buf_bytes(&b),
+		    i), &back));
+	memset(&v, 0, sizeof(v));
+	v.n[COUNT_SENDS] = 7;
+	v.n[COUNT_REACHED] = -3;
+	buf_clear(&b);
+	assert_true(statistic_encode(&v, &b));
+	assert_true(statistic_decode(buf_bytes(&b), &w));
+	assert_memory_equal(&v, &w, sizeof(v));
+	assert_int_equal(statistic_get(&w, COUNT_REACHED), 0);
+	assert_false(statistic_decode(BYTES("\xff"), &w));
+	buf_wipe(&b);
+	assert_true(statistic_name_split(statistic_name_pair(BYTES("a"),
+	    BYTES("b"), name), &one, &two));
+	assert_true(bytes_eq_text(one, "a") && bytes_eq_text(two, "b"));
+	assert_false(statistic_name_split(BYTES("ab"), &one, &two));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(events_are_counted_by_scope,
+		    make, unmake),
+		cmocka_unit_test_setup_teardown(feedback_counts_once, make,
+		    unmake),
+		cmocka_unit_test_setup_teardown(
+		    a_crash_loses_nothing_and_counts_nothing_twice, make,
+		    unmake),
+		cmocka_unit_test_setup_teardown(old_rows_go, make, unmake),
+		cmocka_unit_test(keys_and_rows_are_read_as_written),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
