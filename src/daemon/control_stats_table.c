@@ -369,7 +369,7 @@ funnel_work(struct request *q)
 	    (json_int_t)count_of(&v, COUNT_BOUNCES)));
 	request_set(q, "Rates", json_pack("{s:o, s:o, s:o, s:o, s:o}",
 	    "InvalidAddresses",
-	    json_of_ratio(count_of(&v, COUNT_BOUNCES), sends),
+	    json_of_ratio(count_of(&v, COUNT_INVALID), sends),
 	    "Deliverability", json_of_ratio(delivered, sends), "SpamBounces",
 	    json_of_ratio(count_of(&v, COUNT_SPAM), sends), "Complaints",
 	    json_of_ratio(count_of(&v, COUNT_COMPLAINTS), delivered),

@@ -11,6 +11,7 @@
 #include "base/table.h"
 #include "daemon/control_event.h"
 #include "daemon/control_private.h"
+#include "mail/address.h"
 #include "mail/header.h"
 #include "registry/provider.h"
 
@@ -279,16 +280,6 @@ delivery_of(const struct event *ev)
 	}
 }
 
-static struct bytes
-domain_of(struct bytes address)
-{
-	size_t i = address.n;
-
-	while (i > 0 && address.p[i - 1] != '@')
-		i--;
-	return bytes_from(address, i);
-}
-
 static void
 hit_take(struct search *s, struct hit *h, const struct event *ev,
     const struct event_recipient *to)
@@ -306,7 +297,7 @@ hit_take(struct search *s, struct hit *h, const struct event *ev,
 	if (ev->remote_host.n > 0) {
 		mem_free(h->isp);
 		h->isp = mem_dup_bytes(provider_title(s->q->conf,
-		    domain_of(h->to), ev->remote_host));
+		    address_domain(h->to), ev->remote_host));
 	}
 }
 
@@ -381,7 +372,7 @@ search_wants(struct search *s, struct hit *h)
 {
 	if (h->isp == NULL)
 		h->isp = mem_dup_bytes(provider_title(s->q->conf,
-		    domain_of(h->to), BYTES("")));
+		    address_domain(h->to), BYTES("")));
 	return search_fits(s, OF_DELIVERY,
 		   bytes_of(delivery_events[h->delivery])) &&
 	    search_fits(s, OF_ENGAGEMENT,

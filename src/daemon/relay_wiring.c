@@ -319,7 +319,6 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->workers = r->workers;
 	s->outbox_meters = &r->outbox_meters;
 	s->inbox_meters = &r->inbox_meters;
-	s->ledger = r->ledger;
 	s->trust = r->trust;
 }
 

@@ -646,3 +646,13 @@ mailbox_list_replace(struct bytes value, struct bytes domain,
 		buf_add(out, done, (size_t)(value.p + value.n - done));
 	return replaced;
 }
+
+struct bytes
+address_domain(struct bytes address)
+{
+	size_t i = address.n;
+
+	while (i > 0 && address.p[i - 1] != '@')
+		i--;
+	return bytes_from(address, i);
+}

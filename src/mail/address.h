@@ -110,4 +110,7 @@ enum mailbox_result mailbox_list_parse(struct bytes value, unsigned flags,
 size_t mailbox_list_replace(struct bytes value, struct bytes domain,
     struct bytes address, struct arena *a, struct buf *out);
 
+/* What stands behind the last @; all of it without one.  Not checked. */
+struct bytes address_domain(struct bytes address);
+
 #endif

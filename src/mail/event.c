@@ -276,3 +276,16 @@ event_write_text(const struct event *ev, const struct event_mail *m,
 	return detail.n > 0 ? event_write_string(detail, out)
 			    : buf_add_char(out, '-');
 }
+
+bool
+event_complaint_counts(const struct event *ev)
+{
+	static const char *const others[] = { "not-spam", "virus",
+		"auth-failure" };
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (bytes_eq_nocase(ev->feedback_type, bytes_of(others[i])))
+			return false;
+	return !ev->on_account_list;
+}

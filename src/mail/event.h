@@ -179,6 +179,10 @@ struct event_form {
 	bool extensions;   /* the member "posthorn" */
 };
 
+/* A Complaint: of a kind that counts (bounces-and-feedback.md 9.4), and not
+ * from the account's own list. */
+bool event_complaint_counts(const struct event *ev);
+
 /* One record without line end. */
 bool event_write_json(const struct event *ev, const struct event_mail *m,
     struct buf *out);

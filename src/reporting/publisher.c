@@ -176,6 +176,17 @@ publisher_on_moved(void *ctx, void *load)
 	}
 }
 
+/* Has enough been passed to be written down? */
+static bool
+publisher_is_due(const struct publisher *p)
+{
+	uint64_t lazy = p->setup.lazy_events != 0 ? p->setup.lazy_events
+						  : PUBLISHER_LAZY_EVENTS;
+
+	return p->at - p->saved >= lazy || (p->at != p->saved &&
+	    p->setup.full != NULL && p->setup.full(p->setup.arg));
+}
+
 /* -- reading --------------------------------------------------------------- */
 
 static bool
@@ -227,7 +238,7 @@ publisher_read(struct publisher *p)
 		publisher_enter(p, PUBLISHER_BUSY, -1);
 	} else if (p->last == PUBLISHER_AGAIN) {
 		publisher_pause(p);
-	} else if (p->at - p->saved >= PUBLISHER_LAZY_EVENTS) {
+	} else if (publisher_is_due(p)) {
 		if (!publisher_move(p))
 			publisher_pause(p);
 	} else if (p->shown > 0) {

@@ -59,8 +59,11 @@ struct publisher_setup {
 	 * the events up to it, also across a crash.  moving() on the loop,
 	 * perhaps more than once; also() on the writer, see struct change; then
 	 * moved() on the loop.  No event is shown between them.  All three, or
-	 * NULL.
+	 * NULL.  full(): it has gathered enough, the cursor moves now; else
+	 * after so many events (0 = PUBLISHER_LAZY_EVENTS).
 	 */
+	uint64_t lazy_events;
+	bool (*full)(void *arg);
 	void (*moving)(void *arg);
 	int (*also)(void *arg, struct spool_txn *t, struct err *e);
 	void (*moved)(void *arg);

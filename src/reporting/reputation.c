@@ -13,6 +13,7 @@
 
 enum {
 	SAMPLE_MS = 60 * 1000,
+	BUSY_MS = 1000,
 	SETS_MAX = 100, /* sampled of an account */
 	QUEUE_MAX = 4096,
 	MILLION = 1000000
@@ -403,23 +404,31 @@ judge_write(struct book_job *job, struct db_txn *t)
 }
 
 static void
-judge_begin(struct reputation *r, const struct account *a,
-    const struct rates *v)
+judge_fill(struct reputation *r, const struct rates *v,
+    struct review_input *in)
 {
 	const struct conf *c = r->setup.conf;
-	struct judge_job  *j = mem_alloc(sizeof(*j));
+
+	in->now = loop_wall(r->setup.loop);
+	in->bounce = v->bounce_counts ? v->bounce : -1;
+	in->complaint = v->complaint_counts ? v->complaint : -1;
+	in->bounce_review = c->reputation.bounce.review;
+	in->bounce_pause = c->reputation.bounce.pause;
+	in->complaint_review = c->reputation.complaint.review;
+	in->complaint_pause = c->reputation.complaint.pause;
+	in->period_ms = c->reputation.review_period_ms;
+	in->auto_pause = c->reputation.auto_pause;
+}
+
+static void
+judge_begin(struct reputation *r, const struct account *a,
+    const struct review_input *in)
+{
+	struct judge_job *j = mem_alloc(sizeof(*j));
 
 	j->r = r;
 	memcpy(j->account, a->id, sizeof(j->account));
-	j->in.now = loop_wall(r->setup.loop);
-	j->in.bounce = v->bounce_counts ? v->bounce : -1;
-	j->in.complaint = v->complaint_counts ? v->complaint : -1;
-	j->in.bounce_review = c->reputation.bounce.review;
-	j->in.bounce_pause = c->reputation.bounce.pause;
-	j->in.complaint_review = c->reputation.complaint.review;
-	j->in.complaint_pause = c->reputation.complaint.pause;
-	j->in.period_ms = c->reputation.review_period_ms;
-	j->in.auto_pause = c->reputation.auto_pause;
+	j->in = *in;
 	j->job.asker = r->setup.loop;
 	j->job.run = judge_write;
 	j->job.done = judge_on_done;
@@ -428,6 +437,27 @@ judge_begin(struct reputation *r, const struct account *a,
 		return;
 	r->job = NULL;
 	mem_free(j);
+}
+
+/* Usually nothing changes: then nothing is written. */
+static void
+judge_look(struct reputation *r, struct account *a, const struct rates *v)
+{
+	struct review_input  in;
+	struct review_change out;
+	struct db_txn	    *t;
+	struct err	     e;
+	int		     rc = -1;
+
+	judge_fill(r, v, &in);
+	t = book_read(r->setup.book, &e);
+	if (t != NULL)
+		rc = finding_look(t, a->id, &in.finding_review,
+		    &in.finding_pause, &e);
+	book_end(t);
+	account_review_judge(a, &in, &out);
+	if (rc == 0 && out.changed)
+		judge_begin(r, a, &in);
 }
 
 static void
@@ -452,8 +482,8 @@ reputation_look_at(struct reputation *r, const struct turn *t)
 		if (reputation_read(r, &q, &v)) {
 			if (reputation_has_sent(r, a->id))
 				reputation_sample(r, &q, &v);
-			if (t->is_judged)
-				judge_begin(r, a, &v);
+			if (t->is_judged && a->closed.ms == 0)
+				judge_look(r, a, &v);
 		}
 	} else {
 		book_end(txn);
@@ -655,8 +685,8 @@ reputation_on_tick(void *arg, void *unused)
 	struct mono	   now = loop_now(r->setup.loop);
 
 	(void)unused;
-	if (r->job != NULL) {
-		reputation_rest(r);
+	if (r->job != NULL) { /* it is nearly done */
+		timer_set(&r->tick, BUSY_MS);
 		return;
 	}
 	if (hour != r->hour) {

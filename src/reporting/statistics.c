@@ -20,6 +20,7 @@ struct waiter {
 static enum publisher_answer statistics_on_event(void *arg, uint64_t sequence,
     const struct event *ev);
 static void statistics_on_minute(void *arg, void *unused);
+static bool statistics_is_full(void *arg);
 
 /* -- life ------------------------------------------------------------------ */
 
@@ -31,6 +32,7 @@ statistics_new(const struct statistics_setup *setup)
 		.spool = setup->spool, .cursor = STATISTICS_CURSOR,
 		.show = statistics_on_event, .moving = statistics_on_moving,
 		.also = statistics_also, .moved = statistics_on_moved,
+		.lazy_events = STATISTICS_EVENTS, .full = statistics_is_full,
 		.arg = s };
 
 	s->setup = *setup;
@@ -95,6 +97,15 @@ statistics_on_minute(void *arg, void *unused)
 	timer_set(&s->minute, throttled ? MINUTE_MS : HOUR_MS);
 	if (throttled)
 		publisher_touch(s->publisher);
+}
+
+static bool
+statistics_is_full(void *arg)
+{
+	const struct statistics *s = arg;
+
+	return table_count(s->counts) >= STATISTICS_COUNTS ||
+	    s->mark_count >= STATISTICS_COUNTS;
 }
 
 void
@@ -335,19 +346,6 @@ book_delivered(struct booking *b, const struct event_recipient *to)
 		v->n[COUNT_REACHED]++;
 }
 
-static bool
-complaint_counts(const struct event *ev)
-{
-	static const char *const others[] = { "not-spam", "virus",
-		"auth-failure" };
-	size_t i;
-
-	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (bytes_eq_nocase(ev->feedback_type, bytes_of(others[i])))
-			return false;
-	return !ev->on_account_list;
-}
-
 /* One report is one complaint, whoever of its recipients it was. */
 static void
 book_complaint(struct booking *b)
@@ -364,7 +362,7 @@ book_complaint(struct booking *b)
 		booking_open(b, statistics_provider(b->s, to->address,
 		    BYTES("")))->n[COUNT_SUPPRESSED]++;
 	}
-	if (!complaint_counts(ev) || !count_once(b->s, &ev->message,
+	if (!event_complaint_counts(ev) || !count_once(b->s, &ev->message,
 		MARK_COMPLAINT, hash_recipients(ev)))
 		return;
 	booking_open(b, statistics_provider(b->s, to->address, BYTES("")))

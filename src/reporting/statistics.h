@@ -12,10 +12,13 @@
  * Fails:  trouble is logged; the cursor stays.
  *
  * Counts gather in memory and go into the spool in the transaction that moves
- * the cursor STATISTICS_CURSOR, once in 1,000 events or after a second: after
- * kill -9 they agree with the events up to the cursor, and those after it are
- * counted at the next start.  Refusals for a limit (Throttled) are no events:
- * those since the cursor moved last, of an hour at most, may be lost.
+ * the cursor STATISTICS_CURSOR, after 8,192 events, 512 different counts or a
+ * second: a bulk to one group costs a row for thousands of messages, one to
+ * very many groups some rows for each, and no transaction of the spool is held
+ * up by more than some thousand rows.  After kill -9 they agree with the events
+ * up to the cursor, and those after it are counted at the next start.  Refusals
+ * for a limit (Throttled) are no events: those since the cursor moved last, of
+ * an hour at most, may be lost.
  *
  * Which recipients lie in identities of the account is looked up in names
  * that are read again when the book has changed, at most every 5 seconds.
@@ -35,7 +38,9 @@ struct statistics;
 enum {
 	/* Beyond so many names of groups, or of sources, since the start, new
 	 * ones are counted as "_other_". */
-	STATISTICS_NAMES_MAX = 2000
+	STATISTICS_NAMES_MAX = 100,
+	STATISTICS_EVENTS = 8192,
+	STATISTICS_COUNTS = 512
 };
 
 struct statistics_setup {

@@ -82,14 +82,13 @@ static struct sender *
 sender_new(const struct sender *like)
 {
 	struct sender *x = mem_alloc(sizeof(*x) + like->identity.n +
-	    like->set.n + like->credential.n + like->domain.n);
+	    like->set.n + like->credential.n);
 	char	      *at = (char *)(x + 1);
 
 	*x = *like;
 	x->identity = sender_text(&at, like->identity);
 	x->set = sender_text(&at, like->set);
 	x->credential = sender_text(&at, like->credential);
-	x->domain = sender_text(&at, like->domain);
 	return x;
 }
 
@@ -106,8 +105,6 @@ sender_find(struct statistics *s, const struct sender *like)
 	buf_add_bytes(&key, like->set);
 	buf_add_char(&key, '\0');
 	buf_add_bytes(&key, like->credential);
-	buf_add_char(&key, '\0');
-	buf_add_bytes(&key, like->domain);
 	x = table_get(s->senders, buf_bytes(&key));
 	if (x == NULL) {
 		x = sender_new(like);
@@ -124,15 +121,11 @@ sender_find(struct statistics *s, const struct sender *like)
 static void
 sender_of_mail(const struct mail_row *m, struct sender *out)
 {
-	bool is_address = bytes_find(m->identity, 0, '@') >= 0;
-
 	memset(out, 0, sizeof(*out));
 	memcpy(out->account, m->account, sizeof(out->account));
 	out->identity = bytes_head(m->identity, STATISTIC_NAME_MAX);
 	out->set = m->config_set;
 	out->credential = bytes_head(m->credential, STATISTIC_NAME_MAX);
-	out->domain = bytes_head(is_address || m->identity.n == 0
-		? m->from_domain : m->identity, STATISTIC_NAME_MAX);
 	out->is_delegate = m->identity_account.n > 0 &&
 	    !bytes_eq_text(m->identity_account, m->account);
 }
@@ -165,16 +158,6 @@ statistics_look_fresh(struct statistics *s, struct sender *x)
 /* -- mailboxes ------------------------------------------------------------- */
 
 static struct bytes
-domain_of(struct bytes address)
-{
-	size_t i = address.n;
-
-	while (i > 0 && address.p[i - 1] != '@')
-		i--;
-	return bytes_from(address, i);
-}
-
-static struct bytes
 lower(struct bytes s, char out[ADDRESS_TEXT_MAX])
 {
 	size_t i;
@@ -189,12 +172,7 @@ lower(struct bytes s, char out[ADDRESS_TEXT_MAX])
 bool
 statistics_is_simulated(const struct statistics *s, struct bytes address)
 {
-	const struct conf *c = s->setup.conf;
-	struct bytes	   domain = domain_of(address);
-
-	return bytes_eq_nocase(domain, bytes_of(c->simulator.domain)) ||
-	    (c->simulator.ses_domain &&
-		bytes_eq_nocase(domain, BYTES("simulator.amazonses.com")));
+	return conf_is_simulator(s->setup.conf, address_domain(address));
 }
 
 /* What answered once tells of later feedback, which names no server. */
@@ -203,7 +181,7 @@ statistics_provider(struct statistics *s, struct bytes address,
     struct bytes host)
 {
 	char	     text[ADDRESS_TEXT_MAX];
-	struct bytes domain = lower(domain_of(address), text), title;
+	struct bytes domain = lower(address_domain(address), text), title;
 	uint32_t     n;
 	void	    *there;
 
@@ -309,7 +287,7 @@ statistics_is_own(struct statistics *s, const char *account,
 		return false;
 	if (table_get(o->names, name) != NULL)
 		return true;
-	for (name = domain_of(name); name.n > 0;
+	for (name = address_domain(name); name.n > 0;
 	    name = bytes_from(name, (size_t)dot + 1)) {
 		if (table_get(o->names, name) != NULL)
 			return true;

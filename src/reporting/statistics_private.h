@@ -24,7 +24,7 @@ enum { FACTS_KEPT = 512, NAME_NONE = 0 };
 struct sender {
 	uint32_t number;
 	char	 account[ACCOUNT_ID_SIZE];
-	struct bytes identity, set, credential, domain; /* behind the struct */
+	struct bytes identity, set, credential; /* behind the struct */
 	bool	 is_delegate;
 	/* of the account and of the set, 0 = none; as the book had them */
 	struct wall account_start, set_start;

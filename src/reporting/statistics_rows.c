@@ -185,21 +185,6 @@ spread_day(struct spread *x, const struct statistic *all, uint32_t hour)
 	spread_pair(x, STATISTIC_SET_PROVIDER, x->sender->set, &g);
 }
 
-static void
-spread_level(struct spread *x, const struct statistic *all, uint32_t quarter)
-{
-	static const enum statistic_counter keep[] = { COUNT_SENDS,
-		COUNT_ENDED, COUNT_INVALID, COUNT_SPAM, COUNT_DELIVERIES,
-		COUNT_COMPLAINTS, COUNT_OPENED, COUNT_TRACKED };
-	struct statistic v = *all;
-
-	keep_only(&v, keep, sizeof(keep) / sizeof(keep[0]));
-	x->key.series = STATISTIC_LEVEL;
-	x->key.time = statistic_floor(STATISTIC_LEVEL,
-	    (struct wall){ (int64_t)quarter * STATISTIC_QUARTER_MS });
-	spread_one(x, STATISTIC_DOMAIN, x->sender->domain, &v);
-}
-
 /* Which group has sent a report: of all accounts. */
 static void
 spread_loop(struct spread *x, const struct statistic *all, uint32_t quarter)
@@ -237,7 +222,6 @@ spread_count(void *arg, struct bytes key, void *value)
 	spread_hour(&x, &c->v, &c->key);
 	if (c->key.single != 0)
 		spread_day(&x, &c->v, c->key.hour);
-	spread_level(&x, &c->v, c->key.quarter);
 	if (x.provider.n > 0)
 		spread_loop(&x, &c->v, c->key.quarter);
 	table_take(s->counts, key);

@@ -186,19 +186,6 @@ entry_on_written(void *job, void *unused)
 
 /* -- events ---------------------------------------------------------------- */
 
-static bool
-complaint_counts(const struct event *ev)
-{
-	static const char *const others[] = { "not-spam", "virus",
-		"auth-failure" };
-	size_t i;
-
-	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (bytes_eq_nocase(ev->feedback_type, bytes_of(others[i])))
-			return false;
-	return !ev->on_account_list;
-}
-
 /* Is anything known of it in the installation's list? */
 static bool
 suppressor_remembers(struct suppressor *s, const struct event *ev)
@@ -230,7 +217,7 @@ suppressor_wants(struct suppressor *s, const struct event *ev)
 	case EVENT_BOUNCE:
 		return bounce_suppresses(ev->bounce_type, ev->bounce_subtype);
 	case EVENT_COMPLAINT:
-		return complaint_counts(ev) && (ev->recipient_count == 1 ||
+		return event_complaint_counts(ev) && (ev->recipient_count == 1 ||
 		    s->setup.conf->suppression.complaint_candidates ==
 			CONF_CANDIDATES_ALL);
 	case EVENT_DELIVERY:

@@ -86,7 +86,6 @@ series_step(enum statistic_series s)
 	case STATISTIC_SAMPLE:
 		return STATISTIC_HOUR_MS;
 	case STATISTIC_DAY:
-	case STATISTIC_LEVEL:
 	case STATISTIC_LOOP:
 		return STATISTIC_DAY_MS;
 	case STATISTIC_TOTAL:
@@ -110,8 +109,6 @@ series_keep(enum statistic_series s)
 		return 90 * day;
 	case STATISTIC_DAY:
 		return 60 * day;
-	case STATISTIC_LEVEL:
-		return 3 * day;
 	case STATISTIC_TOTAL:
 		break;
 	}

@@ -37,7 +37,6 @@ enum statistic_series {
 	STATISTIC_HOUR,	 /* reputation; the hour of the Send: 90 days.
 			    Of groups and sources BASE is what has ended */
 	STATISTIC_DAY,	 /* deliverability; day of the Send: 60 days */
-	STATISTIC_LEVEL, /* day in which the recipient ended: 3 days */
 	STATISTIC_SAMPLE, /* an hour's rates in millionths: 14 days */
 	STATISTIC_LOOP,	 /* groups that sent reports; days: 90 days */
 	STATISTIC_TOTAL	 /* for ever; time 0 */
@@ -50,8 +49,7 @@ enum statistic_scope {
 	STATISTIC_IDENTITY_PROVIDER, /* statistic_name_pair() */
 	STATISTIC_SET_PROVIDER,
 	STATISTIC_CREDENTIAL,
-	STATISTIC_SOURCE,
-	STATISTIC_DOMAIN
+	STATISTIC_SOURCE
 };
 enum statistic_counter {
 	COUNT_SENDS,
@@ -70,9 +68,9 @@ enum statistic_counter {
 	COUNT_SUBSCRIPTIONS,
 	COUNT_SIMULATOR, /* Sends to the simulator */
 	COUNT_THROTTLED,
-	COUNT_ENDED,	/* LEVEL: Delivery or Bounce */
-	COUNT_INVALID,	/* LEVEL: Bounce Permanent General, NoEmail */
-	COUNT_SPAM,	/* LEVEL: bounces by spam rules */
+	COUNT_ENDED,	/* recipients with a Delivery or a Bounce */
+	COUNT_INVALID,	/* Bounce Permanent General, NoEmail */
+	COUNT_SPAM,	/* bounces by spam rules */
 	COUNT_OPENED,	/* messages opened at least once */
 	COUNT_CLICKED,	/* the same of clicks */
 	COUNT_TRACKED,	/* deliveries whose opens can be seen */

@@ -270,6 +270,31 @@ keys_and_rows_are_read_as_written(void **state)
 	assert_false(statistic_name_split(BYTES("ab"), &one, &two));
 }
 
+/* A whole message was rejected: statistics#11 on this level, reputation.md
+ * 1.1; and opens, which count once in the rate (statistics#13 in part). */
+static void
+rejects_and_opens(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+
+	begin(w);
+	id = rw_submit(w, &to_two);
+	report(w, &id, EVENT_REJECT, "", "jane@sink.example");
+	id = rw_submit(w, &to_one);
+	deliver(w, &id, 1, "jane@sink.example");
+	report(w, &id, EVENT_OPEN, "", "jane@sink.example");
+	report(w, &id, EVENT_OPEN, "", "jane@sink.example");
+	rw_pass(w, 2000);
+	report(w, &id, EVENT_OPEN, "", "jane@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_REJECTS), 2);
+	assert_int_equal(counted_in(w, STATISTIC_HOUR, STATISTIC_ACCOUNT, "",
+	    COUNT_BASE), 1);
+	assert_int_equal(counted(w, COUNT_OPENS), 3);
+	assert_int_equal(counted(w, COUNT_OPENED), 1);
+}
+
 int
 main(void)
 {
@@ -280,6 +305,8 @@ main(void)
 		    unmake),
 		cmocka_unit_test_setup_teardown(
 		    a_crash_loses_nothing_and_counts_nothing_twice, make,
+		    unmake),
+		cmocka_unit_test_setup_teardown(rejects_and_opens, make,
 		    unmake),
 		cmocka_unit_test_setup_teardown(old_rows_go, make, unmake),
 		cmocka_unit_test(keys_and_rows_are_read_as_written),
