@@ -306,6 +306,16 @@ suppression_export(struct ctl *c)
 	return status;
 }
 
+/* Nothing on standard output, as with all commands that change. */
+static void
+suppression_advise(struct ctl *c, json_t *result)
+{
+	(void)result;
+	if (c->verbosity >= 0)
+		fprintf(stderr, "note: remove what is suppressed from your "
+		    "own lists as well\n");
+}
+
 #define LISTED_COLUMNS                                                       \
 	"address=EmailAddress count=Count listed=ListedAt expires=ExpiresAt " \
 	"active=Active account=LastAccount message=LastMessageId"
@@ -315,7 +325,7 @@ const struct ctl_command ctl_suppression_commands[] = {
 	    .local = suppression_settings },
 	{ .verb = "suppression add", .arguments = "address...",
 	    .usage = "ADDRESS...", .options = "reason:words",
-	    .prepare = suppression_paste, .show = ctl_print_nothing },
+	    .prepare = suppression_paste, .show = suppression_advise },
 	{ .verb = "suppression remove", .arguments = "address...",
 	    .usage = "ADDRESS...", .prepare = suppression_paste,
 	    .show = ctl_print_nothing },
