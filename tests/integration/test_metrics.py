@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: ISC
 """The page of figures: its form, strictly as a collector reads it; names and types (events.md)."""
+import json
 import os
 import re
+import shutil
+import subprocess
+import tempfile
 import unittest
+import urllib.error
+import urllib.parse
 import urllib.request
 
 from harness.relay import Relay
@@ -50,6 +56,10 @@ FAMILIES = {
     "posthorn_bounces_total": ("counter", {"account", "bounce_type", "bounce_subtype"}),
     "posthorn_classification_total": ("counter", {"rule"}),
     "posthorn_delays_total": ("counter", {"account", "delay_type"}),
+    "posthorn_suppressed_total": ("counter", {"account", "list", "reason"}),
+    "posthorn_complaints_total": ("counter", {"account", "feedback_type"}),
+    "posthorn_reputation_bounce_rate": ("gauge", {"account", "configuration_set"}),
+    "posthorn_reputation_complaint_rate": ("gauge", {"account", "configuration_set"}),
     "posthorn_sending_enabled": ("gauge", {"account", "configuration_set"}),
     "posthorn_quota_max_24h": ("gauge", {"account"}),
     "posthorn_quota_sent_24h": ("gauge", {"account"}),
@@ -121,6 +131,13 @@ def histogram(test, name, samples):
         test.assertGreaterEqual(values[name + "_sum"], 0)
 
 
+def promtool(test, text):
+    """What the collector's own reader says of the page: nothing."""
+    said = subprocess.run(["promtool", "check", "metrics"], input=text, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60)
+    test.assertEqual((said.returncode, said.stdout), (0, ""))
+
+
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -144,6 +161,10 @@ class Page(unittest.TestCase):
             w.close()
         for event in ("Delivery", "DeliveryDelay", "Bounce"):
             cls.relay.wait_event(event)
+
+    def tearDown(self):
+        """After whatever was counted the page can still be read."""
+        promtool(self, self.get())
 
     def get(self, accept="text/plain"):
         ask = urllib.request.Request(f"http://127.0.0.1:{self.port}/metrics", headers={"Accept": accept})
@@ -282,6 +303,16 @@ class Page(unittest.TestCase):
                                 .startswith(code))
                 w.close()
 
+    def test_suppressed(self):
+        account = self.account
+        self.relay.ctl("-a", account, "suppression", "settings", "--reasons=bounce")
+        self.addCleanup(self.relay.ctl, "-a", account, "suppression", "settings", "--reasons=")
+        self.relay.ctl("-a", account, "suppression", "add", "listed@sink.example", "--reason", "bounce")
+        with self.moves(1, "posthorn_suppressed_total", account=account, list="account", reason="BOUNCE"):
+            w = self.session()
+            w.message("a@example.com", "listed@sink.example", "From: a@example.com\n\nx\n")
+            w.close()
+
     def test_local(self):
         with self.moves(1, "posthorn_submissions_total", account=self.account, interface="local", result="accepted"):
             self.relay.ctl("-a", self.account, "send", "--from", "a@example.com", "--to", "r@sink.example",
@@ -310,6 +341,38 @@ class Page(unittest.TestCase):
         with open(os.path.join(TOP, "man", "posthornd.8")) as f:
             told = re.findall(r"\bposthorn_[a-z_0-9]+", f.read())
         self.assertEqual(sorted(told), sorted(parse(self, self.get(), False)))
+
+    def test_scraped(self):
+        """A Prometheus of the distribution reads the page and answers from it."""
+        folder = tempfile.mkdtemp(prefix="posthorn-prometheus-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        port = free_port()
+        with open(os.path.join(folder, "prometheus.yml"), "w") as f:
+            f.write("global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: posthorn\n"
+                    f"    static_configs:\n      - targets: ['127.0.0.1:{self.port}']\n")
+        with open(os.path.join(folder, "log"), "w") as log:
+            server = subprocess.Popen(
+                ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                 f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+
+        def ask(query):
+            url = f"http://127.0.0.1:{port}/api/v1/query?query=" + urllib.parse.quote(query)
+            try:
+                with urllib.request.urlopen(url, timeout=20) as r:
+                    found = json.load(r)["data"]["result"]
+            except (urllib.error.URLError, ConnectionError):
+                return []
+            return [(x["metric"], float(x["value"][1])) for x in found]
+
+        wait_for(lambda: ask('up{job="posthorn"} == 1'), "a scrape", 60)
+        version = ask("posthorn_build_info")
+        self.assertEqual(len(version), 1)
+        self.assertIn("version", version[0][0])
+        wait_for(lambda: ask(f'posthorn_events_total{{account="{self.account}",event="Send"}} >= 3'), "the counter", 60)
+        # buckets make a quantile
+        self.assertTrue(ask("histogram_quantile(0.5, posthorn_store_commit_seconds_bucket)"))
 
 
 if __name__ == "__main__":
