@@ -49,8 +49,8 @@ static const struct {
 	    ENGAGEMENTS_MAX } };
 
 /* One recipient of one message. */
-struct hit {
-	struct hit  *next; /* of the same message */
+struct trace_hit {
+	struct trace_hit  *next; /* of the same message */
 	struct msgid id;
 	struct bytes from, to, subject; /* behind the struct */
 	char	    *isp;		/* NULL = no server is known */
@@ -62,14 +62,14 @@ struct search {
 	struct wall  since, until;
 	struct bytes message_id; /* "" = none: nothing else counts then */
 	size_t	     limit;
-	struct hit  **hit; /* a ring of the newest */
+	struct trace_hit  **hit; /* a ring of the newest */
 	size_t	     n, first;
 	uint64_t     fit;  /* of the records */
 	struct table *by_id;
 };
 
 static void
-hit_free(struct hit *h)
+hit_free(struct trace_hit *h)
 {
 	mem_free(h->isp);
 	mem_free(h);
@@ -158,7 +158,7 @@ search_fits_isp(const struct search *s, struct bytes isp)
 /* -- records --------------------------------------------------------------- */
 
 static void
-search_keep(struct search *s, struct hit *h)
+search_keep(struct search *s, struct trace_hit *h)
 {
 	s->fit++;
 	if (s->n < SEARCH_KEPT) {
@@ -181,10 +181,10 @@ hit_text(char **at, struct bytes b)
 	return out;
 }
 
-static struct hit *
+static struct trace_hit *
 hit_new(const struct mail_row *m, struct bytes to, struct bytes subject)
 {
-	struct hit *h = mem_alloc(sizeof(*h) + m->sender.n + to.n +
+	struct trace_hit *h = mem_alloc(sizeof(*h) + m->sender.n + to.n +
 	    subject.n);
 	char	   *at = (char *)(h + 1);
 
@@ -251,7 +251,7 @@ static void
 search_index(struct search *s)
 {
 	struct bytes key;
-	struct hit  *h;
+	struct trace_hit  *h;
 	size_t	     i;
 
 	for (i = 0; i < s->n; i++) {
@@ -281,7 +281,7 @@ delivery_of(const struct event *ev)
 }
 
 static void
-hit_take(struct search *s, struct hit *h, const struct event *ev,
+hit_take(struct search *s, struct trace_hit *h, const struct event *ev,
     const struct event_recipient *to)
 {
 	unsigned delivery = delivery_of(ev);
@@ -306,7 +306,7 @@ search_take_event(struct search *s, const struct event *ev)
 {
 	struct bytes key = { (const char *)ev->message.b,
 		sizeof(ev->message.b) };
-	struct hit  *h;
+	struct trace_hit  *h;
 	size_t	     i;
 
 	for (h = table_get(s->by_id, key); h != NULL; h = h->next) {
@@ -368,7 +368,7 @@ search_follow(struct search *s)
 /* -- the answer ------------------------------------------------------------ */
 
 static bool
-search_wants(struct search *s, struct hit *h)
+search_wants(struct search *s, struct trace_hit *h)
 {
 	if (h->isp == NULL)
 		h->isp = mem_dup_bytes(provider_title(s->q->conf,
@@ -381,7 +381,7 @@ search_wants(struct search *s, struct hit *h)
 }
 
 static json_t *
-hit_json(const struct search *s, const struct hit *h)
+hit_json(const struct search *s, const struct trace_hit *h)
 {
 	char id[MSGID_TEXT + 1];
 
@@ -417,7 +417,7 @@ search_work(struct request *q)
 	json_t	      *list = json_array();
 	uint64_t       total = 0;
 	struct msgid   first;
-	struct hit    *h;
+	struct trace_hit    *h;
 	size_t	       i;
 
 	request_set(q, "Messages", list);
@@ -481,7 +481,7 @@ trace_search(struct request *q)
 	struct search *s = request_state(q, sizeof(*s), search_wipe);
 
 	s->q = q;
-	s->hit = mem_alloc(SEARCH_KEPT * sizeof(struct hit *));
+	s->hit = mem_alloc(SEARCH_KEPT * sizeof(struct trace_hit *));
 	s->by_id = table_new(0);
 	if (search_take_args(s) != 0)
 		request_end(q);

@@ -471,8 +471,6 @@ const struct conf_provider *conf_provider_of_mx(const struct conf *c,
     struct bytes host);
 const struct conf_listener *conf_listener_find(const struct conf *c,
     struct bytes name);
-/* Mail to it goes nowhere (simulator.md 1). */
-bool conf_is_simulator(const struct conf *c, struct bytes domain);
 /* What the settings allow in addresses: flags of mail/address.h. */
 unsigned conf_address_flags(const struct conf *c);
 /* dns.*; the servers stand in room, of RESOLVER_SERVERS_MAX, which has to live

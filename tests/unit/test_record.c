@@ -235,7 +235,7 @@ due_counter_and_state_come_back(void **state)
 		   HELD_CONFIG_SET, true, true, true, { { 0 } } }, d2;
 	struct counter_row c = { 29000000, 29001440, 5000000000 }, c2;
 	struct state_row   s = { 1, 2, 3, 4, 1ull << 50, 6, UINT64_MAX,
-		   1700000000000, 9 }, s2;
+		   1700000000000, 9, 10 }, s2;
 	struct buf	   b;
 
 	(void)state;
