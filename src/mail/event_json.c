@@ -432,11 +432,13 @@ static void
 delivery(struct writer *w)
 {
 	const struct event *ev = w->ev;
+	int64_t		    took = ev->at.ms - w->m->accepted.ms;
 	size_t		    i;
 
 	stamp(w, "timestamp", ev->at);
 	key(w, "processingTimeMillis");
-	buf_printf(w->out, "%lld", (long long)(ev->at.ms - w->m->accepted.ms));
+	/* the clock may have been set back meanwhile */
+	buf_printf(w->out, "%lld", (long long)(took < 0 ? 0 : took));
 	begin(w, "recipients", '[');
 	for (i = 0; i < ev->recipient_count; i++)
 		element(w, ev->recipients[i].address);

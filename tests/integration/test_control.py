@@ -325,7 +325,8 @@ class Accounts(Running):
         shown = self.json("account", "show")
         self.assertEqual((shown["Status"], shown["EnforcementStatus"]), ("SENDING_PAUSED", "SHUTDOWN"))
         self.ctl("account", "resume", account, "--reason", "done")
-        self.assertEqual(self.json("account", "show")["EnforcementStatus"], "HEALTHY")
+        # reputation.md: what was paused goes on under review
+        self.assertEqual(self.json("account", "show")["EnforcementStatus"], "PROBATION")
 
     def test_5_quota(self):
         self.ctl("quota", "set", "--max-24h", "unlimited", "--rate", "unlimited")

@@ -110,7 +110,7 @@ class Json(unittest.TestCase):
     def test_offline(self):
         """One JSON document from the commands without the daemon, too."""
         shown = self.relay.json("-c", self.relay.conf, "config", "show", "spool")["Settings"]
-        self.assertEqual([(s["Name"], s["Value"]) for s in shown], [("spool.min_free", "16m")])
+        self.assertEqual([(s["Name"], s["Value"]) for s in shown], [("spool.min_free", "16m"), ("spool.redo_log", "auto")])
         self.assertRegex(shown[0]["Source"], r"posthorn.conf:\d+$")
         self.assertEqual(self.relay.json("config", "check", self.relay.conf)["Valid"], True)
         with open(f"{self.relay.folder}/bad.conf", "w") as f:

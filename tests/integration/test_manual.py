@@ -4,6 +4,9 @@
 A display is a sequence of commands, a transcript ("$ " and what comes), a configuration file, a JSON record, or lines
 of the log.  A display that is none of these fails the test: nobody would notice when it became wrong.
 """
+import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -11,6 +14,8 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+
+import jsonschema
 
 from harness.dns import Dns
 from harness.relay import BUILD, Relay
@@ -282,6 +287,31 @@ class Pages(Example):
                 found = real[kind_]
             self.assertEqual(self.shape(shown), self.shape(found))
 
+    def run_schema(self, display):
+        """Records, or members of some, are what the schema says."""
+        with open(os.path.join(TOP, "schemas", "event.json")) as f:
+            whole = json.load(f)
+        for text in display.split("\n\n"):
+            shown = json.loads(text if text.startswith("{") else "{" + text + "}")
+            schema = whole
+            if "eventType" not in shown:
+                (member, shown), = shown.items()
+                schema = {**whole["properties"][member], "$defs": whole["$defs"]}
+            jsonschema.Draft202012Validator(schema).validate(shown)
+
+    def run_python(self, display):
+        """What checks the signature of a webhook."""
+        key = b"0123456789abcdef0123456789abcdef"
+        names = {"secret": "whsec_" + base64.b64encode(key).decode(), "id": "msg_1", "timestamp": "1767225600",
+                 "body": b'{"eventType":"Send"}'}
+        mine = hmac.new(key, b'msg_1.1767225600.{"eventType":"Send"}', hashlib.sha256).digest()
+        names["signature"] = "v1,AAAA v1," + base64.b64encode(mine).decode()
+        exec(display, names)
+        self.assertTrue(names["ok"])
+        names["signature"] = "v1,AAAA"
+        exec(display, names)
+        self.assertFalse(names["ok"])
+
     def shape(self, v):
         """Names of members, at every depth; of headers and tags any."""
         if isinstance(v, dict):
@@ -321,7 +351,11 @@ class Pages(Example):
                         os.chmod(f.name, 0o644)
                     if what == "commands" and page == "posthornd.8":
                         shutil.copy(self.relay.conf, os.path.join(self.host.folder, "posthorn.conf"))
-                    if what == "commands":
+                    if display.startswith("import "):
+                        self.run_python(display)
+                    elif page == "posthorn-events.7" and what == "json":
+                        self.run_schema(display)
+                    elif what == "commands":
                         self.run_commands(display)
                     elif what == "transcript":
                         self.transcript(self.host, display)

@@ -48,6 +48,7 @@ FAMILIES = {
     "posthorn_event_outbox_entries": ("gauge", {"account", "destination"}),
     "posthorn_event_outbox_oldest_seconds": ("gauge", {"account", "destination"}),
     "posthorn_webhook_seconds": ("histogram", {"account", "destination"}),
+    "posthorn_intake_messages_total": ("counter", {"kind", "result"}),
     "posthorn_ip_sent_total": ("counter", {"ip", "pool"}),
     "posthorn_dns_queries_total": ("counter", {"type", "result"}),
     "posthorn_dkim_signatures_total": ("counter", {"algorithm", "result"}),

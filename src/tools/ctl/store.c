@@ -48,7 +48,7 @@ offline_own_stores(const struct conf *c)
 {
 	static const char *const parts[] = { "", "/state", "/spool", "/lock",
 		"/state/data.mdb", "/state/lock.mdb", "/spool/data.mdb",
-		"/spool/lock.mdb" };
+		"/spool/lock.mdb", "/spool/redo" };
 	char   path[PATH_SIZE];
 	size_t i;
 
@@ -284,7 +284,7 @@ stage_clear(const struct stores *s, const char *stage)
 {
 	static const char *const parts[] = { "state/data.mdb",
 		"state/lock.mdb", "state", "spool/data.mdb", "spool/lock.mdb",
-		"spool", "" };
+		"spool/redo", "spool", "" };
 	char   path[PATH_SIZE];
 	size_t i;
 
