@@ -56,7 +56,7 @@ net_MODULES = \
 
 mail_MODULES = \
 	address \
-	smtp \
+	smtp smtp_reply \
 	framing \
 	header header_words \
 	mime mime_name \

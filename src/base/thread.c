@@ -20,7 +20,6 @@
 
 enum {
 	LOOP_NAME_MAX = 32,
-	THREAD_NAME_MAX = 16,
 	LOOP_SCRATCH = 64 * 1024
 };
 
@@ -210,54 +209,12 @@ loop_free(struct loop *l)
 	free(l);
 }
 
-struct thread_start {
-	void *(*run)(void *);
-	void *arg;
-	char  name[THREAD_NAME_MAX];
-};
-
-/* It names itself: to name another one a file is opened, which the sandbox
- * forbids. */
-static void *
-thread_begin(void *arg)
-{
-	struct thread_start s = *(struct thread_start *)arg;
-
-	free(arg);
-	pthread_setname_np(pthread_self(), s.name);
-	return s.run(s.arg);
-}
-
-/* Signals go to the main thread alone, whose loop has asked for them. */
-int
-thread_create(pthread_t *t, const char *name, void *(*run)(void *), void *arg)
-{
-	struct thread_start *s = mem_alloc(sizeof(*s));
-	sigset_t	     all, old;
-	int		     rc;
-
-	s->run = run;
-	s->arg = arg;
-	bytes_text(bytes_of(name), s->name, sizeof(s->name));
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(t, NULL, thread_begin, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0)
-		free(s);
-	return rc;
-}
-
 static void *
 loop_thread(void *arg)
 {
 	struct loop *l = arg;
-	char	     shortened[THREAD_NAME_MAX];
 
 	atomic_store(&l->owner, pthread_self());
-	/* another thread's name is a file, which the sandbox keeps closed */
-	pthread_setname_np(pthread_self(), bytes_text(bytes_of(l->name),
-	    shortened, sizeof(shortened)));
 	loop_run_passes(l);
 	return NULL; /* the owner until the join */
 }

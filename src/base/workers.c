@@ -1,11 +1,52 @@
 /* SPDX-License-Identifier: ISC */
-/* The second half of base/thread.h: threads for heavy or blocking jobs. */
+/* The second half of base/thread.h: threads, and those for heavy jobs. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/thread.h"
+
+enum { THREAD_NAME_MAX = 16 };
+
+struct thread_start {
+	void *(*run)(void *);
+	void *arg;
+	char  name[THREAD_NAME_MAX];
+};
+
+/* It names itself: to name another one a file is opened, which the sandbox
+ * forbids. */
+static void *
+thread_begin(void *arg)
+{
+	struct thread_start s = *(struct thread_start *)arg;
+
+	free(arg);
+	pthread_setname_np(pthread_self(), s.name);
+	return s.run(s.arg);
+}
+
+/* Signals go to the main thread alone, whose loop has asked for them. */
+int
+thread_create(pthread_t *t, const char *name, void *(*run)(void *), void *arg)
+{
+	struct thread_start *s = mem_alloc(sizeof(*s));
+	sigset_t	     all, old;
+	int		     rc;
+
+	s->run = run;
+	s->arg = arg;
+	bytes_text(bytes_of(name), s->name, sizeof(s->name));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(t, NULL, thread_begin, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		free(s);
+	return rc;
+}
 
 struct workers {
 	pthread_mutex_t lock;
