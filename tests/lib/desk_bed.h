@@ -293,7 +293,8 @@ bed_open_spool(struct bed *b)
 	struct spool_setup s = { .dir = b->world.dir,
 		.map_bytes = 256 << 20, .min_free = 1 << 20,
 		.messages_max = 1000, .index_keep_ms = 86400000,
-		.tail_keep_ms = 86400000 };
+		.tail_keep_ms = 86400000,
+		.redo_log = REDO_NEVER /* receipts, then readers */ };
 	struct err e;
 
 	b->spool = spool_open(&s, &e);

@@ -353,7 +353,8 @@ rw_start(struct rw *w)
 {
 	struct spool_setup s = { .dir = w->dir, .map_bytes = 64 << 20,
 		.messages_max = 1000000, .index_keep_ms = 60 * 24 * hour,
-		.tail_keep_ms = 24 * hour };
+		.tail_keep_ms = 24 * hour,
+		.redo_log = REDO_NEVER /* receipts, then readers */ };
 	struct err e;
 
 	e.text[0] = '\0';
