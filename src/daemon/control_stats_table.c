@@ -275,7 +275,8 @@ table_write(struct stats_table *t)
 	json_t *rows = json_array();
 	size_t	i;
 
-	qsort(t->row, t->n, sizeof(*t->row), row_order);
+	if (t->n > 1)
+		qsort(t->row, t->n, sizeof(*t->row), row_order);
 	for (i = 0; i < t->n; i++)
 		if (!statistic_is_zero(&t->row[i].now))
 			json_array_append_new(rows, row_json(t, &t->row[i]));
