@@ -453,7 +453,7 @@ silent_server_is_asked_again(void **state)
 	struct asker  k = { 0 };
 
 	(void)state;
-	asking_open_two(&x, silent, silent, 20, 3);
+	asking_open_two(&x, silent, silent, 100, 3);
 	assert_int_equal(ask(&x, &k, RESOLVER_A, "a.example")->status,
 	    DNS_TIMEOUT);
 	assert_int_equal(x.d.asked, 3);
