@@ -94,7 +94,7 @@ batch_run(struct job *job)
 
 /* -- compression, beside the records ---------------------------------------- */
 
-/* One at a time; what is not done now is done with the next renamed file. */
+/* One at a time; those who wait are marked. */
 struct compression {
 	struct job	   job; /* first: cast back from it */
 	struct outbox	  *outbox;
@@ -113,6 +113,8 @@ compression_run(struct job *job)
 	    &c->d.file, &c->err) != 0;
 }
 
+static void compression_next(struct outbox *o);
+
 static void
 compression_done(void *compression, void *unused)
 {
@@ -128,29 +130,39 @@ compression_done(void *compression, void *unused)
 		    log_quote(bytes_of(c->err.text), quoted));
 	conf_unref(c->conf);
 	mem_free(c);
+	compression_next(o);
 	outbox_go(o);
 }
 
 static void
-compression_start(struct outbox *o, const struct destination *d)
+compression_start(struct outbox *o, struct outlet *x)
 {
-	struct compression *c;
+	struct compression *c = mem_alloc(sizeof(*c));
 
-	if (o->compression != NULL)
-		return;
-	c = mem_alloc(sizeof(*c));
 	c->outbox = o;
 	c->conf = conf_ref(o->setup.conf);
-	c->d = *d;
+	c->d = x->d;
 	c->job.asker = o->setup.loop;
 	c->job.run = compression_run;
 	c->job.done = compression_done;
 	if (workers_post(o->setup.workers, &c->job)) {
 		o->compression = c;
+		x->is_uncompressed = false;
 		return;
 	}
-	conf_unref(c->conf);
+	conf_unref(c->conf); /* with the next renamed file */
 	mem_free(c);
+}
+
+static void
+compression_next(struct outbox *o)
+{
+	struct outlet *x;
+
+	for (x = o->first; x != NULL && o->compression == NULL &&
+	     !o->stopping; x = x->next)
+		if (x->is_uncompressed)
+			compression_start(o, x);
 }
 
 /* -- what came of it ------------------------------------------------------- */
@@ -201,7 +213,8 @@ outbox_on_batch(void *batch, void *unused)
 		outlet_wrote(o, x, b);
 		outlet_show(x);
 		if (b->rotated && b->d.file.compress)
-			compression_start(o, &b->d);
+			x->is_uncompressed = true;
+		compression_next(o);
 	}
 	conf_unref(b->conf);
 	mem_free(b);

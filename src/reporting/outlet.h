@@ -68,6 +68,7 @@ struct outlet {
 	struct destination d;
 	char		   cursor[DESTINATION_CURSOR_SIZE];
 	bool		   found, has_begun, is_busy;
+	bool		   is_uncompressed; /* a renamed file waits for it */
 	struct outlet_meter *meter; /* NULL: no place for it */
 
 	struct entry  *first, **end; /* in the order they came */
