@@ -288,8 +288,8 @@ send_help_simulator(void)
 		"unsubscribed@     unsubscribed: no attempt",
 		"asyncbounce@      delivered, then a hard bounce by mail",
 		"notspam@          delivered, then a report: not spam",
-		"mailboxfull@, toolarge@, contentrejected@, "
-		"attachmentrejected@",
+		("mailboxfull@, toolarge@, contentrejected@, "
+		"attachmentrejected@"),
 		"                  soft bounces of that kind",
 		"undetermined@     554 5.0.0 unknown failure",
 		"delay+N@          N temporary failures, 10 s apart (1 to 5)",
