@@ -573,8 +573,7 @@ session_permit(const struct session *s, enum verb verb, struct reply *re)
 	bool intake = session_is_intake(s);
 
 	if (session_lacks(s, verb))
-		return reply_refuse(re, 502, "5.5.1",
-		    "Command not implemented");
+		return session_check_known(s, NULL, re);
 	if (rule->by_intake && at_home && intake)
 		return true;
 	if ((rule->states >> s->state & 1) != 0 &&
