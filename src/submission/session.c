@@ -108,19 +108,6 @@ session_is_intake(const struct session *s)
 	return session_has_role(s, CONF_ROLE_INTAKE) && !s->is_authenticated;
 }
 
-bool
-session_has_come_in(const struct session *s)
-{
-	return s->is_authenticated || !s->is_preauth;
-}
-
-uint64_t
-session_octets_max(const struct session *s)
-{
-	return s->is_authenticated ? s->size_max :
-	    session_conf(s)->intake.max_message_size_bytes;
-}
-
 enum session_state
 session_home(const struct session *s)
 {

@@ -25,6 +25,12 @@ struct session_login {
 static void session_judge_login(struct session *s, struct session_login *in,
     bool well_formed);
 
+bool
+session_has_come_in(const struct session *s)
+{
+	return s->is_authenticated || !s->is_preauth;
+}
+
 /* -- the exchange --------------------------------------------------------- */
 
 static void

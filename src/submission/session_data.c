@@ -16,6 +16,13 @@ static void session_on_room(void *session);
 static void session_on_posted(void *session, const struct reply *re,
     const struct msgid *id);
 
+uint64_t
+session_octets_max(const struct session *s)
+{
+	return s->is_authenticated ? s->size_max :
+	    session_conf(s)->intake.max_message_size_bytes;
+}
+
 /* -- pauses --------------------------------------------------------------- */
 
 /* Time during which we do not read is none of the client's. */
