@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "expect_json.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "reporting/event_mail.h"
 #include "world.h"
@@ -64,7 +66,7 @@ event_next_json(struct play *p, enum event_type t, uint64_t *seen)
 
 struct event_gathering {
 	struct play *play;
-	FILE	    *out;
+	int	     out;
 };
 
 static bool
@@ -85,9 +87,8 @@ event_on_gathered(void *gathering, uint64_t sequence, const struct event *ev)
 	    !row.system) {
 		must(event_write_json_as(ev, &m, &form, &json));
 		buf_add_char(&json, '\n');
-		/* in one piece: other plays write there as well */
-		must(fwrite(json.p, 1, json.n, g->out) == json.n &&
-		    fflush(g->out) == 0);
+		/* in one write: other plays append there as well */
+		must(write(g->out, json.p, json.n) == (ssize_t)json.n);
 	}
 	buf_wipe(&json);
 	arena_free(a);
@@ -104,12 +105,12 @@ event_gather(struct play *p)
 	if (path == NULL || p->world->relay == NULL ||
 	    !world_is_running(p->world))
 		return;
-	g.out = fopen(path, "ae");
-	must(g.out != NULL && setvbuf(g.out, NULL, _IOFBF, 1 << 20) == 0);
+	g.out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	must(g.out >= 0);
 	if (spool_scan_events(p->world->relay->spool, p->gathered, EVENTS_MAX,
 		event_on_gathered, &g, &e) < 0)
 		play_fail(p, "events: %s", e.text);
-	fclose(g.out);
+	close(g.out);
 }
 
 /* -- members ------------------------------------------------------------------- */
