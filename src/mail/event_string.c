@@ -77,28 +77,32 @@ add_special(struct buf *out, const char *p, size_t n)
 	return false;
 }
 
+static bool
+is_plain(char c)
+{
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* The inside of a string. */
 static bool
 add_chars(struct buf *out, struct bytes s)
 {
-	size_t at = 0, plain = 0, n;
+	size_t at = 0, plain, n;
 
 	while (at < s.n && !out->failed) {
-		n = utf8_length(bytes_from(s, at));
-		if (n > 0 && s.p[at] >= ' ' && s.p[at] < 0x7f &&
-		    s.p[at] != '"' && s.p[at] != '\\') {
-			at++;
-			continue;
-		}
 		/* what is plain goes out in one piece */
-		buf_add_bytes(out, bytes_head(bytes_from(s, plain),
-				       at - plain));
+		plain = at;
+		while (at < s.n && is_plain(s.p[at]))
+			at++;
+		buf_add(out, s.p + plain, at - plain);
+		if (at == s.n)
+			break;
+		n = utf8_length(bytes_from(s, at));
 		if (!add_special(out, s.p + at, n))
 			buf_add(out, s.p + at, n);
 		at += n > 0 ? n : 1;
-		plain = at;
 	}
-	return buf_add_bytes(out, bytes_from(s, plain));
+	return !out->failed;
 }
 
 bool

@@ -20,18 +20,31 @@ output_is_control(const unsigned char *u, size_t left)
 	    (u[0] == 0xc2 && left > 1 && u[1] >= 0x80 && u[1] < 0xa0);
 }
 
+/* How many characters at the front are of those that are seen. */
+static size_t
+output_plain(const unsigned char *u, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if ((u[i] < 0x20 || u[i] == 0x7f || u[i] == 0xc2) &&
+		    output_is_control(u + i, n - i))
+			break;
+	return i;
+}
+
 void
 ctl_clean_text(char *text, size_t n)
 {
 	unsigned char *u = (unsigned char *)text;
 	size_t	       i;
 
-	for (i = 0; i < n; i++)
-		if (output_is_control(u + i, n - i)) {
-			if (u[i] == 0xc2)
-				u[i + 1] = '?';
-			u[i] = '?';
-		}
+	for (i = output_plain(u, n); i < n;
+	     i += output_plain(u + i, n - i)) {
+		if (u[i] == 0xc2)
+			u[i++] = '?';
+		u[i++] = '?';
+	}
 }
 
 void
@@ -55,13 +68,14 @@ int
 ctl_write_json(const char *text, size_t n, void *to)
 {
 	const unsigned char *u = (const unsigned char *)text;
-	size_t		     i;
+	size_t		     i, plain;
 
 	for (i = 0; i < n; i++) {
-		if (!output_is_control(u + i, n - i)) {
-			putc(u[i], to);
-			continue;
-		}
+		plain = output_plain(u + i, n - i);
+		fwrite(u + i, 1, plain, to);
+		i += plain;
+		if (i == n)
+			break;
 		if (u[i] == 0xc2)
 			i++;
 		fprintf(to, "\\u%04X", u[i]);

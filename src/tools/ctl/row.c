@@ -80,18 +80,24 @@ scan_escape(struct scan *s, unsigned *out)
 static bool
 scan_text(struct scan *s, struct bytes *out)
 {
-	unsigned unused;
+	const char *p = s->p, *end = s->end;
+	unsigned    unused;
 
-	if (!scan_char(s, '"'))
+	if (p == end || *p++ != '"')
 		return false;
-	out->p = s->p;
-	while (s->p < s->end && *s->p != '"') {
-		if ((unsigned char)*s->p < 0x20)
+	out->p = p;
+	for (;;) {
+		while (p < end && (unsigned char)*p >= 0x20 && *p != '"' &&
+		    *p != '\\')
+			p++;
+		s->p = p;
+		if (!scan_char(s, '\\'))
+			break;
+		if (!scan_escape(s, &unused))
 			return false;
-		if (*s->p++ == '\\' && !scan_escape(s, &unused))
-			return false;
+		p = s->p;
 	}
-	out->n = (size_t)(s->p - out->p);
+	out->n = (size_t)(p - out->p);
 	return scan_char(s, '"');
 }
 
