@@ -213,7 +213,7 @@ old_rows_go(void **state)
 	rw_bounce(w, &id, 1, "jane@sink.example");
 	rw_pass(w, 2000);
 	for (day = 0; day < 95; day++) {
-		rw_pass(w, 24 * hour);
+		rw_pass_days(w, 1);
 		(void)rw_submit(w, &to_one);
 		rw_pass(w, 2000);
 		if (day == 12)

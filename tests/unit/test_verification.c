@@ -320,7 +320,7 @@ a_domain_times_out_identities_11(void **state)
 	/* published now: nobody looks */
 	jobs = w->jobs;
 	w->others = DKIM_MATCH;
-	rw_pass(w, 10 * day);
+	rw_pass_days(w, 10);
 	assert_int_equal(w->jobs, jobs);
 	assert_int_equal(status(w, "example.com"), IDENTITY_FAILED);
 	verify(w, "example.com");
@@ -349,7 +349,7 @@ an_own_key_is_never_seen_dkim_8(void **state)
 	assert_int_equal(w->mail_count, 1);
 	assert_false(has(&w->mails[0], "is not accepted"));
 	assert_true(may_send(w, "example.com"));
-	rw_pass(w, 10 * day);
+	rw_pass_days(w, 10);
 	assert_int_equal(w->mail_count, 1);
 }
 
@@ -484,7 +484,7 @@ records_vanish_identities_12_dkim_11(void **state)
 	assert_true(has(&w->mails[2], "Mail of this identity is not "
 	    "accepted."));
 	w->others = DKIM_MATCH;
-	rw_pass(w, 3 * day);
+	rw_pass_days(w, 3);
 	assert_int_equal(status(w, "example.com"), IDENTITY_FAILED);
 	verify(w, "example.com");
 	assert_int_equal(status(w, "example.com"), IDENTITY_SUCCESS);
@@ -626,7 +626,7 @@ an_address_is_confirmed_identities_14(void **state)
 	assert_int_equal(confirm(w, second.token), 1);
 	assert_int_equal(confirm(w, second.token), 0);
 	assert_int_equal(status(w, "user@example.net"), IDENTITY_SUCCESS);
-	rw_pass(w, 30 * day);
+	rw_pass_days(w, 30);
 	assert_int_equal(status(w, "user@example.net"), IDENTITY_SUCCESS);
 	assert_int_equal(w->jobs, 0); /* never checked again */
 }
@@ -692,7 +692,8 @@ slots_dkim_23(void **state)
 	rw_record(w, "s2-example", DKIM_MATCH);
 	rw_pass(w, 7 * hour);
 	command(w, &c);
-	rw_pass(w, 14 * day + hour);
+	rw_pass_days(w, 14);
+	rw_pass(w, hour);
 	assert_true(w->order_count >= 1);
 	assert_string_equal(w->orders[0].selector, "s1-example");
 }
