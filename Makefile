@@ -89,7 +89,7 @@ registry_MODULES = \
 	alarm finding \
 	source json_reader config_set config_set_json \
 	    destination destination_filter destination_json \
-	    destination_webhook \
+	    destination_metrics destination_webhook \
 	suppression suppression_global import_job \
 	keys_proto verify_job
 
@@ -117,7 +117,9 @@ reporting_MODULES = \
 	reporter publisher event_mail \
 	feedback feedback_channel notices suppressor \
 	inbox inbox_judge inbox_events forwarder simulated_return \
-	outbox outbox_file outbox_read outbox_webhook outlet routes \
+	outbox outbox_ask outbox_file outbox_metrics outbox_read outbox_result \
+	    outbox_webhook outlet \
+	    routes series \
 	    event_file webhook \
 	statistics statistics_facts statistics_rows rates reputation \
 	verification verification_check operator_record inquiry
@@ -133,7 +135,7 @@ daemon_MODULES = \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
 	    control_event control_identity control_ip control_ip_filter \
-	    control_json control_key \
+	    control_json control_key control_outbox \
 	    control_policy control_mail_from control_check control_check_dmarc \
 	    control_check_judge \
 	    control_queue control_queue_change control_queue_list \

@@ -390,6 +390,58 @@ tally_add_below(struct tally *t, struct bytes key, int64_t d, int64_t max)
 	return is_below;
 }
 
+struct count_copy {
+	struct count_copy *next;
+	int64_t		   count;
+	size_t		   n;
+	char		   key[];
+};
+
+/* In front of those that are there. */
+static struct count_copy *
+stripe_copy_counts(const struct tally *t, const struct stripe *s,
+    struct bytes prefix, struct count_copy *list)
+{
+	const struct entry *e;
+	struct count_copy  *c;
+	size_t		    slot;
+
+	for (slot = 0; slot < t->slot_count; slot++) {
+		for (e = s->slots[slot]; e != NULL; e = e->next) {
+			if (e->kind != ENTRY_COUNT ||
+			    !bytes_starts((struct bytes){ e->key, e->n },
+				prefix))
+				continue;
+			c = mem_alloc(sizeof(*c) + e->n);
+			c->next = list;
+			c->count = e->u.count;
+			c->n = e->n;
+			memcpy(c->key, e->key, e->n);
+			list = c;
+		}
+	}
+	return list;
+}
+
+void
+tally_each_count(struct tally *t, struct bytes prefix,
+    void (*fn)(void *arg, struct bytes key, int64_t n), void *arg)
+{
+	struct count_copy *list, *c;
+	unsigned	   i;
+
+	for (i = 0; i < t->stripe_count; i++) {
+		pthread_mutex_lock(&t->stripes[i].lock);
+		list = stripe_copy_counts(t, &t->stripes[i], prefix, NULL);
+		pthread_mutex_unlock(&t->stripes[i].lock);
+		while ((c = list) != NULL) {
+			list = c->next;
+			fn(arg, (struct bytes){ c->key, c->n }, c->count);
+			mem_free(c);
+		}
+	}
+}
+
 /* -- windows -------------------------------------------------------------- */
 
 int64_t

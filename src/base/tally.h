@@ -34,6 +34,10 @@ int64_t tally_get(struct tally *t, struct bytes key);
 bool tally_add_below(struct tally *t, struct bytes key, int64_t d,
     int64_t max);
 
+/* Those whose key begins so; fn under no lock, in no order. */
+void tally_each_count(struct tally *t, struct bytes prefix,
+    void (*fn)(void *arg, struct bytes key, int64_t n), void *arg);
+
 /*
  * Events in a sliding window, in eighths of it: an event counts for at least
  * seven eighths of the window and at most for all of it.  Returns the count

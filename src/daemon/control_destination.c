@@ -5,29 +5,22 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "daemon/control_private.h"
-#include "registry/destination.h"
+#include "daemon/control_destination.h"
 #include "reporting/event_file.h"
+#include "reporting/series.h"
 
 enum { DESTINATION_JSON_MAX = 64 * 1024, TEST_RECORD_MAX = 256 };
 
-/* The destination at hand, on its way through a command. */
-struct destination_work {
-	struct config_set   set;
-	struct destination  d;
-	struct reporter_ask ask;
-};
-
-static void
-work_wipe(void *work)
+void
+destination_wipe(void *work)
 {
 	mem_wipe(work, sizeof(struct destination_work));
 }
 
 /* -- which ---------------------------------------------------------------- */
 
-static int
-find_set(struct request *q, struct db_txn *t)
+int
+destination_find_set(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
 	const char		*name = arg_text(q, "set");
@@ -42,14 +35,14 @@ find_set(struct request *q, struct db_txn *t)
 		    "no such configuration set: %.64s", name);
 }
 
-static int
-find_destination(struct request *q, struct db_txn *t)
+int
+destination_find(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
 	const char		*name = arg_text(q, "name");
 	int			 found;
 
-	if (find_set(q, t) != 0)
+	if (destination_find_set(q, t) != 0)
 		return -1;
 	if (name == NULL)
 		return request_misuse(q, "which event destination?");
@@ -58,6 +51,21 @@ find_destination(struct request *q, struct db_txn *t)
 	return found != 0 ? found < 0 ? -1 : 0 :
 		request_refuse(q, BOOK_NOT_FOUND,
 		    "no such event destination: %.64s", name);
+}
+
+/* dest: SET/NAME */
+int
+destination_find_named(struct request *q, struct db_txn *t)
+{
+	const char *dest = arg_text(q, "dest");
+	const char *slash = dest != NULL ? strchr(dest, '/') : NULL;
+
+	if (slash == NULL)
+		return request_misuse(q, "which event destination? (SET/NAME)");
+	json_object_set_new(q->args, "set",
+	    json_stringn(dest, (size_t)(slash - dest)));
+	json_object_set_new(q->args, "name", json_string(slash + 1));
+	return destination_find(q, t);
 }
 
 /* What waits for one that was disabled need not wait for the next event. */
@@ -72,34 +80,44 @@ destination_after(struct request *q)
 static void
 destination_run(struct request *q, request_txn_fn *fn)
 {
-	(void)request_state(q, sizeof(struct destination_work), work_wipe);
+	(void)request_state(q, sizeof(struct destination_work),
+	    destination_wipe);
 	request_write(q, fn, destination_after);
 }
 
 /* -- options -------------------------------------------------------------- */
 
-static int
-take_types(struct request *q, struct destination *d)
+int
+destination_take_types(struct request *q, unsigned *types)
 {
 	json_t	       *list = arg_list(q, "types"), *v;
 	enum event_type type;
 	const char     *word;
-	unsigned	types = 0;
 	size_t		i;
 
-	if (list == NULL)
-		return 0;
+	*types = 0;
 	json_array_foreach(list, i, v) {
 		word = json_string_value(v);
 		if (strcasecmp(word, "all") == 0)
-			types = DESTINATION_ALL_TYPES;
+			*types = DESTINATION_ALL_TYPES;
 		else if (event_type_from_text(bytes_of(word), &type))
-			types |= 1u << type;
+			*types |= 1u << type;
 		else
 			return request_refuse(q, BOOK_BAD_REQUEST,
 			    "types: no such event type: %.40s", word);
 	}
-	d->types = types;
+	return 0;
+}
+
+static int
+take_types(struct request *q, struct destination *d)
+{
+	unsigned types;
+
+	if (destination_take_types(q, &types) != 0)
+		return -1;
+	if (arg_has(q, "types"))
+		d->types = types;
 	return 0;
 }
 
@@ -176,31 +194,110 @@ take_webhook(struct request *q, struct destination_webhook *w)
 	return rc < 0 ? -1 : 0;
 }
 
-/* What is said about one kind says nothing about the other. */
+/* "DIM=SOURCE:NAME:DEFAULT"; the name of a tag or field is that of its
+ * dimension, as in the records that SES tools write. */
+static int
+take_dimension(struct request *q, struct bytes s,
+    struct destination_metrics *m)
+{
+	struct dimension d;
+	ptrdiff_t	 equals = bytes_find(s, 0, '=');
+	ptrdiff_t	 colon = equals < 0 ? -1 :
+		   bytes_find(s, (size_t)equals, ':');
+	size_t		 last = s.n;
+	const char	*why;
+
+	while (last > 0 && s.p[last - 1] != ':')
+		last--;
+	if (colon < 0 || last <= (size_t)colon + 1)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "metrics: not NAME=SOURCE:NAME:DEFAULT: %.80s", s.p);
+	d.name = bytes_head(s, (size_t)equals);
+	d.value = bytes_from(s, last);
+	s = bytes_head(s, last - 1); /* "NAME=SOURCE:NAME" */
+	if (!dimension_source_from_text(bytes_from(
+		bytes_head(s, (size_t)colon), (size_t)equals + 1), &d.source))
+		return request_refuse(q, BOOK_BAD_REQUEST, "metrics: a source "
+		    "is MESSAGE_TAG, EMAIL_HEADER or LINK_TAG");
+	s = bytes_from(s, (size_t)colon + 1);
+	if (s.n > 0 && !bytes_eq(s, d.name))
+		return request_refuse(q, BOOK_BAD_REQUEST, "metrics: a "
+		    "dimension has the name of its tag or field");
+	why = dimension_add(m->dimensions, &d);
+	return why == NULL ? 0 :
+		request_refuse(q, BOOK_BAD_REQUEST, "metrics: %s", why);
+}
+
+/* All of them: what was there goes. */
+static int
+take_metrics(struct request *q, struct destination_metrics *m)
+{
+	json_t *list = arg_list(q, "metrics"), *v;
+	size_t	i;
+
+	if (list != NULL)
+		m->dimensions[0] = '\0';
+	json_array_foreach(list, i, v)
+		if (take_dimension(q, bytes_of(json_string_value(v)), m) != 0)
+			return -1;
+	return 0;
+}
+
+/* What is said about one kind says nothing about the others. */
+static const struct kind_option {
+	const char	     *name;
+	enum destination_kind kind;
+	bool		      chooses; /* it says what the kind is */
+} kind_options[] = { { "file", DESTINATION_FILE, true },
+	{ "rotate-size", DESTINATION_FILE, false },
+	{ "rotate", DESTINATION_FILE, false },
+	{ "keep", DESTINATION_FILE, false },
+	{ "compress", DESTINATION_FILE, false },
+	{ "sync", DESTINATION_FILE, false },
+	{ "webhook", DESTINATION_WEBHOOK, true },
+	{ "format", DESTINATION_WEBHOOK, false },
+	{ "timeout", DESTINATION_WEBHOOK, false },
+	{ "in-flight", DESTINATION_WEBHOOK, false },
+	{ "header", DESTINATION_WEBHOOK, false },
+	{ "metrics", DESTINATION_METRICS, true } };
+enum { KIND_OPTIONS = sizeof(kind_options) / sizeof(kind_options[0]) };
+
+static int
+choose_kind(struct request *q, struct destination *d)
+{
+	const struct kind_option *o, *end = kind_options + KIND_OPTIONS;
+	unsigned		  n = 0;
+
+	for (o = kind_options; o < end; o++)
+		if (o->chooses && arg_has(q, o->name)) {
+			d->kind = o->kind;
+			n++;
+		}
+	if (n > 1)
+		return request_refuse(q, BOOK_BAD_REQUEST, "--file, --webhook "
+		    "and --metrics exclude each other");
+	for (o = kind_options; o < end; o++)
+		if (o->kind != d->kind && arg_has(q, o->name))
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "--%s is not for a destination of kind %s",
+			    o->name, destination_kind_names[d->kind]);
+	return 0;
+}
+
 static int
 take_kind(struct request *q, struct destination *d)
 {
-	static const char *const of_file[] = { "file", "rotate-size",
-		"rotate", "keep", "compress", "sync", NULL };
-	static const char *const of_webhook[] = { "webhook", "format",
-		"timeout", "in-flight", "header", NULL };
-	const char *const *other;
-
-	if (arg_has(q, "webhook") && arg_has(q, "file"))
-		return request_refuse(q, BOOK_BAD_REQUEST, "--file and "
-		    "--webhook exclude each other");
-	if (arg_has(q, "webhook"))
-		d->kind = DESTINATION_WEBHOOK;
-	else if (arg_has(q, "file"))
-		d->kind = DESTINATION_FILE;
-	other = d->kind == DESTINATION_FILE ? of_webhook : of_file;
-	for (; *other != NULL; other++)
-		if (arg_has(q, *other))
-			return request_refuse(q, BOOK_BAD_REQUEST,
-			    "--%s is not for a %s", *other,
-			    destination_kind_names[d->kind]);
-	return d->kind == DESTINATION_FILE ? take_file(q, &d->file) :
-		take_webhook(q, &d->webhook);
+	if (choose_kind(q, d) != 0)
+		return -1;
+	switch (d->kind) {
+	case DESTINATION_WEBHOOK:
+		return take_webhook(q, &d->webhook);
+	case DESTINATION_METRICS:
+		return take_metrics(q, &d->metrics);
+	case DESTINATION_FILE:
+		break;
+	}
+	return take_file(q, &d->file);
 }
 
 /* A webhook that has no key yet gets one, and shows it this once. */
@@ -270,7 +367,7 @@ add_write(struct request *q, struct db_txn *t)
 	struct destination_work *w = q->state;
 	const char		*name = arg_text(q, "name");
 
-	if (find_set(q, t) != 0)
+	if (destination_find_set(q, t) != 0)
 		return -1;
 	/* a name too long must not become one that is not */
 	if (name == NULL || !destination_name_is_valid(bytes_of(name)))
@@ -301,7 +398,7 @@ set_write(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
 
-	if (find_destination(q, t) != 0 || take_options(q, &w->d) != 0 ||
+	if (destination_find(q, t) != 0 || take_options(q, &w->d) != 0 ||
 	    destination_put(t, &w->d, &q->err) != 0)
 		return -1;
 	request_would(q, "change event destination %s of %s", w->d.name,
@@ -327,7 +424,7 @@ switch_write(struct request *q, struct db_txn *t)
 	struct destination_work *w = q->state;
 	bool on = strcmp(q->command->verb, "config-set dest enable") == 0;
 
-	if (find_destination(q, t) != 0)
+	if (destination_find(q, t) != 0)
 		return -1;
 	(void)destination_switch(&w->d, on, q->now);
 	request_would(q, "%s event destination %s of %s",
@@ -346,7 +443,7 @@ delete_write(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
 
-	if (find_destination(q, t) != 0)
+	if (destination_find(q, t) != 0)
 		return -1;
 	request_would(q, "delete event destination %s of %s", w->d.name,
 	    w->set.name);
@@ -433,7 +530,7 @@ list_read(struct request *q, struct db_txn *t)
 	struct destination_work *w = q->state;
 	struct destination_list	 l = { .q = q };
 
-	if (find_set(q, t) != 0)
+	if (destination_find_set(q, t) != 0)
 		return -1;
 	l.rows = json_array();
 	request_set(q, "EventDestinations", l.rows);
@@ -443,7 +540,8 @@ list_read(struct request *q, struct db_txn *t)
 static void
 dest_list(struct request *q)
 {
-	(void)request_state(q, sizeof(struct destination_work), work_wipe);
+	(void)request_state(q, sizeof(struct destination_work),
+	    destination_wipe);
 	request_read(q, list_read);
 }
 
@@ -453,7 +551,7 @@ show_read(struct request *q, struct db_txn *t)
 	struct destination_work *w = q->state;
 	struct buf		 out;
 
-	if (find_destination(q, t) != 0)
+	if (destination_find(q, t) != 0)
 		return -1;
 	buf_init(&out, DESTINATION_JSON_MAX);
 	(void)destination_write_json(&w->d, &out);
@@ -463,7 +561,8 @@ show_read(struct request *q, struct db_txn *t)
 static void
 dest_show(struct request *q)
 {
-	(void)request_state(q, sizeof(struct destination_work), work_wipe);
+	(void)request_state(q, sizeof(struct destination_work),
+	    destination_wipe);
 	request_read(q, show_read);
 }
 
@@ -507,45 +606,67 @@ asked_done(void *ask, void *unused)
 {
 	struct reporter_ask *a = ask;
 	struct request	    *q = a->ctx;
+	request_fn	    *next = q->on_next;
 
 	(void)unused;
+	mem_wipe(&a->destination, sizeof(a->destination));
 	if (a->status != 0)
 		request_set(q, "Status", json_integer(a->status));
 	if (!a->ok)
 		(void)request_refuse(q, BOOK_BAD_REQUEST, "%s", a->text);
-	else if (!a->is_replay)
-		request_set(q, "Result", json_string("ok"));
-	mem_wipe(&a->destination, sizeof(a->destination));
-	request_end(q);
+	if (a->ok && next != NULL)
+		next(q);
+	else
+		request_end(q);
 }
 
-static void
-ask_reporter(struct request *q)
+void
+destination_ask(struct request *q, enum reporter_ask_kind kind,
+    request_fn *done)
 {
 	struct destination_work *w = q->state;
 
+	w->ask.kind = kind;
 	w->ask.asker = q->relay->main;
 	w->ask.done = asked_done;
 	w->ask.ctx = q;
 	w->ask.destination = w->d;
+	q->on_next = done;
 	if (!reporter_ask(q->relay->reporter, &w->ask))
 		request_end_refused(q, BOOK_TOO_MANY, "too much to do");
+}
+
+/* Metrics count it under their default values. */
+static void
+test_metrics(struct request *q)
+{
+	struct destination_work *w = q->state;
+
+	if (series_count(q->relay->series, &w->d, NULL, NULL) ==
+	    SERIES_COUNTED)
+		test_done(q);
+	else
+		request_end_refused(q, BOOK_LIMIT,
+		    "there is no room for more series");
 }
 
 static void
 dest_test(struct request *q)
 {
-	struct destination_work *w = request_state(q, sizeof(*w), work_wipe);
+	struct destination_work *w = request_state(q, sizeof(*w),
+	    destination_wipe);
 
-	if (request_look(q, find_destination) != 0)
+	if (request_look(q, destination_find) != 0)
 		request_end(q);
 	else if (w->d.kind == DESTINATION_WEBHOOK)
-		ask_reporter(q);
+		destination_ask(q, ASK_TEST, test_done);
+	else if (w->d.kind == DESTINATION_METRICS)
+		test_metrics(q);
 	else
 		request_work(q, test_work, test_done);
 }
 
-/* -- rotate-secret, event replay ------------------------------------------ */
+/* -- rotate-secret --------------------------------------------------- */
 
 static int
 rotate_write(struct request *q, struct db_txn *t)
@@ -553,7 +674,7 @@ rotate_write(struct request *q, struct db_txn *t)
 	struct destination_work *w = q->state;
 	char			 secret[WEBHOOK_SECRET_SIZE];
 
-	if (find_destination(q, t) != 0)
+	if (destination_find(q, t) != 0)
 		return -1;
 	if (w->d.kind != DESTINATION_WEBHOOK)
 		return request_refuse(q, BOOK_BAD_REQUEST,
@@ -574,44 +695,6 @@ static void
 dest_rotate(struct request *q)
 {
 	destination_run(q, rotate_write);
-}
-
-/* dest: SET/NAME */
-static int
-find_named(struct request *q, struct db_txn *t)
-{
-	const char *dest = arg_text(q, "dest");
-	const char *slash = dest != NULL ? strchr(dest, '/') : NULL;
-
-	if (slash == NULL)
-		return request_misuse(q, "which event destination? (SET/NAME)");
-	json_object_set_new(q->args, "set",
-	    json_stringn(dest, (size_t)(slash - dest)));
-	json_object_set_new(q->args, "name", json_string(slash + 1));
-	return find_destination(q, t);
-}
-
-static void
-event_replay(struct request *q)
-{
-	struct destination_work *w = request_state(q, sizeof(*w), work_wipe);
-	struct destination	 d = { .types = DESTINATION_ALL_TYPES };
-	int rc = arg_time(q, "since", &w->ask.since);
-
-	if (rc == 0)
-		rc = request_misuse(q, "since when? (--since)") < 0 ? -1 : 0;
-	if (rc < 0 || take_types(q, &d) != 0 ||
-	    request_look(q, find_named) != 0) {
-		request_end(q);
-		return;
-	}
-	w->ask.is_replay = true;
-	w->ask.types = arg_has(q, "types") ? d.types : w->d.types;
-	request_would(q, "tell %s the past once more", w->d.name);
-	if (q->dry_run)
-		request_end(q);
-	else
-		ask_reporter(q);
 }
 
 const struct command control_destination_commands[] = {
@@ -640,7 +723,5 @@ const struct command control_destination_commands[] = {
 	{ "config-set dest rotate-secret", NEED_FULL, SCOPE_ACCOUNT,
 	    "UpdateConfigurationSetEventDestination", "eventDestinationName",
 	    dest_rotate },
-	{ "event replay", NEED_FULL, SCOPE_ACCOUNT, "ReplayEvents", NULL,
-	    event_replay },
 	{ NULL, NEED_ANY, SCOPE_ANY, NULL, NULL, NULL }
 };

@@ -296,6 +296,7 @@ extern const struct command control_identity_commands[];
 extern const struct command control_policy_commands[];
 extern const struct command control_config_set_commands[];
 extern const struct command control_destination_commands[];
+extern const struct command control_outbox_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_mail_from_commands[];
 extern const struct command control_ip_commands[];

@@ -5,16 +5,17 @@
 
 #include "daemon/metrics_page.h"
 #include "daemon/relay.h"
+#include "reporting/series.h"
 
 enum { PLACE_SIZE = CONFIG_SET_NAME_SIZE + DESTINATION_NAME_SIZE };
 
-struct outbox_row {
+struct outbox_metric {
 	const char *name, *help;
 	size_t	    at; /* in struct outlet_meter */
 };
 
 static uint64_t
-row_value(const struct outbox_row *row, const struct outlet_meter *m)
+row_value(const struct outbox_metric *row, const struct outlet_meter *m)
 {
 	return meter_get((const struct meter *)(const void *)(
 	    (const char *)m + row->at));
@@ -23,7 +24,7 @@ row_value(const struct outbox_row *row, const struct outlet_meter *m)
 /* A series begins with its first event. */
 static void
 outbox_counter(struct metrics_page *p, const struct outbox_meters *all,
-    unsigned n, const struct outbox_row *row)
+    unsigned n, const struct outbox_metric *row)
 {
 	const char *labels[] = { "account", NULL, "configuration_set", NULL,
 		"destination", NULL, NULL };
@@ -49,24 +50,49 @@ outlet_place(const struct outlet_meter *m, char out[PLACE_SIZE])
 	return out;
 }
 
+/* Its labels in full; those of all are in no order. */
+static void
+outbox_on_series(void *page, struct bytes labels, uint64_t n)
+{
+	struct metrics_page *p = page;
+
+	buf_printf(p->out, "%s{%.*s} %llu\n", p->name, (int)labels.n,
+	    labels.p, (unsigned long long)n);
+}
+
+static void
+outbox_dimensions(struct metrics_page *p, struct series *s)
+{
+	metrics_family(p, DESTINATION_METRIC, METRICS_COUNTER,
+	    "Events by the dimensions of metrics destinations");
+	series_each(s, outbox_on_series, p);
+}
+
+static void
+outbox_dropped_as(struct metrics_page *p, const struct outlet_meter *m,
+    const char *reason, const struct meter *n)
+{
+	const char *labels[] = { "account", m->account, "destination", NULL,
+		"reason", reason, NULL };
+	char	    place[PLACE_SIZE];
+
+	labels[3] = outlet_place(m, place);
+	if (meter_get(n) > 0)
+		metrics_value(p, labels, (double)meter_get(n));
+}
+
 static void
 outbox_dropped(struct metrics_page *p, const struct outbox_meters *all,
     unsigned n)
 {
-	const char *labels[] = { "account", NULL, "destination", NULL,
-		"reason", "outbox-full", NULL };
-	char	    place[PLACE_SIZE];
-	unsigned    i;
+	const struct outlet_meter *m;
 
 	metrics_family(p, "posthorn_event_dropped_total", METRICS_COUNTER,
 	    "Event records that were not taken");
-	for (i = 0; i < n; i++) {
-		if (meter_get(&all->v[i].dropped) == 0)
-			continue;
-		labels[1] = all->v[i].account;
-		labels[3] = outlet_place(&all->v[i], place);
-		metrics_value(p, labels,
-		    (double)meter_get(&all->v[i].dropped));
+	for (m = all->v; m < all->v + n; m++) {
+		outbox_dropped_as(p, m, "outbox-full", &m->dropped);
+		outbox_dropped_as(p, m, "bad-dimension", &m->bad);
+		outbox_dropped_as(p, m, "no-room", &m->full);
 	}
 }
 
@@ -137,7 +163,7 @@ outbox_seconds(struct metrics_page *p, const struct outbox_meters *all,
 void
 metrics_outbox(struct metrics_page *p, struct relay *r)
 {
-	static const struct outbox_row rows[] = {
+	static const struct outbox_metric rows[] = {
 		{ "posthorn_event_publish_success_total",
 		    "Event records that destinations have taken",
 		    offsetof(struct outlet_meter, success) },
@@ -155,6 +181,7 @@ metrics_outbox(struct metrics_page *p, struct relay *r)
 	for (k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
 		outbox_counter(p, all, n, &rows[k]);
 	outbox_dropped(p, all, n);
+	outbox_dimensions(p, r->series);
 	outbox_gauges(p, all, n, loop_wall(r->main));
 	outbox_seconds(p, all, n);
 }

@@ -14,6 +14,7 @@
 #include "daemon/control.h"
 #include "daemon/metrics.h"
 #include "net/stream.h"
+#include "reporting/series.h"
 
 enum {
 	MAIN_FEED = 8192,
@@ -200,6 +201,7 @@ relay_open_rooms(struct relay *r, struct child_files *f, struct err *e)
 		return -1;
 	spool_use_workers(r->spool, r->workers);
 	r->ledger = ledger_new();
+	r->series = series_new();
 	desk_meters_init(&r->desk_meters);
 	carrier_meters_init(&r->carrier_meters);
 	for (i = 0; i < r->conf->server.threads && i < RELAY_DESKS_MAX; i++)
@@ -698,6 +700,7 @@ relay_free(struct relay *r)
 	loop_free(r->reporting);
 	tally_free(r->tally);
 	ledger_free(r->ledger);
+	series_free(r->series);
 	classify_free(r->classify);
 	tls_client_unref(r->tls_client);
 	tls_trust_unref(r->trust);

@@ -106,6 +106,7 @@ struct relay {
 	bool		was_short;
 	struct operator_meters operator_meters;
 	struct outbox_meters   outbox_meters;
+	struct series	      *series;
 	struct inbox_meters    inbox_meters;
 	struct child_files *reload; /* being received */
 	uint32_t	reload_request; /* number of the last one asked */

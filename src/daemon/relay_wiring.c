@@ -318,6 +318,7 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->on_switch_arg = r;
 	s->workers = r->workers;
 	s->outbox_meters = &r->outbox_meters;
+	s->series = r->series;
 	s->inbox_meters = &r->inbox_meters;
 	s->trust = r->trust;
 }

@@ -12,7 +12,8 @@ enum {
 	DESTINATION_RECORD_MAX = 8192
 };
 
-const char *const destination_kind_names[] = { "file", "webhook", NULL };
+const char *const destination_kind_names[] = { "file", "webhook", "metrics",
+	NULL };
 
 const char *const rotate_interval_names[] = { "NONE", "HOURLY", "DAILY",
 	NULL };
@@ -71,6 +72,8 @@ destination_init(struct destination *d, const struct config_set *s,
 const char *
 destination_target(const struct destination *d)
 {
+	if (d->kind == DESTINATION_METRICS)
+		return DESTINATION_METRIC;
 	return d->kind == DESTINATION_WEBHOOK ? d->webhook.url :
 		d->file.name;
 }
@@ -188,6 +191,8 @@ destination_write_record(const struct destination *d, struct buf *out)
 	pack_u64(out, (uint64_t)d->kind);
 	if (d->kind == DESTINATION_WEBHOOK)
 		pack_webhook(out, &d->webhook);
+	else if (d->kind == DESTINATION_METRICS)
+		pack_text(out, d->metrics.dimensions);
 	else
 		pack_file(out, &d->file);
 	return !out->failed;
@@ -252,6 +257,15 @@ unpack_filter(struct unpack *u, struct destination_filter *f)
 		u->failed = true;
 }
 
+/* They become labels of the metrics page. */
+static void
+unpack_metrics(struct unpack *u, struct destination_metrics *m)
+{
+	unpack_text(u, m->dimensions, sizeof(m->dimensions));
+	if (!dimensions_are_valid(m->dimensions))
+		u->failed = true;
+}
+
 static void
 unpack_file(struct unpack *u, struct destination_file *f)
 {
@@ -294,9 +308,11 @@ destination_read_record(struct bytes in, struct destination *out)
 	unpack_text(&u, out->reason, sizeof(out->reason));
 	unpack_filter(&u, &out->filter);
 	out->kind = (enum destination_kind)unpack_upto(&u,
-	    DESTINATION_WEBHOOK);
+	    DESTINATION_METRICS);
 	if (out->kind == DESTINATION_WEBHOOK)
 		unpack_webhook(&u, &out->webhook);
+	else if (out->kind == DESTINATION_METRICS)
+		unpack_metrics(&u, &out->metrics);
 	else
 		unpack_file(&u, &out->file);
 	return unpack_done(&u) && account_id_is_valid(out->account);
@@ -373,6 +389,10 @@ destination_check(const struct destination *d, struct err *e)
 		    "an event destination needs types of events");
 	if (d->kind == DESTINATION_WEBHOOK)
 		return webhook_check(&d->webhook, e);
+	if (d->kind == DESTINATION_METRICS)
+		return dimensions_are_valid(d->metrics.dimensions) ? 0 :
+			book_refuse(e, BOOK_BAD_REQUEST,
+			    "a metrics destination needs dimensions");
 	if (!file_name_is_valid(d->file.name))
 		return book_refuse(e, BOOK_BAD_REQUEST, "the name of a file "
 		    "is 1 to %d of A-Z a-z 0-9 - _ . without a dot in front",

@@ -46,11 +46,20 @@ enum {
 	DESTINATION_TIMEOUT_MAX_S = 60,
 	DESTINATION_IN_FLIGHT_MAX = 64,
 	DESTINATION_LIST_SIZE = 512, /* of a member of a filter */
+	DESTINATION_DIMENSIONS_MAX = 10,
+	DIMENSION_TEXT_MAX = 256, /* of a name, of a value */
+	DIMENSION_LABEL_SIZE = 4 + DIMENSION_TEXT_MAX + 1,
+	DESTINATION_DIMENSIONS_SIZE =
+	    DESTINATION_DIMENSIONS_MAX * (2 * DIMENSION_TEXT_MAX + 3) + 1,
 	WEBHOOK_KEY_OCTETS = 32,
 	WEBHOOK_SECRET_SIZE = 6 + 44 + 1, /* whsec_... */
 	WEBHOOK_OLD_KEY_MS = 24 * 3600 * 1000 /* it signs as well */
 };
-enum destination_kind { DESTINATION_FILE, DESTINATION_WEBHOOK };
+enum destination_kind {
+	DESTINATION_FILE,
+	DESTINATION_WEBHOOK,
+	DESTINATION_METRICS /* counts; carries no records */
+};
 extern const char *const destination_kind_names[]; /* "file" */
 enum rotate_interval { ROTATE_NONE, ROTATE_HOURLY, ROTATE_DAILY };
 enum file_sync { SYNC_NONE, SYNC_INTERVAL, SYNC_EACH };
@@ -78,6 +87,9 @@ struct destination_webhook {
 	uint8_t	 key[WEBHOOK_KEY_OCTETS], old_key[WEBHOOK_KEY_OCTETS];
 	struct wall rotated; /* since when old_key is old; 0 = there is none */
 };
+struct destination_metrics {
+	char dimensions[DESTINATION_DIMENSIONS_SIZE]; /* dimension_next() */
+};
 /* Lists: each item and a line end; "" = everything matches. */
 struct destination_filter {
 	char	 tags[DESTINATION_LIST_SIZE]; /* "name=pattern\n" */
@@ -102,6 +114,7 @@ struct destination {
 	enum destination_kind	   kind;
 	struct destination_file	   file;
 	struct destination_webhook webhook;
+	struct destination_metrics metrics;
 	struct destination_filter  filter;
 };
 /* A new one of a set: everything at its default, a fresh id. */
@@ -126,7 +139,7 @@ struct destination_message {
 };
 bool destination_filter_passes(const struct destination_filter *f,
     const struct event *ev, const struct destination_message *m);
-/* The file's name, the URL. */
+/* The file's name, the URL, the metric. */
 const char *destination_target(const struct destination *d);
 /* Its reader of the events. */
 char *destination_cursor(const struct destination_id *id,
@@ -141,6 +154,26 @@ char *destination_secret(const struct destination_webhook *w,
 int destination_check_url(const char *url, bool allow_http,
     bool allow_private, struct err *e);
 bool destination_headers_are_valid(const char *headers);
+
+/* -- metrics --------------------------------------------------------------- */
+#define DESTINATION_METRIC "posthorn_event_dim_total"
+enum dimension_source { DIMENSION_TAG, DIMENSION_HEADER, DIMENSION_LINK };
+extern const char *const dimension_source_names[]; /* "MESSAGE_TAG" */
+struct dimension {
+	struct bytes	      name, value; /* value: when there is none */
+	enum dimension_source source;
+};
+/* The next one; *at is 0 before the first call. */
+bool dimension_next(const char *list, size_t *at, struct dimension *out);
+/* NULL = it stands in the list; else why not. */
+const char *dimension_add(char list[DESTINATION_DIMENSIONS_SIZE],
+    const struct dimension *d);
+bool dimensions_are_valid(const char *list); /* one at least */
+/* 1-256 of A-Za-z0-9_-@. */
+bool dimension_value_is_valid(struct bytes value);
+bool dimension_source_from_text(struct bytes s, enum dimension_source *out);
+/* "dim_..."; what no label can have becomes "_". */
+void dimension_label(struct bytes name, char out[DIMENSION_LABEL_SIZE]);
 
 /* -- records -------------------------------------------------------------- */
 /* A new one: refuses a name in use, and more than DESTINATIONS_MAX. */

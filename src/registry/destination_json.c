@@ -15,7 +15,8 @@ const char destination_skeleton[] =
     "\"FileDestination\":{\"FileName\":\"\",\"RotateSize\":104857600,"
     "\"RotateInterval\":\"DAILY\",\"Keep\":14,\"Compress\":false,"
     "\"Sync\":\"INTERVAL\"},"
-    "\"WebhookDestination\":null,\"Filter\":null,\"Extensions\":false}";
+    "\"WebhookDestination\":null,\"MetricsDestination\":null,"
+    "\"Filter\":null,\"Extensions\":false}";
 
 /* A definition on its way. */
 struct draft {
@@ -307,6 +308,102 @@ read_webhook(struct json_reader *r, const json_t *v)
 	return json_read_object(r, v, members);
 }
 
+/* -- MetricsDestination ---------------------------------------------------- */
+
+/* One of them, while it is read. */
+struct dimension_draft {
+	struct dimension d;
+	bool		 has_source;
+};
+
+static struct dimension_draft *
+dimension_of(const struct json_reader *r)
+{
+	return r->into;
+}
+
+static int
+read_dimension_name(struct json_reader *r, const json_t *v)
+{
+	const char *s;
+
+	if (json_read_text(r, v, &s) != 0)
+		return -1;
+	dimension_of(r)->d.name = bytes_of(s);
+	return 0;
+}
+
+static int
+read_dimension_source(struct json_reader *r, const json_t *v)
+{
+	struct dimension_draft *x = dimension_of(r);
+	const char	       *s;
+
+	if (json_read_text(r, v, &s) != 0)
+		return -1;
+	x->has_source = dimension_source_from_text(bytes_of(s), &x->d.source);
+	return x->has_source ? 0 :
+		json_refuse(r, "no such source: %.40s", s);
+}
+
+static int
+read_dimension_default(struct json_reader *r, const json_t *v)
+{
+	const char *s;
+
+	if (json_read_text(r, v, &s) != 0)
+		return -1;
+	dimension_of(r)->d.value = bytes_of(s);
+	return 0;
+}
+
+static int
+read_dimension(struct json_reader *r, const json_t *v)
+{
+	static const struct json_member members[] = {
+		{ "DimensionName", read_dimension_name },
+		{ "DimensionValueSource", read_dimension_source },
+		{ "DefaultDimensionValue", read_dimension_default },
+		{ NULL, NULL } };
+	struct draft	      *all = draft_of(r);
+	struct dimension_draft x = {
+		.d = { .name = BYTES(""), .value = BYTES("") } };
+	const char	      *why;
+	int		       rc;
+
+	r->into = &x;
+	rc = json_read_object(r, v, members);
+	r->into = all;
+	if (rc != 0)
+		return -1;
+	if (!x.has_source)
+		return json_refuse_member(r, "DimensionValueSource",
+		    "is needed");
+	why = dimension_add(all->d.metrics.dimensions, &x.d);
+	return why == NULL ? 0 : json_refuse(r, "%s", why);
+}
+
+static int
+read_dimensions(struct json_reader *r, const json_t *v)
+{
+	return json_read_list(r, v, read_dimension);
+}
+
+static int
+read_metrics(struct json_reader *r, const json_t *v)
+{
+	static const struct json_member members[] = {
+		{ "DimensionConfigurations", read_dimensions },
+		{ NULL, NULL } };
+
+	draft_of(r)->kinds++;
+	draft_of(r)->d.kind = DESTINATION_METRICS;
+	if (json_read_object(r, v, members) != 0)
+		return -1;
+	return draft_of(r)->d.metrics.dimensions[0] != '\0' ? 0 :
+		json_refuse_member(r, "DimensionConfigurations", "is needed");
+}
+
 /* -- Filter ---------------------------------------------------------------- */
 
 static struct destination_filter *
@@ -463,8 +560,8 @@ static const struct json_member members_of_all[] = { { "Name", read_name },
 	{ "FileDestination", read_file },
 	{ "WebhookDestination", read_webhook },
 	{ "SnsDestination", read_absent_kind },
-	{ "MetricsDestination", read_absent_kind },
-	{ "CloudWatchDestination", read_absent_kind },
+	{ "MetricsDestination", read_metrics },
+	{ "CloudWatchDestination", read_metrics },
 	{ "KinesisFirehoseDestination", read_firehose },
 	{ "PinpointDestination", read_absent_kind },
 	{ "EventBridgeDestination", read_absent_kind },
@@ -515,7 +612,8 @@ destination_read_json(struct bytes text, struct destination *d,
 		    "is needed");
 	if (x.kinds != 1)
 		return json_refuse_member(&r, "FileDestination", "exactly one "
-		    "of FileDestination and WebhookDestination is needed");
+		    "of FileDestination, WebhookDestination and "
+		    "MetricsDestination is needed");
 	(void)destination_switch(&x.d, x.enabled, now);
 	*d = x.d;
 	return 0;
@@ -566,6 +664,22 @@ webhook_json(const struct destination_webhook *w)
 	return json_pack("{s:s, s:s, s:i, s:i, s:o}", "Url", w->url, "Format",
 	    "RECORD", "TimeoutSeconds", (int)w->timeout_s, "MaxInFlight",
 	    (int)w->in_flight, "Headers", headers_json(w->headers));
+}
+
+static json_t *
+metrics_json(const struct destination_metrics *m)
+{
+	json_t		*list = json_array();
+	struct dimension d;
+	size_t		 at = 0;
+
+	while (dimension_next(m->dimensions, &at, &d))
+		json_array_append_new(list, json_pack("{s:o, s:s, s:o}",
+		    "DimensionName", json_stringn(d.name.p, d.name.n),
+		    "DimensionValueSource", dimension_source_names[d.source],
+		    "DefaultDimensionValue",
+		    json_stringn(d.value.p, d.value.n)));
+	return json_pack("{s:o}", "DimensionConfigurations", list);
 }
 
 static json_t *
@@ -639,6 +753,9 @@ destination_write_json(const struct destination *d, struct buf *out)
 	if (d->kind == DESTINATION_WEBHOOK)
 		json_object_set_new(o, "WebhookDestination",
 		    webhook_json(&d->webhook));
+	else if (d->kind == DESTINATION_METRICS)
+		json_object_set_new(o, "MetricsDestination",
+		    metrics_json(&d->metrics));
 	else
 		json_object_set_new(o, "FileDestination",
 		    file_json(&d->file));

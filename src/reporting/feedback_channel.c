@@ -17,7 +17,8 @@ asking_on_destination(void *arg, const struct destination *d)
 {
 	struct asking *a = arg;
 
-	a->taken = d->enabled && destination_wants(d, a->ev) &&
+	a->taken = d->enabled && d->kind != DESTINATION_METRICS &&
+	    destination_wants(d, a->ev) &&
 	    destination_filter_passes(&d->filter, a->ev, &a->message);
 	return !a->taken;
 }

@@ -12,7 +12,8 @@
  * Channels add up (events.md 7.3): a bounce or complaint is mailed while the
  * identity of the message has forwarding switched on, and in any case when no
  * enabled destination of the message's configuration set takes it, by its type
- * and its filter: feedback must reach somebody.
+ * and its filter: feedback must reach somebody.  Metrics count it, and tell
+ * nobody.
  */
 #ifndef REPORTING_FEEDBACK_CHANNEL_H
 #define REPORTING_FEEDBACK_CHANNEL_H

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "reporting/outbox_private.h"
+#include "reporting/series.h"
 
 enum { CUT_MS = 3000 /* for answers of webhooks, at the end */ };
 
@@ -54,69 +55,6 @@ outbox_reload(struct outbox *o, struct conf *conf)
 	o->setup.conf = conf_ref(conf);
 }
 
-int64_t
-outbox_wait_ms(unsigned n)
-{
-	static const int seconds[] = { 5, 30, 120, 600, 1800, 3600, 7200,
-		14400, 21600 };
-	enum { ROWS = sizeof(seconds) / sizeof(seconds[0]) };
-
-	return INT64_C(1000) * seconds[n == 0 ? 0 : n < ROWS ? n - 1 :
-		ROWS - 1];
-}
-
-/* -- figures --------------------------------------------------------------- */
-
-static const double webhook_bounds[] = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30,
-	60 };
-
-static bool
-meter_is_of(const struct outlet_meter *m, const struct destination *d)
-{
-	return strcmp(m->account, d->account) == 0 &&
-	    strcmp(m->set_name, d->set_name) == 0 &&
-	    strcmp(m->name, d->name) == 0;
-}
-
-const struct outlet_meter *
-outbox_meter_find(const struct outbox_meters *m, const struct destination *d)
-{
-	unsigned i, n = atomic_load(
-	    &((struct outbox_meters *)(uintptr_t)m)->count);
-
-	for (i = 0; i < n; i++)
-		if (meter_is_of(&m->v[i], d))
-			return &m->v[i];
-	return NULL;
-}
-
-/* At the first record: most destinations of an installation are quiet. */
-static void
-outlet_meet(struct outbox *o, struct outlet *x)
-{
-	struct outbox_meters *all = o->setup.meters;
-	unsigned	      n = atomic_load(&all->count), i;
-	struct outlet_meter  *m;
-
-	if (x->meter != NULL)
-		return;
-	for (i = 0; i < n; i++)
-		if (meter_is_of(&all->v[i], &x->d)) {
-			x->meter = &all->v[i];
-			return;
-		}
-	if (n == OUTBOX_METERS)
-		return;
-	x->meter = m = &all->v[n];
-	memcpy(m->account, x->d.account, sizeof(m->account));
-	memcpy(m->set_name, x->d.set_name, sizeof(m->set_name));
-	memcpy(m->name, x->d.name, sizeof(m->name));
-	m->seconds.bounds = webhook_bounds;
-	m->seconds.bound_count = sizeof(webhook_bounds) /
-	    sizeof(webhook_bounds[0]);
-	atomic_store(&all->count, n + 1); /* the names stand from here on */
-}
-
 /* -- the destinations ------------------------------------------------------ */
 
 static struct bytes
@@ -131,8 +69,8 @@ outbox_find(struct outbox *o, const struct destination_id *id)
 	return table_get(o->by_id, id_key(id));
 }
 
-static void
-outlet_is_wanted(struct outbox *o, struct outlet *x)
+void
+outbox_wants(struct outbox *o, struct outlet *x)
 {
 	if (x->is_busy)
 		return;
@@ -140,7 +78,7 @@ outlet_is_wanted(struct outbox *o, struct outlet *x)
 	x->next_busy = NULL;
 	*o->busy_end = x;
 	o->busy_end = &x->next_busy;
-	outlet_meet(o, x);
+	outbox_meet_meter(o, x);
 }
 
 /* Events since then may have gone by without it. */
@@ -156,7 +94,7 @@ outlet_go_back(struct outbox *o, struct outlet *x, struct wall since)
 	x->read = x->counted = from;
 	x->lags = true;
 	x->is_counted = false;
-	outlet_is_wanted(o, x);
+	outbox_wants(o, x);
 }
 
 /* Where it was: in an earlier life, or when it was made just now. */
@@ -170,7 +108,7 @@ outlet_begin(struct outbox *o, struct outlet *x)
 			outlet_go_back(o, x, x->d.created);
 		return;
 	}
-	outlet_is_wanted(o, x);
+	outbox_wants(o, x);
 	x->read = x->counted = x->saved;
 	x->lags = true;
 	x->is_counted = false;
@@ -195,6 +133,8 @@ outbox_on_destination(void *outbox, const struct destination *d)
 	was_enabled = x->d.enabled;
 	x->found = true;
 	x->d = *d;
+	if (d->kind != DESTINATION_FILE)
+		x->unsynced = 0; /* nobody syncs what was its file */
 	if (was_enabled || !d->enabled)
 		return true;
 	/* it was enabled: perhaps the walk has passed events meanwhile */
@@ -218,7 +158,7 @@ outbox_forget(struct outbox *o)
 		if (x->found) {
 			p = &x->next;
 			if (!outlet_is_idle(x))
-				outlet_is_wanted(o, x);
+				outbox_wants(o, x);
 			continue;
 		}
 		*p = x->next;
@@ -229,6 +169,8 @@ outbox_forget(struct outbox *o)
 			meter_set(&x->meter->entries, 0);
 			meter_set(&x->meter->oldest_ms, 0);
 		}
+		if (x->d.kind == DESTINATION_METRICS)
+			series_forget(o->setup.series, &x->d);
 		(void)table_take(o->by_id, id_key(&x->d.id));
 		outlet_wipe(x);
 		mem_free(x);
@@ -312,7 +254,7 @@ outbox_meet(struct outbox *o)
 			outlet_begin(o, x);
 }
 
-static void
+void
 outbox_look(struct outbox *o)
 {
 	uint64_t       version = book_version(o->setup.book);
@@ -340,77 +282,7 @@ outbox_look(struct outbox *o)
 	o->looked = o->first != NULL;
 }
 
-/* -- what became of records ------------------------------------------------ */
-
-bool
-outbox_is_late(const struct outbox *o, const struct event_id *id)
-{
-	return loop_wall(o->setup.loop).ms - event_id_time(id).ms >
-	    o->setup.conf->events.retry_for_ms;
-}
-
-void
-outbox_expired(struct outbox *o, struct outlet *x, unsigned records)
-{
-	(void)o;
-	if (records == 0)
-		return;
-	if (x->meter != NULL)
-		meter_add(&x->meter->expired, records);
-	log_warn("events-expired", "account=%s set=%s destination=%s "
-	    "count=%u", x->d.account, x->d.set_name, x->d.name, records);
-}
-
-void
-outbox_worked(struct outbox *o, struct outlet *x, unsigned records)
-{
-	(void)o;
-	x->failures = x->refused = 0;
-	x->again.ms = 0;
-	if (x->meter == NULL)
-		return;
-	meter_add(&x->meter->success, records);
-	meter_set(&x->meter->failing, 0);
-}
-
-int64_t
-outbox_wait_random_ms(unsigned n)
-{
-	int64_t wait = outbox_wait_ms(n);
-	uint8_t random;
-
-	mem_random(&random, sizeof(random));
-	return wait + wait * (random % 21 - 10) / 100;
-}
-
-void
-outbox_failed(struct outbox *o, struct outlet *x, const char *why)
-{
-	char quoted[LOG_QUOTE_SIZE];
-
-	(void)o;
-	x->failures++;
-	if (x->meter != NULL) {
-		meter_add(&x->meter->failure, 1);
-		meter_set(&x->meter->failing, 1);
-	}
-	log_warn("event-publish-failed", "account=%s set=%s destination=%s "
-	    "failures=%u reason=%s", x->d.account, x->d.set_name, x->d.name,
-	    x->failures, log_quote(bytes_of(why), quoted));
-}
-
 /* -- the walk -------------------------------------------------------------- */
-
-static void
-outlet_dropped(struct outlet *x)
-{
-	if (x->meter != NULL && meter_get(&x->meter->dropped) == 0)
-		log_warn("events-dropped", "account=%s set=%s "
-		    "destination=%s reason=outbox-full", x->d.account,
-		    x->d.set_name, x->d.name);
-	if (x->meter != NULL)
-		meter_add(&x->meter->dropped, 1);
-}
 
 static void
 outbox_hand_out(struct outbox *o, const struct reading *r)
@@ -422,11 +294,11 @@ outbox_hand_out(struct outbox *o, const struct reading *r)
 		x = outbox_find(o, &r->hits[i].id);
 		if (x == NULL)
 			continue; /* deleted meanwhile */
-		outlet_is_wanted(o, x);
+		outbox_wants(o, x);
 		if (outlet_hear(x, &r->hits[i],
 			o->setup.conf->events.outbox_max_bytes) ==
 		    OUTLET_DROPPED)
-			outlet_dropped(x);
+			outbox_dropped(x);
 		outlet_show(x);
 	}
 }
@@ -463,6 +335,8 @@ outlet_counted(struct outbox *o, struct outlet *x, const struct reading *r)
 {
 	size_t i;
 
+	if (x->is_counted)
+		return; /* purged meanwhile */
 	/* what is behind the walk it will hear of */
 	for (i = 0; i < r->hit_count; i++)
 		if (r->hits[i].sequence <= o->walked)
@@ -477,6 +351,8 @@ outlet_replayed(struct outbox *o, struct outlet *x, const struct reading *r)
 	size_t i;
 
 	(void)o;
+	if (x->replay == 0)
+		return; /* purged meanwhile */
 	for (i = 0; i < r->hit_count; i++)
 		if (r->hits[i].sequence <= x->replay_end)
 			outlet_repeat(x, &r->hits[i]);
@@ -537,29 +413,6 @@ outbox_read_own(struct outbox *o, struct outlet *x)
 	else
 		kind = x->lags ? READING_OWN : READING_REPLAY;
 	o->own = reading_start(o, kind, x, outbox_on_own);
-}
-
-bool
-outbox_replay(struct outbox *o, const struct destination_id *id,
-    struct wall since, unsigned types)
-{
-	struct outlet *x;
-	uint64_t       first;
-
-	loop_must_own(o->setup.loop);
-	outbox_look(o);
-	x = outbox_find(o, id);
-	if (x == NULL || o->stopping)
-		return false;
-	first = spool_first_event_since(o->setup.spool, since);
-	if (first == 0 || first > o->walked)
-		return true; /* nothing of the past */
-	x->replay = first;
-	x->replay_end = o->walked;
-	x->replay_types = types;
-	outlet_is_wanted(o, x);
-	outbox_go(o);
-	return true;
 }
 
 /* -- cursors --------------------------------------------------------------- */
@@ -649,8 +502,15 @@ outbox_prune(struct outbox *o)
 static int
 outlet_serve(struct outbox *o, struct outlet *x)
 {
-	return x->d.kind == DESTINATION_WEBHOOK ?
-		outbox_serve_webhook(o, x) : outbox_serve_file(o, x);
+	switch (x->d.kind) {
+	case DESTINATION_WEBHOOK:
+		return outbox_serve_webhook(o, x);
+	case DESTINATION_METRICS:
+		return outbox_serve_metrics(o, x);
+	case DESTINATION_FILE:
+		break;
+	}
+	return outbox_serve_file(o, x);
 }
 
 /* To the end of the list: the others come first next time. */
@@ -706,7 +566,7 @@ outlet_next_ms(const struct outlet *x)
 
 	if (x->unsynced != 0)
 		at = x->since.ms + OUTBOX_SYNC_MS;
-	if (x->d.kind == DESTINATION_FILE)
+	if (x->d.kind != DESTINATION_WEBHOOK)
 		return x->count > 0 && x->again.ms < at ? x->again.ms : at;
 	for (e = x->first; e != NULL; e = e->next)
 		if (!e->is_out && e->again.ms < at)
@@ -756,6 +616,7 @@ outbox_go(struct outbox *o)
 	outbox_serve(o);
 	if (o->stopping && o->on_idle != NULL && o->walk == NULL &&
 	    o->own == NULL && o->batch == NULL && o->compression == NULL &&
+	    o->counting == NULL &&
 	    !outbox_calls_are_out(o)) {
 		outbox_end(o);
 		return;

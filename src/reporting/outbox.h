@@ -35,6 +35,7 @@
 
 struct outbox;
 struct notices;
+struct series;
 struct webhook;
 
 /* The common cursor; those of destinations begin so as well. */
@@ -58,6 +59,7 @@ struct outbox_setup {
 	struct workers *workers;
 	struct conf    *conf; /* a reference is taken */
 	struct outbox_meters *meters;  /* lent */
+	struct series	     *series;  /* lent */
 	struct webhook	     *webhook; /* lent */
 	struct notices	     *notices; /* lent */
 };
@@ -72,6 +74,26 @@ void outbox_wake(struct outbox *o);
  */
 bool outbox_replay(struct outbox *o, const struct destination_id *id,
     struct wall since, unsigned types);
+/* Which destinations; "" = all. */
+struct outbox_choice {
+	char account[ACCOUNT_ID_SIZE];
+	char set[CONFIG_SET_NAME_SIZE], name[DESTINATION_NAME_SIZE];
+};
+struct outbox_row {
+	char set[CONFIG_SET_NAME_SIZE], name[DESTINATION_NAME_SIZE];
+	struct event_id event;
+	enum event_type type;
+	unsigned	attempts; /* that failed */
+	unsigned	status;	  /* of a webhook's last answer; 0 = none */
+	struct wall	next; /* 0 = it rests until it is enabled */
+};
+/* What waits: *count rows at most, then those that were filled in.  Returns
+ * how many more wait: those that are not in memory, and what had no room. */
+uint64_t outbox_list(struct outbox *o, const struct outbox_choice *c,
+    struct outbox_row *rows, size_t *count);
+/* What waits is due now, or is dropped; returns how many. */
+uint64_t outbox_retry(struct outbox *o, const struct outbox_choice *c);
+uint64_t outbox_purge(struct outbox *o, const struct outbox_choice *c);
 /* on_idle(arg, NULL) when all that was written is synced, perhaps from inside
  * the call. */
 void outbox_stop(struct outbox *o, loop_fn *on_idle, void *arg);

@@ -3,9 +3,12 @@
  * outbox_private.h - what the files of the outbox share.
  *
  *	outbox.c	 the destinations, the walk, the cursors, whose turn
+ *	outbox_ask.c	 what an operator asks for: the past, what waits
+ *	outbox_result.c	 figures, waits and log lines of what became of records
  *	outbox_read.c	 reading events for some destinations, on a worker
  *	outbox_file.c	 records into a file, on a worker
  *	outbox_webhook.c records to a webhook
+ *	outbox_metrics.c events counted, on a worker
  *	outlet.c	 one destination, and how far it is
  *
  * Owner:  the outbox owns all of it; a job owns itself and names its outlet by
@@ -32,6 +35,7 @@ struct reading;
 struct file_batch;
 struct compression; /* outbox_file.c */
 struct calls; /* outbox_webhook.c */
+struct count_batch; /* outbox_metrics.c */
 
 struct outbox {
 	struct outbox_setup setup;
@@ -52,6 +56,7 @@ struct outbox {
 	struct file_batch *batch;
 	struct compression *compression;
 	struct calls	  *calls;
+	struct count_batch *counting;
 	bool		   no_worker; /* or no store: in a while */
 
 	bool	     stopping;
@@ -63,6 +68,14 @@ struct outbox {
 /* outbox.c */
 void outbox_go(struct outbox *o);
 struct outlet *outbox_find(struct outbox *o, const struct destination_id *id);
+/* Reads the destinations anew when the book has changed. */
+void outbox_look(struct outbox *o);
+/* It has something to do: it is in the list of turns from here on. */
+void outbox_wants(struct outbox *o, struct outlet *x);
+
+/* -- outbox_result.c ------------------------------------------------------- */
+/* At the first record: most destinations of an installation are quiet. */
+void outbox_meet_meter(struct outbox *o, struct outlet *x);
 /* outbox_wait_ms(), +-10 % */
 int64_t outbox_wait_random_ms(unsigned n);
 /* Failed once more in a row. */
@@ -71,8 +84,8 @@ void outbox_worked(struct outbox *o, struct outlet *x, unsigned records);
 void outbox_expired(struct outbox *o, struct outlet *x, unsigned records);
 /* Is it too late for it? */
 bool outbox_is_late(const struct outbox *o, const struct event_id *id);
-/* Turned off by posthorn: 10.5. */
-void outbox_disable(struct outbox *o, struct outlet *x);
+/* It had no room: events.outbox_max. */
+void outbox_dropped(struct outlet *x);
 
 /* -- outbox_read.c --------------------------------------------------------- */
 enum reading_kind {
@@ -111,6 +124,12 @@ struct record_wanted {
 	uint64_t sequence;
 	bool	 extensions;
 };
+/* The event and its message; fn says whether it had room for what it wants of
+ * them; on a worker. */
+typedef bool record_fn(void *arg, const struct event *ev,
+    const struct event_mail *mail);
+enum record_answer record_read(const struct record_wanted *w, record_fn *fn,
+    void *arg, struct err *e);
 /* The record, without line end; on a worker. */
 enum record_answer record_make(const struct record_wanted *w, struct buf *out,
     struct err *e);
@@ -119,8 +138,13 @@ enum record_answer record_make(const struct record_wanted *w, struct buf *out,
 /* 1 = it was started, 0 = it has nothing to do now, -1 = no worker. */
 int outbox_serve_file(struct outbox *o, struct outlet *x);
 
+/* -- outbox_metrics.c ------------------------------------------------------ */
+int outbox_serve_metrics(struct outbox *o, struct outlet *x);
+
 /* -- outbox_webhook.c ------------------------------------------------------ */
 int outbox_serve_webhook(struct outbox *o, struct outlet *x);
+/* Turned off by posthorn: 10.5. */
+void outbox_disable(struct outbox *o, struct outlet *x);
 void outbox_calls_free(struct outbox *o);
 bool outbox_calls_are_out(const struct outbox *o);
 void outbox_calls_cut(struct outbox *o); /* at the end */

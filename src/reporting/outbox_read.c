@@ -181,46 +181,69 @@ reading_free(struct reading *r)
 
 /* -- one record ------------------------------------------------------------ */
 
-struct record_making {
+struct record_reading {
 	const struct record_wanted *w;
-	struct buf	  *out;
+	record_fn	  *fn;
+	void		  *arg;
 	struct err	  *e;
 	enum record_answer answer;
 };
 
 static bool
-record_on_event(void *making, uint64_t sequence, const struct event *ev)
+record_on_event(void *reading, uint64_t sequence, const struct event *ev)
 {
-	struct record_making *m = making;
-	struct event_form     form = { .extensions = m->w->extensions };
-	struct event_mail     mail;
-	struct mail_row	      row;
-	struct arena	     *a;
-	int		      rc;
+	struct record_reading *r = reading;
+	struct event_mail      mail;
+	struct mail_row	       row;
+	struct arena	      *a;
+	int		       rc;
 
-	if (sequence != m->w->sequence)
+	if (sequence != r->w->sequence)
 		return false; /* it has been swept */
 	a = arena_new(OUTBOX_EVENT_ARENA);
-	rc = event_mail_find(m->w->spool, m->w->conf, &ev->message, a, &row,
-	    &mail, m->e);
-	if (rc == 1 && event_write_json_as(ev, &mail, &form, m->out))
-		m->answer = RECORD_THERE;
+	rc = event_mail_find(r->w->spool, r->w->conf, &ev->message, a, &row,
+	    &mail, r->e);
+	if (rc == 1 && r->fn(r->arg, ev, &mail))
+		r->answer = RECORD_THERE;
 	else if (rc == 1)
-		(void)err_set(m->e, "no room for a record");
-	if (rc < 0 || (rc == 1 && m->answer != RECORD_THERE))
-		m->answer = RECORD_FAILED;
+		(void)err_set(r->e, "no room for a record");
+	if (rc < 0 || (rc == 1 && r->answer != RECORD_THERE))
+		r->answer = RECORD_FAILED;
 	arena_free(a);
 	return false;
 }
 
 enum record_answer
+record_read(const struct record_wanted *w, record_fn *fn, void *arg,
+    struct err *e)
+{
+	struct record_reading r = { w, fn, arg, e, RECORD_GONE };
+
+	if (spool_scan_events(w->spool, w->sequence - 1, 1, record_on_event,
+		&r, e) < 0)
+		return RECORD_FAILED;
+	return r.answer;
+}
+
+struct record_making {
+	struct event_form form;
+	struct buf	 *out;
+};
+
+static bool
+record_write(void *making, const struct event *ev,
+    const struct event_mail *mail)
+{
+	struct record_making *m = making;
+
+	return event_write_json_as(ev, mail, &m->form, m->out);
+}
+
+enum record_answer
 record_make(const struct record_wanted *w, struct buf *out, struct err *e)
 {
-	struct record_making m = { w, out, e, RECORD_GONE };
+	struct record_making m = { { .extensions = w->extensions }, out };
 
 	buf_clear(out);
-	if (spool_scan_events(w->spool, w->sequence - 1, 1, record_on_event,
-		&m, e) < 0)
-		return RECORD_FAILED;
-	return m.answer;
+	return record_read(w, record_write, &m, e);
 }

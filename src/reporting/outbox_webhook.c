@@ -184,6 +184,7 @@ outlet_answered(struct outbox *o, struct outlet *x, struct entry *e,
     const struct webhook_result *r)
 {
 	e->is_out = false;
+	e->status = r->status;
 	if (x->meter != NULL) {
 		meter_set(&x->meter->status, r->status);
 		if (r->status != 0)

@@ -204,6 +204,20 @@ outlet_caught_up(struct outlet *x, uint64_t to, uint64_t walked)
 	x->backlog = x->backlog_octets = 0;
 }
 
+uint64_t
+outlet_purge(struct outlet *x, uint64_t walked)
+{
+	uint64_t n = x->count + x->backlog;
+
+	while (x->first != NULL)
+		outlet_drop(x, x->first);
+	outlet_caught_up(x, walked, walked);
+	x->is_counted = true;
+	x->counted = x->read;
+	x->replay = 0;
+	return n;
+}
+
 /* -- how far -------------------------------------------------------------- */
 
 uint64_t

@@ -46,6 +46,7 @@ struct entry {
 	enum event_type type;
 	uint32_t	octets;
 	unsigned	attempts; /* that failed */
+	unsigned	status;	  /* of a webhook's last answer; 0 = none */
 	struct mono	again;	  /* not before */
 	bool		is_out;	  /* being told */
 	bool		is_replay; /* behind its cursor */
@@ -56,6 +57,7 @@ struct outlet_meter {
 	char	     set_name[CONFIG_SET_NAME_SIZE];
 	char	     name[DESTINATION_NAME_SIZE];
 	struct meter success, failure, expired, dropped; /* records */
+	struct meter bad, full; /* of metrics: values, no room */
 	struct meter failing; /* 1 = the last attempt failed */
 	struct meter entries; /* that wait */
 	struct meter oldest_ms; /* wall time of the oldest; 0 = none waits */
@@ -118,6 +120,8 @@ size_t outlet_room(const struct outlet *x);
 struct entry *outlet_find(struct outlet *x, uint64_t sequence,
     bool is_replay);
 void outlet_drop(struct outlet *x, struct entry *e);
+/* Drops all that waits, up to walked; returns how many. */
+uint64_t outlet_purge(struct outlet *x, uint64_t walked);
 /* Everything up to it is done, when the walk is at walked. */
 uint64_t outlet_done(const struct outlet *x, uint64_t walked);
 /* Holds the common cursor back no longer: it needs a row of its own. */

@@ -105,7 +105,8 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		.book = s->book, .conf = s->conf };
 	struct outbox_setup	  b = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .workers = s->workers, .conf = s->conf,
-		.meters = s->outbox_meters, .webhook = r->webhook };
+		.meters = s->outbox_meters, .series = s->series,
+		.webhook = r->webhook };
 	struct statistics_setup	  t = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .conf = s->conf, .ledger = s->ledger };
 	struct reputation_setup	  q = { .loop = s->loop, .spool = s->spool,
@@ -140,6 +141,7 @@ reporter_new(const struct reporter_setup *s, struct err *e)
 
 	if (s->send_mail == NULL || s->make_key == NULL ||
 	    s->workers == NULL || s->outbox_meters == NULL ||
+	    s->series == NULL ||
 	    s->inbox_meters == NULL) {
 		err_set(e, "reporting is not wired");
 		return NULL;
@@ -424,15 +426,32 @@ reporter_on_ask(void *reporter, void *ask)
 	struct reporter	    *r = reporter;
 	struct reporter_ask *a = ask;
 
-	if (r->stopping)
+	if (r->stopping) {
 		ask_end(a, false, "posthorn is being stopped");
-	else if (!a->is_replay)
+		return;
+	}
+	switch (a->kind) {
+	case ASK_TEST:
 		reporter_test(r, a);
-	else if (outbox_replay(r->outbox, &a->destination.id, a->since,
-		a->types))
-		ask_end(a, true, "");
-	else
+		return;
+	case ASK_REPLAY:
+		if (outbox_replay(r->outbox, &a->destination.id, a->since,
+			a->types))
+			break;
 		ask_end(a, false, "the destination is not known yet");
+		return;
+	case ASK_PENDING:
+		a->number = outbox_list(r->outbox, &a->choice, a->rows,
+		    &a->count);
+		break;
+	case ASK_RETRY:
+		a->number = outbox_retry(r->outbox, &a->choice);
+		break;
+	case ASK_PURGE:
+		a->number = outbox_purge(r->outbox, &a->choice);
+		break;
+	}
+	ask_end(a, true, "");
 }
 
 bool

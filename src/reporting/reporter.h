@@ -60,6 +60,7 @@ struct reporter_setup {
 	struct conf  *conf; /* a reference is taken */
 	struct workers *workers;
 	struct outbox_meters *outbox_meters; /* lent */
+	struct series *series; /* lent */
 	struct tls_trust *trust; /* a reference is taken; NULL: no TLS */
 	int	      verifier_fd; /* taken over; -1 = none yet */
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
@@ -108,20 +109,31 @@ bool reporter_post_operator(struct reporter *r, const struct operator_key *k);
 /* Questions to the verifier (inquiry.h). */
 bool reporter_post_inquiry(struct reporter *r, struct inquiry *q);
 /*
- * What is asked about an event destination; done(ask, NULL) on asker, once,
+ * What is asked about event destinations; done(ask, NULL) on asker, once,
  * where its place is reserved.  The asker's until reporter_ask() says true,
  * then lent until done.
  */
+enum reporter_ask_kind {
+	ASK_TEST,    /* a test record to a webhook: destination */
+	ASK_REPLAY,  /* destination, since, types */
+	ASK_PENDING, /* choice, rows, count */
+	ASK_RETRY,   /* choice */
+	ASK_PURGE    /* choice */
+};
 struct reporter_ask {
 	struct loop *asker;
 	loop_fn	    *done;
 	void	    *ctx; /* the asker's, untouched */
-	bool	     is_replay; /* else: a test record to a webhook */
-	struct destination destination;
-	struct wall  since; /* replay */
-	unsigned     types;
+	enum reporter_ask_kind kind;
+	struct destination     destination;
+	struct outbox_choice   choice;
+	struct wall	       since;
+	unsigned	       types;
+	struct outbox_row     *rows; /* the asker's */
+	size_t		       count; /* of rows: room, then those there */
 	/* the answer */
 	bool	     ok;
+	uint64_t     number; /* that are due or dropped; PENDING: not in rows */
 	unsigned     status; /* of a webhook; 0 = none */
 	char	     text[200];
 };

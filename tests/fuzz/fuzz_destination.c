@@ -38,6 +38,8 @@ pass_record(struct bytes in, struct buf *out)
 		return;
 	must(strchr(d.file.name, '/') == NULL && d.file.name[0] != '.');
 	must(destination_headers_are_valid(d.webhook.headers));
+	must(d.kind != DESTINATION_METRICS ||
+	    dimensions_are_valid(d.metrics.dimensions));
 	pass_filter(&d.filter);
 	must(destination_write_json(&d, out));
 	buf_clear(out);
@@ -65,6 +67,8 @@ pass_json(struct bytes in, struct buf *out)
 	if (d.name[0] == '\0')
 		strcpy(d.name, "n"); /* the asker has it, or refuses */
 	pass_filter(&d.filter);
+	must(d.kind != DESTINATION_METRICS ||
+	    dimensions_are_valid(d.metrics.dimensions));
 	must(destination_headers_are_valid(d.webhook.headers));
 	must(destination_write_json(&d, out));
 	/* values of headers are not shown: it keeps those it has */

@@ -45,6 +45,7 @@ FAMILIES = {
     "posthorn_event_publish_failure_total": ("counter", {"account", "configuration_set", "destination"}),
     "posthorn_event_publish_expired_total": ("counter", {"account", "configuration_set", "destination"}),
     "posthorn_event_dropped_total": ("counter", {"account", "destination", "reason"}),
+    "posthorn_event_dim_total": ("counter", {"account", "configuration_set", "destination", "event"}),
     "posthorn_event_outbox_entries": ("gauge", {"account", "destination"}),
     "posthorn_event_outbox_oldest_seconds": ("gauge", {"account", "destination"}),
     "posthorn_webhook_seconds": ("histogram", {"account", "destination"}),
@@ -184,7 +185,8 @@ class Page(unittest.TestCase):
         self.assertEqual({n: k for n, (k, _) in families.items()}, {n: k for n, (k, _) in FAMILIES.items()})
         for name, (_, samples) in families.items():
             for _, labels, _ in samples:
-                self.assertEqual(set(labels) - {"le"}, FAMILIES[name][1], name)
+                own = {n for n in labels if n.startswith("dim_")} if name == "posthorn_event_dim_total" else set()
+                self.assertEqual(set(labels) - {"le"} - own, FAMILIES[name][1], name)
         buckets = [l["le"] for s, l, _ in families["posthorn_delivery_seconds"][1] if s.endswith("_bucket")]
         self.assertEqual([float(b.replace("Inf", "inf")) for b in buckets],
                          [float(b.replace("Inf", "inf")) for b in DELIVERY_BUCKETS])
@@ -243,6 +245,23 @@ class Page(unittest.TestCase):
                       "From: a@example.com\nX-SES-MESSAGE-TAGS: a=b c, d=e\n\nx\n")
             w.close()
         self.assertGreater(self.value("posthorn_submitted_bytes_total", account=account) - before, 40)
+
+    def test_dimensions(self):
+        """events#24: own dimensions on the page, with a default; the default value where a message has none"""
+        self.relay.ctl("config-set", "create", "dims")
+        self.addCleanup(self.relay.ctl, "config-set", "delete", "dims")
+        self.relay.ctl("config-set", "dest", "add", "dims", "m", "--types", "send",
+                       "--metrics", "campaign=MESSAGE_TAG:campaign:none",
+                       "--metrics", "ses:source-ip=MESSAGE_TAG:ses:source-ip:nowhere")
+        ours = {"account": self.account, "configuration_set": "dims", "destination": "m", "event": "Send",
+                "dim_ses_source_ip": "127.0.0.1"}
+        for tags, campaign in (("", "none"), ("X-SES-MESSAGE-TAGS: campaign=book\n", "book")):
+            with self.moves(1, "posthorn_event_dim_total", dim_campaign=campaign, **ours):
+                w = self.session()
+                w.message("a@example.com", "r@sink.example",
+                          f"From: a@example.com\nX-SES-CONFIGURATION-SET: dims\n{tags}\nx\n")
+                w.close()
+        promtool(self, self.get())
 
     def test_outcomes(self):
         account = self.account

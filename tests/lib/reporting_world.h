@@ -36,6 +36,7 @@
 #include "registry/identity.h"
 #include "registry/verify_job.h"
 #include "reporting/reporter.h"
+#include "reporting/series.h"
 
 static const char rw_account[] = "123456789012";
 static const int64_t minute = 60 * 1000, hour = 3600 * 1000;
@@ -87,6 +88,7 @@ struct rw {
 	struct verify_job last;
 	struct operator_meters operator_meters;
 	struct outbox_meters   outbox_meters;
+	struct series	      *series;
 	struct inbox_meters    inbox_meters;
 	struct workers	      *workers;
 	bool		  idle;
@@ -362,6 +364,7 @@ rw_start(struct rw *w)
 	w->spool = spool_open(&s, &e);
 	if (w->book == NULL || w->spool == NULL)
 		fail_msg("%s", e.text);
+	w->series = series_new();
 	w->workers = workers_new(1, 64, &e);
 	w->loop = loop_new("reporting", 4096, &e);
 	w->verifier_loop = loop_new("verifier", 64, &e);
@@ -398,6 +401,7 @@ rw_begin_with(struct rw *w, bool with_verifier)
 	s.make_key_arg = w;
 	s.operator_meters = &w->operator_meters;
 	s.outbox_meters = &w->outbox_meters;
+	s.series = w->series;
 	s.inbox_meters = &w->inbox_meters;
 	s.workers = w->workers;
 	w->reporter = reporter_new(&s, &e);
@@ -457,6 +461,7 @@ rw_release(struct rw *w)
 	loop_free(w->loop);
 	loop_free(w->verifier_loop);
 	workers_free(w->workers);
+	series_free(w->series);
 	w->loop = NULL;
 }
 

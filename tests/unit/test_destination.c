@@ -455,6 +455,135 @@ webhook_json_both_ways(void **state)
 	assert_false(d.filter.is_set);
 }
 
+/* CloudWatchDestination is what SES tools say. */
+static void
+metrics_json_both_ways(void **state)
+{
+	static const char text[] = "{\"Name\":\"m\",\"Enabled\":true,"
+	    "\"MatchingEventTypes\":[\"SEND\"],\"MetricsDestination\":{"
+	    "\"DimensionConfigurations\":[{\"DimensionName\":\"campaign\","
+	    "\"DimensionValueSource\":\"MESSAGE_TAG\","
+	    "\"DefaultDimensionValue\":\"none\"},{\"DimensionName\":"
+	    "\"ses:from-domain\",\"DimensionValueSource\":\"MESSAGE_TAG\","
+	    "\"DefaultDimensionValue\":\"a@b.c\"}]},\"Extensions\":false,"
+	    "\"Since\":\"2024-05-01T12:00:00.000Z\","
+	    "\"CreatedTimestamp\":\"2024-05-01T12:00:00.000Z\","
+	    "\"LastUpdatedTimestamp\":\"2024-05-01T12:00:00.000Z\"}";
+	static const char old[] = "{\"MatchingEventTypes\":[\"SEND\"],"
+	    "\"CloudWatchDestination\":{\"DimensionConfigurations\":[{"
+	    "\"DimensionName\":\"campaign\",\"DimensionValueSource\":"
+	    "\"messageTag\",\"DefaultDimensionValue\":\"none\"}]}}";
+	struct config_set  s = set_of("one");
+	struct destination d, again;
+	struct buf	   out;
+	struct err	   e;
+
+	(void)state;
+	destination_init(&d, &s, "", noon);
+	if (destination_read_json(bytes_of(text), &d, noon, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(d.kind, DESTINATION_METRICS);
+	assert_string_equal(d.metrics.dimensions,
+	    "campaign=Tnone\nses:from-domain=Ta@b.c\n");
+	buf_init(&out, 16384);
+	assert_true(destination_write_json(&d, &out));
+	assert_true(bytes_eq_text(buf_bytes(&out), text));
+	buf_clear(&out);
+	assert_true(destination_write_record(&d, &out));
+	assert_true(destination_read_record(buf_bytes(&out), &again));
+	assert_memory_equal(&d, &again, sizeof(d));
+	buf_wipe(&out);
+	if (destination_read_json(bytes_of(old), &d, noon, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_string_equal(d.metrics.dimensions, "campaign=Tnone\n");
+	assert_string_equal(destination_target(&d),
+	    "posthorn_event_dim_total");
+}
+
+/* One of ten at their longest is stored and read. */
+static void
+dimensions_at_their_longest(void **state)
+{
+	struct config_set  s = set_of("one");
+	struct destination d, again;
+	struct dimension   x = { .source = DIMENSION_HEADER };
+	char		   text[DIMENSION_TEXT_MAX + 1];
+	struct buf	   out;
+	unsigned	   i;
+
+	(void)state;
+	destination_init(&d, &s, "m", noon);
+	d.kind = DESTINATION_METRICS;
+	d.types = DESTINATION_ALL_TYPES;
+	memset(text, 'a', sizeof(text));
+	x.value = (struct bytes){ text, DIMENSION_TEXT_MAX };
+	for (i = 0; i < DESTINATION_DIMENSIONS_MAX; i++) {
+		text[0] = (char)('a' + i);
+		x.name = x.value;
+		assert_null(dimension_add(d.metrics.dimensions, &x));
+	}
+	text[0] = 'z';
+	assert_string_equal(dimension_add(d.metrics.dimensions, &x),
+	    "a metrics destination has at most 10 dimensions");
+	buf_init(&out, 16384);
+	assert_true(destination_write_record(&d, &out));
+	assert_true(destination_read_record(buf_bytes(&out), &again));
+	assert_memory_equal(&d, &again, sizeof(d));
+	buf_wipe(&out);
+}
+
+static void
+dimensions_that_are_refused(void **state)
+{
+	static const struct {
+		const char	     *name, *value;
+		enum dimension_source source;
+		bool		      is_good;
+	} rows[] = { { "campaign", "none", DIMENSION_TAG, true },
+		{ "a-b_C9", "a@b.c-d_E", DIMENSION_LINK, true },
+		{ "ses:source-ip", "x", DIMENSION_TAG, true },
+		{ "X-Kind", "x", DIMENSION_HEADER, true },
+		{ "ses:source-ip", "x", DIMENSION_HEADER, false },
+		{ "ses:", "x", DIMENSION_TAG, false },
+		{ "a:b", "x", DIMENSION_TAG, false },
+		{ "", "x", DIMENSION_TAG, false },
+		{ "a=b", "x", DIMENSION_TAG, false },
+		{ "a b", "x", DIMENSION_TAG, false },
+		{ "a", "", DIMENSION_TAG, false },
+		{ "a", "x y", DIMENSION_TAG, false },
+		{ "a", "x\n", DIMENSION_TAG, false },
+		{ "a", "x:y", DIMENSION_TAG, false },
+		{ "received", "x", DIMENSION_HEADER, false },
+		{ "To", "x", DIMENSION_HEADER, false },
+		{ "From", "x", DIMENSION_HEADER, false },
+		{ "DKIM-Signature", "x", DIMENSION_HEADER, false },
+		{ "Cc", "x", DIMENSION_HEADER, false },
+		{ "Message-ID", "x", DIMENSION_HEADER, false },
+		{ "Return-Path", "x", DIMENSION_HEADER, false },
+		{ "To", "x", DIMENSION_TAG, true },
+		/* "one-b" and "one_b" are one label */
+		{ "one_b", "x", DIMENSION_TAG, false } };
+	char   list[DESTINATION_DIMENSIONS_SIZE];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct dimension d = { bytes_of(rows[i].name),
+			bytes_of(rows[i].value), rows[i].source };
+
+		strcpy(list, "one-b=Tx\n");
+		if ((dimension_add(list, &d) == NULL) != rows[i].is_good)
+			fail_msg("%s %s", rows[i].name, rows[i].value);
+		assert_true(dimensions_are_valid(list));
+	}
+	assert_false(dimensions_are_valid(""));
+	assert_false(dimensions_are_valid("a=Tx"));
+	assert_false(dimensions_are_valid("a=Xx\n"));
+	assert_false(dimensions_are_valid("a=Tx\nrest"));
+	assert_false(dimensions_are_valid("a=Tx\na=Ty\n"));
+	assert_false(dimensions_are_valid("a=Tx\"\n"));
+}
+
 static void
 a_delivery_stream_is_a_file(void **state)
 {
@@ -565,6 +694,9 @@ main(void)
 		cmocka_unit_test(json_replaces_the_whole),
 		cmocka_unit_test(json_refusals),
 		cmocka_unit_test(webhook_json_both_ways),
+		cmocka_unit_test(metrics_json_both_ways),
+		cmocka_unit_test(dimensions_at_their_longest),
+		cmocka_unit_test(dimensions_that_are_refused),
 		cmocka_unit_test(a_delivery_stream_is_a_file),
 		cmocka_unit_test(filters_let_through),
 	};

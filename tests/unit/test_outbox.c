@@ -541,7 +541,7 @@ static void
 a_replay(void **state)
 {
 	struct bed	    *b = *state;
-	struct reporter_ask ask = { .is_replay = true };
+	struct reporter_ask ask = { .kind = ASK_REPLAY };
 	struct destination  late;
 	struct msgid	    id;
 	struct wall	    since;

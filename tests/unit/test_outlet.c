@@ -254,6 +254,36 @@ routes_by_set(void **state)
 	routes_unref(r);
 }
 
+/* event purge: what waits and what is still to be read go, up to the walk. */
+static void
+purged_it_keeps_pace(void **state)
+{
+	struct outlet *x = outlet_make();
+	struct hit     h;
+	uint64_t       i;
+
+	(void)state;
+	for (i = 1; i <= OUTLET_ENTRIES + 20; i++)
+		(void)hear(x, i);
+	assert_true(x->lags);
+	assert_int_equal(outlet_purge(x, 300), OUTLET_ENTRIES + 20);
+	assert_false(x->lags);
+	assert_int_equal(x->octets, 0);
+	assert_int_equal(outlet_done(x, 300), 300);
+	assert_true(outlet_is_idle(x));
+	/* a reading that was under way brings nothing of it back */
+	h = hit_of(OUTLET_ENTRIES + 10, EVENT_SEND, 100);
+	assert_int_equal(outlet_take(x, &h), OUTLET_OLD);
+	assert_int_equal(hear(x, 301), OUTLET_TAKEN);
+	/* a replay goes as well */
+	x->replay = 5;
+	h = hit_of(5, EVENT_SEND, 100);
+	outlet_repeat(x, &h);
+	assert_int_equal(outlet_purge(x, 301), 2);
+	assert_true(outlet_is_idle(x));
+	outlet_unmake(x);
+}
+
 int
 main(void)
 {
@@ -264,6 +294,7 @@ main(void)
 		cmocka_unit_test(levels_rise_and_fall),
 		cmocka_unit_test(dropped_is_not_read),
 		cmocka_unit_test(levels_are_bounded),
+		cmocka_unit_test(purged_it_keeps_pace),
 		cmocka_unit_test(routes_by_set),
 	};
 

@@ -8,7 +8,7 @@
 #define OPTIONS \
 	"types:words file:text rotate-size:size rotate:text keep:int " \
 	"sync:text webhook:text format:text timeout:int in-flight:int " \
-	"header:many filter:text "
+	"header:many metrics:many filter:text "
 
 static void
 secret_print(struct ctl *c, json_t *r)
@@ -50,6 +50,15 @@ const struct ctl_command ctl_destination_commands[] = {
 	    .usage = "SET NAME" },
 	{ .verb = "config-set dest rotate-secret", .arguments = "set name",
 	    .usage = "SET NAME", .show = secret_print },
+	{ .verb = "event pending", .options = "config-set:text dest:text",
+	    .list = "PendingEvents",
+	    .columns = "id=EventId type=Type destination=Destination "
+		       "attempts=Attempts next=Next last-result=LastResult" },
+	{ .verb = "event retry", .options = "config-set:text dest:text",
+	    .show = ctl_print_nothing },
+	{ .verb = "event purge", .options = "dest:text",
+	    .show = ctl_print_nothing },
+	{ .verb = "event reopen", .show = ctl_print_nothing },
 	{ .verb = "event replay",
 	    .options = "dest:text since:time types:words",
 	    .show = ctl_print_nothing },

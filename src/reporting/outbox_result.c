@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* What became of records: figures, waits, log lines. */
+#include <string.h>
+
+#include "base/log.h"
+#include "reporting/outbox_private.h"
+
+/* -- figures --------------------------------------------------------------- */
+
+static const double webhook_bounds[] = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30,
+	60 };
+
+static bool
+meter_is_of(const struct outlet_meter *m, const struct destination *d)
+{
+	return strcmp(m->account, d->account) == 0 &&
+	    strcmp(m->set_name, d->set_name) == 0 &&
+	    strcmp(m->name, d->name) == 0;
+}
+
+const struct outlet_meter *
+outbox_meter_find(const struct outbox_meters *m, const struct destination *d)
+{
+	unsigned i, n = atomic_load(
+	    &((struct outbox_meters *)(uintptr_t)m)->count);
+
+	for (i = 0; i < n; i++)
+		if (meter_is_of(&m->v[i], d))
+			return &m->v[i];
+	return NULL;
+}
+
+void
+outbox_meet_meter(struct outbox *o, struct outlet *x)
+{
+	struct outbox_meters *all = o->setup.meters;
+	unsigned	      n = atomic_load(&all->count), i;
+	struct outlet_meter  *m;
+
+	if (x->meter != NULL)
+		return;
+	for (i = 0; i < n; i++)
+		if (meter_is_of(&all->v[i], &x->d)) {
+			x->meter = &all->v[i];
+			return;
+		}
+	if (n == OUTBOX_METERS)
+		return;
+	x->meter = m = &all->v[n];
+	memcpy(m->account, x->d.account, sizeof(m->account));
+	memcpy(m->set_name, x->d.set_name, sizeof(m->set_name));
+	memcpy(m->name, x->d.name, sizeof(m->name));
+	m->seconds.bounds = webhook_bounds;
+	m->seconds.bound_count = sizeof(webhook_bounds) /
+	    sizeof(webhook_bounds[0]);
+	atomic_store(&all->count, n + 1); /* the names stand from here on */
+}
+
+int64_t
+outbox_wait_ms(unsigned n)
+{
+	static const int seconds[] = { 5, 30, 120, 600, 1800, 3600, 7200,
+		14400, 21600 };
+	enum { ROWS = sizeof(seconds) / sizeof(seconds[0]) };
+
+	return INT64_C(1000) * seconds[n == 0 ? 0 : n < ROWS ? n - 1 :
+		ROWS - 1];
+}
+
+/* -- what became of records ------------------------------------------------ */
+
+bool
+outbox_is_late(const struct outbox *o, const struct event_id *id)
+{
+	return loop_wall(o->setup.loop).ms - event_id_time(id).ms >
+	    o->setup.conf->events.retry_for_ms;
+}
+
+void
+outbox_expired(struct outbox *o, struct outlet *x, unsigned records)
+{
+	(void)o;
+	if (records == 0)
+		return;
+	if (x->meter != NULL)
+		meter_add(&x->meter->expired, records);
+	log_warn("events-expired", "account=%s set=%s destination=%s "
+	    "count=%u", x->d.account, x->d.set_name, x->d.name, records);
+}
+
+void
+outbox_worked(struct outbox *o, struct outlet *x, unsigned records)
+{
+	(void)o;
+	x->failures = x->refused = 0;
+	x->again.ms = 0;
+	if (x->meter == NULL)
+		return;
+	meter_add(&x->meter->success, records);
+	meter_set(&x->meter->failing, 0);
+}
+
+int64_t
+outbox_wait_random_ms(unsigned n)
+{
+	int64_t wait = outbox_wait_ms(n);
+	uint8_t random;
+
+	mem_random(&random, sizeof(random));
+	return wait + wait * (random % 21 - 10) / 100;
+}
+
+void
+outbox_failed(struct outbox *o, struct outlet *x, const char *why)
+{
+	char quoted[LOG_QUOTE_SIZE];
+
+	(void)o;
+	x->failures++;
+	if (x->meter != NULL) {
+		meter_add(&x->meter->failure, 1);
+		meter_set(&x->meter->failing, 1);
+	}
+	log_warn("event-publish-failed", "account=%s set=%s destination=%s "
+	    "failures=%u reason=%s", x->d.account, x->d.set_name, x->d.name,
+	    x->failures, log_quote(bytes_of(why), quoted));
+}
+
+void
+outbox_dropped(struct outlet *x)
+{
+	if (x->meter != NULL && meter_get(&x->meter->dropped) == 0)
+		log_warn("events-dropped", "account=%s set=%s "
+		    "destination=%s reason=outbox-full", x->d.account,
+		    x->d.set_name, x->d.name);
+	if (x->meter != NULL)
+		meter_add(&x->meter->dropped, 1);
+}
