@@ -59,7 +59,7 @@ mail_MODULES = \
 	smtp smtp_reply \
 	framing \
 	header header_words \
-	mime mime_name \
+	mime mime_name eicar \
 	message msgid \
 	classify classify_names \
 	dkim_record dmarc spf_record \

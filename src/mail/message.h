@@ -102,6 +102,7 @@ struct message {
 	bool		 declared_8bit; /* BODY=8BITMIME */
 	bool		 has_8bit;
 	bool		 client_signed;
+	bool		 bad_content; /* accepted, and rejected at once */
 	struct envelope *envelopes;
 	unsigned	 envelope_count, envelope_cap;
 

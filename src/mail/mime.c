@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mail/eicar.h"
 #include "mail/header.h"
 
 enum {
@@ -17,6 +18,8 @@ enum scan_state {
 	SCAN_BODY,  /* looking for delimiters */
 	SCAN_HEADER /* in the header section of a part */
 };
+
+enum part_field { FIELD_TYPE, FIELD_DISPOSITION, FIELD_ENCODING };
 
 struct boundary {
 	size_t n;
@@ -33,11 +36,16 @@ struct mime {
 	bool		   has_type;  /* its first Content-Type was seen */
 	bool		   enters;    /* and is a multipart with .next */
 	struct boundary	   next;
+	enum eicar_encoding encoding;
+	/* its content, while the test virus is sought in it; and as it was at
+	 * the beginning of the line, which may be a delimiter */
+	bool		   is_leaf, leaf_at_start;
+	struct eicar	   leaf, leaf_before;
 	/* input that was not whole */
 	struct buf	   line;
 	bool		   skips_line; /* the rest of the line is of no use */
 	bool		   keeps_field; /* .field is being gathered */
-	bool		   is_type;	/* it is Content-Type */
+	enum part_field	   kind;	/* which one */
 	struct buf	   field; /* value of the running part field */
 };
 
@@ -70,6 +78,7 @@ stop(struct mime *m, enum mime_verdict verdict)
 	if (m->result.verdict == MIME_OK)
 		m->result.verdict = verdict;
 	m->state = SCAN_IDLE;
+	m->is_leaf = false;
 }
 
 static void
@@ -106,6 +115,38 @@ take_type(struct mime *m, struct bytes value)
 	m->enters = b->n > 0;
 }
 
+static void
+begin_leaf(struct mime *m)
+{
+	m->is_leaf = m->rules.seeks_test;
+	m->leaf_at_start = true;
+	eicar_init(&m->leaf, m->encoding);
+}
+
+/* Octets of a line, or of a part of it. */
+static void
+feed_leaf(struct mime *m, struct bytes piece, bool ends)
+{
+	if (!m->is_leaf)
+		return;
+	if (m->leaf_at_start)
+		m->leaf_before = m->leaf;
+	eicar_feed(&m->leaf, piece);
+	if (ends)
+		eicar_feed(&m->leaf, BYTES("\n"));
+	m->leaf_at_start = ends;
+	/* what was found may still become too long; no becomes no yes */
+	m->is_leaf = !m->leaf.is_out || !m->leaf_before.is_out;
+}
+
+static void
+end_leaf(struct mime *m, const struct eicar *leaf)
+{
+	if (m->is_leaf && eicar_is_found(leaf))
+		m->result.has_test = true;
+	m->is_leaf = false;
+}
+
 /* The header section of a part (or the outermost) is over. */
 static void
 end_header(struct mime *m)
@@ -113,14 +154,22 @@ end_header(struct mime *m)
 	if (m->result.verdict != MIME_OK)
 		return;
 	m->state = m->depth > 0 ? SCAN_BODY : SCAN_IDLE;
-	if (!m->enters)
+	if (!m->enters) {
+		begin_leaf(m);
 		return;
+	}
 	if (m->depth == MIME_DEPTH_MAX) {
 		stop(m, MIME_TOO_DEEP);
 		return;
 	}
 	m->stack[m->depth++] = m->next;
 	m->state = SCAN_BODY;
+}
+
+void
+mime_outer_encoding(struct mime *m, struct bytes value)
+{
+	m->encoding = eicar_encoding(value);
 }
 
 void
@@ -138,10 +187,17 @@ end_field(struct mime *m)
 	if (!m->keeps_field)
 		return;
 	m->keeps_field = false;
-	if (m->is_type)
+	switch (m->kind) {
+	case FIELD_TYPE:
 		take_type(m, buf_bytes(&m->field));
-	else
+		break;
+	case FIELD_DISPOSITION:
 		check_names(m, buf_bytes(&m->field), "filename");
+		break;
+	case FIELD_ENCODING:
+		m->encoding = eicar_encoding(buf_bytes(&m->field));
+		break;
+	}
 	buf_clear(&m->field);
 }
 
@@ -152,6 +208,22 @@ add_to_field(struct mime *m, struct bytes text)
 	buf_add_bytes(&m->field, bytes_head(text, FIELD_MAX - m->field.n));
 	if (m->field.failed)
 		stop(m, MIME_NO_MEMORY);
+}
+
+/* One of those that are looked at? */
+static bool
+find_field(struct bytes name, enum part_field *kind)
+{
+	static const char *const names[] = { "Content-Type",
+		"Content-Disposition", "Content-Transfer-Encoding" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (bytes_eq_nocase(name, bytes_of(names[i]))) {
+			*kind = (enum part_field)i;
+			return true;
+		}
+	return false;
 }
 
 static void
@@ -174,9 +246,7 @@ header_line(struct mime *m, struct bytes line)
 	if (colon < 0 || m->result.verdict != MIME_OK)
 		return;
 	name = bytes_trim(bytes_head(line, (size_t)colon));
-	m->is_type = bytes_eq_nocase(name, BYTES("Content-Type"));
-	m->keeps_field = m->is_type ||
-	    bytes_eq_nocase(name, BYTES("Content-Disposition"));
+	m->keeps_field = find_field(name, &m->kind);
 	if (m->keeps_field)
 		add_to_field(m, bytes_from(line, (size_t)colon + 1));
 }
@@ -227,6 +297,7 @@ begin_part(struct mime *m)
 	m->state = SCAN_HEADER;
 	m->has_type = false;
 	m->enters = false;
+	m->encoding = EICAR_PLAIN;
 }
 
 static void
@@ -241,6 +312,7 @@ take_line(struct mime *m, struct bytes line)
 	    find_boundary(m, line, &level, &closes)) {
 		if (m->state == SCAN_HEADER)
 			end_field(m);
+		end_leaf(m, &m->leaf_before);
 		m->depth = closes ? level : level + 1;
 		if (!closes)
 			begin_part(m);
@@ -283,6 +355,10 @@ mime_feed(struct mime *m, struct bytes body)
 	size_t	  i = 0;
 	ptrdiff_t lf;
 
+	if (m->state == SCAN_IDLE && m->is_leaf) {
+		feed_leaf(m, body, false); /* no delimiter can come */
+		return;
+	}
 	while (i < body.n && m->state != SCAN_IDLE) {
 		bool	     whole = m->line.n == 0 && !m->skips_line;
 		struct bytes piece;
@@ -291,6 +367,8 @@ mime_feed(struct mime *m, struct bytes body)
 		piece = bytes_from(bytes_head(body,
 		    lf < 0 ? body.n : (size_t)lf), i);
 		i = lf < 0 ? body.n : (size_t)lf + 1;
+		if (m->state == SCAN_BODY)
+			feed_leaf(m, piece, lf >= 0);
 		if (lf < 0 || !whole)
 			add_piece(m, piece, lf >= 0);
 		else if (m->state == SCAN_HEADER)
@@ -309,5 +387,6 @@ mime_end(struct mime *m, struct mime_result *out)
 		end_field(m);
 		end_header(m);
 	}
+	end_leaf(m, &m->leaf);
 	*out = m->result;
 }

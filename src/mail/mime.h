@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * mime.h - parts, nesting and file names while the body streams by.
- * Use:    m = mime_new(&rules); mime_outer(m, content_type, disposition);
+ * Use:    m = mime_new(&rules); mime_outer_encoding(m, encoding);
+ *         mime_outer(m, content_type, disposition);
  *         mime_feed(m, body piece) ...; mime_end(m, &result); mime_free(m).
  * Owner:  the caller frees the scanner; it keeps no content, at most one
  *         part header field and 32 boundaries.  The block list must outlive
@@ -38,6 +39,7 @@ size_t mime_blocked_count(const struct mime_blocked *b);
 struct mime_rules {
 	size_t parts_max;
 	const struct mime_blocked *blocked; /* NULL = none */
+	bool seeks_test; /* the test virus: eicar.h */
 };
 
 enum mime_verdict {
@@ -51,6 +53,7 @@ enum mime_verdict {
 struct mime_result {
 	enum mime_verdict verdict; /* the first that was met */
 	size_t parts; /* counted until the verdict */
+	bool   has_test; /* a part is the test virus */
 	char   name[MIME_NAME_SHOWN + 1]; /* as the reply shows it */
 };
 
@@ -62,6 +65,8 @@ void mime_free(struct mime *m); /* NULL is allowed */
  * Content-Disposition; empty when absent.  Before the first feed. */
 void mime_outer(struct mime *m, struct bytes content_type,
     struct bytes disposition);
+/* Its Content-Transfer-Encoding, before the others. */
+void mime_outer_encoding(struct mime *m, struct bytes value);
 void mime_feed(struct mime *m, struct bytes body);
 void mime_end(struct mime *m, struct mime_result *out);
 

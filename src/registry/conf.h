@@ -343,6 +343,9 @@ struct conf {
 		bool	    discard_body;
 	} simulator;
 	struct {
+		bool eicar_test;
+	} filter;
+	struct {
 		uint32_t min_volume;
 		struct {
 			double note, review, pause;

@@ -412,22 +412,17 @@ spool_write_done(struct spool_txn *t, const struct submission *sub,
 	    spool_write_errand_done(t, sub->errand, e);
 }
 
+/* All that is to be delivered. */
 static int
-spool_write_rows(struct spool_txn *t, const struct submission *sub,
+spool_write_queued(struct spool_txn *t, const struct message *m,
     struct err *e)
 {
-	const struct message *m = sub->message;
-	struct event	      ev;
-	uint64_t	      content;
-	unsigned	      i;
+	uint64_t content;
+	unsigned i;
 
-	failpoint("submit.begin");
 	if (spool_write_content(t, m, &content, e) < 0)
 		return -1;
 	failpoint("submit.content");
-	if (spool_write_mail(t, m, e) < 0)
-		return -1;
-	failpoint("submit.mail");
 	if (spool_write_message_row(t, m, content, e) < 0)
 		return -1;
 	failpoint("submit.message");
@@ -435,16 +430,53 @@ spool_write_rows(struct spool_txn *t, const struct submission *sub,
 		if (spool_write_envelope(t, m, &m->envelopes[i], e) < 0)
 			return -1;
 	failpoint("submit.envelopes");
-	if (spool_write_done(t, sub, e) < 0)
-		return -1;
-	if (m->class == MESSAGE_SYSTEM)
-		return 0; /* no events about mail made by posthorn */
+	return 0;
+}
+
+/* About the whole message: an event of its acceptance. */
+static int
+spool_write_event_of(struct spool_txn *t, const struct message *m,
+    enum event_type type, struct err *e)
+{
+	struct event ev;
+
 	memset(&ev, 0, sizeof(ev));
-	ev.type = EVENT_SEND;
+	ev.type = type;
 	ev.at = m->accepted;
 	ev.message = m->id;
 	event_id_make(m->accepted, &ev.id);
 	return spool_write_event(t, &ev, e);
+}
+
+/* Rejected for its content: nothing of it waits, and nobody reads it. */
+static bool
+spool_is_rejected(const struct message *m)
+{
+	return m->bad_content && m->class == MESSAGE_NORMAL;
+}
+
+static int
+spool_write_rows(struct spool_txn *t, const struct submission *sub,
+    struct err *e)
+{
+	const struct message *m = sub->message;
+
+	failpoint("submit.begin");
+	if (spool_is_rejected(m) ?
+		m->content != 0 && spool_discard_staged(t, m->content, e) < 0 :
+		spool_write_queued(t, m, e) < 0)
+		return -1;
+	if (spool_write_mail(t, m, e) < 0)
+		return -1;
+	failpoint("submit.mail");
+	if (spool_write_done(t, sub, e) < 0)
+		return -1;
+	if (m->class == MESSAGE_SYSTEM)
+		return 0; /* no events about mail made by posthorn */
+	if (spool_write_event_of(t, m, EVENT_SEND, e) < 0)
+		return -1;
+	return spool_is_rejected(m) ?
+		spool_write_event_of(t, m, EVENT_REJECT, e) : 0;
 }
 
 int
@@ -476,7 +508,7 @@ spool_write_submission(struct spool_txn *t, struct submission *sub,
 	if (rc < 0)
 		return -1;
 	failpoint("submit.end");
-	if (m->class != MESSAGE_INTAKE) {
+	if (m->class != MESSAGE_INTAKE && !spool_is_rejected(m)) {
 		s->draft.messages++;
 		s->draft.recipients += m->envelope_count;
 		s->draft.bytes += message_octets(m);

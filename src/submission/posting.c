@@ -677,6 +677,16 @@ posting_warn_quota(struct posting *p)
 	    p->charge.crossed_100 ? "quota-100" : "quota-80", text);
 }
 
+/* No attempt will be made of what was accepted (simulator.md 6). */
+static void
+posting_reject(struct posting *p, const char *id)
+{
+	log_info("rejected", "mid=%s account=%s reason=\"Bad content\"", id,
+	    p->account);
+	meter_add(&p->setup.page->events[EVENT_REJECT],
+	    p->message->envelope_count);
+}
+
 static void
 posting_accept(struct posting *p)
 {
@@ -699,6 +709,8 @@ posting_accept(struct posting *p)
 		meter_observe(&meters->accept_seconds,
 		    (double)(clock_mono_us() - p->began_us) / 1e6);
 		posting_warn_quota(p);
+		if (m->bad_content)
+			posting_reject(p, id);
 	}
 	if (p->setup.kind == POSTING_INTAKE)
 		reply_set(&re, 250, "2.0.0", "Ok");

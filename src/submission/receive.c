@@ -155,7 +155,8 @@ receive_take_header(struct receive *r)
 		.section_max = c->message.max_header_size_bytes,
 		.lenient = r->setup.lenient };
 	struct mime_rules   parts = { .parts_max = c->message.max_mime_parts,
-		.blocked = r->blocked };
+		.blocked = r->blocked,
+		.seeks_test = c->filter.eicar_test };
 
 	r->has_header = true;
 	r->arena = arena_new(HEADER_ARENA_MAX);
@@ -172,6 +173,8 @@ receive_take_header(struct receive *r)
 		r->dropping = true;
 		return;
 	}
+	mime_outer_encoding(r->mime,
+	    receive_value(r, "Content-Transfer-Encoding"));
 	mime_outer(r->mime, receive_value(r, "Content-Type"),
 	    receive_value(r, "Content-Disposition"));
 	receive_count_memory(r);
@@ -625,6 +628,7 @@ receive_check_parts(struct receive *r, struct reply *re)
 	struct mime_result m;
 
 	mime_end(r->mime, &m);
+	r->setup.message->bad_content = m.has_test;
 	switch (m.verdict) {
 	case MIME_OK:
 		return true;

@@ -18,6 +18,7 @@ scan(const struct mime_rules *rules, struct bytes type, struct bytes body,
 	size_t		   at = 0;
 
 	must(m != NULL);
+	mime_outer_encoding(m, type);
 	mime_outer(m, type, type);
 	while (at < body.n) {
 		struct bytes piece = bytes_head(bytes_from(body, at), step);
@@ -38,6 +39,7 @@ check(const struct mime_rules *rules, struct bytes type, struct bytes body,
 	struct mime_result cut = scan(rules, type, body, step);
 
 	must(whole.verdict == cut.verdict && whole.parts == cut.parts);
+	must(whole.has_test == cut.has_test);
 	must(strcmp(whole.name, cut.name) == 0);
 	must(strlen(whole.name) <= MIME_NAME_SHOWN);
 	must((whole.verdict == MIME_BLOCKED_NAME) ==
@@ -50,7 +52,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes	  in = { (const char *)data, size };
-	struct mime_rules rules = { 20, NULL };
+	struct mime_rules rules = { 20, NULL, true };
 	struct err	  e;
 	ptrdiff_t	  lf;
 	struct mime_blocked *blocked;

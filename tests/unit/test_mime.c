@@ -117,7 +117,7 @@ static void
 test_scan(void **state)
 {
 	struct mime_blocked *b = defaults();
-	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b };
+	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b, false };
 	size_t		     i, step;
 
 	(void)state;
@@ -148,7 +148,7 @@ test_loose_sample(void **state)
 	    "Content-Disposition: attachment; filename=\"attachment.txt\"\r\n"
 	    "\r\nThis is the text in the attachment.\r\n\r\n--NextPart--";
 	struct mime_blocked *b = defaults();
-	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b };
+	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b, false };
 	struct mime_result   r;
 	size_t		     step;
 
@@ -166,7 +166,7 @@ test_loose_sample(void **state)
 static void
 test_number_of_parts(void **state)
 {
-	struct mime_rules  rules = { MIME_PARTS_DEFAULT, NULL };
+	struct mime_rules  rules = { MIME_PARTS_DEFAULT, NULL, false };
 	struct mime_result r;
 	struct buf	   body;
 	size_t		   i;
@@ -190,7 +190,7 @@ test_number_of_parts(void **state)
 static void
 test_depth(void **state)
 {
-	struct mime_rules  rules = { MIME_PARTS_DEFAULT, NULL };
+	struct mime_rules  rules = { MIME_PARTS_DEFAULT, NULL, false };
 	struct mime_result r;
 	struct buf	   body;
 	size_t		   i;
@@ -268,7 +268,7 @@ static void
 test_names(void **state)
 {
 	struct mime_blocked *b = defaults();
-	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b };
+	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b, false };
 	size_t		     i;
 
 	(void)state;
@@ -291,7 +291,7 @@ static void
 test_shown_name_is_cut(void **state)
 {
 	struct mime_blocked *b = defaults();
-	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b };
+	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b, false };
 	struct mime_result   r;
 	struct buf	     f;
 	size_t		     i;
@@ -322,7 +322,7 @@ static void
 test_long_field(void **state)
 {
 	struct mime_blocked *b = defaults();
-	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b };
+	struct mime_rules    rules = { MIME_PARTS_DEFAULT, b, false };
 	struct mime_result   r;
 	struct buf	     body;
 	size_t		     i, step;
