@@ -171,6 +171,46 @@ feedback_counts_once(void **state)
 	assert_int_equal(counted(w, COUNT_DELIVERIES), 1);
 }
 
+/* Hard bounces of sends in that hour. */
+static uint64_t
+hard_in_hour(struct rw *w, struct wall at)
+{
+	struct statistic_question q;
+	struct statistic	  v;
+	struct err		  e;
+
+	memset(&q, 0, sizeof(q));
+	q.key.series = STATISTIC_HOUR;
+	q.key.scope = STATISTIC_ACCOUNT;
+	memcpy(q.key.account, rw_account, sizeof(q.key.account));
+	q.from = statistic_floor(STATISTIC_HOUR, at);
+	q.until.ms = q.from.ms + 3600 * 1000;
+	assert_int_equal(statistic_read(w->spool, &q, &v, &e), 0);
+	return statistic_get(&v, COUNT_HARD);
+}
+
+/* reputation#7: it is booked in the hour of the send. */
+static void
+a_late_bounce(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+	struct wall  sent;
+
+	begin(w);
+	sent = clock_wall();
+	id = rw_submit(w, &to_one);
+	deliver(w, &id, 1, "jane@sink.example");
+	rw_pass(w, 2 * 86400 * 1000);
+	assert_int_equal(hard_in_hour(w, sent), 0);
+	report(w, &id, EVENT_BOUNCE, "", "jane@sink.example");
+	rw_pass(w, 2000);
+	assert_int_equal(hard_in_hour(w, sent), 1);
+	assert_int_equal(hard_in_hour(w, clock_wall()), 0);
+	assert_int_equal(counted_in(w, STATISTIC_HOUR, STATISTIC_ACCOUNT, "",
+	    COUNT_HARD), 1);
+}
+
 static void
 a_crash_loses_nothing_and_counts_nothing_twice(void **state)
 {
@@ -303,6 +343,7 @@ main(void)
 		    make, unmake),
 		cmocka_unit_test_setup_teardown(feedback_counts_once, make,
 		    unmake),
+		cmocka_unit_test_setup_teardown(a_late_bounce, make, unmake),
 		cmocka_unit_test_setup_teardown(
 		    a_crash_loses_nothing_and_counts_nothing_twice, make,
 		    unmake),
