@@ -87,7 +87,7 @@ registry_MODULES = \
 	glob cidr \
 	ledger quota provider \
 	alarm finding \
-	source json_reader config_set config_set_json \
+	source pool json_reader config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_metrics destination_webhook \
 	suppression suppression_global import_job \
@@ -136,6 +136,7 @@ daemon_MODULES = \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
 	    control_event control_identity control_ip control_ip_filter \
 	    control_json control_key control_outbox \
+	    control_pool \
 	    control_policy control_mail_from control_check control_check_dmarc \
 	    control_check_judge \
 	    control_queue control_queue_change control_queue_list \

@@ -11,6 +11,7 @@
 #include "mail/address.h"
 #include "net/stream.h"
 #include "registry/conf.h"
+#include "registry/pool.h"
 
 enum { QUIT_MS = 2000, SMTP_PORT = 25 };
 
@@ -29,9 +30,8 @@ check_on_source(void *preflight, const struct source *s)
 	const char		*own = p->q->account.id;
 	struct preflight_source *to;
 
-	if (!s->enabled || (s->dedicated && s->account[0] != '\0' &&
-	    strcmp(s->account, own) != 0) || (p->pool != NULL &&
-	    strcmp(p->pool, source_pool(s->dedicated)) != 0))
+	if (!s->enabled || !source_is_in_pool(s, own,
+		p->pool != NULL ? p->pool : source_pool(s)))
 		return true;
 	to = &p->sources[p->source_count++];
 	bytes_text(bytes_of(s->address), to->address, sizeof(to->address));
@@ -114,6 +114,18 @@ check_read_mail_from(struct preflight *p, struct db_txn *t)
 }
 
 static int
+check_pool(struct preflight *p, struct db_txn *t)
+{
+	struct request *q = p->q;
+	int found = p->pool == NULL ? 1 : pool_exists(t, q->account.id,
+		    p->pool, &q->err);
+
+	return found != 0 ? found < 0 ? -1 : 0 :
+		request_refuse(q, BOOK_NOT_FOUND, "no such pool: %.64s",
+		    p->pool);
+}
+
+static int
 check_read(struct request *q, struct db_txn *t)
 {
 	struct preflight *p = q->state;
@@ -131,6 +143,8 @@ check_read(struct request *q, struct db_txn *t)
 	if (found == 1 && strcmp(by.name, p->name) != 0)
 		memcpy(p->covered_by, by.name, sizeof(p->covered_by));
 	if (check_read_key(p, t) != 0 || check_read_mail_from(p, t) != 0)
+		return -1;
+	if (check_pool(p, t) != 0)
 		return -1;
 	return source_each(t, check_on_source, p, &q->err);
 }
@@ -322,9 +336,6 @@ check_from(struct preflight *p)
 	must(address_split(bytes_of(p->from), &a));
 	bytes_text(a.domain, p->from_domain, sizeof(p->from_domain));
 	p->pool = arg_text(q, "pool");
-	if (p->pool != NULL && !source_pool_exists(p->pool))
-		return request_refuse(q, BOOK_NOT_FOUND, "no such pool: %.64s",
-		    p->pool);
 	return 0;
 }
 

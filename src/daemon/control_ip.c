@@ -9,7 +9,7 @@
 
 #include "daemon/control_private.h"
 #include "mail/address.h"
-#include "registry/source.h"
+#include "registry/pool.h"
 
 enum { SPF_LINE_MAX = 450, IP_LIST_MAX = 4096, DAY_MS = 86400000 };
 
@@ -34,13 +34,17 @@ ip_name(struct request *q, char out[64], int *family)
 static json_t *
 ip_json(const struct request *q, const struct source *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o, "
+			 "s:o}",
 	    "Ip", s->address, "EhloName",
 	    s->ehlo[0] != '\0' ? s->ehlo : q->conf->server.name, "Kind",
-	    s->dedicated ? "dedicated" : "shared", "PoolName",
-	    source_pool(s->dedicated), "Status", s->enabled ? "enabled" : "disabled", "WarmupStatus",
-	    "Complete", "Account", json_of_text(s->account), "BlockedBy",
-	    json_of_text(s->blocked_by), "Created", json_of_wall(s->created));
+	    s->dedicated ? "dedicated" : "shared", "PoolName", source_pool(s),
+	    "Status", s->enabled ? "enabled" : "disabled",
+	    /* all of them: addresses are warm from the start */
+	    "WarmupStatus", "Complete", "WarmupPercentage", 100, "Account",
+	    json_of_text(s->pool_account[0] != '\0' ? s->pool_account :
+		s->account), "BlockedBy", json_of_text(s->blocked_by),
+	    "Created", json_of_wall(s->created));
 }
 
 /* -- list and show --------------------------------------------------------- */
@@ -225,6 +229,32 @@ ip_take_account(struct request *q, struct db_txn *t, struct source *s)
 	return 0;
 }
 
+/* Of the account that it belongs to, or built in. */
+static int
+ip_put(struct request *q, struct db_txn *t, struct source *s)
+{
+	const char *name = arg_text(q, "pool");
+	struct pool p;
+	int	    found;
+
+	if (name != NULL && pool_is_builtin(name) &&
+	    strcmp(name, source_pool(s)) != 0)
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "pool %s is for the other kind", name);
+	if (name == NULL || pool_is_builtin(name))
+		return source_put(t, s, &q->err);
+	if (s->account[0] == '\0')
+		return request_refuse(q, BOOK_BAD_REQUEST, "pool %.64s: of "
+		    "which account? (--account, or pool add-ip)", name);
+	found = pool_get(t, s->account, name, &p, &q->err);
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return request_refuse(q, BOOK_NOT_FOUND, "no such pool: %.64s",
+		    name);
+	return pool_add_source(t, &p, s, &q->err);
+}
+
 static int
 ip_add_write(struct request *q, struct db_txn *t)
 {
@@ -257,7 +287,7 @@ ip_add_write(struct request *q, struct db_txn *t)
 	s.enabled = true;
 	s.created = q->now;
 	request_would(q, "add source address %s", s.address);
-	return source_put(t, &s, &q->err);
+	return ip_put(q, t, &s);
 }
 
 static void

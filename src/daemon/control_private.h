@@ -297,6 +297,7 @@ extern const struct command control_policy_commands[];
 extern const struct command control_config_set_commands[];
 extern const struct command control_destination_commands[];
 extern const struct command control_outbox_commands[];
+extern const struct command control_pool_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_mail_from_commands[];
 extern const struct command control_ip_commands[];

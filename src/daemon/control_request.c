@@ -18,6 +18,7 @@ static const struct command *const command_lists[] = {
 	control_policy_commands,
 	control_config_set_commands,
 	control_destination_commands, control_outbox_commands,
+	control_pool_commands,
 	control_dkim_commands,
 	control_mail_from_commands,
 	control_check_commands,

@@ -402,9 +402,32 @@ metrics_ips(struct metrics_page *p, const struct carrier_meters *m)
 	    "Recipients delivered to, by source address");
 	for (i = 0; i < n; i++) {
 		labels[1] = m->ips[i].ip;
-		labels[3] = source_pool(m->ips[i].dedicated);
+		labels[3] = m->ips[i].pool;
 		metrics_value(p, labels, (double)meter_get(&m->ips[i].sent));
 	}
+}
+
+static bool
+metrics_on_source(void *page, const struct source *s)
+{
+	const char *labels[] = { "ip", s->address, NULL };
+
+	metrics_value(page, labels, 100); /* warm from the start */
+	return true;
+}
+
+static void
+metrics_warmup(struct metrics_page *p, struct relay *r)
+{
+	struct db_txn *t;
+	struct err     e;
+
+	metrics_family(p, "posthorn_ip_warmup_percent", METRICS_GAUGE,
+	    "How far the warm-up of a source address is");
+	t = book_read(r->book, &e);
+	if (t != NULL)
+		(void)source_each(t, metrics_on_source, p, &e);
+	book_end(t);
 }
 
 /* What came back, by what it was and what became of it. */
@@ -449,6 +472,7 @@ metrics_delivery(struct metrics_page *p, struct relay *r)
 	metrics_count(p, "result", "failed", &m->connections_failed);
 	metrics_outbound_tls(p, m);
 	metrics_ips(p, m);
+	metrics_warmup(p, r);
 	metrics_family(p, "posthorn_classification_total", METRICS_COUNTER,
 	    "Refusals by the rule that recognised them");
 	for (i = 0; i < CLASSIFY_RULES; i++)

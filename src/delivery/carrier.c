@@ -59,6 +59,22 @@ carrier_read_sources(struct carrier *c)
 	c->sources_version = version;
 }
 
+/* Each name once, for as long as the carrier lives: there are as many as
+ * commands have made. */
+const char *
+carrier_pool_name(struct carrier *c, struct bytes name)
+{
+	char *known = table_get(c->pools, name);
+
+	if (name.n == 0)
+		return "";
+	if (known == NULL) {
+		known = mem_dup_bytes(name);
+		must(table_put(c->pools, bytes_of(known), known));
+	}
+	return known;
+}
+
 /* Is there a way for IPv6 at all?  Nothing is sent by this. */
 static bool
 carrier_has_ipv6(const struct conf *conf)
@@ -218,6 +234,7 @@ carrier_new(const struct carrier_setup *s, struct err *e)
 	c->accounts = table_new(0);
 	c->sets = table_new(SET_VIEWS_MAX);
 	c->no_tls = table_new(10000);
+	c->pools = table_new(0);
 	rota_init(&c->turns);
 	rota_init(&c->starved);
 	rota_init(&c->more);
@@ -323,6 +340,8 @@ carrier_free(struct carrier *c)
 	table_free(c->sets);
 	table_each(c->no_tls, carrier_free_value, NULL);
 	table_free(c->no_tls);
+	table_each(c->pools, carrier_free_value, NULL);
+	table_free(c->pools);
 	carrier_batch_wipe(c);
 	mem_free(c->sources);
 	conf_unref(c->conf);

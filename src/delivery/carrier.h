@@ -40,7 +40,7 @@ enum {
 };
 struct carrier_ip { /* an address that mail has left from */
 	char	     ip[64];
-	bool	     dedicated; /* source address: its pool */
+	char	     pool[65]; /* that the source address was in */
 	struct meter sent; /* recipients delivered to */
 };
 /* All but what an account has for itself (registry/ledger.h). */

@@ -57,6 +57,7 @@ struct carrier {
 	struct scheduler scheduler;
 	struct table	*routes, *sites, *groups, *outlets, *no_tls;
 	struct table	*accounts, *sets; /* id -> struct hold_view */
+	struct table	*pools; /* names of them -> the same text */
 	struct source	*sources;
 	unsigned	 source_count;
 	uint64_t	 sources_version, source_turn;
@@ -143,5 +144,7 @@ bool carrier_suppress(struct carrier *c, struct due *d);
 void carrier_count(struct carrier *c, enum outcome_verdict v);
 void carrier_check_idle(struct carrier *c);
 const char *carrier_ehlo(const struct carrier *c, const struct egress *eg);
+/* As a due keeps it; "" for none. */
+const char *carrier_pool_name(struct carrier *c, struct bytes name);
 
 #endif

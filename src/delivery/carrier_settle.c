@@ -27,7 +27,8 @@ carrier_context(struct carrier *c, const struct egress *eg,
 	out->now = loop_wall(c->loop);
 	out->jitter = (double)random / 32767.5 - 1.0;
 	out->usable_sources = site_count_sources(c,
-	    eg != NULL ? eg->site : NULL, account);
+	    eg != NULL ? eg->site : NULL, account,
+	    eg != NULL ? eg->pool : NULL);
 	out->ehlo = carrier_ehlo(c, eg);
 	out->retry_ms = 0;
 }
@@ -49,7 +50,7 @@ static bool
 carrier_ip_is(const struct carrier_ip *x, const struct egress *eg,
     const char *ip)
 {
-	return x->dedicated == eg->dedicated && strcmp(x->ip, ip) == 0;
+	return strcmp(x->pool, eg->pool) == 0 && strcmp(x->ip, ip) == 0;
 }
 
 /* Usually the address of the last time; this loop alone adds entries. */
@@ -67,7 +68,8 @@ carrier_count_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
 	if (i == n) {
 		snprintf(m->ips[i].ip, sizeof(m->ips[i].ip), "%s",
 		    i == CARRIER_IPS_MAX - 1 ? "_other_" : ip);
-		m->ips[i].dedicated = eg->dedicated;
+		snprintf(m->ips[i].pool, sizeof(m->ips[i].pool), "%s",
+		    eg->pool);
 		atomic_store_explicit(&m->ip_count, n + 1,
 		    memory_order_release);
 	}

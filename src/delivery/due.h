@@ -38,6 +38,9 @@ struct due {
 	bool		 suppressed; /* when it was accepted */
 	uint64_t	 lists_seen; /* what that rests on; 0 = nothing */
 	struct config_set_id config_set;
+	/* that was named when it was accepted, "" = none; NULL = not read yet;
+	 * the carrier's */
+	const char	*pool;
 	struct wall	 told; /* of a deferral that lasts; 0 = none */
 	enum due_place	 place;
 };

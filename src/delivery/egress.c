@@ -67,7 +67,6 @@ egress_new(struct site *s, const struct source *source)
 		snprintf(eg->source_text, sizeof(eg->source_text), "%s",
 		    source->address);
 		snprintf(eg->ehlo, sizeof(eg->ehlo), "%s", source->ehlo);
-		eg->dedicated = source->dedicated;
 	}
 	lanes_init(&eg->lanes, eg);
 	eg->outlet = outlet_ref(s->carrier, s->group_name, eg->source_text);

@@ -96,51 +96,67 @@ site_egress(struct site *s, const struct source *source)
 
 	for (eg = s->egresses; eg != NULL; eg = eg->next)
 		if (strcmp(eg->source_text, text) == 0)
-			return eg;
-	eg = egress_new(s, source);
-	eg->next = s->egresses;
-	s->egresses = eg;
+			break;
+	if (eg == NULL) {
+		eg = egress_new(s, source);
+		eg->next = s->egresses;
+		s->egresses = eg;
+	}
+	snprintf(eg->pool, sizeof(eg->pool), "%s", source != NULL ?
+		source_pool(source) : SOURCE_POOL_SHARED); /* of today */
 	return eg;
 }
 
-/* -- source addresses: delivery.md 11.3 and 11.4, without pools ------------ */
+/* -- source addresses: delivery.md 11.3 and 11.4 --------------------------- */
 
 static bool
-source_is_of(const struct source *src, const char *account)
-{
-	return src->account[0] == '\0' || strcmp(src->account, account) == 0;
-}
-
-/* Dedicated addresses, if there is any, else the shared ones. */
-static bool
-site_has_dedicated(const struct carrier *c, const char *account)
+carrier_has_source_in(const struct carrier *c, const char *account,
+    const char *pool)
 {
 	unsigned i;
 
 	for (i = 0; i < c->source_count; i++)
-		if (c->sources[i].dedicated &&
-		    source_is_of(&c->sources[i], account))
+		if (source_is_in_pool(&c->sources[i], account, pool))
 			return true;
 	return false;
 }
 
+/* Where none is named: the dedicated addresses that are in no other pool, if
+ * there is any, else the shared ones. */
+static const char *
+site_pool(const struct carrier *c, const char *account, const char *named)
+{
+	if (named != NULL && named[0] != '\0')
+		return named;
+	return carrier_has_source_in(c, account, SOURCE_POOL_DEDICATED) ?
+		SOURCE_POOL_DEDICATED : SOURCE_POOL_SHARED;
+}
+
 static bool
-source_is_usable(const struct source *src, const char *account, bool dedicated)
+source_is_usable(const struct source *src, const char *account,
+    const char *pool)
 {
 	return src->enabled && src->blocked_by[0] == '\0' &&
-	    src->dedicated == dedicated && source_is_of(src, account);
+	    source_is_in_pool(src, account, pool);
+}
+
+/* Without any source address the shared pool is the system's choice. */
+static bool
+site_leaves_to_system(const struct carrier *c, const char *pool)
+{
+	return c->source_count == 0 && strcmp(pool, SOURCE_POOL_SHARED) == 0;
 }
 
 unsigned
 site_count_sources(const struct carrier *c, const struct site *s,
-    const char *account)
+    const char *account, const char *named)
 {
-	bool		     dedicated = site_has_dedicated(c, account);
+	const char	    *pool = site_pool(c, account, named);
 	const struct egress *eg;
-	unsigned	     i, n = c->source_count == 0 ? 1 : 0;
+	unsigned	     i, n = site_leaves_to_system(c, pool) ? 1 : 0;
 
 	for (i = 0; i < c->source_count; i++)
-		n += source_is_usable(&c->sources[i], account, dedicated);
+		n += source_is_usable(&c->sources[i], account, pool);
 	for (eg = s != NULL ? s->egresses : NULL; eg != NULL && n > 1;
 	     eg = eg->next)
 		n -= egress_is_foreign(eg);
@@ -167,11 +183,11 @@ struct site_candidates {
 };
 
 static void
-site_find_candidates(struct site *s, const char *account, const char *last,
+site_find_candidates(struct site *s, const struct due *d, const char *last,
     struct site_candidates *out)
 {
 	const struct carrier *c = s->carrier;
-	bool		      dedicated = site_has_dedicated(c, account);
+	const char	     *pool = site_pool(c, d->account, d->pool);
 	bool		      is_behind = false, is_last;
 	struct egress	     *eg;
 	unsigned	      i;
@@ -179,7 +195,7 @@ site_find_candidates(struct site *s, const char *account, const char *last,
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < c->source_count; i++) {
 		is_last = strcmp(c->sources[i].address, last) == 0;
-		if (source_is_usable(&c->sources[i], account, dedicated)) {
+		if (source_is_usable(&c->sources[i], d->account, pool)) {
 			eg = site_egress(s, &c->sources[i]);
 			if (egress_is_better(eg, out->least))
 				out->least = eg;
@@ -202,9 +218,10 @@ site_choose_egress(struct site *s, const struct due *d, enum site_wish wish,
 	struct site_candidates k;
 	struct egress	      *eg;
 
-	if (s->carrier->source_count == 0)
+	if (site_leaves_to_system(s->carrier,
+		site_pool(s->carrier, d->account, d->pool)))
 		return site_egress(s, NULL);
-	site_find_candidates(s, d->account, last, &k);
+	site_find_candidates(s, d, last, &k);
 	eg = k.least;
 	if (wish == SITE_SAME && k.same != NULL)
 		eg = k.same;
@@ -222,7 +239,7 @@ site_has_other_family(struct site *s, const struct due *d)
 
 	if (s->carrier->source_count == 0)
 		return false;
-	site_find_candidates(s, d->account, "", &k);
+	site_find_candidates(s, d, "", &k);
 	return k.least != NULL && !egress_is_foreign(k.least);
 }
 

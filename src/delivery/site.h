@@ -62,9 +62,10 @@ struct egress *site_choose_egress(struct site *s, const struct due *d,
     enum site_wish wish, const char *last);
 /* A source that is not known to have no way to this site's addresses. */
 bool site_has_other_family(struct site *s, const struct due *d);
-/* That an account may use, towards this site (NULL = any); at least 1. */
+/* That an account may use, towards this site (NULL = any), for mail that
+ * names this pool (NULL, "" = none). */
 unsigned site_count_sources(const struct carrier *c, const struct site *s,
-    const char *account);
+    const char *account, const char *named);
 /* Forgets what nobody uses and nobody has used for an hour. */
 void site_tidy(struct carrier *c);
 void site_free_all(struct carrier *c);

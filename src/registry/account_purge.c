@@ -8,6 +8,7 @@
 #include "registry/finding.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
+#include "registry/pool.h"
 #include "registry/suppression.h"
 
 enum { FIRST_SIZE = IDENTITY_NAME_SIZE }; /* the longer one */
@@ -53,6 +54,8 @@ purge_one(struct db_txn *t, const char *id, struct err *e)
 	if (first[0] != '\0')
 		return config_set_delete(t, id, first, e);
 	rc = suppression_purge(t, id, 1, e);
+	if (rc == 0)
+		rc = pool_purge(t, id, 1, e);
 	if (rc == 0)
 		rc = alarm_purge(t, id, 1, e);
 	return rc != 0 ? rc : finding_purge(t, id, 1, e);

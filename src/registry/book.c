@@ -43,6 +43,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_ALARM] = "alarm",
 	[BOOK_ALARM_PAST] = "alarm_past",
 	[BOOK_FINDING] = "finding",
+	[BOOK_POOL] = "pool",
 };
 
 struct book {

@@ -54,6 +54,7 @@ enum book_table {
 	BOOK_ALARM,	 /* account, name */
 	BOOK_ALARM_PAST, /* account, name: transitions */
 	BOOK_FINDING,	 /* account, id; 0 = the installation's */
+	BOOK_POOL,	 /* account, name of a pool of source addresses */
 	BOOK_TABLES
 };
 

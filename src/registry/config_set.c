@@ -6,7 +6,7 @@
 #include "mail/address.h"
 #include "registry/account.h"
 #include "registry/identity.h"
-#include "registry/source.h"
+#include "registry/pool.h"
 #include "store/pack.h"
 
 enum {
@@ -367,14 +367,20 @@ config_set_find(struct db_txn *t, const struct config_set_id *id,
 }
 
 static int
-config_set_check(const struct config_set *s, struct err *e)
+config_set_check(struct db_txn *t, const struct config_set *s, struct err *e)
 {
+	int has_pool = 1;
+
 	must(account_id_is_valid(s->account) &&
 	    !config_set_id_is_none(&s->id));
 	if (!config_set_name_is_valid(bytes_of(s->name)))
 		return book_refuse(e, BOOK_BAD_REQUEST, "the name of a "
 		    "configuration set is 1 to 64 of A-Z a-z 0-9 - _");
-	if (s->pool[0] != '\0' && !source_pool_exists(s->pool))
+	if (s->pool[0] != '\0')
+		has_pool = pool_exists(t, s->account, s->pool, e);
+	if (has_pool < 0)
+		return -1;
+	if (has_pool == 0)
 		return book_refuse(e, BOOK_NOT_FOUND, "no such pool: %s",
 		    s->pool);
 	if (s->max_delivery_s != 0 &&
@@ -397,7 +403,7 @@ config_set_put(struct db_txn *t, const struct config_set *s, struct err *e)
 	struct buf     b;
 	int	       rc;
 
-	if (config_set_check(s, e) < 0)
+	if (config_set_check(t, s, e) < 0)
 		return -1;
 	buf_init(&b, CONFIG_SET_RECORD_MAX);
 	rc = config_set_write_record(s, &b) ?
@@ -425,7 +431,7 @@ config_set_create(struct db_txn *t, const struct config_set *s,
 	struct bytes	  row, unused;
 	int		  found, count = 0;
 
-	if (config_set_check(s, e) < 0)
+	if (config_set_check(t, s, e) < 0)
 		return -1;
 	row = row_of(&room, s->account, bytes_of(s->name));
 	found = db_get(t, BOOK_CONFIG_SET, row, &unused, e);

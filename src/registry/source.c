@@ -7,7 +7,10 @@
 #include "mail/address.h"
 #include "store/pack.h"
 
-enum { SOURCE_RECORD = 1, SOURCE_RECORD_MAX = 1024 };
+enum {
+	SOURCE_RECORD = 2, /* 1: without pools */
+	SOURCE_RECORD_MAX = 1024
+};
 
 bool
 source_address_normal(const char *text, char out[64], int *family)
@@ -28,10 +31,11 @@ source_unpack(struct bytes key, struct bytes value, struct source *s,
     struct err *e)
 {
 	struct unpack u = unpack_of(value);
+	uint64_t      version = unpack_u64(&u);
 
 	memset(s, 0, sizeof(*s));
 	bytes_text(key, s->address, sizeof(s->address));
-	if (unpack_u64(&u) != SOURCE_RECORD)
+	if (version < 1 || version > SOURCE_RECORD)
 		u.failed = true;
 	s->family = (int)unpack_u64(&u);
 	unpack_text(&u, s->ehlo, sizeof(s->ehlo));
@@ -40,6 +44,10 @@ source_unpack(struct bytes key, struct bytes value, struct source *s,
 	s->enabled = unpack_bool(&u);
 	unpack_text(&u, s->blocked_by, sizeof(s->blocked_by));
 	s->created.ms = unpack_i64(&u);
+	if (version > 1) {
+		unpack_text(&u, s->pool, sizeof(s->pool));
+		unpack_text(&u, s->pool_account, sizeof(s->pool_account));
+	}
 	if (!unpack_done(&u) ||
 	    (s->family != AF_INET && s->family != AF_INET6))
 		return err_set(e, "source %s: the record is damaged",
@@ -48,16 +56,19 @@ source_unpack(struct bytes key, struct bytes value, struct source *s,
 }
 
 const char *
-source_pool(bool dedicated)
+source_pool(const struct source *s)
 {
-	return dedicated ? "ses-default-dedicated-pool" : "ses-shared-pool";
+	return s->pool[0] != '\0' ? s->pool :
+		s->dedicated ? SOURCE_POOL_DEDICATED : SOURCE_POOL_SHARED;
 }
 
 bool
-source_pool_exists(const char *name)
+source_is_in_pool(const struct source *s, const char *account,
+    const char *pool)
 {
-	return strcmp(name, source_pool(false)) == 0 ||
-	    strcmp(name, source_pool(true)) == 0;
+	return (s->account[0] == '\0' || strcmp(s->account, account) == 0) &&
+	    strcmp(source_pool(s), pool) == 0 &&
+	    (s->pool[0] == '\0' || strcmp(s->pool_account, account) == 0);
 }
 
 int
@@ -91,6 +102,10 @@ source_check(const struct source *s, char key[64], struct err *e)
 	if (s->account[0] != '\0' && !s->dedicated)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "only a dedicated address can belong to an account");
+	if ((s->pool[0] != '\0') != (s->pool_account[0] != '\0') ||
+	    (s->pool[0] != '\0' && !s->dedicated))
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "only a dedicated address can be in a pool");
 	return 0;
 }
 
@@ -112,6 +127,8 @@ source_put(struct db_txn *t, const struct source *s, struct err *e)
 	pack_bool(&b, s->enabled);
 	pack_text(&b, s->blocked_by);
 	pack_i64(&b, s->created.ms);
+	pack_text(&b, s->pool);
+	pack_text(&b, s->pool_account);
 	rc = b.failed ? err_set(e, "source %s: out of memory", key) :
 			db_put(t, BOOK_SOURCE, bytes_of(key), buf_bytes(&b),
 			    false, e);

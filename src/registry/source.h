@@ -16,6 +16,10 @@
 #include "mail/message.h"
 #include "registry/book.h"
 
+#define SOURCE_POOL_DEDICATED "ses-default-dedicated-pool"
+#define SOURCE_POOL_SHARED "ses-shared-pool"
+enum { SOURCE_POOL_SIZE = 65 };
+
 struct source {
 	char	    address[64]; /* canonical text; key */
 	int	    family;
@@ -25,12 +29,17 @@ struct source {
 	bool	    enabled;
 	char	    blocked_by[128]; /* list name; "" = not blocked */
 	struct wall created;
+	/* a pool of an account (pool.h); "" = the built-in one */
+	char	    pool[SOURCE_POOL_SIZE], pool_account[ACCOUNT_ID_SIZE];
 };
 /* Canonical text and family; false = not an IP address. */
 bool source_address_normal(const char *text, char out[64], int *family);
-/* The built-in pool it belongs to: own pools are of a later release. */
-const char *source_pool(bool dedicated);
-bool source_pool_exists(const char *name);
+/* The pool it is in. */
+const char *source_pool(const struct source *s);
+/* Is it in that pool, as the account sees it?  One of the installation is in
+ * the built-in pool of all. */
+bool source_is_in_pool(const struct source *s, const char *account,
+    const char *pool);
 int source_get(struct db_txn *t, const char *address, struct source *out,
     struct err *e);
 int source_put(struct db_txn *t, const struct source *s, struct err *e);

@@ -366,11 +366,12 @@ site_tidy(struct carrier *carrier)
 
 unsigned
 site_count_sources(const struct carrier *carrier, const struct site *s,
-    const char *account)
+    const char *account, const char *named)
 {
 	(void)carrier;
 	(void)s;
 	(void)account;
+	(void)named;
 	return 1;
 }
 

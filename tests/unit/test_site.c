@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Sites and destination groups (delivery.md 8), choice of the source address
- * (11.3, 11.4; delivery#20 as far as it goes without pools).
+ * (11.3, 11.4; delivery#20).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -296,6 +296,63 @@ choice_of_the_source(void **state) /* delivery.md 11.3, 11.4, 3.3 */
 	close_bed();
 }
 
+/* Only the addresses of the pool that is named (delivery.md 11.3). */
+static void
+choice_by_pool(void **state)
+{
+	struct source list[4], *end = list;
+	struct site  *s;
+	struct due    d;
+
+	(void)state;
+	memset(&d, 0, sizeof(d));
+	strcpy(d.account, "123456789012");
+	open_bed("");
+	s = find("one.example", "10 a.example", TLS_TRY);
+	/* without any address only the shared pool is the system's choice */
+	d.pool = SOURCE_POOL_SHARED;
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "");
+	assert_int_equal(site_count_sources(&c, s, d.account, d.pool), 1);
+	d.pool = SOURCE_POOL_DEDICATED;
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "none");
+	d.pool = "p";
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "none");
+	c.sources = list;
+	end = source(end, "203.0.113.1", false);
+	end = source(end, "203.0.113.2", true);
+	end = source(end, "203.0.113.3", true);
+	strcpy(list[1].pool, "p");
+	strcpy(list[1].pool_account, d.account);
+	strcpy(list[2].pool, "p");
+	strcpy(list[2].pool_account, "999999999999");
+	c.source_count = 3;
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.2");
+	assert_string_equal(choose(s, &d, SITE_SAME, "203.0.113.1"),
+	    "203.0.113.2");
+	assert_int_equal(site_count_sources(&c, s, d.account, d.pool), 1);
+	d.pool = SOURCE_POOL_SHARED;
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.1");
+	/* the default pool has none: the shared ones, but not when it is
+	 * named */
+	d.pool = "";
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.1");
+	d.pool = SOURCE_POOL_DEDICATED;
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "none");
+	/* it has one, which is disabled: no other is taken */
+	list[1].pool[0] = list[1].pool_account[0] = '\0';
+	list[1].enabled = false;
+	d.pool = "";
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "none");
+	list[1].enabled = true;
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "203.0.113.2");
+	assert_string_equal(site_choose_egress(s, &d, SITE_LEAST_USED,
+		"")->pool, SOURCE_POOL_DEDICATED);
+	d.pool = "p";
+	assert_string_equal(choose(s, &d, SITE_LEAST_USED, ""), "none");
+	assert_int_equal(end - list, 3);
+	close_bed();
+}
+
 /* After an IP block each of the others is tried once (delivery.md 5), however
  * busy it was meanwhile; none that has no way. */
 static void
@@ -312,7 +369,7 @@ next_source_after_a_block(void **state)
 	open_bed("");
 	s = find("one.example", "10 a.example", TLS_TRY);
 	assert_false(site_has_other_family(s, &d));
-	assert_int_equal(site_count_sources(&c, s, d.account), 1);
+	assert_int_equal(site_count_sources(&c, s, d.account, NULL), 1);
 	c.sources = list;
 	end = source(end, "2001:db8::1", false);
 	end = source(end, "203.0.113.1", false);
@@ -326,7 +383,7 @@ next_source_after_a_block(void **state)
 	    "203.0.113.2");
 	assert_string_equal(choose(s, &d, SITE_NEXT, "203.0.113.2"),
 	    "2001:db8::1");
-	assert_int_equal(site_count_sources(&c, s, d.account), 3);
+	assert_int_equal(site_count_sources(&c, s, d.account, NULL), 3);
 	end = source(end, "203.0.113.3", false);
 	c.source_count = 4;
 	list[2].enabled = false;
@@ -337,7 +394,7 @@ next_source_after_a_block(void **state)
 	for (eg = s->egresses; eg != NULL; eg = eg->next)
 		if (eg->source_text[0] == '2' && eg->source_text[3] == '1')
 			eg->foreign_until.ms = 1;
-	assert_int_equal(site_count_sources(&c, s, d.account), 2);
+	assert_int_equal(site_count_sources(&c, s, d.account, NULL), 2);
 	assert_string_equal(choose(s, &d, SITE_NEXT, "203.0.113.2"),
 	    "203.0.113.1");
 	assert_string_equal(choose(s, &d, SITE_SAME, "2001:db8::1"),
@@ -364,6 +421,7 @@ main(void)
 		cmocka_unit_test(settings_of_today),
 		cmocka_unit_test(sites_are_forgotten),
 		cmocka_unit_test(choice_of_the_source),
+		cmocka_unit_test(choice_by_pool),
 		cmocka_unit_test(next_source_after_a_block),
 	};
 
