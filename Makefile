@@ -119,7 +119,7 @@ reporting_MODULES = \
 	inbox inbox_judge inbox_events forwarder simulated_return \
 	outbox outbox_ask outbox_file outbox_metrics outbox_read outbox_result \
 	    outbox_webhook outlet \
-	    routes series \
+	    routes series sns \
 	    event_file webhook \
 	statistics statistics_facts statistics_rows rates reputation \
 	verification verification_check operator_record inquiry

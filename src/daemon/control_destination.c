@@ -176,12 +176,16 @@ take_headers(struct request *q, struct destination_webhook *w)
 static int
 take_webhook(struct request *q, struct destination_webhook *w)
 {
-	static const char *const formats[] = { "record", NULL };
 	int64_t n = 0;
 	int	i, rc;
 
 	if (arg_copy(q, "webhook", w->url, sizeof(w->url)) < 0 ||
-	    arg_word(q, "format", formats, &i) < 0 || take_headers(q, w) < 0)
+	    take_headers(q, w) < 0)
+		return -1;
+	rc = arg_word(q, "format", webhook_format_names, &i);
+	if (rc == 1)
+		w->sns = i == 1;
+	if (rc < 0)
 		return -1;
 	rc = arg_int(q, "timeout", 1, DESTINATION_TIMEOUT_MAX_S, &n);
 	if (rc == 1)

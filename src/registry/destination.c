@@ -8,7 +8,7 @@
 #include "store/pack.h"
 
 enum {
-	DESTINATION_RECORD = 1, /* version */
+	DESTINATION_RECORD = 2, /* version; 1: webhooks without SNS */
 	DESTINATION_RECORD_MAX = 8192
 };
 
@@ -17,6 +17,7 @@ const char *const destination_kind_names[] = { "file", "webhook", "metrics",
 
 const char *const rotate_interval_names[] = { "NONE", "HOURLY", "DAILY",
 	NULL };
+const char *const webhook_format_names[] = { "RECORD", "SNS", NULL };
 const char *const file_sync_names[] = { "NONE", "INTERVAL", "EACH", NULL };
 
 /* -- values --------------------------------------------------------------- */
@@ -143,6 +144,7 @@ pack_webhook(struct buf *out, const struct destination_webhook *w)
 	pack_raw(out, w->key, sizeof(w->key));
 	pack_raw(out, w->old_key, sizeof(w->old_key));
 	pack_i64(out, w->rotated.ms);
+	pack_bool(out, w->sns);
 }
 
 static void
@@ -209,7 +211,8 @@ unpack_upto(struct unpack *u, unsigned max)
 }
 
 static void
-unpack_webhook(struct unpack *u, struct destination_webhook *w)
+unpack_webhook(struct unpack *u, struct destination_webhook *w,
+    uint64_t version)
 {
 	unpack_text(u, w->url, sizeof(w->url));
 	w->timeout_s = unpack_upto(u, DESTINATION_TIMEOUT_MAX_S);
@@ -218,6 +221,7 @@ unpack_webhook(struct unpack *u, struct destination_webhook *w)
 	unpack_raw(u, w->key, sizeof(w->key));
 	unpack_raw(u, w->old_key, sizeof(w->old_key));
 	w->rotated.ms = unpack_i64(u);
+	w->sns = version > 1 && unpack_bool(u);
 	/* they become lines of a request */
 	if (!destination_headers_are_valid(w->headers))
 		u->failed = true;
@@ -284,11 +288,12 @@ bool
 destination_read_record(struct bytes in, struct destination *out)
 {
 	struct unpack u = unpack_of(in);
+	uint64_t      version = unpack_u64(&u);
 	unsigned      bits;
 
 	memset(out, 0, sizeof(*out));
 	destination_kinds_init(out);
-	if (unpack_u64(&u) != DESTINATION_RECORD)
+	if (version < 1 || version > DESTINATION_RECORD)
 		u.failed = true;
 	unpack_raw(&u, out->set.b, sizeof(out->set.b));
 	unpack_raw(&u, out->id.b, sizeof(out->id.b));
@@ -310,7 +315,7 @@ destination_read_record(struct bytes in, struct destination *out)
 	out->kind = (enum destination_kind)unpack_upto(&u,
 	    DESTINATION_METRICS);
 	if (out->kind == DESTINATION_WEBHOOK)
-		unpack_webhook(&u, &out->webhook);
+		unpack_webhook(&u, &out->webhook, version);
 	else if (out->kind == DESTINATION_METRICS)
 		unpack_metrics(&u, &out->metrics);
 	else

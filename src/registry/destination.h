@@ -65,6 +65,7 @@ enum rotate_interval { ROTATE_NONE, ROTATE_HOURLY, ROTATE_DAILY };
 enum file_sync { SYNC_NONE, SYNC_INTERVAL, SYNC_EACH };
 extern const char *const rotate_interval_names[]; /* by value, then NULL */
 extern const char *const file_sync_names[];
+extern const char *const webhook_format_names[]; /* RECORD, SNS */
 
 struct destination_id {
 	uint8_t b[16];
@@ -82,6 +83,7 @@ struct destination_file {
 struct destination_webhook {
 	char	 url[DESTINATION_URL_SIZE];
 	unsigned timeout_s, in_flight;
+	bool	 sns; /* each record in an envelope of SNS */
 	/* "Name: value\n" of each */
 	char	 headers[DESTINATION_HEADERS_SIZE];
 	uint8_t	 key[WEBHOOK_KEY_OCTETS], old_key[WEBHOOK_KEY_OCTETS];

@@ -205,10 +205,12 @@ read_url(struct json_reader *r, const json_t *v)
 static int
 read_format(struct json_reader *r, const json_t *v)
 {
-	static const char *const words[] = { "RECORD", NULL };
 	int i;
 
-	return json_read_word(r, v, words, &i);
+	if (json_read_word(r, v, webhook_format_names, &i) != 0)
+		return -1;
+	webhook_of(r)->sns = i == 1;
+	return 0;
 }
 
 static int
@@ -662,7 +664,7 @@ static json_t *
 webhook_json(const struct destination_webhook *w)
 {
 	return json_pack("{s:s, s:s, s:i, s:i, s:o}", "Url", w->url, "Format",
-	    "RECORD", "TimeoutSeconds", (int)w->timeout_s, "MaxInFlight",
+	    webhook_format_names[w->sns], "TimeoutSeconds", (int)w->timeout_s, "MaxInFlight",
 	    (int)w->in_flight, "Headers", headers_json(w->headers));
 }
 

@@ -224,11 +224,10 @@ call_post(struct record_call *c, struct outlet *x, const struct entry *e)
 {
 	struct webhook_call w = { .destination = &x->d,
 		.type = event_type_to_wire(c->type),
-		.attempt = e->attempts + 1, .body = buf_bytes(&c->body),
-		.done = call_on_result, .arg = c };
-	char id[EVENT_ID_TEXT + 1];
+		.event_id = &c->event, .attempt = e->attempts + 1,
+		.body = buf_bytes(&c->body), .done = call_on_result,
+		.arg = c };
 
-	w.event_id = event_id_to_text(&c->event, id);
 	c->ticket = webhook_post(c->outbox->setup.webhook, &w);
 }
 

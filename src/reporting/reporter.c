@@ -408,7 +408,6 @@ reporter_test(struct reporter *r, struct reporter_ask *ask)
 		.type = "Test", .attempt = 1, .done = test_on_result,
 		.arg = t };
 	struct event_id	    id;
-	char		    text[EVENT_ID_TEXT + 1];
 
 	t->ask = ask;
 	buf_init(&t->body, 256);
@@ -416,7 +415,7 @@ reporter_test(struct reporter *r, struct reporter_ask *ask)
 	    ask->destination.account);
 	c.body = buf_bytes(&t->body);
 	event_id_make(loop_wall(r->loop), &id);
-	c.event_id = event_id_to_text(&id, text);
+	c.event_id = &id;
 	(void)webhook_post(r->webhook, &c);
 }
 

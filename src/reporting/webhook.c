@@ -9,15 +9,16 @@
 #include "net/resolver.h"
 #include "net/url.h"
 #include "registry/credential.h"
+#include "reporting/sns.h"
 
 #include "config.h"
 
 enum {
 	RETRY_AFTER_MAX_MS = 3600 * 1000,
-	SIGNED_MAX = EVENT_RECORD_MAX * 2 + 128,
+	SIGNED_MAX = EVENT_RECORD_MAX * 3, /* quotes of a record escaped */
 	SIGNATURES_SIZE = 128,
-	HEADERS_ROOM = DESTINATION_HEADERS_SIZE + 1024,
-	HEADERS_MAX = DESTINATION_HEADERS_MAX + 10,
+	HEADERS_ROOM = DESTINATION_HEADERS_SIZE + 2048,
+	HEADERS_MAX = DESTINATION_HEADERS_MAX + 14,
 	CACHE_ENTRIES = 1000,
 	QUESTIONS = 2 /* A and AAAA */
 };
@@ -30,6 +31,8 @@ struct call {
 	char		event_id[EVENT_ID_TEXT + 1], type[32];
 	unsigned	attempt;
 	struct bytes	body;
+	struct sns_names sns;
+	struct buf	envelope; /* of SNS: the body */
 	struct url	url;
 	uint64_t	asked[QUESTIONS]; /* of the resolver; 0 = answered */
 	struct dns_address addresses[HTTP_ADDRESSES_MAX];
@@ -89,6 +92,7 @@ call_free(struct call *c)
 	*c->self = c->next;
 	if (c->next != NULL)
 		c->next->self = c->self;
+	buf_wipe(&c->envelope);
 	mem_wipe(&c->d, sizeof(c->d));
 	mem_free(c);
 }
@@ -271,6 +275,15 @@ headers_add_fixed(struct header_lines *h, const char *headers)
 		headers_add(h, "%.*s", (int)(end - headers), headers);
 }
 
+static void
+headers_add_sns(struct header_lines *h, const struct sns_names *n)
+{
+	headers_add(h, "x-amz-sns-message-type: Notification");
+	headers_add(h, "x-amz-sns-message-id: %s", n->message_id);
+	headers_add(h, "x-amz-sns-topic-arn: %s", n->topic);
+	headers_add(h, "x-amz-sns-subscription-arn: %s", n->subscription);
+}
+
 static bool
 headers_make(struct header_lines *h, const struct call *c, struct wall now)
 {
@@ -284,7 +297,8 @@ headers_make(struct header_lines *h, const struct call *c, struct wall now)
 	buf_init(&signature, SIGNATURES_SIZE);
 	ok = webhook_sign(&d->webhook, now, c->event_id, c->body,
 	    &signature);
-	headers_add(h, "Content-Type: application/json");
+	headers_add(h, "Content-Type: %s", d->webhook.sns ?
+		"text/plain; charset=UTF-8" : "application/json");
 	headers_add(h, "User-Agent: posthorn/%s", PACKAGE_VERSION);
 	headers_add(h, "webhook-id: %s", c->event_id);
 	headers_add(h, "webhook-timestamp: %lld", (long long)(now.ms / 1000));
@@ -295,6 +309,8 @@ headers_make(struct header_lines *h, const struct call *c, struct wall now)
 	headers_add(h, "X-Posthorn-Configuration-Set: %s", d->set_name);
 	headers_add(h, "X-Posthorn-Event-Destination: %s", d->name);
 	headers_add(h, "X-Posthorn-Event-Type: %s", c->type);
+	if (d->webhook.sns)
+		headers_add_sns(h, &c->sns);
 	headers_add_fixed(h, d->webhook.headers);
 	buf_wipe(&signature);
 	for (i = 0; i < h->n; i++)
@@ -338,7 +354,7 @@ call_request(struct call *c)
 	r.timeout_ms = (int64_t)c->d.webhook.timeout_s * 1000;
 	r.done = call_on_answer;
 	r.arg = c;
-	if (headers_make(&h, c, loop_wall(w->loop))) {
+	if (!c->envelope.failed && headers_make(&h, c, loop_wall(w->loop))) {
 		r.headers = h.v;
 		r.header_count = h.n;
 		c->http = http_post(w->http, &r);
@@ -440,6 +456,16 @@ call_look_up(struct call *c)
 		call_fail(c, "too many questions wait for the DNS");
 }
 
+/* One that has no room ends the call before the request. */
+static void
+call_wrap(struct call *c, const struct event_id *id)
+{
+	sns_names(&c->d, c->webhook->conf->server.region, id, &c->sns);
+	buf_init(&c->envelope, SIGNED_MAX);
+	if (sns_write(&c->sns, event_id_time(id), c->body, &c->envelope))
+		c->body = buf_bytes(&c->envelope);
+}
+
 uint64_t
 webhook_post(struct webhook *w, const struct webhook_call *call)
 {
@@ -451,10 +477,12 @@ webhook_post(struct webhook *w, const struct webhook_call *call)
 	c->webhook = w;
 	ticket = c->ticket = ++w->last_ticket;
 	c->d = *call->destination;
-	snprintf(c->event_id, sizeof(c->event_id), "%s", call->event_id);
+	(void)event_id_to_text(call->event_id, c->event_id);
 	snprintf(c->type, sizeof(c->type), "%s", call->type);
 	c->attempt = call->attempt;
 	c->body = call->body;
+	if (c->d.webhook.sns)
+		call_wrap(c, call->event_id);
 	c->done = call->done;
 	c->arg = call->arg;
 	c->self = &w->first;

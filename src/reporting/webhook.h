@@ -47,7 +47,7 @@ struct webhook_result {
 };
 struct webhook_call {
 	const struct destination *destination;
-	const char  *event_id; /* evt_... */
+	const struct event_id *event_id;
 	const char  *type;     /* "Delivery" */
 	unsigned     attempt;  /* from 1 on */
 	struct bytes body;

@@ -369,8 +369,17 @@ json_refusals(void **state)
 		    "WebhookDestination.TimeoutSeconds: is not a number" },
 		{ "{\"WebhookDestination\":{\"MaxInFlight\":65}}",
 		    "MaxInFlight: is not a number from 1 to 64" },
-		{ "{\"WebhookDestination\":{\"Format\":\"SNS\"}}",
-		    "Format: SNS is not one of RECORD" },
+		{ "{\"WebhookDestination\":{\"Format\":\"SMS\"}}",
+		    "Format: SMS is not one of RECORD, SNS" },
+		{ "{\"MetricsDestination\":{}}",
+		    "MetricsDestination.DimensionConfigurations: is needed" },
+		{ "{\"MetricsDestination\":{\"DimensionConfigurations\":[{"
+		  "\"DimensionName\":\"a\",\"DefaultDimensionValue\":\"b\"}]}}",
+		    "[0].DimensionValueSource: is needed" },
+		{ "{\"MetricsDestination\":{\"DimensionConfigurations\":[{"
+		  "\"DimensionName\":\"a b\",\"DimensionValueSource\":"
+		  "\"linkTag\",\"DefaultDimensionValue\":\"b\"}]}}",
+		    "[0]: the name of a dimension is" },
 		{ "{\"WebhookDestination\":{\"Headers\":{\"A\":null}}}",
 		    "Headers: A: has no value" },
 		{ "{\"WebhookDestination\":{\"Headers\":{\"Host\":\"x\"}}}",
@@ -450,6 +459,17 @@ webhook_json_both_ways(void **state)
 	assert_true(destination_read_record(buf_bytes(&out), &kept));
 	assert_memory_equal(&d.webhook, &kept.webhook, sizeof(d.webhook));
 	assert_memory_equal(&d.filter, &kept.filter, sizeof(d.filter));
+	/* a row of version 1 ends before the format */
+	d.webhook.sns = true;
+	buf_clear(&out);
+	assert_true(destination_write_record(&d, &out));
+	assert_true(destination_read_record(buf_bytes(&out), &kept));
+	assert_true(kept.webhook.sns);
+	out.p[0] = 1;
+	assert_true(destination_read_record(bytes_head(buf_bytes(&out),
+	    out.n - 1), &kept));
+	assert_false(kept.webhook.sns);
+	assert_string_equal(kept.webhook.url, d.webhook.url);
 	buf_wipe(&out);
 	assert_int_equal(destination_read_filter(BYTES("{}"), &d, &e), 0);
 	assert_false(d.filter.is_set);
