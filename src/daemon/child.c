@@ -416,6 +416,8 @@ child_run(const char *name)
 	f = mem_alloc(sizeof(*f));
 	child_files_init(f);
 	log_process(name);
+	/* "pkill -USR1" of a rotation of files means no child */
+	signal(SIGUSR1, SIG_IGN);
 	fcntl(CHILD_CHANNEL, F_SETFD, FD_CLOEXEC);
 	if (!child_receive_all(f)) {
 		fprintf(stderr, "posthornd: --child is for posthornd itself\n");

@@ -410,6 +410,9 @@ master_on_signal(void *master, void *signo)
 {
 	struct master *m = master;
 
+	/* event files: none is held open, but who renames them says so */
+	if ((intptr_t)signo == SIGUSR1)
+		return;
 	if ((intptr_t)signo != SIGHUP)
 		master_stop(m, m->stopping);
 	else if (!m->stopping)
@@ -431,6 +434,7 @@ master_begin(struct master *m, struct err *e)
 	    loop_on_signal(m->loop, SIGTERM, master_on_signal, m, e) != 0 ||
 	    loop_on_signal(m->loop, SIGINT, master_on_signal, m, e) != 0 ||
 	    loop_on_signal(m->loop, SIGHUP, master_on_signal, m, e) != 0 ||
+	    loop_on_signal(m->loop, SIGUSR1, master_on_signal, m, e) != 0 ||
 	    loop_on_signal(m->loop, SIGCHLD, master_on_sigchld, m, e) != 0)
 		return -1;
 	timer_init(&m->give_up, m->loop, master_kill_all, m);

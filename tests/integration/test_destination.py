@@ -4,6 +4,7 @@ import datetime
 import gzip
 import json
 import os
+import signal
 import unittest
 
 from harness.dns import Dns
@@ -97,6 +98,24 @@ class Files(World):
                     found += [json.loads(line) for line in f]
             return found
         wait_for(lambda: len({(r["mail"]["messageId"], r["eventType"]) for r in all_records()}) == 12, "all records")
+
+    def test_renamed_by_others(self):
+        """events.md 10.2: logrotate, with a signal or the command or neither, to the master or to all"""
+        self.add("all", "--types", "send")
+        folder, processes = f"{self.events}/{self.account}", [self.relay.process.pid, *self.relay.children()]
+
+        def signal_all():
+            for pid in processes:
+                os.kill(pid, signal.SIGUSR1)
+        for number, tell in enumerate((lambda: self.relay.ctl("event", "reopen"), signal_all, lambda: None)):
+            self.send()
+            wait_for(lambda: len(self.records()) == 1, "the record")
+            os.rename(f"{folder}/all.jsonl", f"{folder}/all.jsonl.{number}")
+            tell()
+        self.send()
+        wait_for(lambda: len(self.records()) == 1, "the record of the new file")
+        self.assertEqual(sorted([self.relay.process.pid, *self.relay.children()]), sorted(processes))
+        self.assertEqual(sum(len(self.records(f"all.jsonl.{n}")) for n in range(3)), 3)
 
     def test_killed(self):
         """events#20: what was not told when it was killed is told by the next life"""
