@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "registry/mail_from.h"
 #include "submission/admission.h"
 #include "submission/desk_private.h"
 #include "submission/receive.h"
@@ -12,14 +13,42 @@ enum { ROW_ARENA = 512 * 1024, DAY_MS = 86400000 };
 
 /* -- recipients ------------------------------------------------------------ */
 
-/* Domains this installation itself has mail for. */
+/* Domains of the installation itself. */
 static bool
-intake_serves(const struct conf *c, struct bytes domain)
+intake_is_home(const struct conf *c, struct bytes domain)
 {
 	return bytes_eq_nocase(domain, bytes_of(c->server.name)) ||
 	    bytes_eq_nocase(domain, bytes_of(c->server.domain)) ||
 	    bytes_eq_nocase(domain, bytes_of(c->mail_from.default_domain)) ||
 	    bytes_eq_nocase(domain, bytes_of(c->mail_from.mx_host));
+}
+
+/*
+ * Is it served: one of these, or the MAIL FROM domain of an identity, whatever
+ * its state: its MX may point here before and after it is in use, and where
+ * mail comes in there is a postmaster (RFC 5321 4.5.1).  1, 0, -1.
+ */
+static int
+intake_serves(struct desk *d, const struct conf *c, struct bytes domain)
+{
+	char	       room[DOMAIN_TEXT_MAX], account[ACCOUNT_ID_SIZE];
+	struct bytes   normal;
+	struct db_txn *t;
+	struct err     e;
+	int	       rc = -1;
+
+	if (intake_is_home(c, domain))
+		return 1;
+	if (!domain_normal(domain, ADDRESS_ALLOW_UNDERSCORE, room, &normal))
+		return 0;
+	t = book_read(d->setup.book, &e);
+	if (t != NULL) {
+		rc = mail_from_owner(t, normal, account, &e);
+		book_end(t);
+	}
+	if (rc < 0)
+		log_error("intake-failed", "reason=\"%s\"", e.text);
+	return rc;
 }
 
 /*
@@ -73,8 +102,10 @@ intake_judge(struct desk *d, const struct conf *c, const struct address *a)
 {
 	struct msgid id;
 	unsigned     recipient;
-	bool	     is_ours = intake_serves(c, a->domain);
+	int	     is_ours = intake_serves(d, c, a->domain);
 
+	if (is_ours < 0)
+		return INTAKE_TROUBLE;
 	if (a->local.n == MSGID_TEXT &&
 	    msgid_from_text(a->local, &id, &recipient)) {
 		enum intake_answer answer = intake_judge_return(d, c, a, &id,
