@@ -81,7 +81,7 @@ struct relay {
 
 	struct relay_desk desks[RELAY_DESKS_MAX];
 	unsigned	  desk_count, desks_shut;
-	_Atomic unsigned  next_notice;
+	_Atomic unsigned  next_notice, senders_asked;
 	struct loop	*delivery;
 	struct resolver *resolver; /* of the delivery loop */
 	struct carrier	*carrier;
@@ -134,6 +134,7 @@ void relay_make_key(struct relay *r, const struct dkim_key *wanted,
 
 /* relay_wiring.c: what the rooms call back. */
 void relay_wire_desk(struct relay *r, struct desk_setup *s);
+void relay_wire_sender(struct relay *r, struct desk_setup *s);
 void relay_wire_reporter(struct relay *r, struct reporter_setup *s);
 /* Says READY, after the master key has opened a key of the store; else
  * FATAL (credentials.md 6). */

@@ -390,4 +390,5 @@ relay_wire_desk(struct relay *r, struct desk_setup *s)
 	s->on_warning_arg = r;
 	s->on_used = relay_on_used;
 	s->on_used_arg = r;
+	relay_wire_sender(r, s);
 }

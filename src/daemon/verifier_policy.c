@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Part of verifier_check.c: what the preflight report asks for.
+ * Part of verifier_check.c: what the preflight report asks for, and of SPF
+ * the intake.
  *
  *	SPF	net/spf.h, with questions of its own
  *	DMARC	TXT at _dmarc. of the domain; absent: of the organisation
@@ -81,9 +82,10 @@ check_start_spf(struct verifier_check *c)
 	struct spf_question q;
 
 	memset(&q, 0, sizeof(q));
-	q.fresh = true;
+	q.fresh = !c->job.cached;
 	bytes_text(bytes_of(c->job.ip), q.ip, sizeof(q.ip));
 	bytes_text(bytes_of(c->job.domain), q.domain, sizeof(q.domain));
+	bytes_text(bytes_of(c->job.local), q.local, sizeof(q.local));
 	bytes_text(bytes_of(c->job.helo), q.helo, sizeof(q.helo));
 	c->spf = spf_check_new(c->tools.loop, c->tools.resolver, &q,
 	    spf_on_done, c);

@@ -94,6 +94,8 @@ struct message {
 	struct bytes listener;
 	struct bytes tls_version; /* "" = clear */
 	enum message_class class;
+	uint8_t	     spf; /* INTAKE, of the client: enum spf_result + 1;
+			     0 = nobody was asked */
 
 	/* envelope */
 	struct bytes	 sender; /* client MAIL FROM, normal form; "" = null */

@@ -70,6 +70,7 @@ enum conf_role_bits {
 	CONF_ROLE_INTAKE = 2,
 	CONF_ROLE_LOCAL = 4
 };
+enum conf_report_bits { CONF_REPORT_ARF = 1, CONF_REPORT_DSN = 2 };
 /* ascending strictness */
 enum conf_tls_policy {
 	CONF_POLICY_NONE,
@@ -327,6 +328,7 @@ struct conf {
 		uint64_t	 max_message_size_bytes;
 		int64_t		 keep_raw_ms;
 		struct conf_list fbl_addresses; /* local parts */
+		unsigned	 require_spf; /* enum conf_report_bits */
 	} intake;
 	struct {
 		uint32_t index_days;

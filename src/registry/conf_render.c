@@ -238,6 +238,8 @@ render_words(const struct conf_option *o, const void *member,
 		buf_printf(out, "%s%s", any ? ", " : "", o->words[i]);
 		any = true;
 	}
+	if (!any)
+		buf_add_text(out, "none");
 }
 
 static void

@@ -21,6 +21,7 @@ static const char *const words_tls_mode[] = { "starttls", "wrapper", "none",
 	NULL };
 static const char *const words_role[] = { "submission", "intake", "local",
 	NULL };
+static const char *const words_report[] = { "arf", "dsn", NULL };
 static const char *const words_admin_role[] = { "full", "read-only", "send",
 	NULL };
 static const char *const words_limit[] = { "defer", "reject", NULL };
@@ -80,6 +81,9 @@ static const char *const words_review[] = { "off", "required", NULL };
 #define CHOICE(n, m, d, w, h) \
 	{ n, CONF_ENUM, CONF_KIND_ROOT, 0, offsetof(struct conf, m), d, 0, \
 	    0, w, h }
+#define SET(n, m, w, h) \
+	{ n, CONF_WORDS_SET, CONF_KIND_ROOT, CONF_OPTIONAL, \
+	    offsetof(struct conf, m), "none", 0, 0, w, h }
 #define BLOCK(k, s, n, t, m, f, d, w, h) \
 	{ n, CONF_##t, CONF_KIND_##k, f, offsetof(struct s, m), d, 0, 0, w, \
 	    h }
@@ -470,7 +474,7 @@ const struct conf_option conf_options[] = {
 	    "10m", 1024, GIGA, "octets of a message taken by the intake"),
 	ROW("intake.keep_raw", DURATION, intake.keep_raw_ms, 0, "7d", 0,
 	    3650 * DAY, "how long such messages are kept"),
-	LATER("intake.require_spf", STRINGS, "none", NULL,
+	SET("intake.require_spf", intake.require_spf, words_report,
 	    "reports acted on only with SPF pass"),
 	ROW("intake.fbl_addresses", STRINGS, intake.fbl_addresses,
 	    CONF_OPTIONAL, "fbl, complaints", 0, 0,

@@ -158,6 +158,8 @@ verify_job_encode(const struct verify_job *j, struct buf *out)
 	write_text(&w, j->mx_host, sizeof(j->mx_host));
 	write_text(&w, j->ip, sizeof(j->ip));
 	write_text(&w, j->helo, sizeof(j->helo));
+	write_text(&w, j->local, sizeof(j->local));
+	write_number(&w, j->cached, 1);
 	write_text(&w, j->include, sizeof(j->include));
 	write_text(&w, j->organisation, sizeof(j->organisation));
 	return w.good;
@@ -208,6 +210,8 @@ verify_job_decode(struct bytes message, struct verify_job *out)
 	read_text(&r, out->mx_host, sizeof(out->mx_host));
 	read_text(&r, out->ip, sizeof(out->ip));
 	read_text(&r, out->helo, sizeof(out->helo));
+	read_text(&r, out->local, sizeof(out->local));
+	out->cached = read_number(&r, 1, 1) != 0;
 	read_text(&r, out->include, sizeof(out->include));
 	read_text(&r, out->organisation, sizeof(out->organisation));
 	return r.good && r.rest.n == 0 && job_is_whole(out);

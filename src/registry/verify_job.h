@@ -31,7 +31,7 @@ enum verify_kind {
 	VERIFY_TOKEN = 2, /* identities-and-policies.md 4.2: TXT token */
 	VERIFY_MX = 3,	  /* mail-from-spf-dmarc.md 5.2: MX of MAIL FROM */
 	/* the preflight report */
-	VERIFY_SPF = 4,	  /* 6: may ip send for domain? */
+	VERIFY_SPF = 4,	  /* 6: may ip send for domain?  And the intake */
 	VERIFY_DMARC = 5, /* 7.2: the record of a From domain */
 	VERIFY_HOST = 6,  /* the addresses of a host */
 	VERIFY_REPLY = 7  /* has the domain MX, or an address? */
@@ -45,6 +45,7 @@ enum {
 	VERIFY_TOKEN_SIZE = 128,
 	VERIFY_HINT_SIZE = 512,
 	VERIFY_IP_SIZE = 64,
+	VERIFY_LOCAL_SIZE = 65,
 	VERIFY_RECORD_SIZE = 1024, /* a longer text of a record is cut */
 	VERIFY_MESSAGE_MAX = 4096 /* most octets of an encoded message */
 };
@@ -66,6 +67,8 @@ struct verify_job {
 	/* VERIFY_SPF: domain "" = of the EHLO name */
 	char ip[VERIFY_IP_SIZE];
 	char helo[VERIFY_NAME_SIZE];
+	char local[VERIFY_LOCAL_SIZE]; /* of the sender; "" = postmaster */
+	bool cached; /* what the resolver knows will do */
 	char include[VERIFY_NAME_SIZE]; /* "" = is not looked for */
 	/* VERIFY_DMARC: the domain above it that has a record, too; or "" */
 	char organisation[VERIFY_NAME_SIZE];

@@ -152,9 +152,48 @@ replace_nul(struct buf *b, size_t from)
 			p[from] = '?';
 }
 
+/* "mail.relay.example; spf=pass ...", behind blanks and comments. */
 static bool
-write_copy(struct header *h, struct bytes body, enum intake_from from,
-    const char *domain, struct buf *out)
+results_are_of(struct bytes value, const char *host)
+{
+	size_t n, depth = 0;
+
+	for (; value.n > 0; value = bytes_from(value, 1)) {
+		if (value.p[0] == '(')
+			depth++;
+		else if (value.p[0] == ')' && depth > 0)
+			depth--;
+		else if (depth == 0 && value.p[0] != ' ' &&
+		    value.p[0] != '\t' && value.p[0] != '\r' &&
+		    value.p[0] != '\n' && value.p[0] != '"')
+			break;
+	}
+	n = strlen(host);
+	return bytes_starts_nocase(value, bytes_of(host)) &&
+	    (value.n == n || memchr("; \t\r\n(\"", value.p[n], 7) != NULL);
+}
+
+/* RFC 8601 5: nobody else speaks in our name. */
+static bool
+put_results(struct header *h, const char *host)
+{
+	static const char name[] = "Authentication-Results";
+	struct field	 *f = header_find(h, name), *next;
+
+	if (f != NULL)
+		f = header_next(h, f, name);
+	for (; f != NULL; f = next) {
+		next = header_next(h, f, name);
+		if (results_are_of(f->value, host) && !header_replace(h, f,
+			"X-Original-Authentication-Results",
+			bytes_trim(f->value)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+put_fields(struct header *h, enum intake_from from, const char *domain)
 {
 	struct field *f;
 
@@ -162,16 +201,14 @@ write_copy(struct header *h, struct bytes body, enum intake_from from,
 	f = header_find(h, "Auto-Submitted");
 	if (!put_from(h, h->arena, from, domain))
 		return false;
-	if (f == NULL && !header_append(h, "Auto-Submitted",
-		from == INTAKE_FROM_KEPT ? BYTES("auto-forwarded") :
-					   BYTES("auto-replied")))
-		return false;
-	return header_write(h, out) && buf_add_bytes(out, body);
+	return f != NULL || header_append(h, "Auto-Submitted",
+	    from == INTAKE_FROM_KEPT ? BYTES("auto-forwarded") :
+				       BYTES("auto-replied"));
 }
 
 bool
 forwarder_write(struct bytes raw, enum intake_from from, const char *domain,
-    struct buf *out)
+    const char *host, struct buf *out)
 {
 	static const struct header_rules rules = { SECTION_MAX, true };
 	struct arena *a = arena_new(COPY_ARENA);
@@ -180,8 +217,9 @@ forwarder_write(struct bytes raw, enum intake_from from, const char *domain,
 	bool	      ok;
 
 	if (header_parse(raw, &rules, a, &h) == HEADER_OK)
-		ok = write_copy(&h, bytes_from(raw, h.body), from, domain,
-		    out);
+		ok = put_results(&h, host) &&
+		    put_fields(&h, from, domain) && header_write(&h, out) &&
+		    buf_add_bytes(out, bytes_from(raw, h.body));
 	else
 		ok = write_wrapped(raw, domain, out);
 	if (ok)
@@ -258,7 +296,8 @@ forwarder_send(struct forwarder *f, struct bytes raw)
 	m.done = forwarder_on_sent;
 	m.ctx = f;
 	if (forwarder_write(raw, f->errand.from,
-		f->setup.conf->mail_from.default_domain, &m.text) &&
+		f->setup.conf->mail_from.default_domain,
+		f->setup.conf->server.name, &m.text) &&
 	    f->setup.send_mail(f->setup.send_mail_arg, &m))
 		return true;
 	buf_wipe(&m.text);

@@ -37,8 +37,12 @@ void forwarder_reload(struct forwarder *f, struct conf *conf);
 void forwarder_wake(struct forwarder *f);
 void forwarder_stop(struct forwarder *f, loop_fn *on_idle, void *arg);
 
-/* raw as it is forwarded; domain: mail_from.default_domain.  false = no room */
+/*
+ * raw as it is forwarded; domain: mail_from.default_domain; host: server.name,
+ * whose Authentication-Results are the first there are: further ones in its
+ * name are a stranger's, and get another name.  false = no room
+ */
 bool forwarder_write(struct bytes raw, enum intake_from from,
-    const char *domain, struct buf *out);
+    const char *domain, const char *host, struct buf *out);
 
 #endif

@@ -203,10 +203,12 @@ inbox_tell(struct inbox *i, const struct judging *j)
 
 	msgid_to_text(&j->row.id, i->setup.conf->server.id_prefix, 0, id);
 	log_info("returned", "sid=%.*s rid=%s from=%s kind=%s result=%s "
-	    "events=%zu copies=%zu", (int)j->row.sid.n, j->row.sid.p, id,
+	    "events=%zu copies=%zu spf=%s authenticated=%s",
+	    (int)j->row.sid.n, j->row.sid.p, id,
 	    log_quote(j->row.sender, from), intake_kind_to_text(j->kind),
 	    intake_result_to_text(j->result), j->event_count,
-	    j->errand_count);
+	    j->errand_count, intake_spf_to_text(&j->row),
+	    intake_is_authenticated(&j->row) ? "yes" : "no");
 	meter_add(&i->setup.meters->judged[j->kind][j->result], 1);
 	for (n = 0; i->setup.ledger != NULL && n < j->event_count; n++)
 		ledger_count_event(ledger_page(i->setup.ledger,

@@ -130,6 +130,21 @@ judging_came_for_reports(const struct judging *j)
 	return false;
 }
 
+/* intake.require_spf: a report of any host, or only of one that may send in
+ * the name it gives. */
+static bool
+judging_may_act(struct judging *j, enum conf_report_bits report)
+{
+	if ((j->setup->conf->intake.require_spf & (unsigned)report) == 0 ||
+	    intake_is_authenticated(&j->row))
+		return true;
+	log_warn("returned-unauthenticated", "sid=%.*s kind=%s spf=%s",
+	    (int)j->row.sid.n, j->row.sid.p, intake_kind_to_text(j->kind),
+	    intake_spf_to_text(&j->row));
+	judging_result(j, INTAKE_IGNORED);
+	return false;
+}
+
 /* -- complaints ------------------------------------------------------------- */
 
 /* An id of the attached message, of a message that is known. */
@@ -171,6 +186,11 @@ judging_run_complaint(struct judging *j)
 	char	      type[64];
 
 	j->kind = INTAKE_ARF;
+	if (!judging_may_act(j, CONF_REPORT_ARF)) {
+		if (j->r.kind == RETURNED_OTHER) /* a person's letter */
+			judging_forward_operator(j);
+		return;
+	}
 	if (judging_find_complained(j, &t)) {
 		judging_complaint(j, &t);
 		return;
@@ -190,7 +210,8 @@ judging_run_target(struct judging *j, const struct target *t)
 	case RETURNED_DSN:
 	case RETURNED_BOUNCE:
 		j->kind = INTAKE_DSN;
-		judging_bounce(j, t);
+		if (judging_may_act(j, CONF_REPORT_DSN))
+			judging_bounce(j, t);
 		break;
 	case RETURNED_AUTOREPLY:
 		j->kind = INTAKE_AUTOREPLY;

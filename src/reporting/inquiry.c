@@ -129,7 +129,7 @@ inquiries_begin(struct inquiries *all, struct inquiry *q)
 		inquiry_cut(q, "the verifier process is not running");
 		return;
 	}
-	timer_set(&q->late, INQUIRY_MS);
+	timer_set(&q->late, q->within_ms > 0 ? q->within_ms : INQUIRY_MS);
 	inquiry_pump(q);
 }
 

@@ -8,8 +8,8 @@
  *         reporter_post_inquiry().  done(arg, inquiry) comes once, on asker.
  * Owner:  the asker's; lent until done().
  * Thread: that of the verification, but for done().
- * Fails:  in the results: what gets no answer within INQUIRY_MS, or has no
- *         verifier, is DNS_ERROR with a hint.
+ * Fails:  in the results: what gets no answer within INQUIRY_MS (or .within_ms,
+ *         when that is given), or has no verifier, is DNS_ERROR with a hint.
  * Bounds: INQUIRY_OPEN_MAX jobs of one inquiry are out at once.
  */
 #ifndef REPORTING_INQUIRY_H
@@ -34,6 +34,7 @@ struct inquiry {
 	struct loop	     *asker;
 	loop_fn		     *done;
 	void		     *arg;
+	int64_t		      within_ms; /* 0 = INQUIRY_MS */
 
 	/* while it is lent */
 	struct inquiry	 *next;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "net/spf_result.h"
 #include "store/db.h"
 #include "store/record_private.h"
 
@@ -59,6 +60,7 @@ record_write_intake(const struct intake_row *r, struct buf *out)
 	pack_u64(out, r->kind);
 	pack_u64(out, r->result);
 	record_put_time(out, r->received);
+	pack_u64(out, r->spf);
 	pack_u64(out, r->content);
 	pack_u64(out, r->head_octets);
 	pack_u64(out, r->body_octets);
@@ -81,6 +83,7 @@ record_read_intake(struct bytes in, struct arena *a, struct intake_row *out)
 	out->kind = (enum intake_kind)record_get_small(&r, INTAKE_KINDS - 1);
 	out->result = (enum intake_result)record_get_small(&r, INTAKE_WAITS);
 	out->received = record_get_time(&r);
+	out->spf = (uint8_t)record_get_small(&r, SPF_OUTCOME_PERMERROR + 1);
 	out->content = unpack_u64(&r);
 	out->head_octets = unpack_u64(&r);
 	out->body_octets = unpack_u64(&r);

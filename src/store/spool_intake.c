@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/failpoint.h"
+#include "net/spf_result.h"
 #include "store/spool_private.h"
 
 enum {
@@ -36,6 +37,19 @@ intake_result_to_text(enum intake_result r)
 
 	must((size_t)r < sizeof(names) / sizeof(names[0]));
 	return names[r];
+}
+
+bool
+intake_is_authenticated(const struct intake_row *r)
+{
+	return r->spf == SPF_OUTCOME_PASS + 1;
+}
+
+const char *
+intake_spf_to_text(const struct intake_row *r)
+{
+	return r->spf == 0 ? "-" :
+	    spf_result_to_text((enum spf_result)(r->spf - 1));
 }
 
 uint32_t
@@ -235,6 +249,7 @@ spool_write_intake(struct spool_txn *t, const struct message *m,
 	struct spool	    *s = t->spool;
 	struct intake_row    r = { .id = m->id, .kind = INTAKE_UNKNOWN,
 		.result = INTAKE_WAITS, .received = m->accepted,
+		.spf = m->spf,
 		.head_octets = m->head.n, .body_octets = m->body_octets,
 		.sid = m->sid, .client_ip = m->client_ip, .ehlo = m->ehlo,
 		.listener = m->listener, .tls_version = m->tls_version,

@@ -47,12 +47,16 @@ struct intake_row {
 	enum intake_kind   kind;
 	enum intake_result result;
 	struct wall	   received;
+	uint8_t		   spf; /* as in struct message */
 	uint64_t	   content, head_octets, body_octets;
 	struct bytes	   sid, client_ip, ehlo, listener, tls_version;
 	struct bytes	   sender; /* "" = null */
 	unsigned	   recipient_count;
 	struct bytes	  *recipients; /* as accepted */
 };
+/* Did the host that sent it pass SPF?  If not, it may be anybody's. */
+bool intake_is_authenticated(const struct intake_row *r);
+const char *intake_spf_to_text(const struct intake_row *r); /* "-", "pass" */
 int spool_read_intake(struct spool *s, const struct msgid *id,
     struct arena *a, struct intake_row *out, struct err *e);
 /* Those after an id (NULL = all), in order; number shown or -1. */

@@ -24,6 +24,7 @@
 #include "base/meter.h"
 #include "base/tally.h"
 #include "base/thread.h"
+#include "net/spf_result.h"
 #include "net/tls.h"
 #include "registry/book.h"
 #include "registry/conf.h"
@@ -68,6 +69,20 @@ struct desk_meters {
 };
 void desk_meters_init(struct desk_meters *m);
 
+/* May this host send for this domain (RFC 7208)?  done(ctx, question) comes
+ * on asker, once, where its place is reserved; until then it is lent. */
+enum { SENDER_NAME_SIZE = 256, SENDER_LOCAL_SIZE = 65 };
+struct sender_question {
+	struct loop *asker;
+	loop_fn	    *done;
+	void	    *ctx;
+	char	     ip[64];
+	char	     domain[SENDER_NAME_SIZE]; /* "" = null sender: of helo */
+	char	     local[SENDER_LOCAL_SIZE];
+	char	     helo[SENDER_NAME_SIZE];
+	enum spf_result result;
+};
+
 struct desk_setup {
 	struct loop	   *loop;
 	struct spool	   *spool;
@@ -87,6 +102,9 @@ struct desk_setup {
 	void (*on_used)(void *arg, const char *key_id, const char *ip,
 	    const char *listener, struct wall when);
 	void *on_used_arg;
+	/* false = too many are asked already.  NULL = nobody is asked. */
+	bool (*ask_sender)(void *arg, struct sender_question *q);
+	void *ask_sender_arg;
 };
 struct desk *desk_new(const struct desk_setup *s, struct err *e);
 void desk_free(struct desk *d);

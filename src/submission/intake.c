@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "submission/intake.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "registry/mail_from.h"
@@ -122,6 +122,138 @@ intake_judge(struct desk *d, const struct conf *c, const struct address *a)
 	    INTAKE_UNKNOWN_HERE : INTAKE_FOREIGN;
 }
 
+/* -- who sent it ----------------------------------------------------------- */
+
+struct sender_check {
+	struct sender_question q; /* first: cast back from it */
+	struct message	      *message;
+	void		     (*done)(void *arg);
+	void		      *arg;
+};
+
+/* A name that DNS can be asked for; else "". */
+static bool
+sender_set_name(struct bytes name, char out[SENDER_NAME_SIZE])
+{
+	char	     room[DOMAIN_TEXT_MAX];
+	struct bytes normal;
+
+	out[0] = '\0';
+	if (!domain_normal(name, ADDRESS_ALLOW_UNDERSCORE, room, &normal) ||
+	    domain_is_dotted_quad(normal))
+		return false;
+	bytes_text(normal, out, SENDER_NAME_SIZE);
+	return true;
+}
+
+/* One that the verifier would not read is left out: only the macros of a
+ * record ask for it. */
+static void
+sender_set_local(struct bytes local, char out[SENDER_LOCAL_SIZE])
+{
+	size_t i;
+
+	for (i = 0; i < local.n; i++)
+		if (local.p[i] < 0x20 || local.p[i] > 0x7e)
+			return;
+	if (local.n < SENDER_LOCAL_SIZE)
+		bytes_text(local, out, SENDER_LOCAL_SIZE);
+}
+
+/* The domain that is looked at: of the sender, or of the EHLO of a null one
+ * (RFC 7208 2.4); false = there is none. */
+static bool
+sender_domain(const struct message *m, char out[SENDER_NAME_SIZE])
+{
+	struct address a;
+
+	if (m->sender.n == 0)
+		return sender_set_name(m->ehlo, out);
+	return address_split(m->sender, &a) &&
+	    sender_set_name(a.domain, out);
+}
+
+static void
+sender_on_answer(void *check, void *question)
+{
+	struct sender_check *k = check;
+
+	(void)question;
+	k->message->spf = (uint8_t)(k->q.result + 1);
+	k->done(k->arg);
+	mem_free(k);
+}
+
+static bool
+sender_ask(struct desk *d, struct sender_check *k)
+{
+	k->q.asker = d->setup.loop;
+	k->q.done = sender_on_answer;
+	k->q.ctx = k;
+	if (!loop_reserve(d->setup.loop))
+		return false;
+	if (d->setup.ask_sender(d->setup.ask_sender_arg, &k->q))
+		return true;
+	loop_unreserve(d->setup.loop);
+	return false;
+}
+
+void
+intake_check_sender(struct desk *d, struct message *m,
+    void (*done)(void *arg), void *arg)
+{
+	struct sender_check *k;
+	struct address	     a;
+	char		     domain[SENDER_NAME_SIZE];
+
+	m->spf = 0;
+	if (d->setup.ask_sender == NULL || !sender_domain(m, domain)) {
+		if (d->setup.ask_sender != NULL)
+			m->spf = SPF_OUTCOME_NONE + 1;
+		done(arg);
+		return;
+	}
+	k = mem_alloc(sizeof(*k));
+	k->message = m;
+	k->done = done;
+	k->arg = arg;
+	bytes_text(m->client_ip, k->q.ip, sizeof(k->q.ip));
+	if (!sender_set_name(m->ehlo, k->q.helo))
+		bytes_text(BYTES("unknown"), k->q.helo, sizeof(k->q.helo));
+	if (m->sender.n > 0 && address_split(m->sender, &a)) {
+		memcpy(k->q.domain, domain, sizeof(domain));
+		sender_set_local(a.local, k->q.local);
+	}
+	if (sender_ask(d, k))
+		return;
+	mem_free(k);
+	m->spf = SPF_OUTCOME_TEMPERROR + 1;
+	done(arg);
+}
+
+/* RFC 8601.  It stands above all that came: of several in our name the first
+ * is ours. */
+static void
+write_results(const struct conf *c, const struct message *m, struct buf *out)
+{
+	char domain[SENDER_NAME_SIZE];
+
+	buf_add_text(out, "Authentication-Results: ");
+	buf_add_text(out, c->server.name);
+	if (m->spf == 0) {
+		buf_add_text(out, "; none\r\n");
+		return;
+	}
+	buf_add_text(out, ";\r\n spf=");
+	buf_add_text(out, spf_result_to_text((enum spf_result)(m->spf - 1)));
+	if (sender_domain(m, domain)) {
+		buf_add_text(out, m->sender.n > 0 ? " smtp.mailfrom=" :
+						    " smtp.helo=");
+		buf_add_text(out, domain);
+	}
+	buf_add_text(out, "\r\n");
+}
+
 /* -- trace ----------------------------------------------------------------- */
 
 bool
@@ -136,7 +268,9 @@ intake_write_trace(const struct conf *c, const struct message *m,
 	wall_rfc5322(m->accepted, date);
 	buf_add_text(out, "Return-Path: <");
 	buf_add_bytes(out, m->sender);
-	buf_add_text(out, ">\r\nReceived: from ");
+	buf_add_text(out, ">\r\n");
+	write_results(c, m, out);
+	buf_add_text(out, "Received: from ");
 	buf_add_text(out, ehlo);
 	buf_add_text(out, bytes_find(m->client_ip, 0, ':') >= 0 ? " ([IPv6:" :
 		" ([");

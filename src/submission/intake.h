@@ -33,7 +33,14 @@ enum intake_answer {
 };
 enum intake_answer intake_judge(struct desk *d, const struct conf *c,
     const struct address *a);
-/* Return-Path and Received; false = no room. */
+/*
+ * Asks whether the client may send for the sender's domain (receiving.md 3),
+ * then calls done(arg), perhaps from inside the call: m->spf is set.  m has to
+ * live until then.
+ */
+void intake_check_sender(struct desk *d, struct message *m,
+    void (*done)(void *arg), void *arg);
+/* Return-Path, Authentication-Results, Received; false = no room. */
 bool intake_write_trace(const struct conf *c, const struct message *m,
     struct buf *out);
 

@@ -39,6 +39,7 @@ struct posting {
 	struct signing	   *signing;
 	bool		    has_tokens; /* of the sending rate */
 	bool		    is_lent;	/* to the writer */
+	bool		    is_asking;	/* about the sender: message is lent */
 	struct quota_charge charge;
 	struct submission   submission;
 };
@@ -49,6 +50,7 @@ static void posting_on_receipt(void *ctx, void *load);
 static void posting_check(struct posting *p);
 static void posting_check_notice(struct posting *p);
 static void posting_check_intake(struct posting *p);
+static void posting_on_sender(void *posting);
 static void posting_close(struct posting *p);
 static void posting_cannot_sign(struct posting *p, const char *reason);
 static void posting_set_key(struct posting *p, const struct dkim_key *k);
@@ -111,7 +113,7 @@ posting_free_all(struct desk *d)
 
 	for (p = d->postings; p != NULL; p = next) {
 		next = p->next;
-		if (!p->is_lent)
+		if (!p->is_lent && !p->is_asking)
 			posting_free(p);
 	}
 }
@@ -611,17 +613,27 @@ posting_close(struct posting *p)
 	posting_sign(p);
 }
 
-/* What came back is laid down as it came, under the trace of how. */
 static void
 posting_check_intake(struct posting *p)
 {
-	struct message *m = p->message;
-	struct reply	re;
+	struct reply re;
 
 	if (!receive_check_raw(p->receive, INTAKE_HOPS_MAX, &re)) {
 		posting_refuse(p, &re);
 		return;
 	}
+	p->is_asking = true;
+	intake_check_sender(p->desk, p->message, posting_on_sender, p);
+}
+
+/* What came back is laid down as it came, under the trace of how. */
+static void
+posting_on_sender(void *posting)
+{
+	struct posting *p = posting;
+	struct message *m = p->message;
+
+	p->is_asking = false;
 	m->accepted = loop_wall(p->desk->setup.loop);
 	msgid_make(m->accepted, &m->id);
 	m->expires = m->accepted;

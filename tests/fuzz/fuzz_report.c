@@ -87,6 +87,18 @@ look_at_returned(struct bytes in, struct arena *a)
 	(void)returned_names(&r, BYTES("jane@sink.example"));
 }
 
+/* Of those in our name the first alone is left. */
+static void
+look_at_results(const struct header *h)
+{
+	const struct field *f = header_find(h, "Authentication-Results");
+
+	for (; f != NULL; f = header_next(h, f, "Authentication-Results"))
+		must(f == header_find(h, "Authentication-Results") ||
+		    !bytes_starts_nocase(bytes_trim(f->value),
+			BYTES("mx.example;")));
+}
+
 /* The copy has a From, no NUL, and no other sender than ours. */
 static void
 look_at_copy(struct bytes in, enum intake_from from)
@@ -97,13 +109,15 @@ look_at_copy(struct bytes in, enum intake_from from)
 	struct buf    out;
 
 	buf_init(&out, 4 << 20);
-	if (forwarder_write(in, from, "bounces.example", &out)) {
+	if (forwarder_write(in, from, "bounces.example", "mx.example",
+		&out)) {
 		must(bytes_find(buf_bytes(&out), 0, '\0') < 0);
 		must(header_parse(buf_bytes(&out), &rules, a, &h) ==
 		    HEADER_OK);
 		must(header_find(&h, "From") != NULL);
 		must(header_find(&h, "Return-Path") == NULL);
 		must(header_find(&h, "Auto-Submitted") != NULL);
+		look_at_results(&h);
 		if (from != INTAKE_FROM_KEPT)
 			must(bytes_find_nocase(header_find(&h, "From")->value,
 				BYTES("@bounces.example>")) >= 0);

@@ -51,7 +51,8 @@ test_values(void **state)
 	    "metrics.listen off\nmetrics.allow none\n"
 	    "events.webhook_source 2001:db8::1\n"
 	    "log.target /var/log/posthorn/posthorn.log\nlog.level debug\n"
-	    "dkim.oversign none\n");
+	    "dkim.oversign none\n"
+	    "intake.require_spf dsn, arf\n");
 
 	(void)state;
 	assert_string_equal(c->server.id_prefix, "0a1f");
@@ -77,6 +78,11 @@ test_values(void **state)
 	assert_int_equal(c->events.webhook_source.family, AF_INET6);
 	assert_int_equal(c->log.level, LOG_DEBUG_);
 	assert_int_equal(c->dkim.oversign.n, 0);
+	assert_int_equal(c->intake.require_spf,
+	    CONF_REPORT_ARF | CONF_REPORT_DSN);
+	conf_unref(c);
+	c = load_good("intake.require_spf none\n");
+	assert_int_equal(c->intake.require_spf, 0);
 	conf_unref(c);
 }
 

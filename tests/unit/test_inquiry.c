@@ -212,12 +212,32 @@ a_lost_verifier_ends_it(void **state)
 	bench_close(&b);
 }
 
+/* Whoever cannot wait so long is told sooner. */
+static void
+a_short_time_ends_it(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_open(&b);
+	inquiries_attach(b.all, b.own);
+	b.q.within_ms = 1;
+	begin(&b);
+	world_run(&b.w, is_done, &b);
+	assert_int_equal(b.done, 1);
+	assert_int_equal(b.results[0].outcome, DKIM_DNS_ERROR);
+	assert_int_equal(b.results[0].spf.result, SPF_OUTCOME_TEMPERROR);
+	assert_string_equal(b.results[0].hint, "no answer in time");
+	bench_close(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_are_answered),
 		cmocka_unit_test(a_lost_verifier_ends_it),
+		cmocka_unit_test(a_short_time_ends_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
