@@ -8,6 +8,7 @@
 
 enum {
 	JUDGING_ARENA = 8 << 20,
+	JUDGING_LEFT = JUDGING_ARENA / 2, /* less is left of it: it is full */
 	PAUSE_FIRST_MS = 250,
 	PAUSE_MAX_MS = 60000
 };
@@ -156,9 +157,25 @@ judging_new(struct inbox *i)
 	j->marks = arena_alloc(j->arena, JUDGING_MARKS * sizeof(*j->marks));
 	j->errands = arena_alloc(j->arena,
 	    JUDGING_ERRANDS * sizeof(*j->errands));
+	j->items = arena_alloc(j->arena, JUDGING_EVENTS * sizeof(*j->items));
 	must(j->events != NULL && j->accounts != NULL && j->marks != NULL &&
-	    j->errands != NULL);
+	    j->errands != NULL && j->items != NULL);
 	return j;
+}
+
+/* It asks for more memory than any honest one: to wait would not help, and
+ * all others wait behind it. */
+static bool
+judging_gives_up(struct judging *j)
+{
+	if (arena_used(j->arena) + JUDGING_LEFT < JUDGING_ARENA)
+		return false;
+	log_warn("returned-too-much", "sid=%.*s octets=%zu",
+	    (int)j->row.sid.n, j->row.sid.p, arena_used(j->arena));
+	j->kind = INTAKE_UNKNOWN;
+	j->result = INTAKE_ERROR;
+	j->event_count = j->mark_count = j->errand_count = 0;
+	return true;
 }
 
 /* -- the commit ------------------------------------------------------------ */
@@ -174,10 +191,7 @@ inbox_write(struct inbox *i, struct judging *j)
 	c->on_receipt = inbox_on_written;
 	c->ctx = i;
 	c->arena = j->arena;
-	c->items = arena_alloc(j->arena,
-	    (j->event_count + 1) * sizeof(*c->items));
-	if (c->items == NULL)
-		return false;
+	c->items = j->items;
 	for (n = 0; n < j->event_count; n++) {
 		c->items[n].kind = CHANGE_EVENT;
 		c->items[n].id = j->events[n].message;
@@ -263,7 +277,7 @@ inbox_judge(struct inbox *i, struct judging *j, struct err *e)
 			return -1;
 		returned_read(raw, j->row.sender, j->arena, &j->r);
 		judging_run(j);
-		if (j->trouble)
+		if (j->trouble && !judging_gives_up(j))
 			return err_set(e, "the spool cannot be read");
 	}
 	return inbox_write(i, j) ? 1 : err_set(e, "the spool is busy");

@@ -10,6 +10,9 @@
  * Thread: the loop's.
  * Fails:  trouble is logged; the message stays and is read again.
  *
+ * Bounds: a message whose reading takes more than 8 MB of memory is given up
+ *         (INTAKE_ERROR); it stays raw.
+ *
  * One raw message at a time.  Its verdict, the events, the marks of what was
  * counted and the errands of forwarder.h are one commit: after a crash it was
  * read wholly or not at all.

@@ -36,7 +36,7 @@ judging_find(struct judging *j, const struct msgid *id, unsigned n,
 
 	if (j->row.received.ms - msgid_time(id).ms > keep_ms)
 		return false;
-	rc = spool_read_mail(j->setup->spool, id, j->arena, &t->mail, &e);
+	rc = spool_read_facts(j->setup->spool, id, j->arena, &t->mail, &e);
 	if (rc < 0)
 		j->trouble = true;
 	if (rc <= 0 || t->mail.system || n > t->mail.recipient_count)

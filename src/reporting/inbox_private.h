@@ -9,8 +9,8 @@
  * Use:    for src/reporting/inbox*.c only.
  * Owner:  everything lies in the arena of the judging.
  * Thread: the reporting loop.
- * Fails:  .trouble: the store could not be read, or the arena has no room:
- *         nothing is written, the message waits.
+ * Fails:  .trouble: the store could not be read: nothing is written, the
+ *         message waits.  Or the arena is full: it is given up.
  */
 #ifndef REPORTING_INBOX_PRIVATE_H
 #define REPORTING_INBOX_PRIVATE_H
@@ -38,6 +38,7 @@ struct judging {
 	enum intake_kind     kind;
 	enum intake_result   result; /* WAITS = nothing was found yet */
 	struct event	    *events;
+	struct change_item  *items; /* as many; for the commit */
 	char		   (*accounts)[ACCOUNT_ID_SIZE]; /* of the events */
 	size_t		     event_count;
 	struct intake_mark  *marks;

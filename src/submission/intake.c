@@ -9,7 +9,7 @@
 #include "submission/desk_private.h"
 #include "submission/receive.h"
 
-enum { ROW_ARENA = 512 * 1024, DAY_MS = 86400000 };
+enum { ROW_ARENA = 8 << 20, DAY_MS = 86400000 };
 
 /* -- recipients ------------------------------------------------------------ */
 
@@ -69,7 +69,7 @@ intake_judge_return(struct desk *d, const struct conf *c,
 	if (loop_wall(d->setup.loop).ms - msgid_time(id).ms > keep_ms)
 		return INTAKE_UNKNOWN_HERE;
 	arena = arena_new(ROW_ARENA);
-	rc = spool_read_mail(d->setup.spool, id, arena, &m, &e);
+	rc = spool_read_facts(d->setup.spool, id, arena, &m, &e);
 	if (rc < 0) {
 		log_error("intake-failed", "reason=\"%s\"", e.text);
 		answer = INTAKE_TROUBLE;
