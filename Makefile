@@ -139,6 +139,7 @@ daemon_MODULES = \
 	    control_pool \
 	    control_policy control_mail_from control_check control_check_dmarc \
 	    control_check_judge \
+	    control_feedback \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
 	    control_import control_reputation control_request control_send control_suppression \

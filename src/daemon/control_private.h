@@ -305,6 +305,7 @@ extern const struct command control_ip_filter_commands[];
 extern const struct command control_queue_commands[];
 extern const struct command control_suppression_commands[];
 extern const struct command control_import_commands[];
+extern const struct command control_feedback_commands[];
 extern const struct command control_event_commands[];
 extern const struct command control_audit_commands[];
 extern const struct command control_stats_commands[];

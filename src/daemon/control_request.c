@@ -25,6 +25,7 @@ static const struct command *const command_lists[] = {
 	control_ip_commands,
 	control_ip_filter_commands,
 	control_queue_commands,
+	control_feedback_commands,
 	control_event_commands,
 	control_suppression_commands,
 	control_import_commands,

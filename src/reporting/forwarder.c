@@ -311,8 +311,7 @@ forwarder_run(struct forwarder *f)
 	struct err e;
 	int	   rc;
 
-	if (loop_wall(f->setup.loop).ms - msgid_time(&f->errand.id).ms >
-	    GIVE_UP_MS) {
+	if (loop_wall(f->setup.loop).ms - f->errand.since.ms > GIVE_UP_MS) {
 		forwarder_drop(f, "not handed over within 24 h");
 		return;
 	}

@@ -90,6 +90,7 @@ judging_forward(struct judging *j, const char *account, struct bytes to,
 	x->id = j->row.id;
 	x->n = (unsigned)j->errand_count++;
 	x->from = from;
+	x->since = j->now;
 	x->account = arena_bytes(j->arena, bytes_of(account));
 	x->to = to;
 }

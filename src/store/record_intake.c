@@ -103,6 +103,7 @@ bool
 record_write_errand(const struct intake_errand *x, struct buf *out)
 {
 	pack_u64(out, x->from);
+	record_put_time(out, x->since);
 	pack_bytes(out, x->account);
 	pack_bytes(out, x->to);
 	return !out->failed;
@@ -115,6 +116,7 @@ record_read_errand(struct bytes in, struct intake_errand *out)
 
 	out->from = (enum intake_from)record_get_small(&r,
 	    INTAKE_FROM_COMPLAINTS);
+	out->since = record_get_time(&r);
 	out->account = unpack_bytes(&r);
 	out->to = unpack_bytes(&r);
 	return unpack_done(&r);

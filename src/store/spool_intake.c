@@ -347,6 +347,29 @@ spool_write_verdict(struct spool_txn *t, const struct intake_end *v,
 	return 0;
 }
 
+int
+spool_judge_again(struct spool_txn *t, const struct msgid *id, struct err *e)
+{
+	struct intake_end    v = { .id = *id, .kind = INTAKE_UNKNOWN,
+		.result = INTAKE_WAITS };
+	struct intake_errand x = { .id = *id };
+	struct record_key    k;
+	struct bytes	     value;
+	int		     rc = spool_has_step(t, id, e);
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	rc = db_get(t->db, SPOOL_INTAKE, record_key_numbered(&k, id, 0),
+	    &value, e);
+	if (rc <= 0)
+		return rc;
+	if (spool_put_verdict(t, &v, e) < 0 ||
+	    spool_put_step(t, INTAKE_JUDGE, &x, e) < 0)
+		return -1;
+	t->spool->has_intake = true;
+	return 1;
+}
+
 /* -- from any thread ------------------------------------------------------- */
 
 int

@@ -80,6 +80,7 @@ struct intake_errand {
 	struct msgid	 id; /* of the raw message */
 	unsigned	 n;
 	enum intake_from from;
+	struct wall	 since;   /* given up a day later */
 	struct bytes	 account; /* or "" */
 	struct bytes	 to;
 };
@@ -111,6 +112,14 @@ struct intake_end {
 	const struct intake_errand *errands;
 	size_t			    errand_count;
 };
+
+/*
+ * On the writer (change.also): it is to be judged once more, as if it had come
+ * now; what was counted stays counted.  1, 0 = it has gone, or a step of it is
+ * not done yet, -1
+ */
+int spool_judge_again(struct spool_txn *t, const struct msgid *id,
+    struct err *e);
 
 void spool_keep_raw(struct spool *s, int64_t ms); /* intake.keep_raw */
 

@@ -104,9 +104,9 @@ life(void **state)
 
 	memset(errands, 0, sizeof(errands));
 	errands[0] = (struct intake_errand){ id, 0, INTAKE_FROM_MAILER,
-		BYTES("123456789012"), BYTES("bob@example.com") };
+		{ 1714564800000 }, BYTES("123456789012"), BYTES("bob@example.com") };
 	errands[1] = (struct intake_errand){ id, 1, INTAKE_FROM_KEPT,
-		BYTES(""), BYTES("ann@example.com") };
+		{ 1714564800001 }, BYTES(""), BYTES("ann@example.com") };
 	marks[0].id = id;
 	marks[0].what = intake_mark_recipient(3, INTAKE_ARF);
 	end = (struct intake_end){ id, INTAKE_ARF, INTAKE_EVENT, marks, 1,
@@ -127,6 +127,7 @@ life(void **state)
 	assert_int_equal(bed_next(b, INTAKE_FORWARD, a, &x), 1);
 	assert_int_equal(x.n, 0);
 	assert_int_equal(x.from, INTAKE_FROM_MAILER);
+	assert_int_equal(x.since.ms, 1714564800000);
 	assert_true(bytes_eq_text(x.to, "bob@example.com"));
 	memset(&sub, 0, sizeof(sub));
 	sub.errand = &x;
@@ -137,6 +138,88 @@ life(void **state)
 	message_free(copy);
 	assert_int_equal(bed_next(b, INTAKE_FORWARD, a, &x), 1);
 	assert_int_equal(x.n, 1);
+	arena_free(a);
+}
+
+struct again {
+	struct change change; /* first */
+	struct msgid  id;
+	int	      rc;
+};
+
+static int
+again_also(struct change *c, struct spool_txn *t, struct err *e)
+{
+	struct again *x = (struct again *)c;
+
+	x->rc = spool_judge_again(t, &x->id, e);
+	return x->rc < 0 ? -1 : 0;
+}
+
+static int
+bed_judge_again(struct bed *b, const struct msgid *id)
+{
+	struct again x = { .change = { .from = b->asker,
+		.on_receipt = bed_on_receipt, .ctx = b,
+		.also = again_also }, .id = *id, .rc = -2 };
+
+	b->waiting++;
+	assert_true(spool_change(b->spool, &x.change));
+	bed_wait(b);
+	assert_int_equal(x.change.result, RECEIPT_OK);
+	return x.rc;
+}
+
+/* Once more: only what is done, and what was counted stays. */
+static void
+again(void **state)
+{
+	struct bed	    *b = *state;
+	struct arena	    *a = arena_new(1 << 20);
+	struct intake_errand x, errand;
+	struct intake_row    r;
+	struct intake_mark   mark = { .what = intake_mark_recipient(1,
+		INTAKE_DSN) };
+	struct intake_end    end;
+	struct change	     c;
+	struct wall	     last;
+	struct err	     e;
+	unsigned	     count, notes;
+	struct msgid	     id, other;
+
+	bed_start(b);
+	id = bed_take(b, 100, RECEIPT_OK);
+	assert_int_equal(bed_judge_again(b, &id), 0); /* waits already */
+	mark.id = id;
+	memset(&errand, 0, sizeof(errand));
+	errand.id = id;
+	errand.account = BYTES("");
+	errand.to = BYTES("ann@example.com");
+	end = (struct intake_end){ id, INTAKE_DSN, INTAKE_EVENT, &mark, 1,
+		&errand, 1 };
+	bed_end(b, &end);
+	assert_int_equal(bed_judge_again(b, &id), 0); /* its copy waits */
+	c = (struct change){ .from = b->asker, .on_receipt = bed_on_receipt,
+		.ctx = b, .errand = &errand };
+	b->waiting++;
+	assert_true(spool_change(b->spool, &c));
+	bed_wait(b);
+	bed_drain(b);
+	notes = b->notes;
+	assert_int_equal(bed_judge_again(b, &id), 1);
+	bed_drain(b);
+	assert_true(b->notes > notes);
+	assert_int_equal(bed_next(b, INTAKE_JUDGE, a, &x), 1);
+	assert_memory_equal(&x.id, &id, sizeof(id));
+	assert_int_equal(spool_read_intake(b->spool, &id, a, &r, &e), 1);
+	assert_int_equal(r.result, INTAKE_WAITS);
+	assert_int_equal(r.kind, INTAKE_UNKNOWN);
+	assert_int_equal(r.body_octets, 100);
+	assert_int_equal(spool_read_mark(b->spool, &mark, &count, &last, &e),
+	    1);
+	assert_int_equal(count, 1);
+	msgid_make(clock_wall(), &other);
+	assert_int_equal(bed_judge_again(b, &other), 0); /* is not there */
 	arena_free(a);
 }
 
@@ -226,6 +309,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(life, bed_make, bed_remove),
+		cmocka_unit_test_setup_teardown(again, bed_make, bed_remove),
 		cmocka_unit_test_setup_teardown(share, bed_make, bed_remove),
 		cmocka_unit_test_setup_teardown(keeping, bed_make,
 		    bed_remove),

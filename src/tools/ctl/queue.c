@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The queue, events, traces, source addresses. */
+/* The queue, mail that came back, events, traces, source addresses. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -148,11 +148,11 @@ queue_json_text(struct buf *b)
 	return json_stringn(b->p, b->n);
 }
 
-/* -- queue show ------------------------------------------------------------ */
+/* -- queue show, feedback show --------------------------------------------- */
 
 /* The content comes in files of memory: it may be anything. */
 static int
-queue_show(struct ctl *c)
+queue_show_parts(struct ctl *c, const bool wanted[2])
 {
 	static const char *const parts[] = { "headers", "body" };
 	static const char *const members[] = { "Headers", "Body" };
@@ -161,8 +161,7 @@ queue_show(struct ctl *c)
 	int	fds[2] = { -1, -1 }, i, status;
 
 	for (i = 0; i < 2; i++)
-		if (ctl_arg_true(c, parts[i]) &&
-		    ctl_add_memory(c, parts[i], &fds[i]) < 0)
+		if (wanted[i] && ctl_add_memory(c, parts[i], &fds[i]) < 0)
 			return CTL_REFUSED;
 	status = ctl_call(c, c->command->verb, NULL, &result);
 	if (result == NULL)
@@ -189,6 +188,32 @@ queue_show(struct ctl *c)
 	}
 	json_decref(result);
 	return status;
+}
+
+static int
+queue_show(struct ctl *c)
+{
+	const bool wanted[] = { ctl_arg_true(c, "headers"),
+		ctl_arg_true(c, "body") };
+
+	return queue_show_parts(c, wanted);
+}
+
+/* Raw mail is shown whole, unless only its header section is asked for. */
+static int
+feedback_show(struct ctl *c)
+{
+	const bool wanted[] = { true, !ctl_arg_true(c, "headers") };
+
+	return queue_show_parts(c, wanted);
+}
+
+static int
+feedback_list(struct ctl *c)
+{
+	return ctl_call_list(c, "Feedback", "id=Id received=Received "
+	    "kind=Kind result=Result spf=Spf size=Size sender=Sender "
+	    "rcpt=Recipients");
 }
 
 /* -- event tail ------------------------------------------------------------ */
@@ -431,6 +456,12 @@ const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "queue delete", .arguments = "id...",
 	    .usage = "ID...",
 	    .options = "rcpt:text", .confirm = "id",
+	    .show = ctl_print_nothing },
+	{ .verb = "feedback list", .options = "limit:int next-token:text",
+	    .local = feedback_list },
+	{ .verb = "feedback show", .arguments = "id", .usage = "ID",
+	    .options = "headers:flag", .local = feedback_show },
+	{ .verb = "feedback replay", .arguments = "id", .usage = "ID",
 	    .show = ctl_print_nothing },
 	{ .verb = "event tail",
 	    .options = "types:words config-set:text to:text message-id:text "
