@@ -71,7 +71,8 @@ store_MODULES = \
 	record record_event record_intake pack \
 	statistic \
 	gather redo \
-	spool spool_batch spool_change spool_counter spool_intake spool_read \
+	spool spool_batch spool_change spool_client_id spool_counter \
+	    spool_intake spool_read \
 	    spool_redo \
 	    spool_room spool_scan spool_sweep spool_write
 

@@ -105,6 +105,7 @@ struct message {
 	bool		 has_8bit;
 	bool		 client_signed;
 	bool		 bad_content; /* accepted, and rejected at once */
+	bool		 keeps_id; /* goes out with the client's Message-ID */
 	struct envelope *envelopes;
 	unsigned	 envelope_count, envelope_cap;
 

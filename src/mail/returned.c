@@ -282,6 +282,20 @@ value_find_id(struct bytes v, struct msgid *id, unsigned *recipient)
 	return false;
 }
 
+struct bytes
+returned_message_id(struct bytes section, struct arena *a)
+{
+	static const struct header_rules rules = { SECTION_MAX, true };
+	struct sight s;
+
+	memset(&s, 0, sizeof(s));
+	s.a = a;
+	if (section.n == 0 ||
+	    header_parse(section, &rules, a, &s.h) != HEADER_OK)
+		return BYTES("");
+	return sight_value(&s, "Message-ID");
+}
+
 bool
 returned_next_id(struct bytes section, struct arena *a, size_t *at,
     struct msgid *id, unsigned *recipient)

@@ -55,6 +55,8 @@ void returned_read(struct bytes message, struct bytes sender,
  */
 bool returned_next_id(struct bytes section, struct arena *a, size_t *at,
     struct msgid *id, unsigned *recipient);
+/* Its Message-ID, with <>, or "". */
+struct bytes returned_message_id(struct bytes section, struct arena *a);
 /* The id with which a text begins, or what stands in < >; false = none. */
 bool returned_find_id(struct bytes text, struct msgid *id,
     unsigned *recipient);

@@ -133,8 +133,7 @@ target_address(const struct target *t, unsigned n)
 	return n == 0 ? BYTES("") : t->mail.recipients[n - 1];
 }
 
-/* 0 = it was not sent there */
-static unsigned
+unsigned
 target_find(const struct target *t, struct bytes address)
 {
 	unsigned i;

@@ -13,7 +13,8 @@
 enum {
 	DAY_MS = 86400000,
 	DUPLICATE_MS = 7 * DAY_MS,
-	IDS_MAX = 20 /* of an attached header section */
+	IDS_MAX = 20, /* of an attached header section */
+	CLIENT_IDS_MAX = 8
 };
 
 /* -- what was found -------------------------------------------------------- */
@@ -164,6 +165,37 @@ judging_find_attached(struct judging *j, struct target *t)
 	    judging_find(j, &id, n, t);
 }
 
+/*
+ * By the client's own Message-ID, when it went out with that.  Unlike ours it
+ * can be guessed, and given twice: it counts when it names one message alone,
+ * of those that were sent to whom the report names, if it names somebody.
+ */
+static bool
+judging_find_client_id(struct judging *j, struct target *t)
+{
+	struct bytes  to = j->r.report.original_rcpt_to;
+	struct bytes  text = returned_message_id(j->r.report.original,
+	    j->arena);
+	struct msgid  ids[CLIENT_IDS_MAX];
+	struct target x;
+	struct err    e;
+	unsigned      found = 0;
+	int	      i, n;
+
+	n = spool_find_client_id(j->setup->spool, text, j->now, ids,
+	    CLIENT_IDS_MAX, &e);
+	if (n < 0)
+		j->trouble = true;
+	for (i = 0; i < n && !j->trouble; i++)
+		if (judging_find(j, &ids[i], 0, &x) &&
+		    bytes_eq(x.mail.message_id, text) &&
+		    (to.n == 0 || target_find(&x, to) > 0)) {
+			*t = x;
+			found++;
+		}
+	return found == 1;
+}
+
 static bool
 judging_find_complained(struct judging *j, struct target *t)
 {
@@ -177,7 +209,7 @@ judging_find_complained(struct judging *j, struct target *t)
 		if (address_is_return(j->row.recipients[i], &id, &n) &&
 		    judging_find(j, &id, n, t))
 			return true;
-	return judging_find_attached(j, t);
+	return judging_find_attached(j, t) || judging_find_client_id(j, t);
 }
 
 static void

@@ -66,6 +66,8 @@ void judging_forward(struct judging *j, const char *account, struct bytes to,
 bool judging_is_new(struct judging *j, const struct target *t);
 
 /* -- inbox_events.c */
+/* Number of the recipient; 0 = it was not sent there. */
+unsigned target_find(const struct target *t, struct bytes address);
 void judging_bounce(struct judging *j, const struct target *t);
 void judging_autoreply(struct judging *j, const struct target *t);
 void judging_complaint(struct judging *j, const struct target *t);

@@ -28,7 +28,7 @@ enum { SPOOL_FEED_MAX = 16384, RAW_KEEP_MS = 7 * 86400 * 1000 };
 static const char *const table_names[SPOOL_TABLES] = { "message", "mail",
 	"snapshot", "chunk", "recipient", "staging", "due", "held", "event",
 	"counter", "cursor", "swept", "history", "intake", "step", "mark",
-	"statistic" };
+	"statistic", "client_id" };
 
 static const double commit_bounds[] = { 0.0001, 0.00025, 0.0005, 0.001,
 	0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5 };

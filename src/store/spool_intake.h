@@ -67,6 +67,14 @@ int spool_scan_intake(struct spool *s, const struct msgid *after, size_t max,
 ptrdiff_t spool_read_raw(struct spool *s, const struct intake_row *r,
     uint64_t offset, char *buf, size_t size, struct err *e);
 
+/*
+ * Messages that went out under this Message-ID of their client (struct
+ * message, .keeps_id), or one of the same hash, newest day first: their
+ * records tell.  How many, at most max; -1
+ */
+int spool_find_client_id(struct spool *s, struct bytes client_id,
+    struct wall now, struct msgid *ids, size_t max, struct err *e);
+
 /* -- what has to be done -------------------------------------------------- */
 
 enum intake_step { INTAKE_JUDGE, INTAKE_FORWARD };

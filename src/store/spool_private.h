@@ -8,6 +8,7 @@
  *	spool_write.c	a submission, a staged chunk, an event become rows
  *	spool_change.c	what became of envelopes
  *	spool_intake.c	mail that came back
+ *	spool_client_id.c  messages by the Message-ID of their client
  *	spool_counter.c	minute buckets, inside the transaction and outside
  *	spool_sweep.c	what has passed its keeping time goes
  *	spool_read.c	single rows and content, any thread
@@ -48,6 +49,7 @@ enum spool_table {
 	SPOOL_STEP,	 /* step, id, number: what is to be done with it */
 	SPOOL_MARK,	 /* id of ours, what was reported -> how often */
 	SPOOL_STATISTIC, /* statistic.h */
+	SPOOL_CLIENT_ID, /* day, hash, number -> id: sent under its own */
 	SPOOL_TABLES
 };
 enum { SPOOL_FORMAT = 1 };
@@ -118,6 +120,7 @@ enum sweep_stage {
 	SWEEP_EVENT,
 	SWEEP_INTAKE,
 	SWEEP_MARK,
+	SWEEP_CLIENT_ID,
 	SWEEP_COUNTER
 };
 
@@ -298,6 +301,10 @@ int spool_write_errand_done(struct spool_txn *t,
     const struct intake_errand *x, struct err *e);
 /* Raw messages whose time is over, in a portion: 1 = more to do. */
 int spool_sweep_intake(struct spool_txn *t, size_t budget, struct err *e);
+
+/* -- spool_client_id.c */
+int spool_write_client_id(struct spool_txn *t, const struct msgid *id,
+    struct bytes client_id, struct err *e);
 
 /* -- spool_read.c */
 /* All pieces of a value in a row: 1, 0 = there are none, -1. */

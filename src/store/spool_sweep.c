@@ -15,6 +15,7 @@ enum {
 	PORTION_PIECES = 1000,
 	SHOWN_ARENA = 1 << 20,
 	MINUTE_MS = 60000,
+	DAY_MS = 86400000,
 	DAY_MINUTES = 1440
 };
 /* An event that no reader has fetched by then is not waited for. */
@@ -370,6 +371,11 @@ spool_sweep_stage(struct spool_txn *t, struct err *e)
 		return spool_sweep_ids(t, SPOOL_MARK,
 		    (struct wall){ t->now.ms - index_ms }, spool_is_queued,
 		    e);
+	case SWEEP_CLIENT_ID:
+		failpoint("sweep.client-ids");
+		return spool_sweep_ids(t, SPOOL_CLIENT_ID,
+		    (struct wall){ t->now.ms - index_ms - DAY_MS },
+		    spool_is_queued, e);
 	case SWEEP_COUNTER:
 		failpoint("sweep.counters");
 		return spool_sweep_counters(t,

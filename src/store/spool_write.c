@@ -249,6 +249,9 @@ spool_write_mail(struct spool_txn *t, const struct message *m, struct err *e)
 		return err_set(e, "spool: no memory for a record");
 	if (spool_put_paged(t, SPOOL_MAIL, &m->id, buf_bytes(&s->row), e) < 0)
 		return -1;
+	if (m->keeps_id && r.message_id.n > 0 &&
+	    spool_write_client_id(t, &m->id, r.message_id, e) < 0)
+		return -1;
 	return spool_put_paged(t, SPOOL_SNAPSHOT, &m->id, m->snapshot, e);
 }
 

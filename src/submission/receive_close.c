@@ -82,7 +82,8 @@ closing_put(struct closing *k, const char *name, struct bytes value,
 }
 
 static bool
-closing_put_message_id(struct closing *k, const struct conf *c)
+closing_put_message_id(struct closing *k, const struct conf *c,
+    struct message *m)
 {
 	char text[MSGID_TEXT + 300];
 	int  n;
@@ -90,6 +91,8 @@ closing_put_message_id(struct closing *k, const struct conf *c)
 	n = snprintf(text, sizeof(text), "<%s@%s>", k->id,
 	    c->message.id_domain);
 	must(n > 0 && (size_t)n < sizeof(text));
+	m->keeps_id = header_find(k->h, "Message-ID") != NULL &&
+	    (!k->rewrite_id || header_is_signed(k->h, "Message-ID"));
 	return closing_put(k, "Message-ID", (struct bytes){ text, (size_t)n },
 	    k->rewrite_id);
 }
@@ -164,7 +167,7 @@ receive_close(struct receive *r, const struct receive_close *c,
 	header_remove(&r->header, "Resent-Bcc");
 	header_remove_prefix(&r->header, "X-SES-");
 	return closing_put(&k, "Date", bytes_of(k.date), k.rewrite_date) &&
-	    closing_put_message_id(&k, c->conf) && closing_put_from(&k) &&
+	    closing_put_message_id(&k, c->conf, r->setup.message) && closing_put_from(&k) &&
 	    (c->feedback_id.n == 0 ||
 		closing_put(&k, "Feedback-ID", c->feedback_id, false)) &&
 	    closing_put_received(&k, c->conf, c->with) &&
