@@ -100,7 +100,7 @@ tail_on_event(void *arg, uint64_t sequence, const struct event *ev)
 		return false;
 	t->after = sequence;
 	t->more = true;
-	if ((t->types != 0 && (t->types & (1u << ev->type)) == 0) ||
+	if (event_is_note(ev) || (t->types != 0 && (t->types & (1u << ev->type)) == 0) ||
 	    (t->has_id && msgid_cmp(&ev->message, &t->id) != 0))
 		return true;
 	a = arena_new(EVENT_ARENA);

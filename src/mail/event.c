@@ -278,6 +278,12 @@ event_write_text(const struct event *ev, const struct event_mail *m,
 }
 
 bool
+event_is_note(const struct event *ev)
+{
+	return ev->type == EVENT_DELIVERY_DELAY && ev->from_report;
+}
+
+bool
 event_complaint_counts(const struct event *ev)
 {
 	static const char *const others[] = { "not-spam", "virus",

@@ -179,6 +179,9 @@ struct event_form {
 	bool extensions;   /* the member "posthorn" */
 };
 
+/* A delay that a receiver reported: it stands in the trace, and is told to
+ * nobody (bounces-and-feedback.md 7.2). */
+bool event_is_note(const struct event *ev);
 /* A Complaint: of a kind that counts (bounces-and-feedback.md 9.4), and not
  * from the account's own list. */
 bool event_complaint_counts(const struct event *ev);

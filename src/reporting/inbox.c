@@ -213,20 +213,25 @@ static void
 inbox_tell(struct inbox *i, const struct judging *j)
 {
 	char   id[MSGID_TEXT + 1], from[LOG_QUOTE_SIZE];
-	size_t n;
+	size_t n, told = 0;
 
+	for (n = 0; n < j->event_count; n++) {
+		if (event_is_note(&j->events[n]))
+			continue;
+		told++;
+		if (i->setup.ledger != NULL)
+			ledger_count_event(ledger_page(i->setup.ledger,
+			    j->accounts[n]), &j->events[n]);
+	}
 	msgid_to_text(&j->row.id, i->setup.conf->server.id_prefix, 0, id);
 	log_info("returned", "sid=%.*s rid=%s from=%s kind=%s result=%s "
 	    "events=%zu copies=%zu spf=%s authenticated=%s",
 	    (int)j->row.sid.n, j->row.sid.p, id,
 	    log_quote(j->row.sender, from), intake_kind_to_text(j->kind),
-	    intake_result_to_text(j->result), j->event_count,
+	    intake_result_to_text(j->result), told,
 	    j->errand_count, intake_spf_to_text(&j->row),
 	    intake_is_authenticated(&j->row) ? "yes" : "no");
 	meter_add(&i->setup.meters->judged[j->kind][j->result], 1);
-	for (n = 0; i->setup.ledger != NULL && n < j->event_count; n++)
-		ledger_count_event(ledger_page(i->setup.ledger,
-		    j->accounts[n]), &j->events[n]);
 }
 
 static void

@@ -70,13 +70,14 @@ judging_event(struct judging *j, const struct target *t,
 		return NULL;
 	}
 	ev->type = type;
+	ev->from_report = true;
 	ev->at = judging_when(j, t);
 	ev->message = t->mail.id;
-	ev->from_report = true;
 	event_id_make(j->now, &ev->id);
 	memcpy(j->accounts[j->event_count++], t->mail.account,
 	    ACCOUNT_ID_SIZE);
-	judging_result(j, INTAKE_EVENT);
+	if (!event_is_note(ev))
+		judging_result(j, INTAKE_EVENT);
 	return ev;
 }
 
@@ -100,13 +101,14 @@ judging_tell(struct judging *j, const struct target *t,
 		judging_forward(j, t->mail.account, t->mail.forward, from);
 }
 
-/* How often it was told of this recipient; false = often enough. */
+/* How often a report of this kind was told of the recipient; false = often
+ * enough. */
 static bool
-judging_may_tell(struct judging *j, const struct target *t, unsigned n,
-    unsigned *before)
+judging_may_tell(struct judging *j, const struct target *t,
+    enum intake_kind kind, unsigned n, unsigned *before)
 {
 	struct intake_mark m = { t->mail.id,
-		intake_mark_recipient(n, j->kind) };
+		intake_mark_recipient(n, kind) };
 	struct wall	   last;
 	struct err	   e;
 	size_t		   i;
@@ -365,6 +367,43 @@ report_has_news(const struct report *r)
 	return r->recipient_count == 0;
 }
 
+/*
+ * A delay is no event, but stands in the trace.  Reports of delays are counted
+ * beside those of failures, as of a kind that has no others.
+ */
+static void
+judging_note_delays(struct judging *j, const struct target *t)
+{
+	const struct report_recipient *g = j->r.report.recipients;
+	struct event_recipient	      *to;
+	struct event		      *ev;
+	unsigned		       n, before;
+	size_t			       i;
+
+	for (i = 0; i < j->r.report.recipient_count; i++) {
+		n = t->n > 0 ? t->n : target_find(t, g[i].final);
+		if (n == 0 || !bytes_eq(g[i].action, BYTES("delayed")) ||
+		    !judging_may_tell(j, t, INTAKE_UNKNOWN, n, &before))
+			continue;
+		to = arena_alloc(j->arena, sizeof(*to));
+		ev = to == NULL ? NULL :
+		    judging_event(j, t, EVENT_DELIVERY_DELAY);
+		if (ev == NULL) {
+			j->trouble = j->trouble || to == NULL;
+			return;
+		}
+		memset(to, 0, sizeof(*to));
+		to->address = target_address(t, n);
+		to->status = g[i].status;
+		to->diagnostic = g[i].diagnostic;
+		ev->recipients = to;
+		ev->recipient_count = 1;
+		ev->delay_type = DELAY_UNDETERMINED;
+		ev->repeated = before > 0;
+		ev->reporting_mta = j->r.report.reporting_mta;
+	}
+}
+
 /* Of a success, or a delay, about which the client wanted to hear. */
 static bool
 report_is_wished(const struct report *r, const struct target *t)
@@ -393,6 +432,8 @@ judging_bounce(struct judging *j, const struct target *t)
 
 	if (j->r.kind == RETURNED_DSN && !report_has_news(&j->r.report)) {
 		judging_result(j, INTAKE_IGNORED);
+		if (judging_is_new(j, t))
+			judging_note_delays(j, t);
 		if (report_is_wished(&j->r.report, t))
 			judging_forward(j, t->mail.account, t->mail.forward,
 			    INTAKE_FROM_MAILER);
@@ -408,6 +449,7 @@ judging_bounce(struct judging *j, const struct target *t)
 		return;
 	}
 	memset(v, 0, (REPORT_RECIPIENTS_MAX + 1) * sizeof(*v));
+	judging_note_delays(j, t);
 	if (j->r.kind == RETURNED_DSN)
 		count = judging_find_failed(j, t, v, &failed);
 	else
@@ -415,7 +457,7 @@ judging_bounce(struct judging *j, const struct target *t)
 	if (count == 0)
 		judging_find_unsaid(j, t, &v[count++]);
 	for (i = 0; i < count; i++)
-		if (judging_may_tell(j, t, v[i].n, &v[i].before))
+		if (judging_may_tell(j, t, j->kind, v[i].n, &v[i].before))
 			v[kept++] = v[i];
 		else
 			judging_result(j, INTAKE_DUPLICATE);
@@ -447,7 +489,7 @@ judging_autoreply(struct judging *j, const struct target *t)
 		n = 1;
 	judging_result(j, INTAKE_IGNORED);
 	if (!j->setup->conf->feedback.autoreply_events || n == 0 ||
-	    !judging_may_tell(j, t, n, &before))
+	    !judging_may_tell(j, t, j->kind, n, &before))
 		return;
 	ev = judging_event(j, t, EVENT_BOUNCE);
 	if (ev == NULL)
@@ -539,7 +581,7 @@ judging_complaint(struct judging *j, const struct target *t)
 		return;
 	if (ev.recipient_count == 1)
 		n = target_find(t, ev.recipients[0].address);
-	if (!judging_may_tell(j, t, n, &before)) {
+	if (!judging_may_tell(j, t, j->kind, n, &before)) {
 		judging_result(j, INTAKE_DUPLICATE);
 		return;
 	}

@@ -91,7 +91,7 @@ reading_on_event(void *reading, uint64_t sequence, const struct event *ev)
 {
 	struct reading *r = reading;
 
-	if (reading_look(r, sequence, ev) != 0) {
+	if (!event_is_note(ev) && reading_look(r, sequence, ev) != 0) {
 		r->failed = true;
 		return false;
 	}

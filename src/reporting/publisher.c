@@ -195,7 +195,8 @@ publisher_on_event(void *arg, uint64_t sequence, const struct event *ev)
 	struct publisher *p = arg;
 
 	p->shown++;
-	p->last = p->setup.show(p->setup.arg, sequence, ev);
+	p->last = event_is_note(ev) ? PUBLISHER_NEXT :
+	    p->setup.show(p->setup.arg, sequence, ev);
 	if (p->last == PUBLISHER_NEXT)
 		p->at = sequence;
 	else if (p->last == PUBLISHER_TAKEN)

@@ -33,7 +33,7 @@ event_on_row(void *search, uint64_t sequence, const struct event *ev)
 	struct err	     e;
 
 	s->sequence = sequence;
-	if (ev->type != s->type)
+	if (ev->type != s->type || event_is_note(ev))
 		return true;
 	a = arena_new(4 << 20);
 	if (event_mail_find(s->play->world->relay->spool,
@@ -76,11 +76,14 @@ event_on_gathered(void *gathering, uint64_t sequence, const struct event *ev)
 	struct event_form	form = { .extensions = true };
 	struct event_mail	m;
 	struct mail_row		row;
-	struct arena	       *a = arena_new(4 << 20);
+	struct arena	       *a;
 	struct buf		json;
 	struct err		e;
 
 	g->play->gathered = sequence;
+	if (event_is_note(ev))
+		return true;
+	a = arena_new(4 << 20);
 	buf_init(&json, 1 << 22);
 	if (event_mail_find(g->play->world->relay->spool,
 		g->play->world->conf, &ev->message, a, &row, &m, &e) == 1 &&
