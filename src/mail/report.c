@@ -516,12 +516,20 @@ report_write_auth_alert(const struct report_head *h, struct bytes identity,
 {
 	notice_begin(out, h, "Mail of ", identity,
 	    " fails authentication checks");
-	buf_add_text(out, "A receiving server refused mail because SPF, DKIM "
-			  "or DMARC did not pass.\r\n\r\n");
+	buf_add_text(out, reply.n > 0
+		? "A receiving server refused mail because SPF, DKIM or "
+		  "DMARC did not pass.\r\n\r\n"
+		: "A receiver reports mail for which SPF, DKIM or DMARC did "
+		  "not pass.\r\n\r\n");
 	notice_line(out, "Identity", identity);
-	notice_line(out, "Recipient", recipient);
-	buf_add_text(out, "\r\nThe server answered:\r\n\r\n");
-	add_quoted(out, reply);
+	if (recipient.n > 0)
+		notice_line(out, "Recipient", recipient);
+	if (reply.n > 0) {
+		buf_add_text(out, "\r\nThe server answered:\r\n\r\n");
+		add_quoted(out, reply);
+	} else {
+		buf_add_text(out, "\r\n");
+	}
 	buf_add_text(out, "Check the DNS records with: posthornctl identity "
 			  "check ");
 	add_safe(out, identity, "\r\n  ");

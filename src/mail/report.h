@@ -114,7 +114,8 @@ bool report_write_destination(const struct report_head *h,
 /* A dead topic was taken from an identity (events.md 7.4). */
 bool report_write_topic(const struct report_head *h, struct bytes identity,
     struct bytes topic, struct bytes event_type, struct buf *out);
-/* Rule P1 of classify.h: a receiver says that the mail is not authentic. */
+/* Rule P1 of classify.h: a receiver says that the mail is not authentic; or,
+ * without recipient and reply, a report says so. */
 bool report_write_auth_alert(const struct report_head *h,
     struct bytes identity, struct bytes recipient, struct bytes reply,
     struct buf *out);

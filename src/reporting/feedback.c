@@ -502,6 +502,44 @@ feedback_alert(struct feedback *f, const struct telling *t)
 	    t->ev->recipients[0].address, t->ev->recipients[0].diagnostic);
 }
 
+/* Reports that are no word of a reader, but say what is wrong (9.4). */
+static bool
+is_virus_report(const struct event *ev)
+{
+	return ev->type == EVENT_COMPLAINT &&
+	    bytes_eq(ev->feedback_type, BYTES("virus"));
+}
+
+static bool
+is_authentication_report(const struct event *ev)
+{
+	return ev->type == EVENT_COMPLAINT &&
+	    bytes_eq(ev->feedback_type, BYTES("auth-failure"));
+}
+
+/* The operator hears of the one, the account of the other. */
+static void
+feedback_alert_report(struct feedback *f, const struct telling *t)
+{
+	char	     account[ACCOUNT_ID_SIZE], text[160];
+	struct bytes to = t->ev->recipient_count == 1 ?
+	    t->ev->recipients[0].address : BYTES("");
+
+	if (is_virus_report(t->ev)) {
+		msgid_to_text(&t->ev->message,
+		    f->setup.conf->server.id_prefix, 0, f->message_id);
+		snprintf(text, sizeof(text), "A virus was reported in "
+		    "message %s of account %s", f->message_id,
+		    t->mail.account);
+		notices_warn(f->setup.notices, "", "virus", text);
+	} else if (t->mail.identity.n > 0) {
+		bytes_text(t->mail.identity_account, account,
+		    sizeof(account));
+		notices_auth_alert(f->setup.notices, account,
+		    t->mail.identity, to, BYTES(""));
+	}
+}
+
 /* The header section as sent, or what is left to show of it. */
 static void
 telling_show(struct telling *t)
@@ -554,6 +592,10 @@ feedback_tell(struct feedback *f, struct telling *t)
 		return PUBLISHER_NEXT;
 	if (kind != SIMULATED_NONE && !t->ev->wants_dsn)
 		return feedback_simulate(f, t, kind);
+	if (t->ev->type == EVENT_COMPLAINT) {
+		feedback_alert_report(f, t);
+		return PUBLISHER_NEXT;
+	}
 	if (t->ev->type == EVENT_BOUNCE)
 		feedback_alert(f, t);
 	if (t->mail.forward.n == 0 || (t->ev->type == EVENT_BOUNCE &&
@@ -568,12 +610,13 @@ feedback_tell(struct feedback *f, struct telling *t)
 	return telling_send(t) ? PUBLISHER_TAKEN : PUBLISHER_AGAIN;
 }
 
-/* What came back is passed on as it is: forwarder.h. */
+/* What came back is passed on as it is: forwarder.h; some of it is told. */
 static bool
 feedback_wants(const struct event *ev)
 {
 	return (ev->type == EVENT_BOUNCE && ev->recipient_count > 0 &&
 		   !ev->from_report) || ev->wants_dsn ||
+	    is_virus_report(ev) || is_authentication_report(ev) ||
 	    simulated_return_of(ev) != SIMULATED_NONE;
 }
 

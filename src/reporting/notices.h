@@ -39,7 +39,8 @@ void notices_reload(struct notices *n, struct conf *conf);
 /* what and text: as reporter_post_warning() says. */
 void notices_warn(struct notices *n, const char *account, const char *what,
     const char *text);
-/* Rule P1 of bounces-and-feedback.md 3.5: one for each identity a day. */
+/* Rule P1 of bounces-and-feedback.md 3.5, with what the server answered; or
+ * an authentication failure report, without: one for each identity a day. */
 void notices_auth_alert(struct notices *n, const char *account,
     struct bytes identity, struct bytes recipient, struct bytes reply);
 /* account and identity of s are filled by the caller. */

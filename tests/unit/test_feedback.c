@@ -686,6 +686,52 @@ unauthenticated_mail_alarms_the_contacts(void **state)
 }
 
 static void
+complaint_with(struct rw *w, const char *type)
+{
+	struct rw_spec	       spec = to_jane;
+	struct event_recipient r = { .address = BYTES("jane@sink.example") };
+	struct event	       ev;
+	struct msgid	       id;
+
+	spec.identity = "example.com";
+	spec.forward = "";
+	id = rw_submit(w, &spec);
+	rw_fill_bounce(&ev, &id, &r, 1);
+	ev.type = EVENT_COMPLAINT;
+	ev.feedback_type = bytes_of(type);
+	ev.from_report = true;
+	rw_settle_envelope(w, &id, 1, &ev);
+	rw_pass(w, 100);
+}
+
+/* 9.4: a virus is told to the operator, mail that does not pass to the account;
+ * what readers say is passed on by others */
+static void
+reports_of_trouble_alarm(void **state)
+{
+	struct rw *w = *state;
+
+	rw_begin(w);
+	rw_write(w, put_contact, NULL);
+	complaint_with(w, "abuse");
+	complaint_with(w, "not-spam");
+	complaint_with(w, "");
+	assert_int_equal(w->mail_count, 0);
+	complaint_with(w, "virus");
+	assert_int_equal(w->mail_count, 1);
+	assert_string_equal(w->mails[0].to, "operator@relay.example");
+	assert_true(has(&w->mails[0], "A virus was reported in message "));
+	complaint_with(w, "auth-failure");
+	assert_int_equal(w->mail_count, 2);
+	assert_string_equal(w->mails[1].to, "owner@example.com");
+	assert_true(has(&w->mails[1], "Subject: Mail of example.com fails "
+	    "authentication checks\r\n"));
+	complaint_with(w, "auth-failure");
+	complaint_with(w, "virus");
+	assert_int_equal(w->mail_count, 2);
+}
+
+static void
 other_events_make_no_mail(void **state)
 {
 	struct rw   *w = *state;
@@ -850,6 +896,7 @@ main(void)
 		TEST(it_is_never_lost), TEST(another_channel_is_enough),
 		TEST(some_are_not_told),
 		TEST(unauthenticated_mail_alarms_the_contacts),
+		TEST(reports_of_trouble_alarm),
 		TEST(other_events_make_no_mail),
 		TEST(each_event_is_told_once_across_crashes),
 		TEST(what_waits_is_told_in_order_after_a_crash),

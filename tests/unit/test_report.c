@@ -452,6 +452,13 @@ test_other_notices(void **state)
 	    &out));
 	assert_is_mail(text_of(&out));
 	assert_non_null(strstr(out.p, "\r\n  550 5.7.26 DMARC policy\r\n"));
+	buf_clear(&out);
+	assert_true(report_write_auth_alert(&one, BYTES("example.com"),
+	    BYTES(""), BYTES(""), &out));
+	assert_is_mail(text_of(&out));
+	assert_non_null(strstr(out.p, "A receiver reports mail"));
+	assert_null(strstr(out.p, "Recipient"));
+	assert_null(strstr(out.p, "answered"));
 	buf_wipe(&out);
 }
 
