@@ -52,7 +52,7 @@ net_MODULES = \
 	tls tls_session tls_trust \
 	url http \
 	resolver resolver_answer resolver_cache resolver_parse \
-	    resolver_servers spf_result
+	    resolver_servers dnsbl spf_result
 
 mail_MODULES = \
 	address \
@@ -87,7 +87,7 @@ registry_MODULES = \
 	mail_from ip_filter \
 	glob cidr \
 	ledger quota provider \
-	alarm finding \
+	alarm finding listing \
 	source pool json_reader config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_metrics destination_webhook \
@@ -123,6 +123,7 @@ reporting_MODULES = \
 	    routes series sns \
 	    event_file webhook \
 	statistics statistics_facts statistics_rows rates reputation \
+	blocklist blocklist_round \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \
@@ -132,6 +133,7 @@ daemon_MODULES = \
 	relay relay_listen relay_mail_from relay_operator relay_pulse relay_purge \
 	    relay_reserve relay_sender relay_setup relay_wiring \
 	control control_account control_alarm control_args control_audit \
+	    control_blocklist \
 	    control_config_set control_credential control_destination \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \

@@ -28,6 +28,7 @@
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -47,6 +48,8 @@ void control_on_reload(struct control *c, uint32_t request,
 void control_on_events(void *control, void *unused);
 /* The switch or the state of an account was changed, not by a command. */
 void control_on_switch(struct control *c, const char *account);
+/* control_ip.c: the address that the system would take to reach the world. */
+bool control_ip_of_system(int family, char out[64]);
 /* Once an hour: forgets import jobs of long ago. */
 void control_sweep_imports(struct control *c);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/control_doctor.h"
+#include "net/dnsbl.h"
 
 /* Questions beside those of a source address. */
 enum { QUESTIONS_ONCE = 16 };
@@ -215,8 +216,8 @@ doctor_ask_source(struct doctor *d, size_t i)
 	const struct conf_list	   *zones = &d->q->conf->dnsbl.zones;
 	struct dns_address	    a = { .family = s->family };
 	struct doctor_question	   *question;
-	char			    reverse[80], name[DOCTOR_NAME_SIZE + 80];
-	size_t			    n, z;
+	char			    reverse[80], name[DNSBL_NAME_SIZE];
+	size_t			    z;
 
 	inet_pton(s->family, s->address, &a.ip);
 	/* the world knows nothing of an address of a private network */
@@ -225,11 +226,9 @@ doctor_ask_source(struct doctor *d, size_t i)
 	dns_reverse_name(&a, reverse);
 	question = doctor_ask(d, DOCTOR_PTR, RESOLVER_PTR, reverse);
 	question->source = i;
-	n = strlen(reverse) - strlen(s->family == AF_INET ? "in-addr.arpa"
-							  : "ip6.arpa");
 	for (z = 0; z < zones->n && z < DOCTOR_ZONES_MAX; z++) {
-		snprintf(name, sizeof(name), "%.*s%s", (int)n, reverse,
-		    zones->v[z]);
+		if (!dnsbl_name(s->address, zones->v[z], name))
+			continue;
 		question = doctor_ask(d, DOCTOR_LISTED, RESOLVER_A, name);
 		question->source = i;
 		question->zone = zones->v[z];

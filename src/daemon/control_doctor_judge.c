@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/control_doctor.h"
+#include "net/dnsbl.h"
 #include "mail/dkim_record.h"
 
 /* -- name servers ---------------------------------------------------------- */
@@ -118,28 +119,12 @@ judge_ptr(struct doctor *d, size_t i)
 	    a->name, s->ehlo);
 }
 
-/*
- * A list answers in 127.0.0.0/8; 127.255.255.0/24 says that it does not
- * answer whoever asks (an open resolver, too many questions).
- */
-static enum finding
-judge_list_answer(const struct dns_answer *a)
-{
-	uint32_t ip;
-
-	if (a->count == 0)
-		return FINDING_PASS;
-	ip = ntohl(a->addresses[0].ip.v4.s_addr);
-	return ip >> 24 != 127 || ip >> 8 == 0x7fffff ? FINDING_UNKNOWN
-						      : FINDING_FAIL;
-}
-
 static void
 judge_lists(struct doctor *d, size_t i)
 {
 	const struct doctor_source   *s = &d->sources[i];
 	const struct doctor_question *a;
-	char			      text[64];
+	char			      text[DNSBL_TEXT_SIZE];
 	size_t			      from = 0;
 	unsigned		      asked = 0, clean = 0;
 
@@ -149,19 +134,20 @@ judge_lists(struct doctor *d, size_t i)
 		asked++;
 		if (judge_unknown(d, "DNSBL", a))
 			continue;
-		switch (judge_list_answer(a->answer)) {
-		case FINDING_PASS:
+		switch (dnsbl_judge(a->answer, text)) {
+		case DNSBL_CLEAN:
 			clean++;
 			break;
-		case FINDING_FAIL:
+		case DNSBL_LISTED:
 			doctor_add(d->q, "DNSBL", FINDING_FAIL,
 			    "%s is listed by %s (%s)", s->address, a->zone,
-			    dns_address_text(a->answer->addresses, text));
+			    text);
 			break;
-		default:
+		case DNSBL_REFUSED:
+		case DNSBL_UNANSWERED:
 			doctor_add(d->q, "DNSBL", FINDING_UNKNOWN,
 			    "%s does not answer our questions (%s)", a->zone,
-			    dns_address_text(a->answer->addresses, text));
+			    text);
 			doctor_hint(d->q, "ask through a resolver of your "
 			    "own (dns.servers)");
 		}

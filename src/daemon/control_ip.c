@@ -9,6 +9,7 @@
 
 #include "daemon/control_private.h"
 #include "mail/address.h"
+#include "registry/listing.h"
 #include "registry/pool.h"
 
 enum { SPF_LINE_MAX = 450, IP_LIST_MAX = 4096, DAY_MS = 86400000 };
@@ -65,6 +66,26 @@ ip_list_wipe(void *list)
 }
 
 static bool
+ip_on_listing(void *arg, const struct listing *l)
+{
+	if (l->listed)
+		json_array_append_new(arg, json_string(l->list));
+	return true;
+}
+
+/* Which lists name it, and which of them keeps it out of use. */
+static int
+ip_add_lists(struct request *q, struct db_txn *t, json_t *ip)
+{
+	json_t *lists = json_array();
+
+	json_object_set_new(ip, "Blocklists", lists);
+	return listing_each(t,
+	    json_string_value(json_object_get(ip, "Ip")), ip_on_listing,
+	    lists, &q->err);
+}
+
+static bool
 ip_on_list(void *arg, const struct source *s)
 {
 	struct ip_list *l = arg;
@@ -77,9 +98,16 @@ static int
 ip_list_read(struct request *q, struct db_txn *t)
 {
 	struct ip_list *l = q->state;
+	json_t	       *v;
+	size_t		i;
 
 	request_set(q, "DedicatedIps", json_incref(l->rows));
-	return source_each(t, ip_on_list, l, &q->err);
+	if (source_each(t, ip_on_list, l, &q->err) < 0)
+		return -1;
+	json_array_foreach(l->rows, i, v)
+		if (ip_add_lists(q, t, v) < 0)
+			return -1;
+	return 0;
 }
 
 /* What left from each address is known by the events of its deliveries. */
@@ -169,7 +197,7 @@ ip_show_read(struct request *q, struct db_txn *t)
 		return -1;
 	json_object_update_new(q->result, ip_json(q, &s));
 	json_array_append(l->rows, q->result);
-	return 0;
+	return ip_add_lists(q, t, q->result);
 }
 
 static void
@@ -208,6 +236,15 @@ control_ip_is_ours(const char *address, int family)
 	}
 	close(fd);
 	return rc == 0;
+}
+
+int
+control_ip_settle(struct request *q, struct db_txn *t, int rc)
+{
+	if (rc < 0 || listing_settle(t,
+	    q->conf->dnsbl.action == CONF_DNSBL_DISABLE, &q->err) < 0)
+		return -1;
+	return 0;
 }
 
 static int
@@ -287,7 +324,7 @@ ip_add_write(struct request *q, struct db_txn *t)
 	s.enabled = true;
 	s.created = q->now;
 	request_would(q, "add source address %s", s.address);
-	return ip_put(q, t, &s);
+	return control_ip_settle(q, t, ip_put(q, t, &s));
 }
 
 static void
@@ -307,7 +344,7 @@ ip_switch_write(struct request *q, struct db_txn *t)
 	s.enabled = on;
 	request_would(q, "%s source address %s", on ? "enable" : "disable",
 	    s.address);
-	return source_put(t, &s, &q->err);
+	return control_ip_settle(q, t, source_put(t, &s, &q->err));
 }
 
 static void
@@ -324,7 +361,7 @@ ip_remove_write(struct request *q, struct db_txn *t)
 	if (ip_find(q, t, &s) != 0)
 		return -1;
 	request_would(q, "remove source address %s", s.address);
-	return source_delete(t, s.address, &q->err) < 0 ? -1 : 0;
+	return control_ip_settle(q, t, source_delete(t, s.address, &q->err));
 }
 
 static void

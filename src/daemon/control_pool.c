@@ -210,7 +210,7 @@ pool_delete_write(struct request *q, struct db_txn *t)
 		return request_misuse(q, "which pool?");
 	request_would(q, "delete pool %s", name);
 	rc = pool_delete(t, q->account.id, name, &q->err);
-	return rc != 0 ? rc < 0 ? -1 : 0 :
+	return rc != 0 ? control_ip_settle(q, t, rc) :
 		request_refuse(q, BOOK_NOT_FOUND, "no such pool: %.64s", name);
 }
 
@@ -252,8 +252,9 @@ pool_move_write(struct request *q, struct db_txn *t)
 		return -1;
 	request_would(q, "%s %s %s pool %s", adds ? "put" : "take", s.address,
 	    adds ? "into" : "out of", p.name);
-	return adds ? pool_add_source(t, &p, &s, &q->err) :
-		pool_remove_source(t, &p, &s, &q->err);
+	return control_ip_settle(q, t, adds ?
+		pool_add_source(t, &p, &s, &q->err) :
+		pool_remove_source(t, &p, &s, &q->err));
 }
 
 static void

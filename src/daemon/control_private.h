@@ -283,8 +283,9 @@ void control_resume_imports(struct control *k);
 void control_free_imports(struct control *k);
 /* control_ip.c: can mail leave from this address? */
 bool control_ip_is_ours(const char *address, int family);
-/* The address that the system would take to reach the world. */
-bool control_ip_of_system(int family, char out[64]);
+/* An address may now be the last of its pool, or not any more (listing.h); rc
+ * of what was done before.  0 / -1 */
+int control_ip_settle(struct request *q, struct db_txn *t, int rc);
 /* control_event.c: an audit_listen() function, for audit tail. */
 void control_on_audit(void *control, struct bytes line);
 
@@ -301,6 +302,7 @@ extern const struct command control_pool_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_mail_from_commands[];
 extern const struct command control_ip_commands[];
+extern const struct command control_blocklist_commands[];
 extern const struct command control_ip_filter_commands[];
 extern const struct command control_queue_commands[];
 extern const struct command control_suppression_commands[];

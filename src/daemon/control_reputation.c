@@ -472,13 +472,27 @@ finding_add(struct request *q)
 	request_write(q, finding_add_write, finding_after);
 }
 
+static void
+finding_after_close(struct request *q)
+{
+	const char *account = q->state;
+
+	if (account[0] != '\0')
+		(void)reporter_post_judge(q->relay->reporter, account);
+	request_end(q);
+}
+
 static int
 finding_close_write(struct request *q, struct db_txn *t)
 {
 	struct finding f;
 	const char    *id = arg_text(q, "id");
-	int rc = id == NULL ? 0 : finding_get(t, q->account.id, id, &f,
-	    &q->err);
+	int	       rc = 0;
+
+	/* without an account also those of the installation */
+	if (id != NULL)
+		rc = q->has_account ? finding_get(t, q->account.id, id, &f,
+			 &q->err) : finding_find(t, id, &f, &q->err);
 
 	if (rc == 0)
 		return request_refuse(q, BOOK_NOT_FOUND,
@@ -491,6 +505,7 @@ finding_close_write(struct request *q, struct db_txn *t)
 		    "finding %s is closed", f.id);
 	f.state = FINDING_CLOSED;
 	f.closed = q->now;
+	bytes_text(bytes_of(f.account), q->state, ACCOUNT_ID_SIZE);
 	request_would(q, "close finding %s", f.id);
 	return finding_put(t, &f, &q->err);
 }
@@ -498,8 +513,9 @@ finding_close_write(struct request *q, struct db_txn *t)
 static void
 finding_close(struct request *q)
 {
+	(void)request_state(q, ACCOUNT_ID_SIZE, NULL);
 	if (has_reason(q))
-		request_write(q, finding_close_write, finding_after);
+		request_write(q, finding_close_write, finding_after_close);
 }
 
 /* -- what the reporting loop has decided ----------------------------------- */
@@ -544,7 +560,7 @@ const struct command control_reputation_commands[] = {
 	    finding_list },
 	{ "reputation finding add", NEED_OPERATOR, SCOPE_ACCOUNT,
 	    "FindingAdd", "findingType", finding_add },
-	{ "reputation finding close", NEED_OPERATOR, SCOPE_ACCOUNT,
+	{ "reputation finding close", NEED_OPERATOR, SCOPE_OPTIONAL,
 	    "FindingClose", "findingId", finding_close },
 	{ "account review start", NEED_OPERATOR, SCOPE_ACCOUNT,
 	    "ReviewStart", NULL, review_start },

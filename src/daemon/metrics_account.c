@@ -5,6 +5,7 @@
 #include "daemon/metrics_page.h"
 #include "daemon/relay.h"
 #include "registry/config_set.h"
+#include "registry/listing.h"
 #include "registry/quota.h"
 #include "store/statistic.h"
 
@@ -378,6 +379,47 @@ metrics_reputation(struct metrics_page *p, struct relay *r,
 	metrics_rate_rows(p, t, &l, "posthorn_reputation_complaint_rate",
 	    "Complaints in counted deliveries; 0.001 = 0.1 %", false);
 	mem_free(l.v);
+}
+
+/* -- source addresses ------------------------------------------------------ */
+
+struct metrics_listings {
+	struct metrics_page *page;
+	struct db_txn	    *txn;
+};
+
+/* What receivers say of a list, and what it says itself, is one series. */
+static bool
+metrics_on_listing(void *arg, const struct listing *l)
+{
+	struct metrics_listings *x = arg;
+	const char *labels[] = { "ip", l->address, "list", l->list, NULL };
+	struct listing		 key = *l, other;
+	struct err		 e;
+	bool			 is_there;
+
+	key.by = l->by == LISTING_BY_DNS ? LISTING_BY_REPLY : LISTING_BY_DNS;
+	is_there = listing_get(x->txn, &key, &other, &e) == 1;
+	if (l->by == LISTING_BY_REPLY && (is_there || !l->listed))
+		return true;
+	metrics_value(x->page, labels,
+	    l->listed || (is_there && other.listed));
+	return true;
+}
+
+void
+metrics_listings(struct metrics_page *p, struct relay *r)
+{
+	struct metrics_listings x = { p, NULL };
+	struct err		e;
+
+	x.txn = book_read(r->book, &e);
+	if (x.txn == NULL)
+		return;
+	metrics_family(p, "posthorn_ip_blocklisted", METRICS_GAUGE,
+	    "Source addresses that block lists name");
+	(void)listing_each(x.txn, NULL, metrics_on_listing, &x, &e);
+	book_end(x.txn);
 }
 
 void

@@ -571,6 +571,7 @@ metrics_page_write(struct relay *r, bool open, struct buf *out)
 	metrics_operator(&p, &r->operator_meters);
 	metrics_outbox(&p, r);
 	metrics_inbox(&p, &r->inbox_meters);
+	metrics_listings(&p, r);
 	metrics_accounts(&p, r);
 	metrics_stores(&p, r);
 	if (open)

@@ -33,6 +33,7 @@ void metrics_value(struct metrics_page *p, const char *const *labels,
     double v);
 /* metrics_account.c: counters and gauges that have an account */
 void metrics_ledger(struct metrics_page *p, struct relay *r);
+void metrics_listings(struct metrics_page *p, struct relay *r);
 void metrics_accounts(struct metrics_page *p, struct relay *r);
 void metrics_histogram(struct metrics_page *p,
     const struct meter_histogram *h);

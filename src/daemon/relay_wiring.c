@@ -305,6 +305,17 @@ relay_on_switch(void *arg, const char *account)
 		mem_free(copy);
 }
 
+/* -- source addresses ------------------------------------------------------ */
+
+/* A full feed: delivery sees it within a minute. */
+static void
+relay_on_sources(void *arg)
+{
+	struct relay *r = arg;
+
+	(void)carrier_post_wake(r->carrier);
+}
+
 void
 relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 {
@@ -316,6 +327,9 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->ledger = r->ledger;
 	s->on_switch = relay_on_switch;
 	s->on_switch_arg = r;
+	s->on_sources = relay_on_sources;
+	s->on_sources_arg = r;
+	s->system_address = control_ip_of_system;
 	s->workers = r->workers;
 	s->outbox_meters = &r->outbox_meters;
 	s->series = r->series;

@@ -488,18 +488,25 @@ find_url(struct bytes t)
 	return bytes_head(url, n);
 }
 
+void
+classify_find_block(struct bytes text, char list[CLASSIFY_LIST_MAX],
+    char url[CLASSIFY_URL_MAX])
+{
+	struct bytes raw = bytes_head(text, CLASSIFY_TEXT_MAX);
+
+	bytes_text(find_list(raw), list, CLASSIFY_LIST_MAX);
+	bytes_text(find_url(raw), url, CLASSIFY_URL_MAX);
+}
+
 static void
 note_block(const struct look *l, const struct rule *r,
     struct classification *out)
 {
-	struct bytes raw = bytes_head(l->raw, CLASSIFY_TEXT_MAX);
-
 	if (r->id[0] != 'B')
 		return;
 	out->ip_block = true;
 	out->spam = true;
-	bytes_text(find_list(raw), out->list, sizeof(out->list));
-	bytes_text(find_url(raw), out->url, sizeof(out->url));
+	classify_find_block(l->raw, out->list, out->url);
 }
 
 static bool

@@ -131,5 +131,8 @@ enum delay_type classify_delay(const struct classify *c,
  */
 void classify_report(const struct classify *c, struct bytes diagnostic,
     struct bytes status, struct bytes recipient, struct classification *out);
+/* Of a text that a rule B1-B4 held for: block list and URL in it, or "". */
+void classify_find_block(struct bytes text, char list[CLASSIFY_LIST_MAX],
+    char url[CLASSIFY_URL_MAX]);
 
 #endif

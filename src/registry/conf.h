@@ -98,6 +98,7 @@ enum conf_canonicalization { CONF_RELAXED_SIMPLE, CONF_RELAXED_RELAXED };
 enum conf_verp { CONF_VERP_RECIPIENT, CONF_VERP_MESSAGE };
 enum conf_global_mode { CONF_GLOBAL_SES, CONF_GLOBAL_ALWAYS };
 enum conf_global_policy { CONF_GLOBAL_ESCALATE, CONF_GLOBAL_FIXED };
+enum conf_dnsbl { CONF_DNSBL_NOTIFY, CONF_DNSBL_DISABLE };
 enum conf_candidates { CONF_CANDIDATES_ONE, CONF_CANDIDATES_ALL };
 enum conf_admin_role {
 	CONF_ADMIN_FULL,
@@ -362,6 +363,7 @@ struct conf {
 	} reputation;
 	struct {
 		struct conf_list zones;
+		enum conf_dnsbl	 action;
 	} dnsbl;
 	struct {
 		uint32_t credentials; /* an account */

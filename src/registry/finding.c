@@ -255,6 +255,34 @@ finding_each(struct db_txn *t, const char *account,
 	return w.is_damaged ? err_set(e, "a finding is damaged") : 0;
 }
 
+struct finding_by_id {
+	const char     *id;
+	struct finding *out;
+	bool		found;
+};
+
+static bool
+by_id_on_finding(void *arg, const struct finding *f)
+{
+	struct finding_by_id *x = arg;
+
+	x->found = strcmp(f->id, x->id) == 0;
+	if (x->found)
+		*x->out = *f;
+	return !x->found;
+}
+
+int
+finding_find(struct db_txn *t, const char *id, struct finding *out,
+    struct err *e)
+{
+	struct finding_by_id x = { id, out, false };
+
+	if (finding_each(t, NULL, by_id_on_finding, &x, e) < 0)
+		return -1;
+	return x.found;
+}
+
 struct finding_search {
 	enum finding_type type;
 	struct finding	 *out;

@@ -79,6 +79,9 @@ struct finding {
 int finding_open(struct db_txn *t, struct finding *f, struct err *e);
 int finding_get(struct db_txn *t, const char *account, const char *id,
     struct finding *out, struct err *e);
+/* Whosever it is. */
+int finding_find(struct db_txn *t, const char *id, struct finding *out,
+    struct err *e);
 int finding_put(struct db_txn *t, const struct finding *f, struct err *e);
 /* account NULL = all; in the order of opening. */
 int finding_each(struct db_txn *t, const char *account,

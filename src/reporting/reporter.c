@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "registry/identity.h"
+#include "reporting/blocklist.h"
 #include "reporting/feedback.h"
 #include "reporting/forwarder.h"
 #include "reporting/inbox.h"
@@ -34,6 +35,7 @@ struct reporter {
 	struct webhook	    *webhook;
 	struct statistics   *statistics;
 	struct reputation   *reputation;
+	struct blocklist    *blocklist;
 	struct notices	    *notices;
 	struct verification *verification;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -50,6 +52,7 @@ struct errand {
 		ERRAND_OPERATOR,
 		ERRAND_JUDGE,
 		ERRAND_SYNC,
+		ERRAND_BLOCKLIST,
 		ERRAND_WARNING,
 		ERRAND_VERIFICATION
 	} kind;
@@ -58,7 +61,7 @@ struct errand {
 	char address[IDENTITY_NAME_SIZE];
 	char text[WARNING_MAX]; /* or the token */
 	struct operator_key key; /* of OPERATOR */
-	struct loop *asker;	 /* of SYNC; its place is reserved */
+	struct loop *asker;	 /* of SYNC, BLOCKLIST; its place is reserved */
 	loop_fn	    *fn;
 	void	    *arg;
 };
@@ -112,6 +115,12 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	struct reputation_setup	  q = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .conf = s->conf, .on_switch = s->on_switch,
 		.on_switch_arg = s->on_switch_arg };
+	struct blocklist_setup	  l = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .conf = s->conf,
+		.resolver = webhook_resolver(r->webhook),
+		.system_address = s->system_address,
+		.on_sources = s->on_sources,
+		.on_sources_arg = s->on_sources_arg };
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
@@ -130,6 +139,8 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	q.statistics = r->statistics;
 	q.notices = r->notices;
 	r->reputation = reputation_new(&q);
+	l.notices = r->notices;
+	r->blocklist = blocklist_new(&l);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
 }
@@ -173,6 +184,7 @@ reporter_free(struct reporter *r)
 	verification_free(r->verification);
 	forwarder_free(r->forwarder);
 	inbox_free(r->inbox);
+	blocklist_free(r->blocklist);
 	reputation_free(r->reputation);
 	statistics_free(r->statistics);
 	outbox_free(r->outbox);
@@ -191,6 +203,7 @@ reporter_begin(struct reporter *r)
 	r->verifier_fd = -1;
 	reporter_on_events(r, NULL);
 	reputation_begin(r->reputation);
+	blocklist_begin(r->blocklist);
 	if (fd >= 0)
 		verification_attach(r->verification, fd);
 	else
@@ -207,6 +220,7 @@ reporter_reload(struct reporter *r, struct conf *conf,
 	inbox_reload(r->inbox, conf);
 	forwarder_reload(r->forwarder, conf);
 	outbox_reload(r->outbox, conf);
+	blocklist_reload(r->blocklist, conf);
 	webhook_reload(r->webhook, conf, trust);
 	statistics_reload(r->statistics, conf);
 	reputation_reload(r->reputation, conf);
@@ -233,6 +247,7 @@ reporter_on_events(void *reporter, void *unused)
 	forwarder_wake(r->forwarder);
 	statistics_wake(r->statistics);
 	reputation_wake(r->reputation);
+	blocklist_wake(r->blocklist);
 }
 
 /* -- errands of other threads ------------------------------------------ */
@@ -263,6 +278,9 @@ reporter_on_errand(void *reporter, void *errand)
 		break;
 	case ERRAND_SYNC:
 		statistics_sync(r->statistics, reporter_on_synced, x);
+		return;
+	case ERRAND_BLOCKLIST:
+		blocklist_check(r->blocklist, reporter_on_synced, x);
 		return;
 	case ERRAND_OPERATOR:
 		verification_look_operator(r->verification, &x->key);
@@ -332,15 +350,15 @@ reporter_post_judge(struct reporter *r, const char *account)
 	return reporter_post(r, errand_new(ERRAND_JUDGE, account));
 }
 
-bool
-reporter_post_sync(struct reporter *r, struct loop *asker, loop_fn *fn,
-    void *arg)
+static bool
+reporter_post_waiting(struct reporter *r, enum errand_kind kind,
+    struct loop *asker, loop_fn *fn, void *arg)
 {
 	struct errand *x;
 
 	if (!loop_reserve(asker))
 		return false;
-	x = errand_new(ERRAND_SYNC, "");
+	x = errand_new(kind, "");
 	x->asker = asker;
 	x->fn = fn;
 	x->arg = arg;
@@ -348,6 +366,20 @@ reporter_post_sync(struct reporter *r, struct loop *asker, loop_fn *fn,
 		return true;
 	loop_unreserve(asker);
 	return false;
+}
+
+bool
+reporter_post_sync(struct reporter *r, struct loop *asker, loop_fn *fn,
+    void *arg)
+{
+	return reporter_post_waiting(r, ERRAND_SYNC, asker, fn, arg);
+}
+
+bool
+reporter_post_blocklist(struct reporter *r, struct loop *asker, loop_fn *fn,
+    void *arg)
+{
+	return reporter_post_waiting(r, ERRAND_BLOCKLIST, asker, fn, arg);
 }
 
 bool
@@ -556,12 +588,21 @@ reporter_on_inbox_idle(void *reporter, void *unused)
 }
 
 static void
-reporter_on_outbox_idle(void *reporter, void *unused)
+reporter_on_blocklist_idle(void *reporter, void *unused)
 {
 	struct reporter *r = reporter;
 
 	(void)unused;
 	inbox_stop(r->inbox, reporter_on_inbox_idle, r);
+}
+
+static void
+reporter_on_outbox_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	blocklist_stop(r->blocklist, reporter_on_blocklist_idle, r);
 }
 
 void

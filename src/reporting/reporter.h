@@ -13,8 +13,9 @@
  *         to senders from them (DSNs), inbox.c reads what came back and
  *         forwarder.c passes it on, suppressor.c keeps the suppression
  *         lists, outbox.c publishes to event destinations, statistics.c
- *         counts, reputation.c judges by it, verification.c runs the checks
- *         of identities and their notices.
+ *         counts, reputation.c judges by it, blocklist.c watches over the
+ *         source addresses, verification.c runs the checks of identities and
+ *         their notices.
  */
 #ifndef REPORTING_REPORTER_H
 #define REPORTING_REPORTER_H
@@ -79,6 +80,11 @@ struct reporter_setup {
 	 * NULL is allowed. */
 	void (*on_switch)(void *arg, const char *account);
 	void  *on_switch_arg;
+	/* The address mail leaves from when none is stored; NULL is allowed. */
+	bool (*system_address)(int family, char out[64]);
+	/* A source is out of use, or in use again; NULL is allowed. */
+	void (*on_sources)(void *arg);
+	void  *on_sources_arg;
 };
 struct reporter *reporter_new(const struct reporter_setup *s, struct err *e);
 void reporter_free(struct reporter *r);
@@ -147,6 +153,12 @@ bool reporter_post_judge(struct reporter *r, const char *account);
  */
 bool reporter_post_sync(struct reporter *r, struct loop *asker, loop_fn *fn,
     void *arg);
+/*
+ * A round of questions to block lists is over: fn(arg, NULL) on asker, whose
+ * place is reserved.  false = nothing will come.
+ */
+bool reporter_post_blocklist(struct reporter *r, struct loop *asker,
+    loop_fn *fn, void *arg);
 /* The verification mail of an address identity. */
 bool reporter_post_verification(struct reporter *r, const char *account,
     const char *address, const char *token);

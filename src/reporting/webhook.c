@@ -110,6 +110,12 @@ webhook_free(struct webhook *w)
 	mem_free(w);
 }
 
+struct resolver *
+webhook_resolver(struct webhook *w)
+{
+	return w->resolver;
+}
+
 void
 webhook_reload(struct webhook *w, struct conf *conf, struct tls_trust *trust)
 {

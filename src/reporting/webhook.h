@@ -28,6 +28,8 @@ struct webhook_setup {
 };
 struct webhook *webhook_new(const struct webhook_setup *s, struct err *e);
 void webhook_free(struct webhook *w); /* NULL is allowed */
+/* The one of the loop, for others on it as well; lives as long as w. */
+struct resolver *webhook_resolver(struct webhook *w);
 /* trust NULL = as it was. */
 void webhook_reload(struct webhook *w, struct conf *conf,
     struct tls_trust *trust);

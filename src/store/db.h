@@ -32,7 +32,7 @@ struct db_txn;
 struct db_cursor;
 
 enum { DB_OK = 0, DB_FULL = 10001, DB_DOWN = 10002, DB_BUSY = 10003 };
-enum { DB_TABLES_MAX = 24, DB_KEY_MAX = 511 };
+enum { DB_TABLES_MAX = 32, DB_KEY_MAX = 511 };
 
 struct db_setup {
 	const char	   *dir; /* made when absent, mode 0700 */

@@ -52,6 +52,7 @@ FAMILIES = {
     "posthorn_intake_messages_total": ("counter", {"kind", "result"}),
     "posthorn_ip_sent_total": ("counter", {"ip", "pool"}),
     "posthorn_ip_warmup_percent": ("gauge", {"ip"}),
+    "posthorn_ip_blocklisted": ("gauge", {"ip", "list"}),
     "posthorn_dns_queries_total": ("counter", {"type", "result"}),
     "posthorn_dkim_signatures_total": ("counter", {"algorithm", "result"}),
     "posthorn_dkim_sign_seconds": ("histogram", set()),

@@ -432,6 +432,9 @@ trace_print(struct ctl *c, json_t *result)
 }
 
 #define QUEUE_CHOICE "to:text from:text credential:text"
+#define LISTING_COLUMNS                                                      \
+	"address=Ip list=List source=Source status=Status answer=Answer " \
+	"since=Since last=Last group=Group url=Url"
 const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "queue summary", .show = queue_print_summary },
 	{ .verb = "queue list",
@@ -472,7 +475,7 @@ const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "ip list", .list = "DedicatedIps",
 	    .columns = "address=Ip ehlo=EhloName kind=Kind pool=PoolName "
 		       "status=Status warm-up=WarmupStatus "
-		       "sent-24h=SentLast24Hours blocklists=BlockedBy" },
+		       "sent-24h=SentLast24Hours blocklists=Blocklists" },
 	{ .verb = "ip add", .arguments = "name", .usage = "ADDRESS",
 	    .options = "ehlo:text kind:text pool:text account:text",
 	    .json = "Ip=name EhloName=ehlo",
@@ -502,6 +505,11 @@ const struct ctl_command ctl_queue_commands[] = {
 	    .usage = "NAME ADDRESS", .show = ctl_print_nothing },
 	{ .verb = "pool remove-ip", .arguments = "name address",
 	    .usage = "NAME ADDRESS", .show = ctl_print_nothing },
+	{ .verb = "blocklist list", .list = "Listings",
+	    .columns = LISTING_COLUMNS },
+	{ .verb = "blocklist check", .arguments = "name?",
+	    .usage = "[ADDRESS]", .list = "Listings",
+	    .columns = LISTING_COLUMNS },
 	{ .verb = "ip-filter list", .list = "Filters",
 	    .columns = "name=Name cidr=Cidr policy=Policy "
 		       "listener=Listener" },
