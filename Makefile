@@ -87,7 +87,7 @@ registry_MODULES = \
 	mail_from ip_filter \
 	glob cidr \
 	ledger quota provider \
-	alarm finding listing \
+	alarm finding level listing \
 	source pool json_reader config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_metrics destination_webhook \
@@ -123,7 +123,7 @@ reporting_MODULES = \
 	    routes series sns \
 	    event_file webhook \
 	statistics statistics_facts statistics_rows rates reputation \
-	blocklist blocklist_round \
+	blocklist blocklist_round levels \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \
@@ -138,7 +138,7 @@ daemon_MODULES = \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
 	    control_event control_identity control_ip control_ip_filter \
-	    control_json control_key control_outbox \
+	    control_json control_key control_level control_outbox \
 	    control_pool \
 	    control_policy control_mail_from control_check control_check_dmarc \
 	    control_check_judge \

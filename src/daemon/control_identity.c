@@ -186,16 +186,27 @@ identity_show_read(struct request *q, struct db_txn *t)
 		    json_string(i->config_set));
 	request_set(q, "VerificationInfo", identity_info_json(m));
 	request_set(q, "Created", json_of_wall(i->created));
+	if (!i->is_address && control_show_level(q, t, i->name) != 0)
+		return -1;
 	return identity_show_signer(q, t, i->name, i->is_address);
 }
 
+static void
+identity_show_start(struct request *q)
+{
+	request_read(q, identity_show_read);
+}
+
+/* The figures of its level are those of this moment. */
 static void
 identity_show(struct request *q)
 {
 	if (identity_work_new(q) == NULL)
 		request_end(q);
+	else if (q->conf->reputation.levels)
+		request_sync(q, identity_show_start);
 	else
-		request_read(q, identity_show_read);
+		identity_show_start(q);
 }
 
 static int

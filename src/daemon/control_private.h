@@ -278,6 +278,10 @@ int json_of_policies(struct request *q, struct db_txn *t,
  * how many, or -1. */
 int control_policies_naming(struct request *q, struct db_txn *t,
     const char *user, struct buf *out);
+/* control_level.c: members "Level" and "DailyLimit" of a domain, and figures of
+ * the day; nothing unless levels are on.  0 / -1 */
+int control_show_level(struct request *q, struct db_txn *t,
+    const char *domain);
 /* control_import.c: jobs of an earlier life go on */
 void control_resume_imports(struct control *k);
 void control_free_imports(struct control *k);
@@ -294,6 +298,7 @@ extern const struct command control_account_commands[];
 extern const struct command control_credential_commands[];
 extern const struct command control_quota_commands[];
 extern const struct command control_identity_commands[];
+extern const struct command control_level_commands[];
 extern const struct command control_policy_commands[];
 extern const struct command control_config_set_commands[];
 extern const struct command control_destination_commands[];

@@ -15,6 +15,7 @@ static const struct command *const command_lists[] = {
 	control_credential_commands,
 	control_quota_commands,
 	control_identity_commands,
+	control_level_commands,
 	control_policy_commands,
 	control_config_set_commands,
 	control_destination_commands, control_outbox_commands,

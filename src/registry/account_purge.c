@@ -8,6 +8,7 @@
 #include "registry/finding.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
+#include "registry/level.h"
 #include "registry/pool.h"
 #include "registry/suppression.h"
 
@@ -58,6 +59,8 @@ purge_one(struct db_txn *t, const char *id, struct err *e)
 		rc = pool_purge(t, id, 1, e);
 	if (rc == 0)
 		rc = alarm_purge(t, id, 1, e);
+	if (rc == 0)
+		rc = level_purge(t, id, 1, e);
 	return rc != 0 ? rc : finding_purge(t, id, 1, e);
 }
 

@@ -44,6 +44,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_ALARM_PAST] = "alarm_past",
 	[BOOK_FINDING] = "finding",
 	[BOOK_POOL] = "pool",
+	[BOOK_LEVEL] = "level",
 	[BOOK_LISTING] = "listing",
 };
 

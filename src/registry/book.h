@@ -55,6 +55,7 @@ enum book_table {
 	BOOK_ALARM_PAST, /* account, name: transitions */
 	BOOK_FINDING,	 /* account, id; 0 = the installation's */
 	BOOK_POOL,	 /* account, name of a pool of source addresses */
+	BOOK_LEVEL,	 /* account, sender domain */
 	BOOK_LISTING,	 /* source address, who says so, block list */
 	BOOK_TABLES
 };

@@ -360,6 +360,7 @@ struct conf {
 		int64_t review_period_ms, review_extension_ms;
 		bool	auto_pause;
 		struct conf_list fbl_providers;
+		bool levels;
 	} reputation;
 	struct {
 		struct conf_list zones;

@@ -547,7 +547,7 @@ const struct conf_option conf_options[] = {
 	ROW("reputation.fbl_providers", STRINGS, reputation.fbl_providers,
 	    CONF_OPTIONAL, "none", 0, 0,
 	    "destination groups that send complaint reports"),
-	LATER("reputation.levels", BOOL, "no", NULL,
+	ROW("reputation.levels", BOOL, reputation.levels, 0, "no", 0, 0,
 	    "daily limits of sender domains"),
 	ROW("dnsbl.zones", HOSTS, dnsbl.zones, CONF_OPTIONAL,
 	    "zen.spamhaus.org", 0, 0,

@@ -7,6 +7,8 @@
 enum {
 	QUOTA_MINUTE_MS = 60000,
 	QUOTA_WINDOW = 1441, /* this minute and the 1,440 before it */
+	QUOTA_UTC_DAY = 1440,
+	QUOTA_DOMAIN_SHOWN = 160, /* longer ones have a hash behind it */
 	QUOTA_SCOPE_SIZE = 200,
 	QUOTA_BURST_SECONDS = 5
 };
@@ -19,6 +21,10 @@ quota_limit_to_text(enum quota_limit l)
 		return "account-24h";
 	case QUOTA_CREDENTIAL_24H:
 		return "credential-24h";
+	case QUOTA_DOMAIN_LEVEL:
+		return "domain-level";
+	case QUOTA_DOMAIN_BLOCKED:
+		return "domain-blocked";
 	case QUOTA_ACCOUNT_RATE:
 		return "account-rate";
 	case QUOTA_CREDENTIAL_RATE:
@@ -29,12 +35,18 @@ quota_limit_to_text(enum quota_limit l)
 	return "";
 }
 
+bool
+quota_limit_is_daily(enum quota_limit l)
+{
+	return l > QUOTA_PASS && l <= QUOTA_DOMAIN_BLOCKED;
+}
+
 const char *
 quota_limit_to_reply(enum quota_limit l)
 {
 	if (l == QUOTA_PASS)
 		return "";
-	return l <= QUOTA_CREDENTIAL_24H ?
+	return quota_limit_is_daily(l) ?
 	    "Throttling failure: Daily message quota exceeded" :
 	    "Throttling failure: Maximum sending rate exceeded";
 }
@@ -83,6 +95,22 @@ scope_credential(struct scope *s, const char *what, const char *account,
 	return bytes_of(s->text);
 }
 
+/* A scope has room for most domains; of the longest a hash is unique enough. */
+static struct bytes
+scope_domain(struct scope *s, const char *account, const char *domain)
+{
+	uint64_t    h = UINT64_C(14695981039346656037);
+	const char *p;
+
+	if (strlen(domain) <= QUOTA_DOMAIN_SHOWN)
+		return scope_credential(s, "d", account, domain);
+	for (p = domain; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	snprintf(s->text, sizeof(s->text), "d:%s:%.*s#%016llx", account,
+	    QUOTA_DOMAIN_SHOWN, domain, (unsigned long long)h);
+	return bytes_of(s->text);
+}
+
 /* Counters of credentials exist only where a limit is set. */
 static bool
 quota_counts_credential(const struct quota_limits *q)
@@ -111,6 +139,39 @@ quota_passes(double max, int64_t sum, unsigned countable)
 	    (double)sum + (double)countable <= max;
 }
 
+/* The sum of the UTC day that holds now, or the newest minute of the scope. */
+static int
+domain_sum(struct spool *s, const char *account, const char *domain,
+    struct wall now, int64_t *sum, struct err *e)
+{
+	struct scope scope;
+	int64_t	     minute = minute_of(now);
+
+	return spool_counter_window(s, scope_domain(&scope, account, domain),
+	    minute, minute % QUOTA_UTC_DAY + 1, sum, e);
+}
+
+static int
+quota_test_domain(const struct quota_limits *q, const struct quota_ask *ask,
+    struct quota_finding *out, struct err *e)
+{
+	const struct quota_domain *d = &q->domain;
+	int64_t			   sum;
+
+	if (d->name[0] == '\0' || out->limit != QUOTA_PASS)
+		return 0;
+	if (domain_sum(ask->spool, d->account, d->name, ask->now, &sum, e) <
+	    0)
+		return -1;
+	if (d->blocked)
+		*out = (struct quota_finding){ QUOTA_DOMAIN_BLOCKED, d->max,
+			(double)sum };
+	else if (!quota_passes(d->max, sum, ask->countable))
+		*out = (struct quota_finding){ QUOTA_DOMAIN_LEVEL, d->max,
+			(double)sum };
+	return 0;
+}
+
 static int
 quota_test_day(const struct quota_limits *q, const struct quota_ask *ask,
     struct quota_finding *out, struct err *e)
@@ -133,7 +194,7 @@ quota_test_day(const struct quota_limits *q, const struct quota_ask *ask,
 		}
 	}
 	if (!quota_counts_credential(q))
-		return 0;
+		return quota_test_domain(q, ask, out, e);
 	if (spool_counter_window(ask->spool,
 		scope_credential(&s, "c", q->account, q->credential),
 		minute_of(ask->now), QUOTA_WINDOW, &sum, e) < 0)
@@ -141,7 +202,7 @@ quota_test_day(const struct quota_limits *q, const struct quota_ask *ask,
 	if (!quota_passes(q->credential_values.max_24h, sum, ask->countable))
 		*out = (struct quota_finding){ QUOTA_CREDENTIAL_24H,
 			q->credential_values.max_24h, (double)sum };
-	return 0;
+	return quota_test_domain(q, ask, out, e);
 }
 
 static bool
@@ -233,9 +294,10 @@ struct day {
 };
 
 static int
-day_read(struct day *d, struct spool_txn *t, struct wall now, struct err *e)
+day_read(struct day *d, struct spool_txn *t, struct wall now, bool is_utc,
+    struct err *e)
 {
-	int64_t newest;
+	int64_t newest, from;
 	int	rc = spool_counter_newest(t, d->key, &newest, e);
 
 	if (rc < 0)
@@ -243,8 +305,9 @@ day_read(struct day *d, struct spool_txn *t, struct wall now, struct err *e)
 	d->minute = minute_of(now);
 	if (rc == 1 && newest > d->minute)
 		d->minute = newest;
-	return spool_counter_sum(t, d->key, d->minute - QUOTA_WINDOW + 1,
-	    d->minute, &d->sum, e);
+	from = is_utc ? d->minute - d->minute % QUOTA_UTC_DAY
+		      : d->minute - QUOTA_WINDOW + 1;
+	return spool_counter_sum(t, d->key, from, d->minute, &d->sum, e);
 }
 
 /* Did this message take the sum to a share of the maximum? */
@@ -286,17 +349,29 @@ quota_refuse(struct quota_charge *c, enum quota_limit l, double max,
 	return (int)l;
 }
 
-static int
-quota_charge(struct spool_txn *t, struct quota_charge *c, struct day *account,
-    struct day *credential, struct err *e)
-{
-	double	 max = c->limits.account_values.max_24h;
-	unsigned n = c->countable;
+/* Those that count; the keys of the others are empty. */
+struct days {
+	struct day account, credential, domain;
+};
 
-	if (spool_counter_add(t, account->key, account->minute, n, e) < 0)
-		return -1;
-	if (credential->key.n > 0 && spool_counter_add(t, credential->key,
-		credential->minute, n, e) < 0)
+static int
+day_charge(struct day *d, struct spool_txn *t, unsigned n, struct err *e)
+{
+	return d->key.n == 0 ? 0
+	    : spool_counter_add(t, d->key, d->minute, n, e);
+}
+
+static int
+quota_charge(struct spool_txn *t, struct quota_charge *c, struct days *d,
+    struct err *e)
+{
+	const struct day *account = &d->account;
+	double		  max = c->limits.account_values.max_24h;
+	unsigned	  n = c->countable;
+
+	if (day_charge(&d->account, t, n, e) < 0 ||
+	    day_charge(&d->credential, t, n, e) < 0 ||
+	    day_charge(&d->domain, t, n, e) < 0)
 		return -1;
 	c->sent = (double)(account->sum + (int64_t)n);
 	if (day_crosses(account, n, max, 0.8) &&
@@ -308,36 +383,66 @@ quota_charge(struct spool_txn *t, struct quota_charge *c, struct day *account,
 	return 0;
 }
 
+/* 0, the limit that refuses, or -1. */
+static int
+quota_admit_credential(struct quota_charge *c, struct spool_txn *t,
+    struct day *d, struct err *e)
+{
+	const struct quota_limits *q = &c->limits;
+
+	d->key.n = 0;
+	if (!quota_counts_credential(q))
+		return 0;
+	d->key = scope_credential(&d->scope, "c", q->account, q->credential);
+	if (day_read(d, t, c->now, false, e) < 0)
+		return -1;
+	return quota_passes(q->credential_values.max_24h, d->sum,
+		   c->countable) ? 0
+	    : quota_refuse(c, QUOTA_CREDENTIAL_24H,
+		  q->credential_values.max_24h, d);
+}
+
+static int
+quota_admit_domain(struct quota_charge *c, struct spool_txn *t,
+    struct day *d, struct err *e)
+{
+	const struct quota_domain *q = &c->limits.domain;
+
+	d->key.n = 0;
+	if (q->name[0] == '\0')
+		return 0;
+	d->key = scope_domain(&d->scope, q->account, q->name);
+	if (day_read(d, t, c->now, true, e) < 0)
+		return -1;
+	if (q->blocked)
+		return quota_refuse(c, QUOTA_DOMAIN_BLOCKED, q->max, d);
+	return quota_passes(q->max, d->sum, c->countable) ? 0
+	    : quota_refuse(c, QUOTA_DOMAIN_LEVEL, q->max, d);
+}
+
 int
 quota_admit(struct submission *s, struct spool_txn *t)
 {
 	struct quota_charge	  *c = s->admit_ctx;
 	const struct quota_limits *q = &c->limits;
-	struct day		   account, credential;
+	struct days		   d;
 	struct err		   e;
+	int			   rc;
 
 	quota_undo(s);
 	if (c->countable == 0)
 		return 0;
-	account.key = scope_account(&account.scope, "a", q->account);
-	if (day_read(&account, t, c->now, &e) < 0)
+	d.account.key = scope_account(&d.account.scope, "a", q->account);
+	if (day_read(&d.account, t, c->now, false, &e) < 0)
 		return -1;
-	if (!quota_passes(q->account_values.max_24h, account.sum,
+	if (!quota_passes(q->account_values.max_24h, d.account.sum,
 		c->countable))
 		return quota_refuse(c, QUOTA_ACCOUNT_24H,
-		    q->account_values.max_24h, &account);
-	credential.key.n = 0;
-	if (quota_counts_credential(q)) {
-		credential.key = scope_credential(&credential.scope, "c",
-		    q->account, q->credential);
-		if (day_read(&credential, t, c->now, &e) < 0)
-			return -1;
-		if (!quota_passes(q->credential_values.max_24h,
-			credential.sum, c->countable))
-			return quota_refuse(c, QUOTA_CREDENTIAL_24H,
-			    q->credential_values.max_24h, &credential);
-	}
-	return quota_charge(t, c, &account, &credential, &e);
+		    q->account_values.max_24h, &d.account);
+	rc = quota_admit_credential(c, t, &d.credential, &e);
+	if (rc == 0)
+		rc = quota_admit_domain(c, t, &d.domain, &e);
+	return rc != 0 ? rc : quota_charge(t, c, &d, &e);
 }
 
 /* The counters went with the transaction. */
@@ -384,4 +489,16 @@ quota_credential_sent_24h(struct spool *s, const char *account,
 
 	return quota_show(s,
 	    scope_credential(&scope, "c", account, credential), now, out, e);
+}
+
+int
+quota_domain_sent(struct spool *s, const char *account, const char *domain,
+    struct wall now, double *out, struct err *e)
+{
+	int64_t sum;
+
+	if (domain_sum(s, account, domain, now, &sum, e) < 0)
+		return -1;
+	*out = (double)sum;
+	return 0;
 }

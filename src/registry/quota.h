@@ -3,7 +3,7 @@
  * quota.h - allowances: the rolling day and the sending rate (quotas.md).
  *
  * The day is counted in the spool, inside the transaction that queues the
- * message (quota_admit); the rate is a token bucket in base/tally.h, taken
+ * message (quota_admit), and so is the UTC day of a sender domain; the rate is a token bucket in base/tally.h, taken
  * by the session before it submits and given back when the commit refuses.
  *
  * Use:    at DATA            quota_look_ahead(&q, &ask, &found, &e)
@@ -39,11 +39,15 @@ enum quota_limit {
 	QUOTA_PASS,
 	QUOTA_ACCOUNT_24H,
 	QUOTA_CREDENTIAL_24H,
+	QUOTA_DOMAIN_LEVEL,   /* of the UTC day */
+	QUOTA_DOMAIN_BLOCKED, /* until its end */
 	QUOTA_ACCOUNT_RATE,
 	QUOTA_CREDENTIAL_RATE
 };
-/* "account-24h", "credential-24h", "account-rate", "credential-rate"; "" */
+/* "account-24h", "credential-24h", "domain-level", "domain-blocked",
+ * "account-rate", "credential-rate"; "" */
 const char *quota_limit_to_text(enum quota_limit l);
+bool quota_limit_is_daily(enum quota_limit l);
 /* "Throttling failure: Daily message quota exceeded" ...; "" for PASS */
 const char *quota_limit_to_reply(enum quota_limit l);
 
@@ -54,6 +58,15 @@ struct quota_values {
 	double burst;	/* 0 = rule of quotas.md 4 */
 };
 
+/* The sender domain (reputation.md 6): its level is in state/, what was
+ * accepted on the UTC day is counted in the spool. */
+struct quota_domain {
+	char   account[ACCOUNT_ID_SIZE]; /* owner of the identity */
+	char   name[201]; /* of level.h; "" = no level binds */
+	double max;			 /* recipients of one day */
+	bool   blocked;
+};
+
 /* All that binds one message; travels by value.  Who pays is the account
  * of the credential (delegated mail included). */
 struct quota_limits {
@@ -62,6 +75,7 @@ struct quota_limits {
 						"" = none (class system) */
 	struct quota_values account_values;
 	struct quota_values credential_values;
+	struct quota_domain domain;
 };
 void quota_limits_init(struct quota_limits *q); /* everything unlimited */
 double quota_burst(const struct quota_values *v);
@@ -69,7 +83,7 @@ double quota_burst(const struct quota_values *v);
 /* What stood in the way. */
 struct quota_finding {
 	enum quota_limit limit;
-	double		 max, sent; /* of a 24 h limit; of a rate: rate, 0 */
+	double		 max, sent; /* of a day; of a rate: rate, 0 */
 };
 
 /*
@@ -113,5 +127,9 @@ int quota_sent_24h(struct spool *s, const char *account, struct wall now,
 /* The same of a credential; 0 unless it has a limit of its own. */
 int quota_credential_sent_24h(struct spool *s, const char *account,
     const char *credential, struct wall now, double *out, struct err *e);
+
+/* Accepted for a sender domain on the UTC day. */
+int quota_domain_sent(struct spool *s, const char *account,
+    const char *domain, struct wall now, double *out, struct err *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include "reporting/feedback.h"
 #include "reporting/forwarder.h"
 #include "reporting/inbox.h"
+#include "reporting/levels.h"
 #include "reporting/notices.h"
 #include "reporting/outbox.h"
 #include "reporting/reputation.h"
@@ -36,6 +37,7 @@ struct reporter {
 	struct statistics   *statistics;
 	struct reputation   *reputation;
 	struct blocklist    *blocklist;
+	struct levels	    *levels;
 	struct notices	    *notices;
 	struct verification *verification;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -121,6 +123,8 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		.system_address = s->system_address,
 		.on_sources = s->on_sources,
 		.on_sources_arg = s->on_sources_arg };
+	struct levels_setup	  m = { .loop = s->loop, .spool = s->spool,
+		.book = s->book, .conf = s->conf };
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
@@ -141,6 +145,9 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	r->reputation = reputation_new(&q);
 	l.notices = r->notices;
 	r->blocklist = blocklist_new(&l);
+	m.statistics = r->statistics;
+	m.notices = r->notices;
+	r->levels = levels_new(&m);
 	v.notices = r->notices;
 	r->verification = verification_new(&v);
 }
@@ -184,6 +191,7 @@ reporter_free(struct reporter *r)
 	verification_free(r->verification);
 	forwarder_free(r->forwarder);
 	inbox_free(r->inbox);
+	levels_free(r->levels);
 	blocklist_free(r->blocklist);
 	reputation_free(r->reputation);
 	statistics_free(r->statistics);
@@ -204,6 +212,7 @@ reporter_begin(struct reporter *r)
 	reporter_on_events(r, NULL);
 	reputation_begin(r->reputation);
 	blocklist_begin(r->blocklist);
+	levels_begin(r->levels);
 	if (fd >= 0)
 		verification_attach(r->verification, fd);
 	else
@@ -221,6 +230,7 @@ reporter_reload(struct reporter *r, struct conf *conf,
 	forwarder_reload(r->forwarder, conf);
 	outbox_reload(r->outbox, conf);
 	blocklist_reload(r->blocklist, conf);
+	levels_reload(r->levels, conf);
 	webhook_reload(r->webhook, conf, trust);
 	statistics_reload(r->statistics, conf);
 	reputation_reload(r->reputation, conf);
@@ -570,12 +580,21 @@ reporter_on_reputation_idle(void *reporter, void *unused)
 }
 
 static void
-reporter_on_forwarder_idle(void *reporter, void *unused)
+reporter_on_levels_idle(void *reporter, void *unused)
 {
 	struct reporter *r = reporter;
 
 	(void)unused;
 	reputation_stop(r->reputation, reporter_on_reputation_idle, r);
+}
+
+static void
+reporter_on_forwarder_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	levels_stop(r->levels, reporter_on_levels_idle, r);
 }
 
 static void

@@ -13,8 +13,9 @@
  *         to senders from them (DSNs), inbox.c reads what came back and
  *         forwarder.c passes it on, suppressor.c keeps the suppression
  *         lists, outbox.c publishes to event destinations, statistics.c
- *         counts, reputation.c judges by it, blocklist.c watches over the
- *         source addresses, verification.c runs the checks of identities and
+ *         counts, reputation.c judges by it, levels.c moves the
+ *         levels of sender domains, blocklist.c watches over the source
+ *         addresses, verification.c runs the checks of identities and
  *         their notices.
  */
 #ifndef REPORTING_REPORTER_H

@@ -45,6 +45,7 @@ statistics_new(const struct statistics_setup *setup)
 	s->marked = table_new(0);
 	s->throttled = table_new(0);
 	s->changed = table_new(0);
+	s->domains = table_new(0);
 	s->publisher = publisher_new(&p);
 	timer_init(&s->minute, setup->loop, statistics_on_minute, s);
 	return s;
@@ -72,6 +73,10 @@ statistics_free(struct statistics *s)
 void
 statistics_reload(struct statistics *s, struct conf *conf)
 {
+	uint32_t i;
+
+	for (i = 0; i < s->sender_count; i++)
+		s->sender_of[i]->read.ms = 0; /* levels may be on now */
 	conf_unref(s->setup.conf);
 	s->setup.conf = conf_ref(conf);
 	table_free(s->hosts); /* groups may have other names */

@@ -60,6 +60,10 @@ void statistics_sync(struct statistics *s, loop_fn *fn, void *arg);
 /* Accounts whose figures have changed since they were taken, at most max. */
 void statistics_take_changed(struct statistics *s, size_t max,
     void (*fn)(void *arg, const char *account), void *arg);
+/* The same of sender domains that have a level, and their owners. */
+void statistics_take_domains(struct statistics *s, size_t max,
+    void (*fn)(void *arg, const char *account, const char *domain),
+    void *arg);
 void statistics_stop(struct statistics *s, loop_fn *on_idle, void *arg);
 
 #endif

@@ -99,7 +99,7 @@ sender_find(struct statistics *s, const struct sender *like)
 	struct buf     key;
 
 	buf_init(&key, 4096);
-	buf_printf(&key, "%s%c", like->account, like->is_delegate ? 'd' : 'o');
+	buf_printf(&key, "%s%s", like->account, like->owner);
 	buf_add_bytes(&key, like->identity);
 	buf_add_char(&key, '\0');
 	buf_add_bytes(&key, like->set);
@@ -126,8 +126,40 @@ sender_of_mail(const struct mail_row *m, struct sender *out)
 	out->identity = bytes_head(m->identity, STATISTIC_NAME_MAX);
 	out->set = m->config_set;
 	out->credential = bytes_head(m->credential, STATISTIC_NAME_MAX);
-	out->is_delegate = m->identity_account.n > 0 &&
-	    !bytes_eq_text(m->identity_account, m->account);
+	bytes_text(m->identity_account, out->owner, sizeof(out->owner));
+	if (out->owner[0] == '\0')
+		memcpy(out->owner, m->account, sizeof(out->owner));
+	out->is_delegate = strcmp(out->owner, out->account) != 0;
+}
+
+static bool
+domain_on_identity(void *arg, const struct identity *i)
+{
+	struct sender *x = arg;
+
+	if (!i->is_address)
+		bytes_text(bytes_of(i->name), x->domain, sizeof(x->domain));
+	return i->is_address;
+}
+
+/* An identity that is an address is of the domain above it, if any. */
+static void
+sender_read_domain(struct statistics *s, struct db_txn *t, struct sender *x)
+{
+	struct identity *room;
+	struct err	 e;
+
+	x->domain[0] = '\0';
+	if (!s->setup.conf->reputation.levels || x->identity.n == 0)
+		return;
+	if (bytes_find(x->identity, 0, '@') < 0) {
+		bytes_text(x->identity, x->domain, sizeof(x->domain));
+		return;
+	}
+	room = mem_alloc(sizeof(*room));
+	(void)identity_each_covering(t, x->owner, x->identity,
+	    loop_wall(s->setup.loop), room, domain_on_identity, x, &e);
+	mem_free(room);
 }
 
 void
@@ -152,6 +184,7 @@ statistics_look_fresh(struct statistics *s, struct sender *x)
 	if (x->set.n > 0 && config_set_get(t, x->account, x->set, &set,
 		&e) == 1)
 		x->set_start = set.fresh_start;
+	sender_read_domain(s, t, x);
 	book_end(t);
 }
 

@@ -26,6 +26,9 @@ struct sender {
 	char	 account[ACCOUNT_ID_SIZE];
 	struct bytes identity, set, credential; /* behind the struct */
 	bool	 is_delegate;
+	/* whose identity it is, and the domain that has a level: "" = none */
+	char	 owner[ACCOUNT_ID_SIZE];
+	char	 domain[STATISTIC_NAME_MAX + 1];
 	/* of the account and of the set, 0 = none; as the book had them */
 	struct wall account_start, set_start;
 	uint64_t    version;
@@ -86,6 +89,7 @@ struct statistics {
 	struct table	 *marked; /* those not in the store yet */
 	struct table	 *throttled; /* account -> struct seen */
 	struct table	 *changed;   /* accounts; the values mean nothing */
+	struct table	 *domains;   /* of levels, encoded keys; likewise */
 	struct statistic_place swept;
 	struct timer	  minute;
 	struct waiter	 *waiters;
@@ -97,7 +101,7 @@ struct statistics {
 /* 1 = known, 0 = nobody knows the message any more, -1 = logged. */
 int statistics_find(struct statistics *s, const struct msgid *id,
     struct facts **out);
-/* Reads its fresh starts, unless they are as they were. */
+/* Reads its fresh starts and its domain, unless they are as they were. */
 void statistics_look_fresh(struct statistics *s, struct sender *x);
 uint32_t names_number(struct names *n, struct bytes name);
 void names_free(struct names *n);

@@ -185,6 +185,35 @@ spread_day(struct spread *x, const struct statistic *all, uint32_t hour)
 	spread_pair(x, STATISTIC_SET_PROVIDER, x->sender->set, &g);
 }
 
+/* Of a day as UTC has it, whoever sent it (reputation.md 6.2). */
+static void
+spread_level(struct spread *x, const struct statistic *all, uint32_t quarter)
+{
+	static const enum statistic_counter keep[] = { COUNT_ENDED,
+		COUNT_DELIVERIES, COUNT_INVALID, COUNT_SPAM, COUNT_COMPLAINTS,
+		COUNT_OPENED, COUNT_TRACKED };
+	struct statistic     v = *all;
+	struct statistic_key mine = x->key;
+	struct buf	     key;
+
+	keep_only(&v, keep, sizeof(keep) / sizeof(keep[0]));
+	if (statistic_is_zero(&v))
+		return;
+	memcpy(x->key.account, x->sender->owner, sizeof(x->key.account));
+	x->key.series = STATISTIC_LEVEL;
+	x->key.scope = STATISTIC_IDENTITY;
+	x->key.name = bytes_of(x->sender->domain);
+	x->key.time.ms = 0;
+	buf_init(&key, 512);
+	must(statistic_encode_key(&x->key, &key));
+	must(table_put(x->s->domains, buf_bytes(&key), x->s));
+	buf_wipe(&key);
+	x->key.time = statistic_floor(STATISTIC_LEVEL,
+	    (struct wall){ (int64_t)quarter * STATISTIC_QUARTER_MS });
+	row_add(x->s, &x->key, &v);
+	x->key = mine;
+}
+
 /* Which group has sent a report: of all accounts. */
 static void
 spread_loop(struct spread *x, const struct statistic *all, uint32_t quarter)
@@ -224,6 +253,8 @@ spread_count(void *arg, struct bytes key, void *value)
 		spread_day(&x, &c->v, c->key.hour);
 	if (x.provider.n > 0)
 		spread_loop(&x, &c->v, c->key.quarter);
+	if (x.sender->domain[0] != '\0')
+		spread_level(&x, &c->v, c->key.quarter);
 	table_take(s->counts, key);
 	mem_free(c);
 }
@@ -394,6 +425,40 @@ statistics_take_changed(struct statistics *s, size_t max,
 	table_each(s->changed, take_changed, &x);
 }
 
+struct taking_domains {
+	struct statistics *s;
+	size_t		   left;
+	void (*fn)(void *arg, const char *account, const char *domain);
+	void *arg;
+};
+
+static void
+take_domain(void *arg, struct bytes key, void *value)
+{
+	struct taking_domains *x = arg;
+	struct statistic_key   k;
+	char		       domain[STATISTIC_NAME_MAX + 1];
+
+	(void)value;
+	if (x->left == 0)
+		return;
+	x->left--;
+	must(statistic_decode_key(key, &k));
+	bytes_text(k.name, domain, sizeof(domain));
+	table_take(x->s->domains, key);
+	x->fn(x->arg, k.account, domain);
+}
+
+void
+statistics_take_domains(struct statistics *s, size_t max,
+    void (*fn)(void *arg, const char *account, const char *domain),
+    void *arg)
+{
+	struct taking_domains x = { s, max, fn, arg };
+
+	table_each(s->domains, take_domain, &x);
+}
+
 static void
 free_value(void *arg, struct bytes key, void *value)
 {
@@ -412,6 +477,7 @@ statistics_free_rows(struct statistics *s)
 	table_each(s->throttled, free_value, NULL);
 	table_free(s->throttled);
 	table_free(s->changed);
+	table_free(s->domains);
 	table_free(s->marked);
 	mem_free(s->marks);
 }

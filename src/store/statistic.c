@@ -87,6 +87,7 @@ series_step(enum statistic_series s)
 		return STATISTIC_HOUR_MS;
 	case STATISTIC_DAY:
 	case STATISTIC_LOOP:
+	case STATISTIC_LEVEL:
 		return STATISTIC_DAY_MS;
 	case STATISTIC_TOTAL:
 		break;
@@ -109,6 +110,8 @@ series_keep(enum statistic_series s)
 		return 90 * day;
 	case STATISTIC_DAY:
 		return 60 * day;
+	case STATISTIC_LEVEL:
+		return 15 * day;
 	case STATISTIC_TOTAL:
 		break;
 	}
@@ -203,7 +206,7 @@ statistic_decode_key(struct bytes in, struct statistic_key *out)
 	    in.p[ACCOUNT_ID_SIZE];
 	out->name = (struct bytes){ in.p + KEY_HEAD, n };
 	out->time.ms = (int64_t)db_get_be64(in.p + in.n - 8);
-	return in.p[KEY_HEAD + n] == '\0' && out->series <= STATISTIC_TOTAL;
+	return in.p[KEY_HEAD + n] == '\0' && out->series <= STATISTIC_LEVEL;
 }
 
 bool
@@ -380,7 +383,7 @@ walk_on_row(void *arg, struct bytes key, struct bytes value)
 		return false;
 	}
 	if (w->q->until.ms != 0 && k.time.ms >= w->q->until.ms)
-		return w->q->any_name;
+		return w->q->any_name || w->q->any_account;
 	return k.time.ms < w->q->from.ms || w->fn(w->arg, &k, &v);
 }
 
@@ -396,8 +399,10 @@ statistic_each(struct spool *s, const struct statistic_question *q,
 		      .max = SIZE_MAX };
 
 	key_put_prefix(&w.prefix, &q->key, q->any_name);
+	if (q->any_account)
+		w.prefix.n = 1;
 	first.time = q->from;
-	if (q->any_name)
+	if (q->any_name || q->any_account)
 		walk.from = w.prefix;
 	else
 		(void)key_put(&walk.from, &first);

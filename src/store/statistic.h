@@ -39,7 +39,9 @@ enum statistic_series {
 	STATISTIC_DAY,	 /* deliverability; day of the Send: 60 days */
 	STATISTIC_SAMPLE, /* an hour's rates in millionths: 14 days */
 	STATISTIC_LOOP,	 /* groups that sent reports; days: 90 days */
-	STATISTIC_TOTAL	 /* for ever; time 0 */
+	STATISTIC_TOTAL, /* for ever; time 0 */
+	STATISTIC_LEVEL	 /* sender domains (IDENTITY), of the owner of the
+			    identity; UTC day of the event: 15 days */
 };
 enum statistic_scope {
 	STATISTIC_ACCOUNT = 1, /* name "" */
@@ -140,7 +142,8 @@ int statistic_sweep(struct spool_txn *t, struct statistic_place *place,
 int statistic_has_mark(struct spool *s, const struct statistic_mark *m,
     struct err *e);
 struct statistic_question {
-	struct statistic_key key; /* name and time are not looked at */
+	struct statistic_key key; /* its time is not looked at */
+	bool		     any_account; /* and any scope and name */
 	bool		     any_name; /* else those of key.name alone */
 	struct wall	     from, until; /* until is not included; 0 = all */
 };

@@ -89,6 +89,13 @@ bool admission_read_tags(const struct admission_question *q,
 /* What binds the account and, unless NULL, the credential. */
 void admission_limits(const struct account *a, const struct credential *c,
     struct quota_limits *out);
+/*
+ * With reputation.levels: what binds the sender domain, the most specific
+ * verified domain identity of the header From that its owner has; name "" when
+ * there is none.  0, or -1 and *e.
+ */
+int admission_level(const struct admission_question *q,
+    const struct admission *a, struct quota_domain *out, struct err *e);
 /* "arn:aws:iam::ACCOUNT:user/NAME"; credential NULL: ":root" */
 enum { ADMISSION_ARN_MAX = 400 };
 char *admission_user_arn(const struct account *a, const struct credential *c,

@@ -2,7 +2,10 @@
 /* Part of submission/admission.h: what was decided, written down. */
 #include "submission/admission.h"
 
+#include <string.h>
+
 #include "mail/address.h"
+#include "registry/level.h"
 
 /* What a queued message keeps of its set (configuration-sets 2.5). */
 static bool
@@ -53,4 +56,41 @@ admission_limits(const struct account *a, const struct credential *c,
 	    sizeof(out->credential));
 	out->credential_values = (struct quota_values){ c->limits.max_24h,
 		c->limits.rate, 0 };
+}
+
+static bool
+level_on_identity(void *arg, const struct identity *i)
+{
+	struct quota_domain *out = arg;
+
+	if (i->is_address)
+		return true;
+	bytes_text(bytes_of(i->account), out->account, sizeof(out->account));
+	bytes_text(bytes_of(i->name), out->name, sizeof(out->name));
+	return false;
+}
+
+int
+admission_level(const struct admission_question *q, const struct admission *a,
+    struct quota_domain *out, struct err *e)
+{
+	struct identity *room;
+	struct level	 l;
+	int		 rc;
+
+	memset(out, 0, sizeof(*out));
+	out->max = -1;
+	if (!q->conf->reputation.levels)
+		return 0;
+	room = mem_alloc(sizeof(*room));
+	rc = identity_each_covering(q->txn, a->identity.account, a->from,
+	    q->now, room, level_on_identity, out, e);
+	mem_free(room);
+	if (rc < 0 || out->name[0] == '\0')
+		return rc < 0 ? -1 : 0;
+	if (level_get(q->txn, out->account, out->name, &l, e) < 0)
+		return -1;
+	out->max = (double)level_limit(&l);
+	out->blocked = level_is_blocked(&l, q->now);
+	return 0;
 }

@@ -267,14 +267,21 @@ posting_refuse_quota(const struct quota_limits *q,
     const struct quota_finding *f, const struct message *m,
     struct ledger_page *page, struct reply *re)
 {
-	bool day = f->limit == QUOTA_ACCOUNT_24H ||
-	    f->limit == QUOTA_CREDENTIAL_24H;
+	char domain[sizeof(q->domain.name) + 64] = "";
 
+	if (f->limit == QUOTA_DOMAIN_BLOCKED)
+		snprintf(domain, sizeof(domain),
+		    " reason=\"domain %s blocked until 00:00Z\"",
+		    q->domain.name);
+	else if (f->limit == QUOTA_DOMAIN_LEVEL)
+		snprintf(domain, sizeof(domain), " domain=%s",
+		    q->domain.name);
 	log_info("quota-refused", "sid=%.*s account=%s user=%s limit=%s "
-	    "max=%g sent=%g rcpts=%u", (int)m->sid.n, m->sid.p, q->account,
+	    "max=%g sent=%g rcpts=%u%s", (int)m->sid.n, m->sid.p, q->account,
 	    q->credential, quota_limit_to_text(f->limit), f->max, f->sent,
-	    m->envelope_count);
-	meter_add(&page->throttled[day ? LEDGER_DAILY : LEDGER_RATE], 1);
+	    m->envelope_count, domain);
+	meter_add(&page->throttled[quota_limit_is_daily(f->limit)
+		? LEDGER_DAILY : LEDGER_RATE], 1);
 	return reply_refuse(re, 454, "4.7.0", "%s",
 	    quota_limit_to_reply(f->limit));
 }
@@ -377,6 +384,7 @@ posting_ask(struct posting *p, struct db_txn *t, uint64_t version,
 		posting_choose_key(p, a);
 		posting_drop_same_key(p);
 		admission_limits(p->desk->account, c, &p->charge.limits);
+		rc = admission_level(&q, a, &p->charge.limits.domain, e);
 		p->of_account = p->desk->account->overrides;
 		if (c != NULL)
 			p->of_credential = c->overrides;

@@ -476,6 +476,94 @@ names(void **state)
 	assert_string_equal(quota_limit_to_reply(QUOTA_PASS), "");
 }
 
+/* -- sender domains (reputation.md 6) --------------------------------------- */
+
+static struct quota_limits
+domain_limits(const char *name, double max)
+{
+	struct quota_limits q = limits(-1, -1);
+
+	strcpy(q.domain.account, "888888888888");
+	strcpy(q.domain.name, name);
+	q.domain.max = max;
+	return q;
+}
+
+/* reputation#22 on this level: one UTC day, whoever sends, over a restart. */
+static void
+domain_reputation_22(void **state)
+{
+	struct bed	   *b = *state;
+	struct quota_limits q = domain_limits("full.example", 500), other;
+	int64_t midnight = noon + 12 * 60 * minute_ms;
+	double	v;
+	struct err e;
+
+	bed_start(b);
+	assert_int_equal(put(b, &q, 500, noon), QUOTA_PASS);
+	assert_int_equal(look(b, &q, 1, noon), QUOTA_DOMAIN_LEVEL);
+	assert_int_equal(put(b, &q, 1, noon), QUOTA_DOMAIN_LEVEL);
+	assert_int_equal(put(b, &q, 0, noon), QUOTA_PASS);
+	assert_string_equal(quota_limit_to_text(QUOTA_DOMAIN_LEVEL),
+	    "domain-level");
+	assert_string_equal(quota_limit_to_reply(QUOTA_DOMAIN_LEVEL),
+	    "Throttling failure: Daily message quota exceeded");
+	/* a delegate uses up the same; another domain another one */
+	strcpy(q.account, "999999999999");
+	assert_int_equal(put(b, &q, 1, noon), QUOTA_DOMAIN_LEVEL);
+	other = domain_limits("other.example", 500);
+	assert_int_equal(put(b, &other, 1, noon), QUOTA_PASS);
+	bed_stop(b);
+	bed_start(b);
+	assert_int_equal(put(b, &q, 1, midnight - 1), QUOTA_DOMAIN_LEVEL);
+	assert_int_equal(quota_domain_sent(b->spool, "888888888888",
+	    "full.example", (struct wall){ midnight - 1 }, &v, &e), 0);
+	assert_true(v == 500);
+	assert_int_equal(look(b, &q, 500, midnight), QUOTA_PASS);
+	assert_int_equal(put(b, &q, 500, midnight), QUOTA_PASS);
+	assert_int_equal(put(b, &q, 1, midnight), QUOTA_DOMAIN_LEVEL);
+	/* what was refused was charged nowhere */
+	assert_true(sent_24h(b, midnight) == 501);
+}
+
+static void
+domain_blocked_reputation_21(void **state)
+{
+	struct bed	   *b = *state;
+	struct quota_limits q = domain_limits("block.example", 500);
+
+	bed_start(b);
+	q.domain.blocked = true;
+	assert_int_equal(look(b, &q, 1, noon), QUOTA_DOMAIN_BLOCKED);
+	assert_int_equal(put(b, &q, 1, noon), QUOTA_DOMAIN_BLOCKED);
+	assert_int_equal(put(b, &q, 0, noon), QUOTA_PASS);
+	assert_true(quota_limit_is_daily(QUOTA_DOMAIN_BLOCKED));
+	assert_false(quota_limit_is_daily(QUOTA_ACCOUNT_RATE));
+	assert_false(quota_limit_is_daily(QUOTA_PASS));
+	/* the account's own limit is tested before it */
+	q.account_values.max_24h = 0;
+	assert_int_equal(put(b, &q, 1, noon), QUOTA_ACCOUNT_24H);
+}
+
+/* The longest names have a scope of their own all the same. */
+static void
+domain_long_names(void **state)
+{
+	struct bed	   *b = *state;
+	char		    name[201];
+	struct quota_limits one, two;
+
+	bed_start(b);
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	one = domain_limits(name, 5);
+	name[199] = 'y';
+	two = domain_limits(name, 5);
+	assert_int_equal(put(b, &one, 5, noon), QUOTA_PASS);
+	assert_int_equal(put(b, &two, 5, noon), QUOTA_PASS);
+	assert_int_equal(put(b, &one, 1, noon), QUOTA_DOMAIN_LEVEL);
+}
+
 int
 main(void)
 {
@@ -497,6 +585,9 @@ main(void)
 		cmocka_unit_test(sustained_quotas_11),
 		cmocka_unit_test(tokens_are_given_back),
 		test(both_exceeded_quotas_15),
+		test(domain_reputation_22),
+		test(domain_blocked_reputation_21),
+		test(domain_long_names),
 		cmocka_unit_test(names),
 	};
 

@@ -283,6 +283,8 @@ const struct ctl_command ctl_identity_commands[] = {
 	{ .verb = "identity set-config-set", .arguments = "name set?",
 	    .usage = "NAME [SET]", .show = ctl_print_nothing,
 	    .json = "EmailIdentity=name ConfigurationSetName=set" },
+	{ .verb = "identity level set", .arguments = "name level",
+	    .usage = "DOMAIN N", .show = ctl_print_nothing },
 	{ .verb = "identity mail-from set", .arguments = "name domain",
 	    .usage = "NAME DOMAIN",
 	    .options = "on-mx-failure:text force:flag",
