@@ -87,7 +87,7 @@ registry_MODULES = \
 	mail_from ip_filter \
 	glob cidr \
 	ledger quota provider \
-	alarm finding level listing \
+	alarm finding level listing snds \
 	source pool json_reader config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_metrics destination_webhook \
@@ -133,7 +133,7 @@ daemon_MODULES = \
 	relay relay_listen relay_mail_from relay_operator relay_pulse relay_purge \
 	    relay_reserve relay_sender relay_setup relay_wiring \
 	control control_account control_alarm control_args control_audit \
-	    control_blocklist \
+	    control_blocklist control_snds \
 	    control_config_set control_credential control_destination \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \

@@ -192,11 +192,16 @@ ip_show_read(struct request *q, struct db_txn *t)
 {
 	struct ip_list *l = q->state;
 	struct source	s;
+	json_t	       *snds;
 
 	if (ip_find(q, t, &s) != 0)
 		return -1;
 	json_object_update_new(q->result, ip_json(q, &s));
 	json_array_append(l->rows, q->result);
+	snds = json_array();
+	request_set(q, "Snds", snds);
+	if (control_show_snds(q, t, s.address, snds) != 0)
+		return -1;
 	return ip_add_lists(q, t, q->result);
 }
 

@@ -282,6 +282,10 @@ int control_policies_naming(struct request *q, struct db_txn *t,
  * the day; nothing unless levels are on.  0 / -1 */
 int control_show_level(struct request *q, struct db_txn *t,
     const char *domain);
+/* control_snds.c: Microsoft's data of an address, each day with our own counts
+ * beside it; into an array.  0 / -1 */
+int control_show_snds(struct request *q, struct db_txn *t,
+    const char *address, json_t *rows);
 /* control_import.c: jobs of an earlier life go on */
 void control_resume_imports(struct control *k);
 void control_free_imports(struct control *k);
@@ -308,6 +312,7 @@ extern const struct command control_dkim_commands[];
 extern const struct command control_mail_from_commands[];
 extern const struct command control_ip_commands[];
 extern const struct command control_blocklist_commands[];
+extern const struct command control_snds_commands[];
 extern const struct command control_ip_filter_commands[];
 extern const struct command control_queue_commands[];
 extern const struct command control_suppression_commands[];

@@ -25,6 +25,7 @@ static const struct command *const command_lists[] = {
 	control_check_commands,
 	control_ip_commands,
 	control_blocklist_commands,
+	control_snds_commands,
 	control_ip_filter_commands,
 	control_queue_commands,
 	control_feedback_commands,

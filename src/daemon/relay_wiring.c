@@ -316,6 +316,34 @@ relay_on_sources(void *arg)
 	(void)carrier_post_wake(r->carrier);
 }
 
+/* -- commands said to receivers -------------------------------------------- */
+
+static void
+relay_each_source(void *arg, statistics_source_fn *fn, void *fn_arg)
+{
+	struct relay	      *r = arg;
+	struct carrier_meters *m = &r->carrier_meters;
+	unsigned n = atomic_load_explicit(&m->ip_count,
+	    memory_order_acquire), i, k;
+	uint64_t rcpts, datas;
+
+	/* one address may be in two pools, one after the other */
+	for (i = 0; i < n; i++) {
+		rcpts = datas = 0;
+		for (k = 0; k < n && strcmp(m->ips[k].ip, m->ips[i].ip) != 0;
+		    k++)
+			;
+		if (k < i)
+			continue; /* told with the first */
+		for (; k < n; k++)
+			if (strcmp(m->ips[k].ip, m->ips[i].ip) == 0) {
+				rcpts += meter_get(&m->ips[k].rcpts);
+				datas += meter_get(&m->ips[k].datas);
+			}
+		fn(fn_arg, m->ips[i].ip, rcpts, datas);
+	}
+}
+
 void
 relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 {
@@ -327,6 +355,8 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->ledger = r->ledger;
 	s->on_switch = relay_on_switch;
 	s->on_switch_arg = r;
+	s->each_source = relay_each_source;
+	s->each_source_arg = r;
 	s->on_sources = relay_on_sources;
 	s->on_sources_arg = r;
 	s->system_address = control_ip_of_system;

@@ -88,6 +88,7 @@ struct attempt {
 	struct wall	    accepted; /* from the id */
 	struct bytes	    sender;   /* outgoing envelope, "" = null */
 	enum tls_demand	    tls;
+	unsigned	    rcpts, datas; /* commands said */
 	struct attempt_envelope *envelopes;
 	unsigned	    count;    /* 1, or up to 100 with verp = message */
 	struct mono	    begun;

@@ -42,6 +42,7 @@ struct carrier_ip { /* an address that mail has left from */
 	char	     ip[64];
 	char	     pool[65]; /* that the source address was in */
 	struct meter sent; /* recipients delivered to */
+	struct meter rcpts, datas; /* commands said; DATA or last BDAT */
 };
 /* All but what an account has for itself (registry/ledger.h). */
 struct carrier_meters {

@@ -54,8 +54,8 @@ carrier_ip_is(const struct carrier_ip *x, const struct egress *eg,
 }
 
 /* Usually the address of the last time; this loop alone adds entries. */
-static void
-carrier_count_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
+static struct carrier_ip *
+carrier_find_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
 {
 	unsigned n = atomic_load_explicit(&m->ip_count, memory_order_relaxed);
 	unsigned i = eg->ip;
@@ -74,7 +74,22 @@ carrier_count_ip(struct carrier_meters *m, struct egress *eg, const char *ip)
 		    memory_order_release);
 	}
 	eg->ip = i;
-	meter_add(&m->ips[i].sent, 1);
+	return &m->ips[i];
+}
+
+/* What was said from an address, for comparison with what others saw. */
+static void
+carrier_count_commands(struct carrier_meters *m, struct egress *eg,
+    const struct attempt *a)
+{
+	const char	  *ip = a->envelopes[0].result.local_ip;
+	struct carrier_ip *x;
+
+	if (a->rcpts == 0 || ip[0] == '\0')
+		return;
+	x = carrier_find_ip(m, eg, ip);
+	meter_add(&x->rcpts, a->rcpts);
+	meter_add(&x->datas, a->datas);
 }
 
 void
@@ -92,7 +107,8 @@ carrier_meter(struct carrier *c, struct egress *eg, const struct attempt *a,
 		meter_observe(&m->delivery_seconds,
 		    (double)(loop_wall(c->loop).ms - a->accepted.ms) / 1000);
 		if (eg != NULL)
-			carrier_count_ip(m, eg, r->local_ip);
+			meter_add(&carrier_find_ip(m, eg,
+			    r->local_ip)->sent, 1);
 		break;
 	case OUTCOME_LATER:
 		meter_add(&m->deferred, 1);
@@ -180,6 +196,8 @@ carrier_settle(struct carrier *c, struct egress *eg, struct attempt *a,
 	struct due	      *next;
 	unsigned	       i;
 
+	if (eg != NULL && a->count > 0)
+		carrier_count_commands(c->set.meters, eg, a);
 	for (i = 0; i < a->count; i++, dues = next) {
 		must(dues != NULL && dues->n == a->envelopes[i].n);
 		next = dues->next;

@@ -189,6 +189,7 @@ transaction_say_rcpt(struct transport *t, const struct attempt_envelope *en)
 	bool orcpt = t->caps.dsn && en->orcpt.n > 0 &&
 	    en->orcpt.n <= DSN_ORCPT_MAX;
 
+	t->a->rcpts++;
 	transport_say(t, "RCPT TO:<%.*s>%s%s%s%.*s", (int)en->address.n,
 	    en->address.p, notify ? " NOTIFY=" : "",
 	    notify ? dsn_notify_to_text(en->notify, text) : "",
@@ -277,9 +278,11 @@ static void
 transaction_start_content(struct transport *t)
 {
 	transport_enter(t, TRANSPORT_CONTENT);
-	if (t->bdat)
+	if (t->bdat) {
+		t->a->datas++;
 		transport_say(t, "BDAT %llu LAST",
 		    (unsigned long long)transaction_octets(t));
+	}
 	if (transaction_send_content(t) && t->all_sent)
 		transport_enter(t, TRANSPORT_DOT);
 }
@@ -312,9 +315,11 @@ transaction_send(struct transport *t)
 			transaction_say_rcpt(t, en);
 			break;
 		case VERB_SENT_DATA:
+			t->a->datas++;
 			transport_say(t, "DATA");
 			break;
 		case VERB_SENT_BDAT:
+			t->a->datas++;
 			transport_say(t, "BDAT %llu LAST",
 			    (unsigned long long)transaction_octets(t));
 			if (!transaction_send_content(t))

@@ -46,6 +46,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_POOL] = "pool",
 	[BOOK_LEVEL] = "level",
 	[BOOK_LISTING] = "listing",
+	[BOOK_SNDS] = "snds",
 };
 
 struct book {

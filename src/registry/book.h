@@ -57,6 +57,7 @@ enum book_table {
 	BOOK_POOL,	 /* account, name of a pool of source addresses */
 	BOOK_LEVEL,	 /* account, sender domain */
 	BOOK_LISTING,	 /* source address, who says so, block list */
+	BOOK_SNDS,	 /* source address, 0, day */
 	BOOK_TABLES
 };
 

@@ -334,6 +334,34 @@ finding_count(struct db_txn *t, const char *account, enum finding_type type,
 	return s.found ? finding_put(t, out, e) : finding_open(t, out, e);
 }
 
+struct finding_asking {
+	enum finding_type type;
+	const char	 *account, *scope;
+	bool		  found;
+};
+
+static bool
+asking_on_finding(void *arg, const struct finding *f)
+{
+	struct finding_asking *a = arg;
+
+	a->found = f->state == FINDING_OPEN && f->type == a->type &&
+	    strcmp(f->account, a->account) == 0 &&
+	    strcmp(f->scope, a->scope) == 0;
+	return !a->found;
+}
+
+int
+finding_is_open(struct db_txn *t, const char *account,
+    enum finding_type type, const char *scope, struct err *e)
+{
+	struct finding_asking a = { type, account, scope, false };
+
+	if (finding_each(t, account, asking_on_finding, &a, e) < 0)
+		return -1;
+	return a.found;
+}
+
 struct finding_look {
 	bool *review, *pause;
 };

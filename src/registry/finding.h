@@ -92,6 +92,9 @@ int finding_each(struct db_txn *t, const char *account,
 int finding_count(struct db_txn *t, const char *account,
     enum finding_type type, struct wall now, struct finding *out,
     struct err *e);
+/* Is one of this type and scope open?  1, 0, -1 */
+int finding_is_open(struct db_txn *t, const char *account,
+    enum finding_type type, const char *scope, struct err *e);
 /* Is one open that asks for a review, or for a pause? 0 / -1 */
 int finding_look(struct db_txn *t, const char *account, bool *review,
     bool *pause, struct err *e);

@@ -113,7 +113,9 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		.meters = s->outbox_meters, .series = s->series,
 		.webhook = r->webhook };
 	struct statistics_setup	  t = { .loop = s->loop, .spool = s->spool,
-		.book = s->book, .conf = s->conf, .ledger = s->ledger };
+		.book = s->book, .conf = s->conf, .ledger = s->ledger,
+		.each_source = s->each_source,
+		.each_source_arg = s->each_source_arg };
 	struct reputation_setup	  q = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .conf = s->conf, .on_switch = s->on_switch,
 		.on_switch_arg = s->on_switch_arg };

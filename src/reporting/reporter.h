@@ -34,6 +34,7 @@
 #include "reporting/inquiry.h"
 #include "reporting/operator_record.h"
 #include "reporting/outbox.h"
+#include "reporting/statistics.h"
 #include "store/spool.h"
 
 struct intake_errand;
@@ -81,6 +82,9 @@ struct reporter_setup {
 	 * NULL is allowed. */
 	void (*on_switch)(void *arg, const char *account);
 	void  *on_switch_arg;
+	/* Commands said from each source; as in statistics.h, NULL is allowed. */
+	statistics_sources_fn *each_source;
+	void  *each_source_arg;
 	/* The address mail leaves from when none is stored; NULL is allowed. */
 	bool (*system_address)(int family, char out[64]);
 	/* A source is out of use, or in use again; NULL is allowed. */

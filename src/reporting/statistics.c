@@ -44,6 +44,7 @@ statistics_new(const struct statistics_setup *setup)
 	s->rows = table_new(0);
 	s->marked = table_new(0);
 	s->throttled = table_new(0);
+	s->commands = table_new(0);
 	s->changed = table_new(0);
 	s->domains = table_new(0);
 	s->publisher = publisher_new(&p);

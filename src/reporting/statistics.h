@@ -18,7 +18,7 @@
  * up by more than some thousand rows.  After kill -9 they agree with the events
  * up to the cursor, and those after it are counted at the next start.  Refusals
  * for a limit (Throttled) are no events: those since the cursor moved last, of
- * an hour at most, may be lost.
+ * an hour at most, may be lost; so may commands said to receivers.
  *
  * Which recipients lie in identities of the account is looked up in names
  * that are read again when the book has changed, at most every 5 seconds.
@@ -43,12 +43,19 @@ enum {
 	STATISTICS_COUNTS = 512
 };
 
+typedef void statistics_source_fn(void *arg, const char *ip, uint64_t rcpts,
+    uint64_t datas);
+typedef void statistics_sources_fn(void *arg, statistics_source_fn *fn,
+    void *fn_arg);
 struct statistics_setup {
 	struct loop   *loop;
 	struct spool  *spool;
 	struct book   *book;
 	struct conf   *conf;   /* a reference is taken */
 	struct ledger *ledger; /* of Throttled; NULL = not counted */
+	/* Commands said from each source so far; NULL = not counted. */
+	statistics_sources_fn *each_source;
+	void	      *each_source_arg;
 };
 struct statistics *statistics_new(const struct statistics_setup *s);
 void statistics_free(struct statistics *s); /* NULL is allowed */

@@ -88,6 +88,7 @@ struct statistics {
 	size_t		  mark_count, mark_cap, marks_going;
 	struct table	 *marked; /* those not in the store yet */
 	struct table	 *throttled; /* account -> struct seen */
+	struct table	 *commands;  /* source -> struct said */
 	struct table	 *changed;   /* accounts; the values mean nothing */
 	struct table	 *domains;   /* of levels, encoded keys; likewise */
 	struct statistic_place swept;

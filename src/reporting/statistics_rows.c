@@ -319,6 +319,35 @@ statistics_has_throttled(struct statistics *s)
 	return x.any;
 }
 
+/* -- commands said to receivers -------------------------------------------- */
+
+/* What of a source was said, as it was counted. */
+struct said {
+	uint64_t rcpts, datas;
+};
+
+static void
+commands_on_source(void *arg, const char *ip, uint64_t rcpts, uint64_t datas)
+{
+	struct statistics   *s = arg;
+	struct said	    *said = table_get(s->commands, bytes_of(ip));
+	struct statistic_key k = { .series = STATISTIC_COMMANDS,
+		.scope = STATISTIC_SOURCE, .name = bytes_of(ip),
+		.time = statistic_floor(STATISTIC_COMMANDS, s->now) };
+	struct statistic     v;
+
+	if (said == NULL) {
+		said = mem_alloc(sizeof(*said));
+		must(table_put(s->commands, bytes_of(ip), said));
+	}
+	memset(&v, 0, sizeof(v));
+	v.n[COUNT_RCPTS] = (int64_t)(rcpts - said->rcpts);
+	v.n[COUNT_DATAS] = (int64_t)(datas - said->datas);
+	said->rcpts = rcpts;
+	said->datas = datas;
+	row_add(s, &k, &v);
+}
+
 /* -- with the cursor ------------------------------------------------------- */
 
 void
@@ -332,6 +361,9 @@ statistics_on_moving(void *arg)
 	table_each(s->counts, spread_count, s);
 	if (s->setup.ledger != NULL)
 		ledger_each(s->setup.ledger, throttled_on_page, &x);
+	if (s->setup.each_source != NULL)
+		s->setup.each_source(s->setup.each_source_arg,
+		    commands_on_source, s);
 	s->marks_going = s->mark_count;
 }
 
@@ -476,6 +508,8 @@ statistics_free_rows(struct statistics *s)
 	table_free(s->rows);
 	table_each(s->throttled, free_value, NULL);
 	table_free(s->throttled);
+	table_each(s->commands, free_value, NULL);
+	table_free(s->commands);
 	table_free(s->changed);
 	table_free(s->domains);
 	table_free(s->marked);

@@ -42,6 +42,8 @@ statistic_counter_to_text(enum statistic_counter c)
 		[COUNT_OPENED] = "OpenedMessages",
 		[COUNT_CLICKED] = "ClickedMessages",
 		[COUNT_TRACKED] = "TrackedDeliveries",
+		[COUNT_RCPTS] = "RCPTCommands",
+		[COUNT_DATAS] = "DATACommands",
 		[COUNT_BASE] = "CountedSends",
 		[COUNT_HARD] = "HardBounces",
 		[COUNT_REACHED] = "CountedDeliveries",
@@ -88,6 +90,7 @@ series_step(enum statistic_series s)
 	case STATISTIC_DAY:
 	case STATISTIC_LOOP:
 	case STATISTIC_LEVEL:
+	case STATISTIC_COMMANDS:
 		return STATISTIC_DAY_MS;
 	case STATISTIC_TOTAL:
 		break;
@@ -107,6 +110,7 @@ series_keep(enum statistic_series s)
 		return 14 * day;
 	case STATISTIC_HOUR:
 	case STATISTIC_LOOP:
+	case STATISTIC_COMMANDS:
 		return 90 * day;
 	case STATISTIC_DAY:
 		return 60 * day;
@@ -206,7 +210,7 @@ statistic_decode_key(struct bytes in, struct statistic_key *out)
 	    in.p[ACCOUNT_ID_SIZE];
 	out->name = (struct bytes){ in.p + KEY_HEAD, n };
 	out->time.ms = (int64_t)db_get_be64(in.p + in.n - 8);
-	return in.p[KEY_HEAD + n] == '\0' && out->series <= STATISTIC_LEVEL;
+	return in.p[KEY_HEAD + n] == '\0' && out->series <= STATISTIC_COMMANDS;
 }
 
 bool

@@ -40,8 +40,10 @@ enum statistic_series {
 	STATISTIC_SAMPLE, /* an hour's rates in millionths: 14 days */
 	STATISTIC_LOOP,	 /* groups that sent reports; days: 90 days */
 	STATISTIC_TOTAL, /* for ever; time 0 */
-	STATISTIC_LEVEL	 /* sender domains (IDENTITY), of the owner of the
+	STATISTIC_LEVEL, /* sender domains (IDENTITY), of the owner of the
 			    identity; UTC day of the event: 15 days */
+	STATISTIC_COMMANDS /* of sources, without an account; UTC days of
+			    the commands: 90 days */
 };
 enum statistic_scope {
 	STATISTIC_ACCOUNT = 1, /* name "" */
@@ -80,6 +82,9 @@ enum statistic_counter {
 	COUNT_BASE,	/* counted sends */
 	COUNT_HARD,	/* hard bounces of them */
 	COUNT_REACHED,	/* deliveries of them */
+	/* said to receivers */
+	COUNT_RCPTS,
+	COUNT_DATAS,	/* DATA, or a message by BDAT */
 	STATISTIC_COUNTERS
 };
 /* "Sends"; the names of statistics.md 1. */

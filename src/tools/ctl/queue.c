@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The queue, mail that came back, events, traces, source addresses. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -432,6 +434,28 @@ trace_print(struct ctl *c, json_t *result)
 }
 
 #define QUEUE_CHOICE "to:text from:text credential:text"
+/* The daemon reads the file; only we may open it. */
+static int
+snds_open(struct ctl *c)
+{
+	const char *path = ctl_arg(c, "path");
+	int	    fd = open(path, O_RDONLY | O_CLOEXEC), index;
+
+	if (fd < 0) {
+		ctl_say_misuse(c, "%s: %s", path, strerror(errno));
+		return CTL_USAGE;
+	}
+	index = ctl_add_fd(c, fd);
+	json_object_del(c->args, "path");
+	json_object_set_new(c->args, "file", json_integer(index));
+	return 0;
+}
+
+#define SNDS_COLUMNS                                                         \
+	"address=Ip day=Day rcpt=RCPTCommands own-rcpt=OwnRCPTCommands "     \
+	"data=DATACommands own-data=OwnDATACommands "                        \
+	"recipients=MessageRecipients spam=SpamRate "                        \
+	"complaints=ComplaintRateShown traps=TrapHits"
 #define LISTING_COLUMNS                                                      \
 	"address=Ip list=List source=Source status=Status answer=Answer " \
 	"since=Since last=Last group=Group url=Url"
@@ -510,6 +534,9 @@ const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "blocklist check", .arguments = "name?",
 	    .usage = "[ADDRESS]", .list = "Listings",
 	    .columns = LISTING_COLUMNS },
+	{ .verb = "snds import", .arguments = "path", .usage = "FILE",
+	    .prepare = snds_open, .list = "Snds",
+	    .columns = SNDS_COLUMNS },
 	{ .verb = "ip-filter list", .list = "Filters",
 	    .columns = "name=Name cidr=Cidr policy=Policy "
 		       "listener=Listener" },
