@@ -123,7 +123,8 @@ reporting_MODULES = \
 	    routes series sns \
 	    event_file webhook \
 	statistics statistics_facts statistics_rows rates reputation \
-	blocklist blocklist_round levels \
+	    reputation_detect \
+	blocklist blocklist_round levels detector \
 	verification verification_check operator_record inquiry
 
 daemon_MODULES = \

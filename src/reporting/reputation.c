@@ -10,6 +10,7 @@
 #include "registry/config_set.h"
 #include "registry/finding.h"
 #include "reporting/rates.h"
+#include "reporting/reputation_private.h"
 
 enum {
 	SAMPLE_MS = 60 * 1000,
@@ -31,20 +32,6 @@ struct sample {
 	struct statistic_key key;
 	struct statistic     v;
 	char		     name[CONFIG_SET_NAME_SIZE];
-};
-struct reputation {
-	struct reputation_setup setup;
-	struct timer	    tick, pass;
-	int64_t		    hour;    /* last judged; 0 = none yet */
-	bool		    is_soon; /* the next tick is */
-	bool		    has_alarms; /* as seen last */
-	struct mono	    sampled; /* last round of samples */
-	struct turn	   *turns, **turns_end;
-	unsigned	    turn_count;
-	struct book_job	   *job; /* under way; NULL = none */
-	bool		    stopping;
-	loop_fn		   *on_idle;
-	void		   *on_idle_arg;
 };
 
 /* What the writer decides about one account. */
@@ -172,6 +159,15 @@ reputation_look_idle(struct reputation *r)
 		return;
 	r->on_idle = NULL;
 	on_idle(r->on_idle_arg, NULL);
+}
+
+void
+reputation_job_done(struct reputation *r)
+{
+	r->job = NULL;
+	if (r->turns != NULL && !r->stopping)
+		timer_set(&r->pass, 0);
+	reputation_look_idle(r);
 }
 
 void
@@ -374,12 +370,13 @@ judge_on_done(void *job, void *unused)
 		    j->account, j->job.err.text);
 	else if (j->out.moved || j->out.is_reminder)
 		judge_tell(j);
-	if (!j->job.failed && was != is && r->setup.on_switch != NULL)
+	if (!j->job.failed && was != is)
+		log_warn(is ? "sending-disabled" : "sending-enabled",
+		    "account=%s reason=reputation", j->account);
+	if (!j->job.failed && j->out.moved && r->setup.on_switch != NULL)
 		r->setup.on_switch(r->setup.on_switch_arg, j->account);
 	mem_free(j);
-	if (r->turns != NULL && !r->stopping)
-		timer_set(&r->pass, 0);
-	reputation_look_idle(r);
+	reputation_job_done(r);
 }
 
 static int
@@ -482,7 +479,11 @@ reputation_look_at(struct reputation *r, const struct turn *t)
 		if (reputation_read(r, &q, &v)) {
 			if (reputation_has_sent(r, a->id))
 				reputation_sample(r, &q, &v);
-			if (t->is_judged && a->closed.ms == 0)
+			if (a->closed.ms == 0)
+				reputation_detect(r, a->id, x.now);
+			if (r->job != NULL) /* judged when it is done */
+				turn_add(r, a->id, t->is_judged);
+			else if (t->is_judged && a->closed.ms == 0)
 				judge_look(r, a, &v);
 		}
 	} else {
@@ -639,9 +640,7 @@ alarm_on_done(void *job, void *unused)
 			    j->v[i].account);
 	}
 	mem_free(j);
-	if (r->turns != NULL && !r->stopping)
-		timer_set(&r->pass, 0);
-	reputation_look_idle(r);
+	reputation_job_done(r);
 }
 
 static void

@@ -36,7 +36,8 @@ struct reputation_setup {
 	struct conf	  *conf; /* a reference is taken */
 	struct statistics *statistics;
 	struct notices	  *notices;
-	/* This account was paused, or may send again; any may be NULL. */
+	/* This account or a set of it was paused, or the state has moved; it
+	 * is audited, and its mail held or released.  May be NULL. */
 	void (*on_switch)(void *arg, const char *account);
 	void  *on_switch_arg;
 };

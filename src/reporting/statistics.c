@@ -338,6 +338,8 @@ book_bounced(struct booking *b, const struct event_recipient *to)
 		v->n[COUNT_INVALID]++;
 	if (is_spam(ev, to))
 		v->n[COUNT_SPAM]++;
+	if (bytes_eq_text(ev->rule, "P1"))
+		v->n[COUNT_AUTHENTICATION]++;
 }
 
 static void

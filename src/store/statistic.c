@@ -42,6 +42,7 @@ statistic_counter_to_text(enum statistic_counter c)
 		[COUNT_OPENED] = "OpenedMessages",
 		[COUNT_CLICKED] = "ClickedMessages",
 		[COUNT_TRACKED] = "TrackedDeliveries",
+		[COUNT_AUTHENTICATION] = "AuthenticationBounces",
 		[COUNT_RCPTS] = "RCPTCommands",
 		[COUNT_DATAS] = "DATACommands",
 		[COUNT_BASE] = "CountedSends",

@@ -85,6 +85,7 @@ enum statistic_counter {
 	/* said to receivers */
 	COUNT_RCPTS,
 	COUNT_DATAS,	/* DATA, or a message by BDAT */
+	COUNT_AUTHENTICATION, /* bounces by policies of DMARC, SPF, DKIM */
 	STATISTIC_COUNTERS
 };
 /* "Sends"; the names of statistics.md 1. */

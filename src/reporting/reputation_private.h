@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * reputation_private.h - what the files of the reputation share.
+ *
+ *	reputation.c		rounds: samples, states, alarms
+ *	reputation_detect.c	findings that the figures show by themselves
+ *
+ * One job of the book is under way at a time; who began it ends with
+ * reputation_job_done().
+ */
+#ifndef REPORTING_REPUTATION_PRIVATE_H
+#define REPORTING_REPUTATION_PRIVATE_H
+
+#include "reporting/reputation.h"
+
+struct turn;
+struct reputation {
+	struct reputation_setup setup;
+	struct timer	    tick, pass;
+	int64_t		    hour;    /* last judged; 0 = none yet */
+	bool		    is_soon; /* the next tick is */
+	bool		    has_alarms; /* as seen last */
+	struct mono	    sampled; /* last round of samples */
+	struct turn	   *turns, **turns_end;
+	unsigned	    turn_count;
+	struct book_job	   *job; /* under way; NULL = none */
+	bool		    stopping;
+	loop_fn		   *on_idle;
+	void		   *on_idle_arg;
+};
+
+void reputation_job_done(struct reputation *r);
+/* Looks, and begins a job when something is found that is not open yet. */
+void reputation_detect(struct reputation *r, const char *account,
+    struct wall now);
+
+#endif
