@@ -82,7 +82,8 @@ registry_MODULES = \
 	book \
 	account account_purge account_review \
 	credential credential_book login \
-	identity identity_check identity_command identity_name identity_sign \
+	identity identity_check identity_command identity_name identity_plan \
+	identity_sign \
 	policy policy_condition policy_judge identity_policy permission \
 	mail_from ip_filter \
 	glob cidr \

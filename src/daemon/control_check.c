@@ -58,30 +58,56 @@ check_add_own(struct preflight *p)
 	}
 }
 
+/* What the domain of the key says: where it is published, is there another? */
+static int
+check_read_owner(struct preflight *p, struct db_txn *t,
+    struct signing_keys *room)
+{
+	struct request *q = p->q;
+	struct identity owner;
+	int		found;
+
+	found = identity_get(t, q->account.id, p->key.domain, &owner, &q->err);
+	if (found != 1)
+		return found;
+	p->key_is_cname = owner.cname && !p->key.external &&
+	    q->conf->dkim.cname_base != NULL;
+	if (!identity_is_dual(&owner, q->conf->dkim.dual_sign))
+		return 0;
+	if (dkim_keys_active(t, &owner, p->key.previous ? SET_PREVIOUS :
+		SET_CURRENT, room, &q->err) < 0)
+		return -1;
+	/* also while its record is not seen: then it is a finding */
+	p->has_second = room->has_second;
+	if (p->has_second)
+		p->second = room->second;
+	return 0;
+}
+
 /* The key that signs mail of it, or would once its record is seen. */
 static int
 check_read_key(struct preflight *p, struct db_txn *t)
 {
-	struct request *q = p->q;
-	struct identity owner;
-	int		found = 1;
+	struct request	       *q = p->q;
+	struct signing_question ask = { t, q->account.id, bytes_of(p->from),
+		q->conf->dkim.dual_sign };
+	struct signing_choice *choice = mem_alloc(sizeof(*choice));
+	int		       rc;
 
-	if (identity_signing(t, q->account.id, bytes_of(p->from), &p->signing,
-		&p->key, &q->err) < 0)
-		return -1;
-	p->has_key = p->signing == SIGNING_KEY;
-	if (!p->has_key && p->is_there && !p->i.is_address)
-		found = dkim_key_active(t, &p->i, SET_CURRENT, &p->key,
+	rc = identity_signing(&ask, choice, &q->err);
+	p->signing = choice->result;
+	p->has_key = rc == 0 && p->signing == SIGNING_KEY;
+	if (rc == 0 && !p->has_key && p->is_there && !p->i.is_address) {
+		rc = dkim_keys_active(t, &p->i, SET_CURRENT, &choice->keys,
 		    &q->err);
-	if (!p->has_key && p->is_there && !p->i.is_address)
-		p->has_key = found == 1;
-	if (found < 0)
-		return -1;
-	if (p->has_key && identity_get(t, q->account.id, p->key.domain,
-		&owner, &q->err) == 1)
-		p->key_is_cname = owner.cname && !p->key.external &&
-		    q->conf->dkim.cname_base != NULL;
-	return 0;
+		p->has_key = rc == 1;
+	}
+	if (rc >= 0 && p->has_key) {
+		p->key = choice->keys.key;
+		rc = check_read_owner(p, t, &choice->keys);
+	}
+	mem_free(choice);
+	return rc < 0 ? -1 : 0;
 }
 
 /* Which MAIL FROM domain is looked at: its own, also while it waits. */
@@ -177,14 +203,12 @@ check_ask_spf(struct preflight *p, const struct preflight_source *s,
 }
 
 static void
-check_ask_key(struct preflight *p)
+check_ask_key(struct preflight *p, const struct dkim_key *k, size_t *index)
 {
-	const struct dkim_key *k = &p->key;
-	struct verify_job     *j = check_job(p, VERIFY_DKIM, k->domain,
-		&p->dkim);
+	struct verify_job *j = check_job(p, VERIFY_DKIM, k->domain, index);
 
 	bytes_text(bytes_of(k->selector), j->selector, sizeof(j->selector));
-	j->key_kind = DKIM_KEY_RSA;
+	j->key_kind = k->ed25519 ? DKIM_KEY_ED25519 : DKIM_KEY_RSA;
 	must(base64_encode(k->public_key, k->public_n, j->public_key) <
 	    sizeof(j->public_key));
 	if (p->key_is_cname)
@@ -204,9 +228,11 @@ check_jobs(struct preflight *p)
 	n = p->source_count * PREFLIGHT_SOURCE_JOBS + PREFLIGHT_OWN_JOBS;
 	p->jobs = mem_alloc(n * sizeof(*p->jobs));
 	p->results = mem_alloc(n * sizeof(*p->results));
-	p->dkim = NO_JOB;
+	p->dkim = p->dkim_second = NO_JOB;
 	if (p->has_key)
-		check_ask_key(p);
+		check_ask_key(p, &p->key, &p->dkim);
+	if (p->has_second)
+		check_ask_key(p, &p->second, &p->dkim_second);
 	j = check_job(p, VERIFY_MX, p->mail_from, &p->mx);
 	bytes_text(bytes_of(c->mail_from.mx_host), j->mx_host,
 	    sizeof(j->mx_host));

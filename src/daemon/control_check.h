@@ -30,7 +30,7 @@ enum {
 	/* jobs of each source: MAIL FROM domain, the one in use, EHLO name;
 	   and those of the identity */
 	PREFLIGHT_SOURCE_JOBS = 3,
-	PREFLIGHT_OWN_JOBS = 5,
+	PREFLIGHT_OWN_JOBS = 6,
 	PREFLIGHT_PROBE_MS = 10000,
 	PREFLIGHT_TEXT_SIZE = 200
 };
@@ -59,7 +59,9 @@ struct preflight {
 	enum signing_result signing;
 	bool		    has_key;
 	bool		    key_is_cname;
+	bool		    has_second;
 	struct dkim_key	    key; /* that signs, or would */
+	struct dkim_key	    second; /* Ed25519 beside it */
 	struct mail_from_choice choice;
 	enum identity_status mail_from_status; /* of choice.identity */
 	char		    mail_from[256]; /* that is checked */
@@ -71,7 +73,7 @@ struct preflight {
 	struct inquiry	     inquiry;
 	struct verify_job    *jobs;
 	struct verify_result *results;
-	size_t dkim, mx, host, dmarc, reply; /* indices; NO_JOB */
+	size_t dkim, dkim_second, mx, host, dmarc, reply; /* indices; NO_JOB */
 
 	/* the connection */
 	struct stream *stream;

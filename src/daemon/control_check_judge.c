@@ -117,13 +117,14 @@ judge_identity(struct preflight *p)
 	}
 }
 
+/* What is found of a key; without the Ed25519 one RSA signs alone. */
 static void
-judge_key_record(struct preflight *p)
+judge_key_record(struct preflight *p, const struct dkim_key *k,
+    const struct verify_result *r)
 {
-	const struct verify_result *r = preflight_result_of(p, p->dkim);
-	const struct dkim_key	   *k = &p->key;
-	json_t			   *c, *record;
-	char			    name[400];
+	bool	is_second = k == &p->second;
+	json_t *c, *record;
+	char	name[400];
 
 	snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector,
 	    k->domain);
@@ -132,14 +133,19 @@ judge_key_record(struct preflight *p)
 		return;
 	}
 	if (r->outcome == DKIM_MATCH) {
-		c = preflight_add(p, "DKIM_RECORD", CHECK_PASS,
-		    "%s matches, RSA %u", name, k->bits);
+		if (k->ed25519)
+			c = preflight_add(p, "DKIM_RECORD", CHECK_PASS,
+			    "%s matches, Ed25519", name);
+		else
+			c = preflight_add(p, "DKIM_RECORD", CHECK_PASS,
+			    "%s matches, RSA %u", name, k->bits);
 		if (r->warning[0] != '\0')
 			preflight_reason(c, "%s", r->warning);
 		return;
 	}
-	c = preflight_add(p, "DKIM_RECORD", CHECK_FAIL,
-	    "DKIM record was not found.");
+	c = preflight_add(p, "DKIM_RECORD", is_second ? CHECK_WARN :
+	    CHECK_FAIL, "%sDKIM record was not found.",
+	    is_second ? "Ed25519 " : "");
 	preflight_reason(c, "%s: %s%s%s", name,
 	    dkim_outcome_to_text(r->outcome), r->hint[0] != '\0' ? ", " : "",
 	    r->hint);
@@ -151,6 +157,24 @@ judge_key_record(struct preflight *p)
 		preflight_hint(c, "%s TXT \"%s\"", name,
 		    json_string_value(record));
 	json_decref(record);
+}
+
+static void
+judge_key_length(struct preflight *p)
+{
+	json_t *c;
+
+	if (p->key.ed25519) {
+		c = preflight_add(p, "DKIM_KEY_LENGTH", CHECK_PASS, "Ed25519");
+		preflight_reason(c, "receivers without RFC 8463 support will "
+		    "treat this mail as unsigned");
+	} else if (p->key.bits < LONG_BITS) {
+		preflight_add(p, "DKIM_KEY_LENGTH", CHECK_WARN,
+		    "DKIM signing key length is below 2048 bits.");
+	} else {
+		preflight_add(p, "DKIM_KEY_LENGTH", CHECK_PASS, "%u bits",
+		    p->key.bits);
+	}
 }
 
 static void
@@ -178,13 +202,11 @@ judge_dkim(struct preflight *p)
 		    "DKIM verification has failed.");
 	if (!p->has_key)
 		return;
-	judge_key_record(p);
-	if (p->key.bits < LONG_BITS)
-		preflight_add(p, "DKIM_KEY_LENGTH", CHECK_WARN,
-		    "DKIM signing key length is below 2048 bits.");
-	else
-		preflight_add(p, "DKIM_KEY_LENGTH", CHECK_PASS, "%u bits",
-		    p->key.bits);
+	judge_key_record(p, &p->key, preflight_result_of(p, p->dkim));
+	if (p->has_second)
+		judge_key_record(p, &p->second,
+		    preflight_result_of(p, p->dkim_second));
+	judge_key_length(p);
 	if (preflight_dkim_is_aligned(p))
 		preflight_add(p, "DKIM_ALIGNED", CHECK_PASS,
 		    "d=%s is aligned with %s", p->key.domain, p->from_domain);

@@ -10,9 +10,10 @@
 static json_t *
 dkim_key_json(const struct dkim_key *k)
 {
-	return json_pack("{s:s, s:s, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:o}",
-	    "Selector", k->selector, "Role", dkim_role_to_text(k->role),
-	    "Bits", (int)k->bits, "Previous", k->previous, "LastOutcome",
+	return json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:o, s:o, s:o, s:o, "
+	    "s:o}", "Selector", k->selector, "Role",
+	    dkim_role_to_text(k->role), "Algorithm", dkim_key_kind(k), "Bits",
+	    (int)k->bits, "Previous", k->previous, "LastOutcome",
 	    dkim_outcome_to_text(k->last_outcome), "Hint",
 	    json_of_text(k->hint), "Created", json_of_wall(k->created),
 	    "LastChecked", json_of_wall(k->last_check), "LastSeen",
@@ -24,23 +25,32 @@ dkim_key_json(const struct dkim_key *k)
 static int
 dkim_show_address(struct request *q, struct db_txn *t)
 {
-	struct identity_work *w = q->state;
-	enum signing_result   result;
-	bool		      on = w->i.signing == DKIM_ON;
+	struct identity_work   *w = q->state;
+	struct signing_question s = { t, q->account.id, bytes_of(w->name),
+		q->conf->dkim.dual_sign };
+	bool on = w->i.signing == DKIM_ON;
 
 	if (w->i.signing == DKIM_INHERIT) {
-		if (identity_signing(t, q->account.id, bytes_of(w->name),
-			&result, &w->fresh.v[0], &q->err) < 0)
+		if (identity_signing(&s, &w->choice, &q->err) < 0)
 			return -1;
-		on = result == SIGNING_KEY || result == SIGNING_NOT_VERIFIED;
+		on = w->choice.result == SIGNING_KEY ||
+		    w->choice.result == SIGNING_NOT_VERIFIED;
 	}
 	request_set(q, "SigningEnabled", json_boolean(on));
 	return 0;
 }
 
-/* Only the active selector is needed for SUCCESS (dkim.md 7.1). */
+/* Was it looked for, and not found? */
+static bool
+dkim_is_missing(const struct dkim_key *k)
+{
+	return !k->previous && !k->seen && k->last_check.ms != 0 &&
+	    k->last_outcome != DKIM_DNS_ERROR;
+}
+
+/* Only the active selector is needed for SUCCESS (dkim.md 7.1, 6.1). */
 static void
-dkim_warn_standby(struct request *q, const struct identity *i,
+dkim_warn_missing(struct request *q, const struct identity *i,
     const struct identity_keys *ks)
 {
 	const struct dkim_key *k;
@@ -48,12 +58,18 @@ dkim_warn_standby(struct request *q, const struct identity *i,
 
 	for (n = 0; n < ks->n; n++) {
 		k = &ks->v[n];
-		if (!i->external && !i->cname && !k->previous && !k->seen &&
-		    k->role == DKIM_STANDBY && k->last_check.ms != 0 &&
-		    k->last_outcome != DKIM_DNS_ERROR)
+		if (!i->external && !i->cname && !k->ed25519 &&
+		    k->role == DKIM_STANDBY && dkim_is_missing(k))
 			request_warn(q, "standby selector %s is not "
 			    "published; rotation is not possible",
 			    k->selector);
+	}
+	for (n = 0; n < ks->n; n++) {
+		k = &ks->v[n];
+		if (k->ed25519 && k->role == DKIM_ACTIVE &&
+		    identity_has_rsa(ks) && dkim_is_missing(k))
+			request_warn(q, "Ed25519 selector %s is not "
+			    "published; only RSA signs", k->selector);
 	}
 }
 
@@ -61,6 +77,7 @@ static int
 dkim_show_read(struct request *q, struct db_txn *t)
 {
 	struct identity_work *w = q->state;
+	const struct dkim_key *meanwhile = NULL;
 	json_t		     *keys = json_array();
 	size_t		      n;
 
@@ -71,18 +88,24 @@ dkim_show_read(struct request *q, struct db_txn *t)
 		json_decref(keys);
 		return dkim_show_address(q, t);
 	}
-	dkim_warn_standby(q, &w->i, &w->ks);
+	dkim_warn_missing(q, &w->i, &w->ks);
+	if (w->i.external)
+		identity_warn_alone(q, &w->ks);
+	request_set(q, "DualSigning", json_boolean(identity_is_dual(&w->i,
+	    q->conf->dkim.dual_sign)));
 	json_object_update_new(q->result,
 	    identity_dkim_json(q, &w->i, &w->ks));
 	for (n = 0; n < w->ks.n; n++)
 		json_array_append_new(keys, dkim_key_json(&w->ks.v[n]));
 	request_set(q, "Keys", keys);
 	for (n = 0; w->i.has_previous && n < w->ks.n; n++)
-		if (w->ks.v[n].previous && w->ks.v[n].role == DKIM_ACTIVE)
-			request_set(q, "SigningMeanwhile", json_pack(
-			    "{s:s, s:s}", "Selector", w->ks.v[n].selector,
-			    "Status", identity_status_to_text(
-				w->i.previous.status)));
+		if (w->ks.v[n].previous && w->ks.v[n].role == DKIM_ACTIVE &&
+		    (meanwhile == NULL || !w->ks.v[n].ed25519))
+			meanwhile = &w->ks.v[n];
+	if (meanwhile != NULL)
+		request_set(q, "SigningMeanwhile", json_pack("{s:s, s:s}",
+		    "Selector", meanwhile->selector, "Status",
+		    identity_status_to_text(w->i.previous.status)));
 	return 0;
 }
 
@@ -104,14 +127,16 @@ dkim_on_explained(void *arg, const char *line)
 static int
 dkim_explain_read(struct request *q, struct db_txn *t)
 {
-	const char *name = arg_text(q, "name");
-	json_t	   *lines = json_array();
+	const char	       *name = arg_text(q, "name");
+	json_t		       *lines = json_array();
+	struct signing_question s = { t, q->account.id, BYTES(""),
+		q->conf->dkim.dual_sign };
 
 	request_set(q, "Lines", lines);
 	if (name == NULL || strchr(name, '@') == NULL)
 		return request_misuse(q, "an address is wanted");
-	return identity_explain(t, q->account.id, bytes_of(name),
-	    dkim_on_explained, lines, &q->err);
+	s.from = bytes_of(name);
+	return identity_explain(&s, dkim_on_explained, lines, &q->err);
 }
 
 static void
@@ -240,6 +265,9 @@ dkim_decide(struct request *q, struct identity_work *w,
 	if (strcmp(verb, "dkim new-key") == 0)
 		return identity_new_standby(&w->i, &w->ks, in, &w->d,
 		    &q->err);
+	if (strcmp(verb, "dkim dual") == 0)
+		return identity_set_dual(&w->i, &w->ks, w->dual, in, &w->d,
+		    &q->err);
 	return identity_set_length(&w->i, &w->ks, w->bits, in, &w->d,
 	    &q->err);
 }
@@ -270,6 +298,33 @@ dkim_rotate(struct request *q)
 	request_write(q, dkim_decide_write, identity_work_finish);
 }
 
+/* -- Ed25519 as well ------------------------------------------------------- */
+
+static void
+dkim_dual(struct request *q)
+{
+	static const char *const words[] = { "on", "off", "default", NULL };
+	static const enum dkim_switch to[] = { DKIM_ON, DKIM_OFF,
+		DKIM_INHERIT };
+	struct identity_work *w = identity_work_new(q);
+	int		      word = -1;
+
+	if (w == NULL || arg_word(q, "switch", words, &word) < 0 || word < 0) {
+		if (w != NULL && word < 0)
+			(void)request_misuse(q, "on, off or default?");
+		request_end(q);
+		return;
+	}
+	if (word == 0 && !signer_has_ed25519()) {
+		request_end_refused(q, BOOK_BAD_REQUEST, "the linked "
+		    "libopendkim has no Ed25519 (RFC 8463)");
+		return;
+	}
+	w->dual = to[word];
+	w->show = true;
+	request_write(q, dkim_decide_write, identity_work_finish);
+}
+
 static int
 dkim_managed_write(struct request *q, struct db_txn *t)
 {
@@ -280,6 +335,7 @@ dkim_managed_write(struct request *q, struct db_txn *t)
 	if (identity_work_load(q, t) != 0 ||
 	    identity_use_managed(&w->i, &w->ks, &w->fresh, &in, &q->err) != 0)
 		return -1;
+	identity_want_keys(&w->i, &w->ks, &in, &w->d);
 	request_would(q, "use managed keys for %s", w->name);
 	return identity_work_store(q, t);
 }
@@ -370,7 +426,7 @@ dkim_export_read(struct request *q, struct db_txn *t)
 
 	if (identity_work_load(q, t) != 0)
 		return -1;
-	found = dkim_key_active(t, &w->i, SET_CURRENT, &w->fresh.v[0],
+	found = dkim_keys_active(t, &w->i, SET_CURRENT, &w->choice.keys,
 	    &q->err);
 	if (found == 0)
 		return request_refuse(q, BOOK_NOT_FOUND, "%s has no DKIM key",
@@ -388,7 +444,7 @@ dkim_on_exported(void *request, const struct keys_answer *a)
 		request_end_refused(q, BOOK_BAD_REQUEST, "%s", a->reason);
 		return;
 	}
-	request_set(q, "Selector", json_string(w->fresh.v[0].selector));
+	request_set(q, "Selector", json_string(w->choice.keys.key.selector));
 	request_end(q);
 }
 
@@ -407,7 +463,7 @@ dkim_export(struct request *q)
 		return;
 	}
 	request_would(q, "hand out the private key of selector %s",
-	    w->fresh.v[0].selector);
+	    w->choice.keys.key.selector);
 	if (q->dry_run || !arg_is_true(q, "private") ||
 	    arg_int(q, "key-file", 0, CONTROL_FDS_MAX - 1, &index) < 0 ||
 	    (fd = request_take_fd(q, index)) < 0) {
@@ -416,7 +472,7 @@ dkim_export(struct request *q)
 		request_end(q);
 		return;
 	}
-	k = &w->fresh.v[0];
+	k = &w->choice.keys.key;
 	memset(&s, 0, sizeof(s));
 	s.domain = k->domain;
 	s.selector = k->selector;
@@ -444,6 +500,8 @@ const struct command control_dkim_commands[] = {
 	{ "dkim set-key", NEED_FULL, SCOPE_ACCOUNT,
 	    "PutEmailIdentityDkimSigningAttributes", "emailIdentity",
 	    dkim_set_key },
+	{ "dkim dual", NEED_FULL, SCOPE_ACCOUNT, "DkimDual", "emailIdentity",
+	    dkim_dual },
 	{ "dkim new-key", NEED_FULL, SCOPE_ACCOUNT, "DkimNewKey",
 	    "emailIdentity", dkim_rotate },
 	{ "dkim rotate", NEED_FULL, SCOPE_ACCOUNT, "DkimRotate",

@@ -92,22 +92,30 @@ identity_show_signer(struct request *q, struct db_txn *t, const char *name,
 {
 	static const char *const words[] = { "", "signing is off",
 		"no identity with a key", "not verified" };
-	enum signing_result result;
-	struct dkim_key	   *k = mem_alloc(sizeof(*k));
-	char		    from[IDENTITY_NAME_SIZE + 16];
-	int		    rc;
+	struct identity_work *w = q->state;
+	char		      from[IDENTITY_NAME_SIZE + 16];
+	struct signing_question s = { t, q->account.id, BYTES(""),
+		q->conf->dkim.dual_sign };
+	const struct signing_keys *k = &w->choice.keys;
+	json_t			  *by;
 
 	snprintf(from, sizeof(from), "%s%s", is_address ? "" : "postmaster@",
 	    name);
-	rc = identity_signing(t, q->account.id, bytes_of(from), &result, k,
-	    &q->err);
-	if (rc == 0 && result == SIGNING_KEY)
-		request_set(q, "SignedBy", json_pack("{s:s, s:s}", "Domain",
-		    k->domain, "Selector", k->selector));
-	else if (rc == 0)
-		request_set(q, "Unsigned", json_string(words[result]));
-	mem_free(k);
-	return rc;
+	s.from = bytes_of(from);
+	if (identity_signing(&s, &w->choice, &q->err) < 0)
+		return -1;
+	if (w->choice.result != SIGNING_KEY) {
+		request_set(q, "Unsigned",
+		    json_string(words[w->choice.result]));
+		return 0;
+	}
+	by = json_pack("{s:s, s:s}", "Domain", k->key.domain, "Selector",
+	    k->key.selector);
+	if (k->has_second)
+		json_object_set_new(by, "Ed25519Selector",
+		    json_string(k->second.selector));
+	request_set(q, "SignedBy", by);
+	return 0;
 }
 
 /* identities 3.2: an address without a record, below a verified domain. */
@@ -621,6 +629,7 @@ identity_add_write(struct request *q, struct db_txn *t)
 	if (w->fresh.n > 1 && identity_use_managed(&w->i, &w->ks, &w->fresh,
 		&in, &q->err) != 0)
 		return -1;
+	identity_want_keys(&w->i, &w->ks, &in, &w->d);
 	if (w->i.method == METHOD_TOKEN &&
 	    identity_verify(&w->i, &w->ks, true, &in, &q->err) != 0)
 		return -1;
@@ -643,11 +652,9 @@ identity_after_add(struct request *q)
 	if (!w->i.is_address) {
 		request_set(q, "DkimAttributes",
 		    identity_dkim_json(q, &w->i, &w->ks));
-		request_set(q, "Records",
-		    identity_records_json(q, &w->i, &w->ks));
+		w->show = true;
 	}
-	(void)reporter_post_check(q->relay->reporter);
-	request_end(q);
+	identity_work_finish(q);
 }
 
 static void

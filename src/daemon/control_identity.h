@@ -23,6 +23,8 @@ struct identity_work {
 	struct identity_keys	 fresh; /* made or imported for this command */
 	unsigned		 wanted; /* of fresh */
 	unsigned		 bits;
+	enum dkim_switch	 dual;
+	struct signing_choice	 choice;
 	struct identity_decision d;
 	unsigned		 made; /* of d.make */
 	char			 token[IDENTITY_TOKEN_SIZE];
@@ -50,6 +52,11 @@ json_t *identity_dkim_json(const struct request *q, const struct identity *i,
     const struct identity_keys *ks);
 /* "v=DKIM1; k=rsa; p=..." */
 json_t *dkim_record_json(const struct dkim_key *k);
+/* "rsa", "ed25519" */
+const char *dkim_key_kind(const struct dkim_key *k);
+bool identity_has_rsa(const struct identity_keys *ks);
+/* That many receivers cannot verify an own Ed25519 key alone (dkim.md 6.1). */
+void identity_warn_alone(struct request *q, const struct identity_keys *ks);
 /* control_mail_from.c: MailFromAttributes, the records to publish, and the
  * value of the SPF record: "v=spf1 include:spf.relay.example ~all" */
 json_t *mail_from_json(const struct identity *i);

@@ -66,16 +66,7 @@ identity_work_store(struct request *q, struct db_txn *t)
 void
 identity_input(const struct request *q, struct identity_check_input *in)
 {
-	uint32_t random;
-
-	mem_random(&random, sizeof(random));
-	in->now = q->now;
-	in->recheck_ms = q->conf->dkim.recheck_interval_ms;
-	in->mail_from_recheck_ms =
-	    q->conf->mail_from.recheck_interval_ms;
-	in->retire_after_ms = q->conf->dkim.retire_after_ms;
-	in->min_visible_ms = q->conf->dkim.min_visible_ms;
-	in->jitter = (double)random / UINT32_MAX * 2 - 1;
+	identity_check_input_init(in, q->conf, q->now);
 }
 
 int
@@ -172,8 +163,14 @@ identity_on_imported(void *request, const struct keys_answer *a)
 	memcpy(k->sealed, a->sealed, a->sealed_n);
 	k->sealed_n = a->sealed_n;
 	k->bits = a->bits;
+	k->ed25519 = a->bits == DKIM_ED25519_BITS;
 	k->created = q->now;
 	w->fresh.n = 1;
+	if (k->ed25519 && !signer_has_ed25519()) {
+		identity_end_keyless(q, "the linked libopendkim has no "
+		    "Ed25519 (RFC 8463)");
+		return;
+	}
 	w->next(q);
 }
 
@@ -237,6 +234,8 @@ identity_finish_answer(struct request *q)
 		log_warn("dkim-zone-change", "account=%s domain=%s",
 		    q->account.id, w->name);
 	(void)reporter_post_check(q->relay->reporter);
+	if (w->show && w->i.external)
+		identity_warn_alone(q, &w->ks);
 	if (w->show)
 		request_set(q, "Records",
 		    identity_records_json(q, &w->i, &w->ks));
@@ -307,17 +306,45 @@ identity_work_finish(struct request *q)
 
 /* -- as JSON --------------------------------------------------------------- */
 
+const char *
+dkim_key_kind(const struct dkim_key *k)
+{
+	return dkim_key_kind_to_text(k->ed25519 ? DKIM_KEY_ED25519 :
+						  DKIM_KEY_RSA);
+}
+
 json_t *
 dkim_record_json(const struct dkim_key *k)
 {
-	static const char head[] = "v=DKIM1; k=rsa; p=";
-	char text[sizeof(head) + 4 * ((sizeof(k->public_key) + 2) / 3) + 1];
+	char   text[32 + 4 * ((sizeof(k->public_key) + 2) / 3) + 1];
+	size_t n;
 
 	if (k->public_n == 0)
 		return json_string("p=customerProvidedPublicKey");
-	memcpy(text, head, sizeof(head) - 1);
-	base64_encode(k->public_key, k->public_n, text + sizeof(head) - 1);
+	n = (size_t)snprintf(text, 32, "v=DKIM1; k=%s; p=", dkim_key_kind(k));
+	base64_encode(k->public_key, k->public_n, text + n);
 	return json_string(text);
+}
+
+/* Of the keys in force. */
+bool
+identity_has_rsa(const struct identity_keys *ks)
+{
+	size_t n;
+
+	for (n = 0; n < ks->n; n++)
+		if (!ks->drop[n] && !ks->v[n].ed25519 && !ks->v[n].previous &&
+		    ks->v[n].role == DKIM_ACTIVE)
+			return true;
+	return false;
+}
+
+void
+identity_warn_alone(struct request *q, const struct identity_keys *ks)
+{
+	if (ks->n > 0 && !identity_has_rsa(ks))
+		request_warn(q, "receivers without RFC 8463 support will "
+		    "treat this mail as unsigned");
 }
 
 static void
@@ -339,33 +366,58 @@ dkim_key_status(const struct identity *i, const struct dkim_key *k,
 
 static json_t *
 identity_key_record(const struct request *q, const struct identity *i,
-    const struct dkim_key *k)
+    const struct dkim_key *k, bool optional)
 {
-	char name[512], target[512], status[80];
-	bool cname = i->cname && !k->external &&
-	    q->conf->dkim.cname_base != NULL;
+	char	name[512], target[512], status[80];
+	json_t *out;
+	bool	cname = i->cname && !k->external &&
+	       q->conf->dkim.cname_base != NULL;
 
 	snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector,
 	    k->domain);
 	dkim_key_status(i, k, q->now, status);
 	snprintf(target, sizeof(target), "%s.%s", k->selector,
 	    cname ? q->conf->dkim.cname_base : "");
-	return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "Type",
+	out = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "Type",
 	    cname ? "CNAME" : "TXT", "Name", name, "Value",
 	    cname ? json_string(target) : dkim_record_json(k), "Status",
 	    status, "Role", dkim_role_to_text(k->role), "LastOutcome",
 	    dkim_outcome_to_text(k->last_outcome));
+	if (optional)
+		json_object_set_new(out, "Optional", json_true());
+	if (optional && strcmp(status, "publish") == 0)
+		json_object_set_new(out, "Status",
+		    json_string("publish, optional"));
+	return out;
 }
 
 /* In the order in which they are read: ACTIVE, STANDBY, RETIRING. */
+static void
+identity_add_keys(const struct request *q, const struct identity *i,
+    const struct identity_keys *ks, bool ed25519, json_t *list)
+{
+	bool   optional;
+	size_t n;
+	int    role;
+
+	for (role = DKIM_ACTIVE; role <= DKIM_RETIRING; role++)
+		for (n = 0; n < ks->n; n++) {
+			if ((int)ks->v[n].role != role || ks->drop[n] ||
+			    ks->v[n].ed25519 != ed25519)
+				continue;
+			optional = ed25519 && identity_has_rsa(ks);
+			json_array_append_new(list, identity_key_record(q, i,
+			    &ks->v[n], optional));
+		}
+}
+
+/* RSA first; Ed25519 is printed as optional (dkim.md 7.4). */
 json_t *
 identity_records_json(struct request *q, const struct identity *i,
     const struct identity_keys *ks)
 {
 	json_t *list = json_array();
 	char	name[IDENTITY_NAME_SIZE + 16];
-	size_t	n;
-	int	role;
 
 	if (i->token_text[0] != '\0') {
 		snprintf(name, sizeof(name), "_posthorn.%s", i->name);
@@ -373,11 +425,8 @@ identity_records_json(struct request *q, const struct identity *i,
 		    "Type", "TXT", "Name", name, "Value", i->token_text,
 		    "Status", "publish"));
 	}
-	for (role = DKIM_ACTIVE; role <= DKIM_RETIRING; role++)
-		for (n = 0; n < ks->n; n++)
-			if ((int)ks->v[n].role == role && !ks->drop[n])
-				json_array_append_new(list,
-				    identity_key_record(q, i, &ks->v[n]));
+	identity_add_keys(q, i, ks, false, list);
+	identity_add_keys(q, i, ks, true, list);
 	mail_from_add_records(q, i, list);
 	return list;
 }
@@ -396,6 +445,7 @@ identity_dkim_json(const struct request *q, const struct identity *i,
 		if (ks->v[n].created.ms > made.ms)
 			made = ks->v[n].created;
 		if (!ks->v[n].external && !ks->v[n].previous &&
+		    !ks->v[n].ed25519 &&
 		    (i->cname || ks->v[n].role != DKIM_RETIRING))
 			json_array_append_new(tokens,
 			    json_string(ks->v[n].selector));

@@ -531,6 +531,11 @@ keys_set_operator(struct keys *k, int fd, const char *domain,
 		close(fd);
 		if (key == NULL)
 			return err_wrap(e, "dkim.operator_key");
+		if (signing_key_bits(key) == SIGNING_BITS_ED25519) {
+			signing_key_free(key);
+			return err_set(e, "dkim.operator_key: the private key "
+			    "must be RSA");
+		}
 	}
 	kept_release(k->operator_before);
 	k->operator_before = k->operator_key;

@@ -72,6 +72,8 @@ struct keys *keys_open(struct loop *l, const struct keys_setup *s,
 bool keys_add_peer(struct keys *k, int fd);
 /*
  * Reload: another operator's key, or none (fd -1); 0, -1 and *e: as before.
+ * An RSA key: on mail without an identity's signature it is the only one,
+ * which Ed25519 must not be (dkim.md 6.1).
  * The one of before still signs what asks for it by name.
  */
 int keys_set_operator(struct keys *k, int fd, const char *domain,

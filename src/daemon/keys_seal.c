@@ -192,11 +192,14 @@ signing_key_make(unsigned bits, struct err *e)
 {
 	EVP_PKEY *pkey;
 
-	if (bits < SIGNING_BITS_MIN || bits > SIGNING_BITS_MAX) {
+	if (bits != SIGNING_BITS_ED25519 &&
+	    (bits < SIGNING_BITS_MIN || bits > SIGNING_BITS_MAX)) {
 		err_set(e, "a key of %u bits is not made", bits);
 		return NULL;
 	}
-	pkey = EVP_RSA_gen(bits); /* exponent 65537 */
+	/* RSA: exponent 65537 */
+	pkey = bits == SIGNING_BITS_ED25519 ?
+	    EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : EVP_RSA_gen(bits);
 	if (pkey == NULL) {
 		err_set(e, "cannot make a key: %s",
 		    ERR_reason_error_string(ERR_get_error()));
@@ -206,9 +209,18 @@ signing_key_make(unsigned bits, struct err *e)
 	return signing_key_new(pkey);
 }
 
+static bool
+pkey_is_ed25519(const EVP_PKEY *pkey)
+{
+	return EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519;
+}
+
 unsigned
 signing_key_bits(const struct signing_key *k)
 {
+	/* OpenSSL says 253: the order of the group */
+	if (pkey_is_ed25519(k->pkey))
+		return SIGNING_BITS_ED25519;
 	return (unsigned)EVP_PKEY_get_bits(k->pkey);
 }
 
@@ -220,7 +232,7 @@ signing_key_public(const struct signing_key *k, unsigned char *out,
 	size_t	       raw = size;
 	int	       n;
 
-	if (EVP_PKEY_get_base_id(k->pkey) == EVP_PKEY_ED25519)
+	if (pkey_is_ed25519(k->pkey))
 		return EVP_PKEY_get_raw_public_key(k->pkey, out, &raw) == 1 ?
 		    raw : 0;
 	n = i2d_PUBKEY(k->pkey, &der);
@@ -241,7 +253,7 @@ signing_key_sign(const struct signing_key *k, const unsigned char digest[32],
 	size_t	      n = size;
 	bool	      ok;
 
-	if (EVP_PKEY_get_base_id(k->pkey) == EVP_PKEY_ED25519) {
+	if (pkey_is_ed25519(k->pkey)) {
 		m = EVP_MD_CTX_new();
 		ok = m != NULL &&
 		    EVP_DigestSignInit(m, NULL, NULL, NULL, k->pkey) == 1 &&
@@ -342,6 +354,7 @@ signing_key_read(struct bytes text, unsigned min_bits, unsigned max_bits,
 {
 	EVP_PKEY *pkey = NULL;
 	unsigned  bits = 0;
+	bool	  fits;
 
 	if (min_bits < SIGNING_BITS_MIN)
 		min_bits = SIGNING_BITS_MIN; /* RFC 8301 3.2 */
@@ -354,7 +367,9 @@ signing_key_read(struct bytes text, unsigned min_bits, unsigned max_bits,
 	if (pkey != NULL && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA)
 		bits = (unsigned)EVP_PKEY_get_bits(pkey);
 	/* the size first: checking a huge key takes long */
-	if (bits >= min_bits && bits <= max_bits && signing_is_sound(pkey))
+	fits = (bits >= min_bits && bits <= max_bits) ||
+	    (pkey != NULL && pkey_is_ed25519(pkey));
+	if (fits && signing_is_sound(pkey))
 		return signing_key_new(pkey);
 	EVP_PKEY_free(pkey);
 	ERR_clear_error();

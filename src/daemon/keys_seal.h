@@ -30,6 +30,7 @@ enum {
 	SEAL_NAME_MAX = 253 + 1 + 63, /* domain 0 selector */
 	SIGNING_BITS_MIN = 1024,
 	SIGNING_BITS_MAX = 4096,
+	SIGNING_BITS_ED25519 = 256, /* in place of a length of RSA */
 	SIGNING_FILE_MAX = 64 * 1024
 };
 
@@ -53,7 +54,8 @@ bool seal_open(const unsigned char key[SEAL_KEY_SIZE], struct bytes name,
 /* -- keys ----------------------------------------------------------------- */
 struct signing_key;
 struct signing_key *signing_key_make(unsigned bits, struct err *e);
-/* PEM (PKCS#1, PKCS#8) or bare base64 of either; RSA within the limits. */
+/* PEM (PKCS#1, PKCS#8) or bare base64 of either; RSA within the limits, or
+ * Ed25519 (RFC 8410). */
 struct signing_key *signing_key_read(struct bytes text, unsigned min_bits,
     unsigned max_bits, struct err *e);
 void signing_key_free(struct signing_key *k); /* NULL is allowed */

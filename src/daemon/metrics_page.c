@@ -282,26 +282,36 @@ metrics_submission(struct metrics_page *p, struct relay *r)
 }
 
 static void
+metrics_signature(struct metrics_page *p, const char *algorithm,
+    const char *result, const struct meter *m)
+{
+	const char *labels[] = { "algorithm", algorithm, "result", result,
+		NULL };
+
+	if (meter_get(m) > 0)
+		metrics_value(p, labels, (double)meter_get(m));
+}
+
+static void
 metrics_signatures(struct metrics_page *p, const struct desk_meters *m)
 {
-	static const char *const names[] = { "ok", "error",
-		"unsigned-disabled", "unsigned-no-identity",
-		"unsigned-not-verified", "unsigned-client-same-selector" };
-	const struct meter *const meters[] = { &m->dkim_ok, &m->dkim_error,
-		&m->dkim_disabled, &m->dkim_no_identity,
-		&m->dkim_not_verified, &m->dkim_client };
-	const char *labels[] = { "algorithm", "", "result", NULL, NULL };
+	static const char *const names[] = { "unsigned-disabled",
+		"unsigned-no-identity", "unsigned-not-verified",
+		"unsigned-client-same-selector" };
+	const struct meter *const meters[] = { &m->dkim_disabled,
+		&m->dkim_no_identity, &m->dkim_not_verified, &m->dkim_client };
+	const char *algorithm;
 	size_t	    i;
 
 	metrics_family(p, "posthorn_dkim_signatures_total", METRICS_COUNTER,
 	    "DKIM signatures by result");
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		labels[1] = i < 2 ? "rsa-sha256" : "";
-		labels[3] = names[i];
-		if (meter_get(meters[i]) > 0)
-			metrics_value(p, labels,
-			    (double)meter_get(meters[i]));
+	for (i = 0; i < SIGN_ALGORITHMS; i++) {
+		algorithm = sign_algorithm_to_text((enum sign_algorithm)i);
+		metrics_signature(p, algorithm, "ok", &m->dkim_ok[i]);
+		metrics_signature(p, algorithm, "error", &m->dkim_error[i]);
 	}
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		metrics_signature(p, "", names[i], meters[i]);
 	metrics_family(p, "posthorn_dkim_sign_seconds", METRICS_HISTOGRAM,
 	    "Time to a DKIM signature");
 	metrics_histogram(p, &m->sign_seconds);

@@ -422,7 +422,8 @@ relay_reload(struct relay *r, struct buf *why)
 		return false;
 	conf_keep(c, r->conf);
 	tls = relay_load_tls(c, f, &e);
-	if (tls == NULL || relay_load_suffixes(c, f, &e) != 0 ||
+	if (tls == NULL || signer_check_conf(c, &e) != 0 ||
+	    relay_load_suffixes(c, f, &e) != 0 ||
 	    relay_load_trust(c, f, &r->trust, &e) != 0) {
 		buf_add_text(why, e.text);
 		desk_tls_unref(tls);

@@ -30,6 +30,7 @@ relay_on_key(void *arg, const struct keys_answer *a)
 		memcpy(o->key.sealed, a->sealed, a->sealed_n);
 		o->key.sealed_n = a->sealed_n;
 		o->key.bits = a->bits;
+		o->key.ed25519 = a->bits == DKIM_ED25519_BITS;
 		o->done(o->ctx, &o->key, "");
 	} else {
 		o->done(o->ctx, NULL, a->reason);
@@ -180,15 +181,9 @@ relay_on_standby(void *ctx, const struct dkim_key *k, const char *reason)
 	struct standby_order *o = ctx;
 
 	if (k != NULL) {
-		const struct conf *c = o->relay->conf;
-
 		o->key = *k;
-		o->in.now = loop_wall(o->relay->main);
-		o->in.recheck_ms = c->dkim.recheck_interval_ms;
-		o->in.mail_from_recheck_ms =
-		    c->mail_from.recheck_interval_ms;
-		o->in.retire_after_ms = c->dkim.retire_after_ms;
-		o->in.min_visible_ms = c->dkim.min_visible_ms;
+		identity_check_input_init(&o->in, o->relay->conf,
+		    loop_wall(o->relay->main));
 		o->job.asker = o->relay->main;
 		o->job.run = relay_write_standby;
 		o->job.done = relay_standby_done;

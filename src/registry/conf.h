@@ -314,6 +314,7 @@ struct conf {
 		const char *operator_key; /* path; all three or none */
 		int64_t	    retire_after_ms, min_visible_ms;
 		int64_t	    recheck_interval_ms;
+		bool	    dual_sign;
 	} dkim;
 	struct {
 		const char    *default_domain, *mx_host;

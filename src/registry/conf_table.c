@@ -426,7 +426,7 @@ const struct conf_option conf_options[] = {
 	ROW("dkim.oversign", STRINGS, dkim.oversign, CONF_OPTIONAL,
 	    OVERSIGNED_HEADERS, 0, 0,
 	    "fields that are listed once more than present"),
-	LATER("dkim.dual_sign", BOOL, "no", NULL,
+	ROW("dkim.dual_sign", BOOL, dkim.dual_sign, 0, "no", 0, 0,
 	    "signs with Ed25519 as well"),
 	LATER("dkim.require_signature", BOOL, "no", NULL,
 	    "refuses mail that cannot be signed"),

@@ -169,6 +169,7 @@ identity_pack(struct buf *b, const struct identity *i)
 	pack_bool(b, i->forwarding);
 	pack_text(b, i->config_set);
 	pack_mail_from(b, &i->mail_from);
+	pack_u64(b, (uint64_t)i->dual);
 }
 
 static void
@@ -195,6 +196,8 @@ identity_unpack_fields(struct unpack *u, struct identity *i)
 	i->forwarding = unpack_bool(u);
 	unpack_text(u, i->config_set, sizeof(i->config_set));
 	unpack_mail_from(u, &i->mail_from);
+	if (unpack_more(u)) /* rows of before have none */
+		i->dual = (enum dkim_switch)unpack_enum(u, DKIM_OFF);
 }
 
 static int
@@ -503,6 +506,7 @@ dkim_key_pack(struct buf *b, const struct dkim_key *k)
 	pack_bytes(b, (struct bytes){ (const char *)k->public_key,
 	    k->public_n });
 	pack_bytes(b, (struct bytes){ (const char *)k->sealed, k->sealed_n });
+	pack_bool(b, k->ed25519);
 }
 
 static size_t
@@ -536,6 +540,8 @@ dkim_key_unpack_fields(struct unpack *u, struct dkim_key *k)
 	unpack_text(u, k->hint, sizeof(k->hint));
 	k->public_n = unpack_octets(u, k->public_key, sizeof(k->public_key));
 	k->sealed_n = unpack_octets(u, k->sealed, sizeof(k->sealed));
+	if (unpack_more(u)) /* rows of before have none */
+		k->ed25519 = unpack_bool(u);
 }
 
 static int
@@ -670,46 +676,59 @@ dkim_key_each(struct db_txn *t, const char *account, const char *domain,
 }
 
 struct signing_search {
-	bool		 previous;
-	struct dkim_key *out;
-	struct err	*err;
-	int		 found; /* 1, 0, -1 */
+	bool		     previous, has_first;
+	struct signing_keys *out;
+	struct err	    *err;
+	bool		     failed;
 };
 
-/* Only the key that signs is unpacked whole: this is asked per message. */
+/* Only what signs is unpacked whole: this is asked per message. */
 static bool
 signing_on_row(void *arg, struct bytes key, struct bytes value)
 {
 	struct signing_search *s = arg;
 	struct unpack	       u = unpack_of(value);
-	bool		       previous;
+	bool		       previous, ed25519;
 	uint64_t	       version, role;
 
 	version = unpack_u64(&u);
 	role = unpack_u64(&u);
 	(void)unpack_bool(&u);
 	previous = unpack_bool(&u);
+	ed25519 = unpack_u64(&u) == DKIM_ED25519_BITS;
 	if (version == DKIM_KEY_RECORD && !u.failed &&
 	    (role != DKIM_ACTIVE || previous != s->previous))
 		return true;
-	s->found = dkim_key_unpack(key, value, s->out, s->err);
-	return false;
+	if (dkim_key_unpack(key, value,
+		ed25519 ? &s->out->second : &s->out->key, s->err) < 0) {
+		s->failed = true;
+		return false;
+	}
+	s->out->has_second |= ed25519;
+	s->has_first |= !ed25519;
+	return !s->has_first || !s->out->has_second;
 }
 
 int
-dkim_key_active(struct db_txn *t, const struct identity *i,
-    enum identity_set set, struct dkim_key *out, struct err *e)
+dkim_keys_active(struct db_txn *t, const struct identity *i,
+    enum identity_set set, struct signing_keys *out, struct err *e)
 {
-	struct signing_search s = { set == SET_PREVIOUS, out, e, 0 };
+	struct signing_search s = { .previous = set == SET_PREVIOUS,
+		.out = out, .err = e };
 	struct row	      room;
 
+	out->has_second = false;
 	if (set == SET_NONE)
 		return 0;
 	if (book_walk(t, BOOK_DKIM_KEY,
 		row_key(&room, i->account, i->name, NULL), signing_on_row,
-		&s, e) < 0)
+		&s, e) < 0 || s.failed)
 		return -1;
-	return s.found;
+	if (s.has_first || !out->has_second)
+		return s.has_first;
+	out->key = out->second; /* an own Ed25519 key alone */
+	out->has_second = false;
+	return 1;
 }
 
 /* -- sets of keys --------------------------------------------------------- */

@@ -27,6 +27,7 @@ enum {
 	IDENTITY_TOKEN_SIZE = 53,
 	IDENTITIES_MAX = 10000, /* of one account */
 	IDENTITY_KEYS_MAX = 16, /* of one domain */
+	DKIM_ED25519_BITS = 256, /* dkim.md 2.2; RSA begins at 1024 */
 	IDENTITY_LINK_MS = 24 * 60 * 60 * 1000
 };
 enum identity_status {
@@ -110,6 +111,7 @@ struct identity {
 	struct identity_check_state dkim;
 	unsigned    bits, next_bits;
 	struct wall last_length_change;
+	enum dkim_switch dual; /* Ed25519 as well; INHERIT: dkim.dual_sign */
 	struct identity_check_state previous; /* old set that signs meanwhile */
 	bool	    has_previous;
 	struct wall next_event; /* a key is to be looked at; 0 = none */
@@ -124,14 +126,16 @@ struct dkim_key {
 	char	      domain[254];
 	char	      selector[SELECTOR_SIZE];
 	bool	      external, previous; /* previous: of the replaced set */
-	unsigned      bits;
+	bool	      ed25519; /* else RSA */
+	unsigned      bits;    /* DKIM_ED25519_BITS for Ed25519 */
 	enum dkim_role role;
 	struct wall   created, activated, retire_at;
 	bool	      seen;
 	struct wall   seen_since, last_check, last_seen;
 	enum dkim_outcome last_outcome;
 	char	      hint[256];
-	unsigned char public_key[600]; /* SubjectPublicKeyInfo DER */
+	/* SubjectPublicKeyInfo DER; Ed25519: the 32 octets (RFC 8463 4.2) */
+	unsigned char public_key[600];
 	size_t	      public_n;
 	unsigned char sealed[2600]; /* 0x01 nonce ciphertext tag, by keys */
 	size_t	      sealed_n;
@@ -211,9 +215,17 @@ enum identity_status identity_status(const struct identity *i); /* the best */
 enum identity_set { SET_NONE, SET_CURRENT, SET_PREVIOUS };
 enum identity_set identity_signing_set(const struct identity *i);
 bool identity_may_send(const struct identity *i, struct wall now);
-/* The ACTIVE key of that set: 1, 0, -1. */
-int dkim_key_active(struct db_txn *t, const struct identity *i,
-    enum identity_set set, struct dkim_key *out, struct err *e);
+/* Is Ed25519 to sign beside RSA?  dual_sign: dkim.dual_sign */
+bool identity_is_dual(const struct identity *i, bool dual_sign);
+/* Whose signatures a message gets. */
+struct signing_keys {
+	struct dkim_key key; /* RSA; Ed25519 where there is no RSA key */
+	struct dkim_key second; /* Ed25519 beside it */
+	bool		has_second;
+};
+/* The ACTIVE keys of that set, whatever their records: 1, 0, -1. */
+int dkim_keys_active(struct db_txn *t, const struct identity *i,
+    enum identity_set set, struct signing_keys *out, struct err *e);
 /* Coverage (3.2): most specific verified identity; 1 found, 0 none. */
 int identity_resolve(struct db_txn *t, const char *account,
     struct bytes address, struct wall now, struct identity *out,
@@ -231,13 +243,21 @@ enum signing_result {
 	SIGNING_NO_IDENTITY,
 	SIGNING_NOT_VERIFIED
 };
-int identity_signing(struct db_txn *t, const char *account,
-    struct bytes from_address, enum signing_result *result,
-    struct dkim_key *key, struct err *e); /* 0 / -1 */
+struct signing_question {
+	struct db_txn *txn;
+	const char    *account; /* the identity's owner */
+	struct bytes   from;
+	bool	       dual_sign; /* dkim.dual_sign */
+};
+struct signing_choice {
+	enum signing_result result;
+	struct signing_keys keys; /* of SIGNING_KEY; second: it is seen */
+};
+int identity_signing(const struct signing_question *q,
+    struct signing_choice *out, struct err *e); /* 0 / -1 */
 /* Steps of dkim explain: fn gets each line. */
-int identity_explain(struct db_txn *t, const char *account,
-    struct bytes from_address, void (*fn)(void *arg, const char *line),
-    void *arg, struct err *e);
+int identity_explain(const struct signing_question *q,
+    void (*fn)(void *arg, const char *line), void *arg, struct err *e);
 /* dkim enable / disable (dkim.md 4.2, errors of 13); 0 / -1. */
 int identity_set_signing(struct db_txn *t, const char *account,
     const char *name, bool on, struct wall now, struct err *e);

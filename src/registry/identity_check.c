@@ -21,7 +21,7 @@
 static const int64_t minute_ms = 60 * 1000;
 static const int64_t hour_ms = 60 * 60 * 1000;
 static const int64_t dns_error_ms = 24 * 60 * 60 * 1000;
-enum { MAKE_AGAIN_MINUTES = 5, RECHECK_JITTER_PERCENT = 10 };
+enum { RECHECK_JITTER_PERCENT = 10 };
 
 enum finding { FINDING_OPEN, FINDING_FOUND, FINDING_MISS };
 /* What a check says to one machine. */
@@ -63,16 +63,57 @@ identity_error_of(enum dkim_outcome o, bool host_found)
 /* -- keys ----------------------------------------------------------------- */
 
 struct dkim_key *
-keyset_find(struct identity_keys *ks, bool previous, enum dkim_role role)
+keyset_find(struct identity_keys *ks, bool previous, enum dkim_role role,
+    bool ed25519)
 {
 	size_t n;
 
 	for (n = 0; n < ks->n; n++) {
 		if (!ks->drop[n] && ks->v[n].previous == previous &&
-		    ks->v[n].role == role)
+		    ks->v[n].role == role && ks->v[n].ed25519 == ed25519)
 			return &ks->v[n];
 	}
 	return NULL;
+}
+
+bool
+keyset_has(const struct identity_keys *ks, bool previous, enum dkim_role role,
+    bool ed25519)
+{
+	size_t n;
+
+	for (n = 0; n < ks->n; n++) {
+		if (!ks->drop[n] && ks->v[n].previous == previous &&
+		    ks->v[n].role == role && ks->v[n].ed25519 == ed25519)
+			return true;
+	}
+	return false;
+}
+
+struct dkim_key *
+keyset_active(struct identity_keys *ks, bool previous)
+{
+	struct dkim_key *k = keyset_find(ks, previous, DKIM_ACTIVE, false);
+
+	return k != NULL ? k : keyset_find(ks, previous, DKIM_ACTIVE, true);
+}
+
+struct dkim_key *
+keyset_standby(struct identity_keys *ks, bool ed25519)
+{
+	struct dkim_key *best = NULL, *k;
+	size_t		 n;
+
+	for (n = 0; n < ks->n; n++) {
+		k = &ks->v[n];
+		if (ks->drop[n] || k->previous || k->role != DKIM_STANDBY ||
+		    k->ed25519 != ed25519)
+			continue;
+		if (best == NULL || (k->seen && (!best->seen ||
+		    k->seen_since.ms < best->seen_since.ms)))
+			best = k;
+	}
+	return best;
 }
 
 struct dkim_key *
@@ -113,6 +154,24 @@ key_retire(struct dkim_key *k, const struct identity_check_input *in)
 {
 	k->role = DKIM_RETIRING;
 	k->retire_at.ms = in->now.ms + in->retire_after_ms;
+}
+
+void
+keyset_retire(struct identity_keys *ks, struct dkim_key *k,
+    const struct identity_check_input *in)
+{
+	/* what was never seen has signed nothing */
+	if (k->ed25519 && k->last_seen.ms == 0)
+		keyset_drop(ks, k);
+	else
+		key_retire(k, in);
+}
+
+bool
+key_is_visible(const struct dkim_key *k, const struct identity_check_input *in)
+{
+	return k->seen &&
+	    in->now.ms - k->seen_since.ms >= in->min_visible_ms;
 }
 
 void
@@ -164,35 +223,59 @@ identity_advance(struct identity *i, struct identity_keys *ks,
     struct dkim_key *standby, const struct identity_check_input *in,
     struct identity_decision *d)
 {
-	struct dkim_key *active = keyset_find(ks, false, DKIM_ACTIVE);
+	struct dkim_key *active = keyset_find(ks, false, DKIM_ACTIVE,
+		    standby->ed25519);
 
 	if (active != NULL)
-		key_retire(active, in);
+		keyset_retire(ks, active, in);
 	key_activate(standby, in);
+	if (standby->ed25519) {
+		memcpy(d->activated_ed25519, standby->selector,
+		    sizeof(d->activated_ed25519));
+		return;
+	}
 	if (!i->external && standby->bits != 0)
 		i->bits = standby->bits;
 	memcpy(d->activated, standby->selector, sizeof(d->activated));
 }
 
+void
+identity_advance_second(struct identity *i, struct identity_keys *ks,
+    bool force, const struct identity_check_input *in,
+    struct identity_decision *d)
+{
+	struct dkim_key *k = keyset_standby(ks, true);
+
+	/* one that is not seen would leave mail with RSA alone */
+	if (k != NULL && (force || key_is_visible(k, in)))
+		identity_advance(i, ks, k, in, d);
+}
+
 /* -- what is asked -------------------------------------------------------- */
 
-static bool
+bool
 status_is_checked(enum identity_status s)
 {
 	return s == IDENTITY_PENDING || s == IDENTITY_SUCCESS ||
 	    s == IDENTITY_TEMPORARY_FAILURE;
 }
 
-static bool
+bool
 identity_has_slots(const struct identity *i)
 {
 	return i->cname && !i->external;
 }
 
 bool
-identity_check_requires(const struct identity *i, const struct dkim_key *k)
+identity_check_requires(const struct identity *i,
+    const struct identity_keys *ks, const struct dkim_key *k)
 {
-	if (!k->previous && identity_has_slots(i))
+	bool slot = !k->previous && identity_has_slots(i);
+
+	if (k->ed25519 && (slot ||
+	    keyset_has(ks, k->previous, DKIM_ACTIVE, false)))
+		return false;
+	if (slot)
 		return true;
 	return k->role == DKIM_ACTIVE;
 }
@@ -457,7 +540,7 @@ identity_sum_up(const struct identity *i, const struct identity_keys *ks,
 	sum->finding = FINDING_FOUND;
 	for (n = 0; n < ks->n; n++) {
 		if (ks->drop[n] || ks->v[n].previous != previous ||
-		    !identity_check_requires(i, &ks->v[n]))
+		    !identity_check_requires(i, ks, &ks->v[n]))
 			continue;
 		asked++;
 		one = result_of(r, ks->v[n].selector);
@@ -500,6 +583,17 @@ identity_take_keys(struct identity_keys *ks, const struct identity_results *r,
  * Own keys take over once they are seen; managed ones of another length when
  * they have been visible long enough (dkim.md 10.1, 10.3).
  */
+static bool
+identity_is_ready(const struct identity *i, const struct dkim_key *k,
+    const struct identity_check_input *in)
+{
+	if (i->external)
+		return k->seen;
+	if (k->ed25519 || !key_is_visible(k, in))
+		return false;
+	return i->bits != i->next_bits && k->bits == i->next_bits;
+}
+
 static void
 identity_advance_ready(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in, struct identity_decision *d)
@@ -510,14 +604,11 @@ identity_advance_ready(struct identity *i, struct identity_keys *ks,
 	for (n = 0; n < ks->n; n++) {
 		k = &ks->v[n];
 		if (ks->drop[n] || k->previous || k->role != DKIM_STANDBY ||
-		    !k->seen)
-			continue;
-		if (!i->external && (i->bits == i->next_bits ||
-		    k->bits != i->next_bits ||
-		    in->now.ms - k->seen_since.ms < in->min_visible_ms))
+		    !identity_is_ready(i, k, in))
 			continue;
 		identity_advance(i, ks, k, in, d);
-		return;
+		if (!i->external)
+			identity_advance_second(i, ks, false, in, d);
 	}
 }
 
@@ -527,19 +618,24 @@ identity_end_previous(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in)
 {
 	struct dkim_key *k;
+	size_t		 n;
 
-	k = keyset_find(ks, true, DKIM_ACTIVE);
-	if (k != NULL)
-		key_retire(k, in);
-	while ((k = keyset_find(ks, true, DKIM_STANDBY)) != NULL)
-		keyset_drop(ks, k);
+	for (n = 0; n < ks->n; n++) {
+		k = &ks->v[n];
+		if (ks->drop[n] || !k->previous)
+			continue;
+		if (k->role == DKIM_ACTIVE)
+			keyset_retire(ks, k, in);
+		else if (k->role == DKIM_STANDBY)
+			keyset_drop(ks, k);
+	}
 	i->has_previous = false;
 	memset(&i->previous, 0, sizeof(i->previous));
 }
 
-/* A standby nobody has seen yet is looked for like a first key. */
+/* What nobody has seen yet is looked for like a first key. */
 static void
-identity_hurry_for_standby(struct identity *i, struct identity_keys *ks,
+identity_hurry(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in)
 {
 	struct dkim_key *k;
@@ -549,8 +645,10 @@ identity_hurry_for_standby(struct identity *i, struct identity_keys *ks,
 	for (n = 0; n < ks->n; n++) {
 		k = &ks->v[n];
 		age = in->now.ms - k->created.ms;
-		if (ks->drop[n] || k->previous || k->role != DKIM_STANDBY ||
-		    k->seen || age >= IDENTITY_GRACE_MS ||
+		if (ks->drop[n] || k->previous || k->seen ||
+		    (k->role != DKIM_STANDBY &&
+			(k->role != DKIM_ACTIVE || !k->ed25519)) ||
+		    age >= IDENTITY_GRACE_MS ||
 		    !status_is_checked(i->dkim.status))
 			continue;
 		next = in->now.ms + interval_of_age(age);
@@ -628,7 +726,7 @@ identity_check_apply(struct identity *i, struct identity_keys *ks,
 	}
 	identity_take_mail_from(i, r, in, d);
 	identity_plan(i, ks, in, d);
-	identity_hurry_for_standby(i, ks, in);
+	identity_hurry(i, ks, in);
 }
 
 /* -- time ----------------------------------------------------------------- */
@@ -688,82 +786,11 @@ identity_check_time(struct identity *i, struct identity_keys *ks,
 		    k->retire_at.ms > in->now.ms)
 			continue;
 		/* a slot keeps its key until the next one is made */
-		if (k->previous || k->external || !identity_has_slots(i)) {
+		if (k->previous || k->external || !identity_has_slots(i) ||
+		    (k->ed25519 && !identity_is_dual(i, in->dual_sign))) {
 			ks->drop[n] = true;
 			d->zone_changed |= !k->external && i->cname;
 		}
 	}
 	identity_plan(i, ks, in, d);
-}
-
-/* -- what comes next ------------------------------------------------------ */
-
-static void
-plan_make(struct identity_decision *d, const char *selector, unsigned bits)
-{
-	struct identity_make *m;
-
-	if (d->make_count == IDENTITY_MAKE_MAX)
-		return;
-	m = &d->make[d->make_count++];
-	memset(m, 0, sizeof(*m));
-	bytes_text(bytes_of(selector), m->selector, sizeof(m->selector));
-	m->bits = bits;
-}
-
-static void
-plan_at(struct identity *i, int64_t at)
-{
-	if (i->next_event.ms == 0 || at < i->next_event.ms)
-		i->next_event.ms = at;
-}
-
-/* A check by then, at the latest: what follows wants to see the record. */
-static void
-plan_check(struct identity *i, int64_t at,
-    const struct identity_check_input *in)
-{
-	if (at < in->now.ms + minute_ms)
-		at = in->now.ms + minute_ms;
-	if (at < i->dkim.next_check.ms)
-		i->dkim.next_check.ms = at;
-}
-
-static void
-plan_key(struct identity *i, const struct dkim_key *k,
-    const struct identity_check_input *in, struct identity_decision *d)
-{
-	bool slot = !k->previous && identity_has_slots(i);
-
-	if (k->role == DKIM_RETIRING && k->retire_at.ms > in->now.ms)
-		plan_at(i, k->retire_at.ms);
-	else if (slot && k->role == DKIM_RETIRING)
-		plan_make(d, k->selector, i->next_bits);
-	if (k->previous || i->external || k->role != DKIM_STANDBY)
-		return;
-	if (slot && k->bits != i->next_bits)
-		plan_make(d, k->selector, i->next_bits);
-	else if (k->seen && i->bits != i->next_bits &&
-	    status_is_checked(i->dkim.status))
-		plan_check(i, k->seen_since.ms + in->min_visible_ms, in);
-}
-
-void
-identity_plan(struct identity *i, struct identity_keys *ks,
-    const struct identity_check_input *in, struct identity_decision *d)
-{
-	size_t n;
-
-	d->make_count = 0;
-	i->next_event.ms = 0;
-	for (n = 0; n < ks->n; n++) {
-		if (!ks->drop[n])
-			plan_key(i, &ks->v[n], in, d);
-	}
-	if (!i->external && !i->cname &&
-	    keyset_find(ks, false, DKIM_ACTIVE) != NULL &&
-	    keyset_find(ks, false, DKIM_STANDBY) == NULL)
-		plan_make(d, "", i->next_bits);
-	if (d->make_count > 0)
-		plan_at(i, in->now.ms + MAKE_AGAIN_MINUTES * minute_ms);
 }

@@ -30,6 +30,8 @@
 #include "base/err.h"
 #include "registry/identity.h"
 
+struct conf;
+
 /* Time and settings of one decision. */
 struct identity_check_input {
 	struct wall now;
@@ -37,8 +39,12 @@ struct identity_check_input {
 	int64_t	    mail_from_recheck_ms; /* mail_from.recheck_interval */
 	int64_t	    retire_after_ms; /* dkim.retire_after */
 	int64_t	    min_visible_ms; /* dkim.min_visible */
+	bool	    dual_sign; /* dkim.dual_sign */
 	double	    jitter; /* -1 ... 1: spreads periodic checks by 10 % */
 };
+
+void identity_check_input_init(struct identity_check_input *in,
+    const struct conf *c, struct wall now);
 
 enum identity_machine {
 	MACHINE_DKIM,	  /* the keys in force */
@@ -58,7 +64,7 @@ struct identity_notice {
 };
 enum {
 	IDENTITY_NOTICES_MAX = 5,
-	IDENTITY_MAKE_MAX = 3,
+	IDENTITY_MAKE_MAX = 6,
 	IDENTITY_CONFIRM_MS = 15 * 60 * 1000,
 	IDENTITY_GRACE_MS = 72 * 60 * 60 * 1000
 };
@@ -67,13 +73,15 @@ struct identity_decision {
 	unsigned	       notice_count;
 	struct identity_make { /* keys that are wanted */
 		char	 selector[SELECTOR_SIZE]; /* "" = a new one */
-		unsigned bits;
+		unsigned bits; /* DKIM_ED25519_BITS: such a key */
 	} make[IDENTITY_MAKE_MAX];
 	unsigned make_count;
 	bool	 operator_alarm; /* a slot of our own zone is missing, stale */
 	char	 operator_selector[SELECTOR_SIZE];
 	bool	 zone_changed;	/* event DKIM Zone Change */
-	char	 activated[SELECTOR_SIZE]; /* signs from now on; "" = none */
+	/* sign from now on; "" = none */
+	char	 activated[SELECTOR_SIZE];
+	char	 activated_ed25519[SELECTOR_SIZE];
 	bool	 confirm; /* a check in 15 min decides */
 };
 void identity_decision_init(struct identity_decision *d);
@@ -102,9 +110,10 @@ bool identity_check_wants_token(const struct identity *i);
 /* Keys and token, or the MX of the MAIL FROM domain: are they due? */
 bool identity_check_keys_due(const struct identity *i, struct wall now);
 bool identity_check_mail_from_due(const struct identity *i, struct wall now);
-/* Needed for SUCCESS? (else its absence is only a warning) */
+/* Needed for SUCCESS? (else its absence is only a warning; an Ed25519 key
+ * beside an RSA key never is) */
 bool identity_check_requires(const struct identity *i,
-    const struct dkim_key *k);
+    const struct identity_keys *ks, const struct dkim_key *k);
 /* Ask the zone's own servers: not yet verified, or the confirming check. */
 bool identity_check_authoritative(const struct identity *i);
 bool identity_check_mail_from_authoritative(const struct identity *i);
@@ -132,7 +141,8 @@ int identity_use_managed(struct identity *i, struct identity_keys *ks,
     struct err *e);
 /* Back to the managed keys that still sign?  Then none have to be made. */
 bool identity_can_return(const struct identity *i, bool external);
-/* dkim set-key */
+/* dkim set-key: an Ed25519 key stands beside an RSA key, either of them is
+ * replaced by its like; two of them switch dual signing on */
 int identity_use_external(struct identity *i, struct identity_keys *ks,
     const struct dkim_key *fresh, const struct identity_check_input *in,
     struct err *e);
@@ -140,10 +150,19 @@ int identity_use_external(struct identity *i, struct identity_keys *ks,
 int identity_set_length(struct identity *i, struct identity_keys *ks,
     unsigned bits, const struct identity_check_input *in,
     struct identity_decision *d, struct err *e);
+/* dkim dual: Ed25519 as well, or not; INHERIT = as dkim.dual_sign says */
+int identity_set_dual(struct identity *i, struct identity_keys *ks,
+    enum dkim_switch to, const struct identity_check_input *in,
+    struct identity_decision *d, struct err *e);
+/* What is to be made now, after identity_use_managed(). */
+void identity_want_keys(struct identity *i, struct identity_keys *ks,
+    const struct identity_check_input *in, struct identity_decision *d);
+/* dkim rotate.  The Ed25519 key goes along when its standby is visible, too,
+ * or with force. */
 int identity_rotate(struct identity *i, struct identity_keys *ks, bool force,
     const struct identity_check_input *in, struct identity_decision *d,
     struct err *e);
-/* dkim new-key: drops the standby, so that another one is wanted. */
+/* dkim new-key: drops the standby keys, so that others are wanted. */
 int identity_new_standby(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in, struct identity_decision *d,
     struct err *e);

@@ -81,7 +81,7 @@ identity_verify(struct identity *i, struct identity_keys *ks, bool token,
 		state_again(&i->token, in->now);
 		return 0;
 	}
-	if (keyset_find(ks, false, DKIM_ACTIVE) == NULL) {
+	if (keyset_active(ks, false) == NULL) {
 		if (i->token_text[0] == '\0')
 			return book_refuse(e, BOOK_BAD_REQUEST,
 			    "%s has no DKIM key", i->name);
@@ -177,7 +177,7 @@ identity_use_managed(struct identity *i, struct identity_keys *ks,
 	if (i->is_address)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "%s is an address; its domain has the DKIM keys", i->name);
-	if (!i->external && keyset_find(ks, false, DKIM_ACTIVE) != NULL)
+	if (!i->external && keyset_active(ks, false) != NULL)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "%s has managed DKIM keys already", i->name);
 	if (identity_can_return(i, false)) {
@@ -212,25 +212,59 @@ key_is_same(const struct dkim_key *a, const struct dkim_key *b)
 	    memcmp(a->public_key, b->public_key, a->public_n) == 0;
 }
 
-/* An own key beside one that signs: it takes over once it is seen. */
+/* Those of one kind that are in force, or wait. */
+static void
+identity_drop_kind(struct identity_keys *ks, bool ed25519)
+{
+	size_t n;
+
+	for (n = 0; n < ks->n; n++) {
+		if (!ks->v[n].previous && ks->v[n].ed25519 == ed25519 &&
+		    ks->v[n].role != DKIM_RETIRING)
+			ks->drop[n] = true;
+	}
+}
+
+/*
+ * An own key beside one that signs takes over once it is seen; the first
+ * Ed25519 key beside RSA has nothing to take over.
+ */
+static void
+identity_add_own_beside(struct identity *i, struct identity_keys *ks,
+    struct dkim_key *k, const struct identity_check_input *in)
+{
+	keyset_drop(ks, keyset_find(ks, false, DKIM_STANDBY, k->ed25519));
+	k->role = DKIM_STANDBY;
+	if (k->ed25519 && !keyset_has(ks, false, DKIM_ACTIVE, true))
+		key_activate(k, in);
+	i->dkim.next_check = in->now;
+}
+
 static void
 identity_add_own(struct identity *i, struct identity_keys *ks,
     const struct dkim_key *fresh, const struct identity_check_input *in)
 {
 	struct dkim_key k = *fresh;
+	bool		is_second;
 
+	if (i->external && keyset_has(ks, false, DKIM_ACTIVE, !k.ed25519))
+		i->dual = DKIM_ON; /* that is what the second one is for */
+	is_second = k.ed25519 && i->external &&
+	    keyset_has(ks, false, DKIM_ACTIVE, false);
 	if (i->external && state_is_verified(&i->dkim)) {
-		keyset_drop(ks, keyset_find(ks, false, DKIM_STANDBY));
-		k.role = DKIM_STANDBY;
-		i->dkim.next_check = in->now;
+		identity_add_own_beside(i, ks, &k, in);
 	} else {
 		if (i->external)
-			identity_drop_current(ks);
+			identity_drop_kind(ks, k.ed25519);
 		else
 			identity_clear_way(i, ks);
 		key_activate(&k, in);
 		i->external = true;
-		state_start(&i->dkim, in->now);
+		/* the status is that of the RSA key's record */
+		if (is_second && i->dkim.status == IDENTITY_PENDING)
+			i->dkim.next_check = in->now;
+		else
+			state_start(&i->dkim, in->now);
 	}
 	keyset_add(ks, &k);
 }
@@ -317,30 +351,36 @@ identity_set_length(struct identity *i, struct identity_keys *ks,
 	i->next_bits = bits;
 	/* slots get their new keys in place */
 	if (!i->cname)
-		keyset_drop(ks, keyset_find(ks, false, DKIM_STANDBY));
+		keyset_drop(ks, keyset_find(ks, false, DKIM_STANDBY, false));
 	identity_plan(i, ks, in, d);
 	return 0;
 }
 
-/* -- rotation (10.1, 10.2) ------------------------------------------------ */
+/* -- Ed25519 as well (6.1) ------------------------------------------------ */
 
-/* The one that is visible the longest; else any. */
-static struct dkim_key *
-identity_best_standby(struct identity_keys *ks)
+int
+identity_set_dual(struct identity *i, struct identity_keys *ks,
+    enum dkim_switch to, const struct identity_check_input *in,
+    struct identity_decision *d, struct err *e)
 {
-	struct dkim_key *best = NULL, *k;
-	size_t		 n;
-
-	for (n = 0; n < ks->n; n++) {
-		k = &ks->v[n];
-		if (ks->drop[n] || k->previous || k->role != DKIM_STANDBY)
-			continue;
-		if (best == NULL || (k->seen && (!best->seen ||
-		    k->seen_since.ms < best->seen_since.ms)))
-			best = k;
-	}
-	return best;
+	if (i->is_address)
+		return book_refuse(e, BOOK_BAD_REQUEST,
+		    "%s is an address; its domain has the DKIM keys", i->name);
+	identity_decision_init(d);
+	i->dual = to;
+	identity_plan(i, ks, in, d);
+	return 0;
 }
+
+void
+identity_want_keys(struct identity *i, struct identity_keys *ks,
+    const struct identity_check_input *in, struct identity_decision *d)
+{
+	identity_decision_init(d);
+	identity_plan(i, ks, in, d);
+}
+
+/* -- rotation (10.1, 10.2) ------------------------------------------------ */
 
 static int
 identity_check_visible(const struct dkim_key *k,
@@ -366,8 +406,11 @@ identity_rotate(struct identity *i, struct identity_keys *ks, bool force,
     const struct identity_check_input *in, struct identity_decision *d,
     struct err *e)
 {
-	struct dkim_key *standby = identity_best_standby(ks);
+	struct dkim_key *standby = keyset_standby(ks, false);
 
+	/* an own Ed25519 key alone */
+	if (standby == NULL && !keyset_has(ks, false, DKIM_ACTIVE, false))
+		standby = keyset_standby(ks, true);
 	if (standby == NULL)
 		return book_refuse(e, BOOK_BAD_REQUEST, "no standby key; run "
 		    "posthornctl dkim new-key %s", i->name);
@@ -378,8 +421,21 @@ identity_rotate(struct identity *i, struct identity_keys *ks, bool force,
 		return identity_has_no_room(ks, e);
 	identity_decision_init(d);
 	identity_advance(i, ks, standby, in, d);
+	if (!standby->ed25519)
+		identity_advance_second(i, ks, force, in, d);
 	identity_plan(i, ks, in, d);
 	return 0;
+}
+
+/* The next one: a slot keeps its selector, in TXT records it has another. */
+static void
+identity_renew_standby(const struct identity *i, struct identity_keys *ks,
+    struct dkim_key *standby)
+{
+	if (!i->cname)
+		keyset_drop(ks, standby);
+	else if (standby != NULL)
+		standby->bits = 0; /* no length that is wanted: made anew */
 }
 
 int
@@ -387,12 +443,12 @@ identity_new_standby(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in, struct identity_decision *d,
     struct err *e)
 {
-	struct dkim_key *standby = identity_best_standby(ks);
+	struct dkim_key *standby = keyset_standby(ks, false);
 
 	if (i->external)
 		return book_refuse(e, BOOK_BAD_REQUEST, "%s uses an own DKIM "
 		    "key; run posthornctl dkim set-key", i->name);
-	if (keyset_find(ks, false, DKIM_ACTIVE) == NULL)
+	if (keyset_active(ks, false) == NULL)
 		return book_refuse(e, BOOK_BAD_REQUEST, "%s has no DKIM key",
 		    i->name);
 	if (i->cname && standby == NULL)
@@ -402,10 +458,8 @@ identity_new_standby(struct identity *i, struct identity_keys *ks,
 	if (!i->cname && keyset_room(ks) == 0)
 		return identity_has_no_room(ks, e);
 	identity_decision_init(d);
-	if (!i->cname)
-		keyset_drop(ks, standby);
-	else
-		standby->bits = 0; /* no length that is wanted: made anew */
+	identity_renew_standby(i, ks, standby);
+	identity_renew_standby(i, ks, keyset_standby(ks, true));
 	identity_plan(i, ks, in, d);
 	return 0;
 }
@@ -437,6 +491,9 @@ identity_add_standby(struct identity *i, struct identity_keys *ks,
 	k.created = in->now;
 	k.activated.ms = k.retire_at.ms = 0;
 	key_forget_checks(&k);
+	/* the first Ed25519 key has nothing to wait for but its record */
+	if (k.ed25519 && !keyset_has(ks, false, DKIM_ACTIVE, true))
+		key_activate(&k, in);
 	if (slot != NULL)
 		*slot = k;
 	else

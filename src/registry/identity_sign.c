@@ -80,6 +80,12 @@ state_signs(const struct identity_check_state *s)
 	    s->status == IDENTITY_TEMPORARY_FAILURE;
 }
 
+bool
+identity_is_dual(const struct identity *i, bool dual_sign)
+{
+	return i->dual == DKIM_INHERIT ? dual_sign : i->dual == DKIM_ON;
+}
+
 enum identity_set
 identity_signing_set(const struct identity *i)
 {
@@ -210,13 +216,11 @@ identity_resolve(struct db_txn *t, const char *account, struct bytes address,
 /* -- what signs ----------------------------------------------------------- */
 
 struct signing_walk {
-	struct db_txn *t;
-	const char    *account;
+	const struct signing_question *q;
 	void (*fn)(void *arg, const char *line); /* NULL: nobody listens */
 	void	      *arg;
-	struct dkim_key *key;
+	struct signing_choice *out;
 	struct err    *err;
-	enum signing_result result;
 	char	       stopped_at[IDENTITY_NAME_SIZE]; /* DISABLED by it */
 };
 
@@ -240,14 +244,14 @@ signing_tell(struct signing_walk *w, const char *fmt, ...)
 static void
 signing_stop(struct signing_walk *w, const char *name)
 {
-	w->result = SIGNING_DISABLED;
+	w->out->result = SIGNING_DISABLED;
 	bytes_text(bytes_of(name), w->stopped_at, sizeof(w->stopped_at));
 }
 
 static int
 signing_find(struct signing_walk *w, const char *name, struct identity *i)
 {
-	int found = identity_get(w->t, w->account, name, i, w->err);
+	int found = identity_get(w->q->txn, w->q->account, name, i, w->err);
 
 	if (found == 0)
 		signing_tell(w, "%-20s identity: no", name);
@@ -298,12 +302,28 @@ signing_tell_domain(struct signing_walk *w, const struct identity *i,
 	    shows_previous ? " (previous keys)" : "");
 }
 
+/* Ed25519 signs only beside RSA, and only when its record is seen (6.1). */
+static void
+signing_judge_second(struct signing_walk *w, const struct identity *i)
+{
+	struct signing_keys *k = &w->out->keys;
+
+	if (!k->has_second || !identity_is_dual(i, w->q->dual_sign)) {
+		k->has_second = false;
+	} else if (!k->second.seen) {
+		k->has_second = false;
+		signing_tell(w, "%-20s Ed25519 selector %s is not seen in "
+		    "DNS; only RSA signs", i->name, k->second.selector);
+	}
+}
+
 static int
 signing_ask_domain(struct signing_walk *w, const char *name)
 {
-	struct identity	  i;
-	enum identity_set set;
-	int		  found;
+	struct identity	     i;
+	struct signing_keys *k = &w->out->keys;
+	enum identity_set    set;
+	int		     found;
 
 	found = signing_find(w, name, &i);
 	if (found != 1)
@@ -314,10 +334,10 @@ signing_ask_domain(struct signing_walk *w, const char *name)
 		signing_stop(w, name);
 		return 1;
 	}
-	w->result = SIGNING_NOT_VERIFIED;
+	w->out->result = SIGNING_NOT_VERIFIED;
 	if (set == SET_NONE)
 		return 0;
-	found = dkim_key_active(w->t, &i, set, w->key, w->err);
+	found = dkim_keys_active(w->q->txn, &i, set, k, w->err);
 	/* its mail is to be signed: a lost key must not make it unsigned */
 	if (found == 0)
 		return err_set(w->err, "%s is to sign, but its active DKIM "
@@ -325,21 +345,25 @@ signing_ask_domain(struct signing_walk *w, const char *name)
 	if (found < 0)
 		return -1;
 	/* dkim.md 8: a revoked key is not used from then on */
-	if (w->key->last_outcome == DKIM_REVOKED)
+	if (k->key.last_outcome == DKIM_REVOKED) {
+		k->has_second = false;
 		return 0;
-	w->result = SIGNING_KEY;
+	}
+	w->out->result = SIGNING_KEY;
+	signing_judge_second(w, &i);
 	return 1;
 }
 
 /* dkim.md 4.1 */
 static int
-signing_walk(struct signing_walk *w, struct bytes from)
+signing_walk(struct signing_walk *w)
 {
 	struct sender s;
 	int	      found;
 
-	w->result = SIGNING_NO_IDENTITY;
-	if (!sender_read(from, &s))
+	w->out->result = SIGNING_NO_IDENTITY;
+	w->out->keys.has_second = false;
+	if (!sender_read(w->q->from, &s))
 		return 0;
 	found = signing_ask_addresses(w, &s);
 	if (found != 0)
@@ -353,68 +377,71 @@ signing_walk(struct signing_walk *w, struct bytes from)
 }
 
 int
-identity_signing(struct db_txn *t, const char *account,
-    struct bytes from_address, enum signing_result *result,
-    struct dkim_key *key, struct err *e)
+identity_signing(const struct signing_question *q, struct signing_choice *out,
+    struct err *e)
 {
-	struct signing_walk w = { .t = t, .account = account, .key = key,
-		.err = e };
+	struct signing_walk w = { .q = q, .out = out, .err = e };
 
-	if (signing_walk(&w, from_address) < 0)
-		return -1;
-	*result = w.result;
-	return 0;
+	return signing_walk(&w);
 }
 
 static void
-signing_tell_key(struct signing_walk *w)
+signing_tell_key(struct signing_walk *w, const struct dkim_key *k)
 {
-	const struct dkim_key *k = w->key;
-	char		       time[CLOCK_TEXT_MAX], seen[80];
+	bool fine = k->last_outcome == DKIM_MATCH ||
+	    k->last_outcome == DKIM_UNCHECKED;
+	char time[CLOCK_TEXT_MAX], seen[80];
 
 	if (k->last_seen.ms == 0)
 		snprintf(seen, sizeof(seen), "never seen");
 	else
 		snprintf(seen, sizeof(seen), "last seen %s",
 		    wall_iso_seconds(k->last_seen, time));
-	signing_tell(w, "=> d=%s s=%s a=rsa-sha256 %u bit, %s%s%s", k->domain,
-	    k->selector, k->bits, seen,
-	    k->last_outcome == DKIM_MATCH ||
-		k->last_outcome == DKIM_UNCHECKED ? "" : ", last check: ",
-	    k->last_outcome == DKIM_MATCH ||
-		k->last_outcome == DKIM_UNCHECKED ? "" :
-		dkim_outcome_to_text(k->last_outcome));
+	signing_tell(w, "=> d=%s s=%s a=%s %u bit, %s%s%s", k->domain,
+	    k->selector, k->ed25519 ? "ed25519-sha256" : "rsa-sha256",
+	    k->bits, seen, fine ? "" : ", last check: ",
+	    fine ? "" : dkim_outcome_to_text(k->last_outcome));
 }
 
-int
-identity_explain(struct db_txn *t, const char *account,
-    struct bytes from_address, void (*fn)(void *arg, const char *line),
-    void *arg, struct err *e)
+static void
+signing_tell_result(struct signing_walk *w)
 {
-	struct dkim_key	    key;
-	struct signing_walk w = { .t = t, .account = account, .fn = fn,
-		.arg = arg, .key = &key, .err = e };
+	const struct signing_keys *k = &w->out->keys;
 
-	if (signing_walk(&w, from_address) < 0)
-		return -1;
-	switch (w.result) {
+	switch (w->out->result) {
 	case SIGNING_KEY:
-		signing_tell_key(&w);
+		signing_tell_key(w, &k->key);
+		if (k->has_second)
+			signing_tell_key(w, &k->second);
 		break;
 	case SIGNING_DISABLED:
-		signing_tell(&w, "=> none: signing is disabled for %s",
-		    w.stopped_at);
+		signing_tell(w, "=> none: signing is disabled for %s",
+		    w->stopped_at);
 		break;
 	case SIGNING_NO_IDENTITY:
-		signing_tell(&w, "=> none: no domain of it is an identity of "
+		signing_tell(w, "=> none: no domain of it is an identity of "
 		    "this account");
 		break;
 	case SIGNING_NOT_VERIFIED:
-		signing_tell(&w, "=> none: no domain of it has a verified "
+		signing_tell(w, "=> none: no domain of it has a verified "
 		    "key");
 		break;
 	}
-	return 0;
+}
+
+int
+identity_explain(const struct signing_question *q,
+    void (*fn)(void *arg, const char *line), void *arg, struct err *e)
+{
+	struct signing_choice *choice = mem_alloc(sizeof(*choice));
+	struct signing_walk    w = { .q = q, .fn = fn, .arg = arg,
+		   .out = choice, .err = e };
+	int rc = signing_walk(&w);
+
+	if (rc == 0)
+		signing_tell_result(&w);
+	mem_free(choice);
+	return rc;
 }
 
 /* -- the switch of signing ------------------------------------------------ */

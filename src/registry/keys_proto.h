@@ -53,8 +53,8 @@ struct keys_request {
 	unsigned char tag[KEYS_TAG_SIZE]; /* SIGN, SIGN_SEALED */
 	unsigned char digest[KEYS_DIGEST_SIZE]; /* the three SIGNs */
 	struct bytes  sealed;		/* SIGN_SEALED, EXPORT, CHECK */
-	unsigned      bits;		/* MAKE */
-	unsigned      min_bits, max_bits; /* IMPORT */
+	unsigned      bits;		/* MAKE; 256 = Ed25519 */
+	unsigned      min_bits, max_bits; /* IMPORT, of RSA */
 };
 
 enum keys_say { KEYS_SAY_DONE = 1, KEYS_SAY_FAILED, KEYS_SAY_UNKNOWN };

@@ -91,16 +91,7 @@ void
 verification_input(const struct verification *v,
     struct identity_check_input *in)
 {
-	uint32_t random;
-
-	mem_random(&random, sizeof(random));
-	in->now = loop_wall(v->setup.loop);
-	in->recheck_ms = v->setup.conf->dkim.recheck_interval_ms;
-	in->mail_from_recheck_ms =
-	    v->setup.conf->mail_from.recheck_interval_ms;
-	in->retire_after_ms = v->setup.conf->dkim.retire_after_ms;
-	in->min_visible_ms = v->setup.conf->dkim.min_visible_ms;
-	in->jitter = (double)random / (double)UINT32_MAX * 2 - 1;
+	identity_check_input_init(in, v->setup.conf, loop_wall(v->setup.loop));
 }
 
 /* -- the verifier ---------------------------------------------------------- */

@@ -35,7 +35,7 @@ check_job(const struct check *c, const struct identity *i,
 	must(base64_encode(k->public_key, k->public_n, j->public_key) <
 	    sizeof(j->public_key));
 	bytes_text(bytes_of(k->selector), j->selector, sizeof(j->selector));
-	j->key_kind = DKIM_KEY_RSA;
+	j->key_kind = k->ed25519 ? DKIM_KEY_ED25519 : DKIM_KEY_RSA;
 	if (i->cname && !k->external && base != NULL)
 		snprintf(j->cname_target, sizeof(j->cname_target), "%s.%.180s",
 		    k->selector, base);
@@ -229,7 +229,8 @@ check_describe(struct check *c, const struct identity *i)
 
 	for (n = 0; n < c->keys.n; n++) {
 		k = &c->keys.v[n];
-		if (c->keys.drop[n] || !identity_check_requires(i, k) ||
+		if (c->keys.drop[n] ||
+		    !identity_check_requires(i, &c->keys, k) ||
 		    k->last_outcome == DKIM_MATCH ||
 		    k->last_outcome == DKIM_UNCHECKED)
 			continue;
@@ -357,6 +358,14 @@ machine_to_text(enum identity_machine m)
 }
 
 static void
+check_tell_activated(const struct check *c, const char *selector)
+{
+	if (selector[0] != '\0')
+		log_info("dkim-activated", "account=%s identity=%s "
+		    "selector=%s", c->account, c->name, selector);
+}
+
+static void
 check_follow(const struct check *c, const struct identity_decision *d)
 {
 	const struct identity_notice *n;
@@ -381,9 +390,8 @@ check_follow(const struct check *c, const struct identity_decision *d)
 	if (d->zone_changed)
 		log_warn("dkim-zone-change", "account=%s identity=%s",
 		    c->account, c->name);
-	if (d->activated[0] != '\0')
-		log_info("dkim-activated", "account=%s identity=%s "
-		    "selector=%s", c->account, c->name, d->activated);
+	check_tell_activated(c, d->activated);
+	check_tell_activated(c, d->activated_ed25519);
 }
 
 static void

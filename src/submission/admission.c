@@ -177,12 +177,23 @@ ask_lists(struct asking *k)
 	return ASK_ON;
 }
 
+/* dkim.md 4.1 */
+static int
+ask_signing(struct asking *k)
+{
+	const struct conf	      *c = k->q->conf;
+	struct admission	      *a = k->out;
+	const struct signing_question s = { k->q->txn, a->identity.account,
+		a->from, c->dkim.dual_sign };
+
+	a->cannot_sign = identity_signing(&s, &a->signing, k->e) < 0;
+	return a->cannot_sign ? ASK_FAILED : ASK_ON;
+}
+
 static int
 ask_settings(struct asking *k)
 {
-	const struct admission_question *q = k->q;
-	struct admission		*a = k->out;
-	int				 rc;
+	int rc;
 
 	rc = ask_default_set(k);
 	if (rc == ASK_ON)
@@ -191,9 +202,7 @@ ask_settings(struct asking *k)
 		return rc;
 	if (ask_lists(k) != ASK_ON)
 		return ASK_FAILED;
-	a->cannot_sign = identity_signing(q->txn, a->identity.account, a->from,
-	    &a->signing, &a->key, k->e) < 0;
-	return a->cannot_sign ? ASK_FAILED : ASK_ON;
+	return ask_signing(k);
 }
 
 int

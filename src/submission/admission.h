@@ -69,8 +69,7 @@ struct admission {
 	uint64_t	lists_seen; /* stamp of the suppression lists */
 	struct mail_from_choice mail_from; /* of its account */
 	bool		cannot_sign; /* why admission_ask() failed */
-	enum signing_result signing;
-	struct dkim_key key; /* of SIGNING_KEY */
+	struct signing_choice signing;
 };
 
 int admission_ask(const struct admission_question *q, struct admission *out,

@@ -159,7 +159,8 @@ desk_new(const struct desk_setup *s, struct err *e)
 	d->account = mem_alloc(sizeof(*d->account));
 	d->permissions = permissions_new();
 	d->rules = desk_rules_new(s->conf, s->tls);
-	d->signer = signer_new(s->keys, e);
+	d->signer = signer_check_conf(s->conf, e) < 0 ? NULL :
+	    signer_new(s->keys, e);
 	if (d->signer == NULL || desk_read_feedback_key(d, e) < 0) {
 		desk_free(d);
 		return NULL;

@@ -30,6 +30,7 @@
 #include "registry/conf.h"
 #include "registry/ledger.h"
 #include "store/spool.h"
+#include "submission/signer.h"
 
 struct desk;
 struct intake_errand;
@@ -63,7 +64,8 @@ struct desk_meters {
 	struct meter handshakes[DESK_LISTENERS_MAX][DESK_HANDSHAKES];
 	/* by enum login_result */
 	struct meter auth[DESK_MECHANISMS][DESK_AUTH_RESULTS];
-	struct meter dkim_ok, dkim_error, dkim_disabled, dkim_no_identity;
+	struct meter dkim_ok[SIGN_ALGORITHMS], dkim_error[SIGN_ALGORITHMS];
+	struct meter dkim_disabled, dkim_no_identity;
 	struct meter dkim_not_verified, dkim_client;
 	struct meter_histogram accept_seconds, sign_seconds;
 };

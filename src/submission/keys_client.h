@@ -60,8 +60,9 @@ void keys_client_set_limits(struct keys_client *k, int64_t sign_ms,
     int64_t make_ms);
 
 /* Each returns the ticket of the request, never 0. */
-/* Signs a 32 octet digest (rsa-sha256: PKCS#1 v1.5).  The key is named by
- * domain and selector; sealed is lent until the answer. */
+/* Signs a 32 octet digest (rsa-sha256: PKCS#1 v1.5; ed25519-sha256: as the
+ * message, RFC 8463 3).  The key is named by domain and selector; sealed is
+ * lent until the answer. */
 struct keys_sign {
 	const char   *domain, *selector;
 	unsigned char digest[32];
@@ -73,6 +74,7 @@ uint64_t keys_client_sign(struct keys_client *k, const struct keys_sign *r,
  * be that of r's domain and selector, sealed is not used. */
 uint64_t keys_client_sign_operator(struct keys_client *k,
     const struct keys_sign *r, keys_fn *fn, void *arg);
+/* bits: of RSA; DKIM_ED25519_BITS: such a key */
 uint64_t keys_client_make(struct keys_client *k, const char *domain,
     const char *selector, unsigned bits, keys_fn *fn, void *arg);
 /* fd: the key file as the operator handed it over, passed on unread. */

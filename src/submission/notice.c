@@ -88,7 +88,8 @@ notice_add_recipient(struct desk *d, struct message *m, const char *to)
 struct notice_search {
 	struct db_txn	*t;
 	struct bytes	 from;
-	struct dkim_key *out;
+	bool		 dual_sign;
+	struct signing_choice *out;
 	struct err	*e;
 	int		 found; /* 1, 0, -1 = no answer */
 };
@@ -96,13 +97,13 @@ struct notice_search {
 static void
 notice_try_account(struct notice_search *s, const char *account)
 {
-	enum signing_result result;
+	const struct signing_question q = { s->t, account, s->from,
+		s->dual_sign };
 
-	if (identity_signing(s->t, account, s->from, &result, s->out, s->e) <
-	    0)
+	if (identity_signing(&q, s->out, s->e) < 0)
 		s->found = -1;
 	else
-		s->found = result == SIGNING_KEY;
+		s->found = s->out->result == SIGNING_KEY;
 }
 
 static bool
@@ -141,9 +142,10 @@ notice_try_domains(struct notice_search *s, struct bytes domain)
  */
 static int
 notice_find_key(struct desk *d, const struct notice *n, struct bytes from,
-    struct dkim_key *out, struct err *e)
+    struct signing_choice *out, struct err *e)
 {
-	struct notice_search s = { .from = from, .out = out, .e = e };
+	struct notice_search s = { .from = from, .out = out, .e = e,
+		.dual_sign = d->rules->conf->dkim.dual_sign };
 	struct address	     a;
 
 	if (!address_split(from, &a))
@@ -203,7 +205,7 @@ static void
 notice_post(struct desk *d, struct notice *n, struct message *m,
     struct receive *r)
 {
-	struct dkim_key	    *key = mem_alloc(sizeof(*key));
+	struct signing_choice *keys = mem_alloc(sizeof(*keys));
 	char		     text[ADDRESS_TEXT_MAX];
 	struct bytes	     from = notice_from(r, m->arena, text);
 	struct address	     a;
@@ -219,14 +221,14 @@ notice_post(struct desk *d, struct notice *n, struct message *m,
 		message_set(m, &m->from_domain, a.domain);
 	/* who wrote what came back is anybody's guess */
 	if (n->errand == NULL || n->errand->from != INTAKE_FROM_KEPT)
-		found = notice_find_key(d, n, from, key, &e);
+		found = notice_find_key(d, n, from, keys, &e);
 	if (found < 0) {
 		notice_delay(n, m, r, &e);
 	} else {
-		p.key = found == 1 ? key : NULL;
+		p.keys = found == 1 ? &keys->keys : NULL;
 		posting_begin(posting_new(&p));
 	}
-	mem_free(key);
+	mem_free(keys);
 }
 
 static void

@@ -30,10 +30,12 @@ struct posting {
 
 	/* from the books, for the steps after them */
 	struct account_overrides of_account, of_credential;
-	bool	      has_key; /* an identity's key signs */
 	bool	      cannot_sign; /* which key signs cannot be told */
-	char	      sign_domain[256], sign_selector[SELECTOR_SIZE];
-	struct buf    sealed;
+	struct posting_key {
+		bool	   signs, ed25519;
+		char	   domain[256], selector[SELECTOR_SIZE];
+		struct buf sealed;
+	} keys[SIGN_KEYS_MAX]; /* of the identity */
 
 	struct buf	    head; /* final header block */
 	struct signing	   *signing;
@@ -52,8 +54,9 @@ static void posting_check_notice(struct posting *p);
 static void posting_check_intake(struct posting *p);
 static void posting_on_sender(void *posting);
 static void posting_close(struct posting *p);
-static void posting_cannot_sign(struct posting *p, const char *reason);
-static void posting_set_key(struct posting *p, const struct dkim_key *k);
+static void posting_cannot_sign(struct posting *p,
+    enum sign_algorithm failed, const char *reason);
+static void posting_set_keys(struct posting *p, const struct signing_keys *k);
 
 /* -- life ----------------------------------------------------------------- */
 
@@ -62,6 +65,7 @@ posting_new(const struct posting_setup *s)
 {
 	struct posting *p = mem_alloc(sizeof(*p));
 	struct desk    *d = s->desk;
+	unsigned	i;
 
 	p->desk = d;
 	p->rules = desk_rules_ref(s->rules);
@@ -75,9 +79,11 @@ posting_new(const struct posting_setup *s)
 	p->began_us = clock_mono_us();
 	buf_init(&p->head, p->rules->conf->message.max_header_size_bytes +
 	    HEAD_ROOM);
-	buf_init(&p->sealed, sizeof(((struct dkim_key *)NULL)->sealed));
-	if (s->key != NULL)
-		posting_set_key(p, s->key);
+	for (i = 0; i < SIGN_KEYS_MAX; i++)
+		buf_init(&p->keys[i].sealed,
+		    sizeof(((struct dkim_key *)NULL)->sealed));
+	if (s->keys != NULL)
+		posting_set_keys(p, s->keys);
 	p->next = d->postings;
 	p->link = &d->postings;
 	if (p->next != NULL)
@@ -91,6 +97,7 @@ static void
 posting_free(struct posting *p)
 {
 	struct desk *d = p->desk;
+	unsigned     i;
 
 	*p->link = p->next;
 	if (p->next != NULL)
@@ -100,7 +107,8 @@ posting_free(struct posting *p)
 	receive_free(p->receive);
 	message_free(p->message);
 	buf_wipe(&p->head);
-	buf_wipe(&p->sealed);
+	for (i = 0; i < SIGN_KEYS_MAX; i++)
+		buf_wipe(&p->keys[i].sealed);
 	desk_rules_unref(p->rules);
 	mem_free(p);
 	desk_look_idle(d);
@@ -308,13 +316,33 @@ posting_check_quota(struct desk *d, const struct quota_limits *q,
 }
 
 static void
-posting_set_key(struct posting *p, const struct dkim_key *k)
+posting_set_key(struct posting_key *to, const struct dkim_key *k)
 {
-	p->has_key = true;
-	snprintf(p->sign_domain, sizeof(p->sign_domain), "%s", k->domain);
-	snprintf(p->sign_selector, sizeof(p->sign_selector), "%s",
-	    k->selector);
-	buf_add(&p->sealed, k->sealed, k->sealed_n);
+	to->signs = true;
+	to->ed25519 = k->ed25519;
+	snprintf(to->domain, sizeof(to->domain), "%s", k->domain);
+	snprintf(to->selector, sizeof(to->selector), "%s", k->selector);
+	buf_add(&to->sealed, k->sealed, k->sealed_n);
+}
+
+static void
+posting_set_keys(struct posting *p, const struct signing_keys *k)
+{
+	posting_set_key(&p->keys[0], &k->key);
+	if (k->has_second)
+		posting_set_key(&p->keys[1], &k->second);
+}
+
+/* The key of an identity that signs, the first one; NULL = none. */
+static const struct posting_key *
+posting_first_key(const struct posting *p)
+{
+	unsigned i;
+
+	for (i = 0; i < SIGN_KEYS_MAX; i++)
+		if (p->keys[i].signs)
+			return &p->keys[i];
+	return NULL;
 }
 
 static void
@@ -322,9 +350,9 @@ posting_choose_key(struct posting *p, const struct admission *a)
 {
 	struct desk_meters *m = p->desk->setup.meters;
 
-	switch (a->signing) {
+	switch (a->signing.result) {
 	case SIGNING_KEY:
-		posting_set_key(p, &a->key);
+		posting_set_keys(p, &a->signing.keys);
 		break;
 	case SIGNING_DISABLED:
 		meter_add(&m->dkim_disabled, 1);
@@ -340,18 +368,18 @@ posting_choose_key(struct posting *p, const struct admission *a)
 
 /* A client signature with the same d= and s= stands for ours (dkim 6.3). */
 static void
-posting_drop_same_key(struct posting *p)
+posting_drop_same_key(struct posting *p, struct posting_key *k)
 {
 	const struct header *h = receive_header(p->receive);
 	struct field	    *f = header_find(h, "DKIM-Signature");
 	struct bytes	     d, s;
 
-	for (; p->has_key && f != NULL; f = header_next(h, f, "DKIM-Signature"))
+	for (; k->signs && f != NULL; f = header_next(h, f, "DKIM-Signature"))
 		if (header_tag(f->value, "d", &d) &&
 		    header_tag(f->value, "s", &s) &&
-		    bytes_eq_nocase(d, bytes_of(p->sign_domain)) &&
-		    bytes_eq_nocase(s, bytes_of(p->sign_selector))) {
-			p->has_key = false;
+		    bytes_eq_nocase(d, bytes_of(k->domain)) &&
+		    bytes_eq_nocase(s, bytes_of(k->selector))) {
+			k->signs = false;
 			meter_add(&p->desk->setup.meters->dkim_client, 1);
 		}
 }
@@ -371,7 +399,7 @@ posting_ask(struct posting *p, struct db_txn *t, uint64_t version,
 		.arena = receive_arena(p->receive),
 		.permissions = p->desk->permissions, .version = version };
 	struct admission *a = mem_alloc(sizeof(*a));
-	unsigned	  dropped = 0;
+	unsigned	  dropped = 0, i;
 	int		  rc;
 
 	rc = admission_ask(&q, a, e);
@@ -382,7 +410,8 @@ posting_ask(struct posting *p, struct db_txn *t, uint64_t version,
 		rc = err_set(e, "a message needs more memory than it may have");
 	} else if (rc == 0) {
 		posting_choose_key(p, a);
-		posting_drop_same_key(p);
+		for (i = 0; i < SIGN_KEYS_MAX; i++)
+			posting_drop_same_key(p, &p->keys[i]);
 		admission_limits(p->desk->account, c, &p->charge.limits);
 		rc = admission_level(&q, a, &p->charge.limits.domain, e);
 		p->of_account = p->desk->account->overrides;
@@ -460,7 +489,7 @@ posting_check(struct posting *p)
 	}
 	if (posting_check_books(p, &re, &e) < 0) {
 		if (p->cannot_sign)
-			posting_cannot_sign(p, e.text);
+			posting_cannot_sign(p, SIGN_RSA, e.text);
 		else
 			posting_fail(p, &e);
 		return;
@@ -524,15 +553,17 @@ posting_set_head(struct posting *p, struct bytes fields)
 }
 
 static void
-posting_cannot_sign(struct posting *p, const char *reason)
+posting_cannot_sign(struct posting *p, enum sign_algorithm failed,
+    const char *reason)
 {
-	struct reply re;
+	const struct posting_key *k = posting_first_key(p);
+	struct reply		  re;
 
-	meter_add(&p->desk->setup.meters->dkim_error, 1);
+	meter_add(&p->desk->setup.meters->dkim_error[failed], 1);
 	log_error("dkim:", "cannot sign sid=%.*s account=%s d=%s s=%s "
 	    "reason=\"%s\"", (int)p->message->sid.n, p->message->sid.p,
-	    p->account, p->has_key ? p->sign_domain : "-",
-	    p->has_key ? p->sign_selector : "-", reason);
+	    p->account, k != NULL ? k->domain : "-",
+	    k != NULL ? k->selector : "-", reason);
 	reply_set(&re, 451, "4.3.0", "Temporary service failure");
 	posting_refuse(p, &re);
 }
@@ -543,12 +574,19 @@ posting_sign(struct posting *p)
 	unsigned char	    hash[SIGNER_DIGEST];
 	struct sign_request r = { .conf = p->rules->conf,
 		.when = p->message->accepted, .head = buf_bytes(&p->head),
-		.body_hash = hash,
-		.domain = p->has_key ? p->sign_domain : NULL,
-		.selector = p->sign_selector,
-		.sealed = buf_bytes(&p->sealed) };
-	struct err e;
+		.body_hash = hash };
+	struct posting_key *k;
+	struct err	    e;
+	unsigned	    i;
 
+	for (i = 0; i < SIGN_KEYS_MAX; i++) {
+		k = &p->keys[i];
+		if (k->signs)
+			r.keys[r.key_count++] = (struct sign_key){
+				k->ed25519 ? SIGN_ED25519 : SIGN_RSA,
+				k->domain, k->selector,
+				buf_bytes(&k->sealed) };
+	}
 	if (!signer_has_work(&r)) {
 		if (posting_set_head(p, BYTES("")))
 			posting_submit(p);
@@ -561,7 +599,7 @@ posting_sign(struct posting *p)
 		p->signing = signer_sign(p->desk->signer, &r,
 		    posting_on_signed, p, &e);
 	if (p->signing == NULL)
-		posting_cannot_sign(p, e.text);
+		posting_cannot_sign(p, SIGN_RSA, e.text);
 }
 
 static void
@@ -569,13 +607,15 @@ posting_on_signed(void *arg, const struct sign_answer *a)
 {
 	struct posting	   *p = arg;
 	struct desk_meters *m = p->desk->setup.meters;
+	unsigned	    i;
 
 	p->signing = NULL;
 	if (!a->ok) {
-		posting_cannot_sign(p, a->reason);
+		posting_cannot_sign(p, a->failed, a->reason);
 		return;
 	}
-	meter_add(&m->dkim_ok, a->count);
+	for (i = 0; i < SIGN_ALGORITHMS; i++)
+		meter_add(&m->dkim_ok[i], a->counts[i]);
 	meter_observe(&m->sign_seconds,
 	    (double)(clock_mono_us() - p->sign_began_us) / 1e6);
 	if (posting_set_head(p, a->fields))
@@ -710,6 +750,7 @@ posting_reject(struct posting *p, const char *id)
 static void
 posting_accept(struct posting *p)
 {
+	const struct posting_key *key = posting_first_key(p);
 	struct desk_meters *meters = p->desk->setup.meters;
 	struct message	   *m = p->message;
 	struct reply	    re;
@@ -721,7 +762,7 @@ posting_accept(struct posting *p)
 	    m->sid.p, id, p->account, posting_user(p),
 	    log_quote(m->sender, quoted), (int)m->identity.n, m->identity.p,
 	    m->envelope_count, (unsigned long long)message_octets(m),
-	    p->has_key ? p->sign_domain : "-");
+	    key != NULL ? key->domain : "-");
 	if (posting_is_submission(p)) {
 		posting_count(p, LEDGER_ACCEPTED);
 		meter_add(&p->setup.page->sends, m->envelope_count);

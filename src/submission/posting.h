@@ -25,10 +25,10 @@ struct db_txn;
 struct intake_errand;
 struct desk;
 struct desk_rules;
-struct dkim_key;
 struct ledger_page;
 struct posting;
 struct receive;
+struct signing_keys;
 
 enum posting_kind {
 	POSTING_MAIL,  /* of a credential */
@@ -48,7 +48,7 @@ struct posting_setup {
 	const char	  *key_id;     /* MAIL; "" = came without a key */
 	const char	  *with;       /* of Received; NULL = no such field */
 	bool		   is_local;   /* did not come over the network */
-	const struct dkim_key *key;    /* NOTICE: signs, copied; NULL = none */
+	const struct signing_keys *keys; /* NOTICE: copied; NULL = none */
 	const char	  *cursor;     /* moved in the same transaction */
 	uint64_t	   cursor_to;
 	const struct intake_errand *errand; /* NOTICE; lives until the reply */

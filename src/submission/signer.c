@@ -33,22 +33,25 @@ struct signer_hash {
 	bool  failed;
 };
 
-/* One of the at most two signatures of a message. */
+/* One of the at most three signatures of a message. */
 struct signature {
-	struct signing *of;
-	bool		wanted, done;
-	uint64_t	ticket; /* at the keys client */
-	struct buf	field;
+	struct signing	   *of;
+	enum sign_algorithm algorithm;
+	bool		    wanted, done;
+	uint64_t	    ticket; /* at the keys client */
+	struct buf	    field;
+	/* of the identity */
+	char		    domain[256], selector[64];
+	struct buf	    sealed;
 };
+enum { SIGNATURES_MAX = 1 + SIGN_KEYS_MAX };
 
 struct signing {
 	struct signing	   *next, **link;
 	struct signer	   *signer;
 	signing_fn	   *fn;
 	void		   *arg;
-	struct signature    of_operator, of_identity;
-	char		    domain[256], selector[64];
-	struct buf	    sealed;
+	struct signature    all[SIGNATURES_MAX]; /* the first: operator's */
 	struct sign_answer  answer;
 };
 
@@ -107,6 +110,33 @@ signer_free(struct signer *s)
 		signing_cancel(s->signings);
 	dkim_close(s->lib);
 	mem_free(s);
+}
+
+const char *
+sign_algorithm_to_text(enum sign_algorithm a)
+{
+	return a == SIGN_ED25519 ? "ed25519-sha256" : "rsa-sha256";
+}
+
+bool
+signer_has_ed25519(void)
+{
+	DKIM_LIB *lib = dkim_init(NULL, NULL);
+	bool	  has = lib != NULL &&
+	    dkim_libfeature(lib, DKIM_FEATURE_ED25519);
+
+	if (lib != NULL)
+		dkim_close(lib);
+	return has;
+}
+
+int
+signer_check_conf(const struct conf *c, struct err *e)
+{
+	if (!c->dkim.dual_sign || signer_has_ed25519())
+		return 0;
+	return err_set(e, "dkim.dual_sign: the linked libopendkim has no "
+	    "Ed25519 (RFC 8463)");
 }
 
 static const char *
@@ -429,7 +459,9 @@ signer_write_field(const struct signer_field *f,
 	buf_add_text(out, "DKIM-Signature:");
 	fold.column = out->n;
 	folder_add(&fold, "v=1;", false);
-	folder_add(&fold, "a=rsa-sha256;", false);
+	snprintf(piece, sizeof(piece), "a=%s;",
+	    sign_algorithm_to_text(f->algorithm));
+	folder_add(&fold, piece, false);
 	folder_add(&fold, "q=dns/txt;", false);
 	snprintf(piece, sizeof(piece), "c=%s;",
 	    signer_canonicalization(f->conf));
@@ -548,7 +580,7 @@ signer_has_operator(const struct conf *c)
 bool
 signer_has_work(const struct sign_request *r)
 {
-	return r->domain != NULL || signer_has_operator(r->conf);
+	return r->key_count > 0 || signer_has_operator(r->conf);
 }
 
 static void
@@ -565,22 +597,26 @@ signing_unlink(struct signing *g)
 static void
 signing_free(struct signing *g)
 {
+	unsigned i;
+
 	signing_unlink(g);
-	buf_wipe(&g->of_operator.field);
-	buf_wipe(&g->of_identity.field);
-	buf_wipe(&g->sealed);
+	for (i = 0; i < SIGNATURES_MAX; i++) {
+		buf_wipe(&g->all[i].field);
+		buf_wipe(&g->all[i].sealed);
+	}
 	mem_free(g);
 }
 
 void
 signing_cancel(struct signing *g)
 {
+	unsigned i;
+
 	if (g == NULL)
 		return;
-	if (g->of_operator.wanted && !g->of_operator.done)
-		keys_client_cancel(g->signer->keys, g->of_operator.ticket);
-	if (g->of_identity.wanted && !g->of_identity.done)
-		keys_client_cancel(g->signer->keys, g->of_identity.ticket);
+	for (i = 0; i < SIGNATURES_MAX; i++)
+		if (g->all[i].wanted && !g->all[i].done)
+			keys_client_cancel(g->signer->keys, g->all[i].ticket);
 	signing_free(g);
 }
 
@@ -588,15 +624,18 @@ static struct signing *
 signing_new(struct signer *s, signing_fn *fn, void *arg)
 {
 	struct signing *g = mem_alloc(sizeof(*g));
+	unsigned	i;
 
 	g->signer = s;
 	g->fn = fn;
 	g->arg = arg;
-	g->of_operator.of = g->of_identity.of = g;
-	/* the fields of both end in the operator's buffer */
-	buf_init(&g->of_operator.field, 2 * FIELD_MAX);
-	buf_init(&g->of_identity.field, FIELD_MAX);
-	buf_init(&g->sealed, KEYS_SEALED_MAX);
+	for (i = 0; i < SIGNATURES_MAX; i++) {
+		g->all[i].of = g;
+		buf_init(&g->all[i].field, FIELD_MAX);
+		buf_init(&g->all[i].sealed, KEYS_SEALED_MAX);
+	}
+	/* the fields of all end in the first buffer */
+	buf_init(&g->all[0].field, SIGNATURES_MAX * FIELD_MAX);
 	g->answer.ok = true;
 	g->next = s->signings;
 	g->link = &s->signings;
@@ -610,41 +649,46 @@ static int
 signing_ask_operator(struct signing *g, const struct sign_request *r,
     struct err *e)
 {
+	struct signature   *sig = &g->all[0];
 	struct signer_field f = { .conf = r->conf,
 		.domain = r->conf->dkim.operator_domain,
 		.selector = r->conf->dkim.operator_selector,
 		.when = r->when, .head = r->head, .body_hash = r->body_hash };
 	struct keys_sign k = { .domain = f.domain, .selector = f.selector };
 
-	if (signer_digest(g->signer, &f, &g->of_operator.field, k.digest, e) <
-	    0)
+	if (signer_digest(g->signer, &f, &sig->field, k.digest, e) < 0)
 		return -1;
-	g->of_operator.ticket = keys_client_sign_operator(g->signer->keys, &k,
-	    signing_on_answer, &g->of_operator);
-	g->of_operator.wanted = true;
+	sig->ticket = keys_client_sign_operator(g->signer->keys, &k,
+	    signing_on_answer, sig);
+	sig->wanted = true;
 	return 0;
 }
 
 static int
 signing_ask_identity(struct signing *g, const struct sign_request *r,
-    struct err *e)
+    unsigned i, struct err *e)
 {
-	struct signer_field f = { .conf = r->conf, .domain = r->domain,
-		.selector = r->selector, .when = r->when, .head = r->head,
-		.body_hash = r->body_hash };
-	struct keys_sign k = { .domain = g->domain, .selector = g->selector };
+	const struct sign_key *key = &r->keys[i];
+	struct signature      *sig = &g->all[1 + i];
+	struct signer_field    f = { .conf = r->conf,
+		   .algorithm = key->algorithm, .domain = key->domain,
+		   .selector = key->selector, .when = r->when,
+		   .head = r->head, .body_hash = r->body_hash };
+	struct keys_sign k = { .domain = sig->domain,
+		.selector = sig->selector };
 
-	bytes_text(bytes_of(r->domain), g->domain, sizeof(g->domain));
-	bytes_text(bytes_of(r->selector), g->selector, sizeof(g->selector));
-	if (!buf_add_bytes(&g->sealed, r->sealed))
+	sig->algorithm = key->algorithm;
+	bytes_text(bytes_of(key->domain), sig->domain, sizeof(sig->domain));
+	bytes_text(bytes_of(key->selector), sig->selector,
+	    sizeof(sig->selector));
+	if (!buf_add_bytes(&sig->sealed, key->sealed))
 		return err_set(e, "sealed key is too long");
-	if (signer_digest(g->signer, &f, &g->of_identity.field, k.digest, e) <
-	    0)
+	if (signer_digest(g->signer, &f, &sig->field, k.digest, e) < 0)
 		return -1;
-	k.sealed = buf_bytes(&g->sealed);
-	g->of_identity.ticket = keys_client_sign(g->signer->keys, &k,
-	    signing_on_answer, &g->of_identity);
-	g->of_identity.wanted = true;
+	k.sealed = buf_bytes(&sig->sealed);
+	sig->ticket = keys_client_sign(g->signer->keys, &k, signing_on_answer,
+	    sig);
+	sig->wanted = true;
 	return 0;
 }
 
@@ -653,56 +697,76 @@ signer_sign(struct signer *s, const struct sign_request *r, signing_fn *fn,
     void *arg, struct err *e)
 {
 	struct signing *g = signing_new(s, fn, arg);
+	unsigned	i;
+	int		rc = 0;
 
-	must(signer_has_work(r));
-	if ((signer_has_operator(r->conf) &&
-		signing_ask_operator(g, r, e) < 0) ||
-	    (r->domain != NULL && signing_ask_identity(g, r, e) < 0)) {
-		signing_cancel(g);
-		return NULL;
-	}
-	return g;
+	must(signer_has_work(r) && r->key_count <= SIGN_KEYS_MAX);
+	if (signer_has_operator(r->conf))
+		rc = signing_ask_operator(g, r, e);
+	for (i = 0; rc == 0 && i < r->key_count; i++)
+		rc = signing_ask_identity(g, r, i, e);
+	if (rc == 0)
+		return g;
+	signing_cancel(g);
+	return NULL;
 }
 
 static void
 signing_end(struct signing *g)
 {
-	struct buf *all = &g->of_operator.field;
+	struct buf *all = &g->all[0].field;
+	unsigned    i;
 
-	if (!g->of_operator.wanted)
+	if (!g->all[0].wanted)
 		buf_clear(all);
-	if (g->answer.ok && g->of_identity.wanted)
-		buf_add_bytes(all, buf_bytes(&g->of_identity.field));
+	for (i = 0; i < SIGNATURES_MAX; i++) {
+		if (!g->all[i].wanted)
+			continue;
+		g->answer.counts[g->all[i].algorithm]++;
+		if (i > 0 && g->answer.ok)
+			buf_add_bytes(all, buf_bytes(&g->all[i].field));
+	}
 	if (all->failed) {
 		g->answer.ok = false;
 		snprintf(g->answer.reason, sizeof(g->answer.reason),
 		    "no room for the signature fields");
 	}
 	g->answer.fields = buf_bytes(all);
-	g->answer.count = (unsigned)g->of_operator.wanted +
-	    (unsigned)g->of_identity.wanted;
 	signing_unlink(g);
 	g->fn(g->arg, &g->answer);
 	signing_free(g);
 }
 
+static bool
+signing_is_complete(const struct signing *g)
+{
+	unsigned i;
+
+	for (i = 0; i < SIGNATURES_MAX; i++)
+		if (g->all[i].wanted != g->all[i].done)
+			return false;
+	return true;
+}
+
 static void
 signing_on_answer(void *arg, const struct keys_answer *a)
 {
-	struct signature *sig = arg;
-	struct signing	 *g = sig->of;
+	struct signature   *sig = arg;
+	struct signing	   *g = sig->of;
+	struct sign_answer *out = &g->answer;
+	const char	   *reason = NULL;
 
 	sig->done = true;
-	if (a->result != KEYS_OK) {
-		g->answer.ok = false;
-		snprintf(g->answer.reason, sizeof(g->answer.reason), "%s",
-		    a->reason[0] != '\0' ? a->reason : "keys process failed");
-	} else if (!signer_finish(&sig->field, a->signature, a->signature_n)) {
-		g->answer.ok = false;
-		snprintf(g->answer.reason, sizeof(g->answer.reason),
-		    "no room for the signature");
+	if (a->result != KEYS_OK)
+		reason = a->reason[0] != '\0' ? a->reason
+					      : "keys process failed";
+	else if (!signer_finish(&sig->field, a->signature, a->signature_n))
+		reason = "no room for the signature";
+	if (reason != NULL && out->ok) {
+		out->ok = false;
+		out->failed = sig->algorithm;
+		snprintf(out->reason, sizeof(out->reason), "%s", reason);
 	}
-	if (g->of_operator.wanted == g->of_operator.done &&
-	    g->of_identity.wanted == g->of_identity.done)
+	if (signing_is_complete(g))
 		signing_end(g);
 }

@@ -40,6 +40,15 @@ struct signer_hash;
 struct signing;
 
 enum { SIGNER_DIGEST = 32, SIGNER_REASON_MAX = 160 };
+/* Of a signature, over the same SHA-256 hashes (RFC 8301, RFC 8463). */
+enum sign_algorithm { SIGN_RSA, SIGN_ED25519 };
+enum { SIGN_ALGORITHMS = SIGN_ED25519 + 1 };
+const char *sign_algorithm_to_text(enum sign_algorithm a); /* the a= value */
+
+/* Does the linked libopendkim know Ed25519? */
+bool signer_has_ed25519(void);
+/* -1: dkim.dual_sign of this configuration cannot be had with it. */
+int signer_check_conf(const struct conf *c, struct err *e);
 
 struct signer *signer_new(struct keys_client *keys, struct err *e);
 void signer_free(struct signer *s); /* cancels what is out; NULL is allowed */
@@ -56,6 +65,7 @@ void signer_hash_free(struct signer_hash *h); /* NULL is allowed */
 /* -- one signature -------------------------------------------------------- */
 struct signer_field {
 	const struct conf   *conf;
+	enum sign_algorithm  algorithm;
 	const char	    *domain, *selector;
 	struct wall	     when;
 	struct bytes	     head; /* final header block, CR LF */
@@ -71,21 +81,26 @@ int signer_digest(struct signer *s, const struct signer_field *f,
 bool signer_finish(struct buf *field, const void *signature, size_t n);
 
 /* -- all signatures of a message ------------------------------------------ */
+enum { SIGN_KEYS_MAX = 2 }; /* RSA, then Ed25519 (dkim.md 6.1) */
 struct sign_request {
 	const struct conf   *conf;
 	struct wall	     when;
 	struct bytes	     head;	/* lent until the answer */
 	const unsigned char *body_hash; /* 32 octets, copied */
-	const char	    *domain;	/* of the identity; NULL = none */
-	const char	    *selector;
-	struct bytes	     sealed; /* copied */
+	struct sign_key {    /* of the identity; copied */
+		enum sign_algorithm algorithm;
+		const char	   *domain, *selector;
+		struct bytes	    sealed;
+	} keys[SIGN_KEYS_MAX];
+	unsigned key_count;
 };
 struct sign_answer {
 	bool	     ok;
 	char	     reason[SIGNER_REASON_MAX];
-	struct bytes fields; /* operator's first, then the identity's; of the
-				signing: copy before you return */
-	unsigned     count;
+	enum sign_algorithm failed; /* of the first one without ok */
+	struct bytes fields; /* operator's first, then the identity's in their
+				order; of the signing: copy before you return */
+	unsigned     counts[SIGN_ALGORITHMS]; /* fields by algorithm */
 };
 typedef void signing_fn(void *arg, const struct sign_answer *a);
 /* Is anything to be signed: an identity's key, or the operator's? */

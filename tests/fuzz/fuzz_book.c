@@ -129,10 +129,11 @@ on_line(void *unused, const char *line)
 static void
 ask(struct db_txn *t)
 {
-	struct bytes	    from = BYTES("bob@mail.example.com");
-	enum signing_result signing;
-	struct err	    e;
-	unsigned	    n;
+	static struct signing_choice choice;
+	struct signing_question	     q = { t, ACCOUNT,
+			  BYTES("bob@mail.example.com"), true };
+	struct err e;
+	unsigned   n;
 
 	(void)account_find(t, "name", &account, &e);
 	(void)account_get(t, ACCOUNT, &account, &e);
@@ -141,11 +142,11 @@ ask(struct db_txn *t)
 		&e) == 1)
 		must(n < credential.key_count);
 	(void)identity_get(t, ACCOUNT, "example.com", &identity, &e);
-	(void)identity_resolve(t, ACCOUNT, from, now, &identity, &e);
-	if (identity_signing(t, ACCOUNT, from, &signing, &dkim_key, &e) == 0 &&
-	    signing == SIGNING_KEY)
-		must(dkim_key.role == DKIM_ACTIVE);
-	(void)identity_explain(t, ACCOUNT, from, on_line, NULL, &e);
+	(void)identity_resolve(t, ACCOUNT, q.from, now, &identity, &e);
+	if (identity_signing(&q, &choice, &e) == 0 &&
+	    choice.result == SIGNING_KEY)
+		must(choice.keys.key.role == DKIM_ACTIVE);
+	(void)identity_explain(&q, on_line, NULL, &e);
 	(void)identity_each_due(t, now, on_due, NULL, &e);
 	if (identity_keys_load(t, ACCOUNT, "example.com", &keys, &e) == 0)
 		must(keys.n <= IDENTITY_KEYS_MAX);

@@ -133,6 +133,31 @@ bed_add_key(struct db_txn *t, const char *domain, const char *selector)
 		fail_msg("%s", e.text);
 }
 
+/* An Ed25519 key beside it, whose record is seen; dual signing is on. */
+static inline void
+bed_add_ed25519(struct db_txn *t, const char *domain, const char *selector)
+{
+	struct identity i;
+	struct dkim_key k;
+	struct err	e;
+
+	assert_int_equal(identity_get(t, world_account, domain, &i, &e), 1);
+	i.dual = DKIM_ON;
+	assert_true(identity_put(t, &i, &e) >= 0);
+	memset(&k, 0, sizeof(k));
+	strcpy(k.account, world_account);
+	strcpy(k.domain, domain);
+	strcpy(k.selector, selector);
+	k.ed25519 = k.seen = true;
+	k.bits = DKIM_ED25519_BITS;
+	k.role = DKIM_ACTIVE;
+	k.public_n = 32;
+	memcpy(k.sealed, "sealed", 6);
+	k.sealed_n = 6;
+	if (dkim_key_put(t, &k, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
 /* The record is there, but nothing can be read from it. */
 static inline void
 bed_damage_key(struct db_txn *t, const char *domain, const char *selector)

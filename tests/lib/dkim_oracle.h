@@ -36,27 +36,38 @@
 static inline char *
 oracle_record_of(EVP_PKEY *key)
 {
-	static const char head[] = "v=DKIM1; k=rsa; p=";
-	unsigned char	 *der = NULL;
-	int		  n = i2d_PUBKEY(key, &der);
-	char		 *text;
+	bool	       ed25519 = EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519;
+	unsigned char *der = NULL;
+	int	       n = i2d_PUBKEY(key, &der), skip;
+	size_t	       at;
+	char	      *text;
 
 	assert_true(n > 0);
-	text = malloc((size_t)n * 2 + sizeof(head));
-	memcpy(text, head, sizeof(head));
-	base64_encode(der, (size_t)n, text + sizeof(head) - 1);
+	text = malloc((size_t)n * 2 + 64);
+	at = (size_t)sprintf(text, "v=DKIM1; k=%s; p=",
+	    ed25519 ? "ed25519" : "rsa");
+	/* RFC 8463 4.2: the 32 octets alone, the end of the structure */
+	skip = ed25519 ? n - 32 : 0;
+	base64_encode(der + skip, (size_t)(n - skip), text + at);
 	OPENSSL_free(der);
 	return text;
 }
 
 static const char *oracle_record;
+/* of another selector, where there are two keys; NULL = none */
+static const char *oracle_second_selector, *oracle_second_record;
 
 static inline DKIM_CBSTAT
 oracle_on_lookup(DKIM *d, DKIM_SIGINFO *sig, unsigned char *out, size_t size)
 {
+	const char *selector = (const char *)dkim_sig_getselector(sig);
+	const char *record = oracle_record;
+
 	(void)d;
-	(void)sig;
-	assert_true((size_t)snprintf((char *)out, size, "%s", oracle_record) <
+	if (oracle_second_selector != NULL &&
+	    strcmp(selector, oracle_second_selector) == 0)
+		record = oracle_second_record;
+	assert_true((size_t)snprintf((char *)out, size, "%s", record) <
 	    size);
 	return DKIM_CBSTAT_CONTINUE;
 }

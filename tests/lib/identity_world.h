@@ -72,6 +72,19 @@ key(const char *name, const char *selector, enum dkim_role role)
 	return k;
 }
 
+/* Its record is seen. */
+static inline struct dkim_key
+ed25519_key(const char *name, const char *selector, enum dkim_role role)
+{
+	struct dkim_key k = key(name, selector, role);
+
+	k.ed25519 = true;
+	k.bits = DKIM_ED25519_BITS;
+	k.seen = true;
+	k.seen_since = now;
+	return k;
+}
+
 static inline void
 put_key(struct db_txn *t, const char *name, const char *selector,
     enum dkim_role role)

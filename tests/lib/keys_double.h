@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * keys_double.h - the keys client played by OpenSSL inside the test program:
- * one RSA key signs for every name.  Include it in one file of a test.
+ * one RSA key signs for every name, an Ed25519 key for selectors that begin
+ * with "ed".  Include it in one file of a test.
  * keys_double_refuse makes it answer FAILED; keys_double_result, with a
  * reason, anything else.  While keys_double_hold is set answers wait;
  * keys_double_release() lets them go, on the client's loop.
@@ -32,7 +33,7 @@ struct keys_client {
 	struct keys_double_job *jobs[64];
 };
 
-static EVP_PKEY	  *keys_double_key;
+static EVP_PKEY	  *keys_double_key, *keys_double_ed25519;
 static _Atomic int keys_double_refuse;
 static _Atomic int keys_double_result; /* enum keys_result */
 static _Atomic int keys_double_hold;
@@ -42,7 +43,8 @@ static inline void
 keys_double_make(void)
 {
 	keys_double_key = EVP_RSA_gen(1024);
-	must(keys_double_key != NULL);
+	keys_double_ed25519 = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	must(keys_double_key != NULL && keys_double_ed25519 != NULL);
 }
 
 /* SubjectPublicKeyInfo, for records of the book */
@@ -77,12 +79,37 @@ keys_double_answer(void *client, void *unused)
 	}
 }
 
+static void
+keys_double_sign(struct keys_answer *a, const char *selector,
+    const unsigned char digest[32])
+{
+	EVP_PKEY_CTX *c;
+	EVP_MD_CTX   *m;
+
+	a->signature_n = sizeof(a->signature);
+	if (strncmp(selector, "ed", 2) == 0) {
+		m = EVP_MD_CTX_new();
+		must(EVP_DigestSignInit(m, NULL, NULL, NULL,
+			 keys_double_ed25519) == 1 &&
+		    EVP_DigestSign(m, a->signature, &a->signature_n, digest,
+			32) == 1);
+		EVP_MD_CTX_free(m);
+		return;
+	}
+	c = EVP_PKEY_CTX_new(keys_double_key, NULL);
+	must(EVP_PKEY_sign_init(c) == 1);
+	EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING);
+	EVP_PKEY_CTX_set_signature_md(c, EVP_sha256());
+	must(EVP_PKEY_sign(c, a->signature, &a->signature_n, digest, 32) ==
+	    1);
+	EVP_PKEY_CTX_free(c);
+}
+
 static uint64_t
-keys_double_ask(struct keys_client *k, const unsigned char digest[32],
-    keys_fn *fn, void *arg)
+keys_double_ask(struct keys_client *k, const struct keys_sign *r, keys_fn *fn,
+    void *arg)
 {
 	struct keys_double_job *j = mem_alloc(sizeof(*j));
-	EVP_PKEY_CTX	       *c;
 	size_t			i;
 
 	if (keys_double_refuse != 0 || keys_double_result != KEYS_OK) {
@@ -92,14 +119,7 @@ keys_double_ask(struct keys_client *k, const unsigned char digest[32],
 		    "the test says no");
 	} else {
 		keys_double_count++;
-		j->answer.signature_n = sizeof(j->answer.signature);
-		c = EVP_PKEY_CTX_new(keys_double_key, NULL);
-		must(EVP_PKEY_sign_init(c) == 1);
-		EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING);
-		EVP_PKEY_CTX_set_signature_md(c, EVP_sha256());
-		must(EVP_PKEY_sign(c, j->answer.signature,
-			 &j->answer.signature_n, digest, 32) == 1);
-		EVP_PKEY_CTX_free(c);
+		keys_double_sign(&j->answer, r->selector, r->digest);
 	}
 	j->fn = fn;
 	j->arg = arg;
@@ -125,14 +145,14 @@ uint64_t
 keys_client_sign(struct keys_client *k, const struct keys_sign *r, keys_fn *fn,
     void *arg)
 {
-	return keys_double_ask(k, r->digest, fn, arg);
+	return keys_double_ask(k, r, fn, arg);
 }
 
 uint64_t
 keys_client_sign_operator(struct keys_client *k, const struct keys_sign *r,
     keys_fn *fn, void *arg)
 {
-	return keys_double_ask(k, r->digest, fn, arg);
+	return keys_double_ask(k, r, fn, arg);
 }
 
 void

@@ -41,6 +41,7 @@ struct asked {
 static struct asked asked[ASKED_MAX];
 static uint64_t	    asked_count;
 static EVP_PKEY	   *key;
+static EVP_PKEY	   *ed25519_key; /* of the selector "ed"; NULL = none */
 
 static uint64_t
 ask(const unsigned char digest[32], const char *domain, const char *selector,
@@ -84,6 +85,27 @@ keys_client_cancel(struct keys_client *k, uint64_t ticket)
 	asked[ticket - 1].cancelled = true;
 }
 
+/* RFC 8463 3: the digest is what is signed */
+static inline void
+sign_ed25519(const unsigned char digest[32], struct keys_answer *a)
+{
+	EVP_MD_CTX *m = EVP_MD_CTX_new();
+
+	assert_int_equal(EVP_DigestSignInit(m, NULL, NULL, NULL, ed25519_key),
+	    1);
+	assert_int_equal(EVP_DigestSign(m, a->signature, &a->signature_n,
+	    digest, 32), 1);
+	EVP_MD_CTX_free(m);
+}
+
+static inline bool
+ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), k = strlen(end);
+
+	return n >= k && strcmp(text + n - k, end) == 0;
+}
+
 static inline void
 answer_all(void)
 {
@@ -94,6 +116,11 @@ answer_all(void)
 	for (i = 0; i < asked_count; i++) {
 		memset(&a, 0, sizeof(a));
 		a.signature_n = sizeof(a.signature);
+		if (ends_with(asked[i].name, "/ed")) {
+			sign_ed25519(asked[i].digest, &a);
+			asked[i].fn(asked[i].arg, &a);
+			continue;
+		}
 		c = EVP_PKEY_CTX_new(key, NULL);
 		assert_int_equal(EVP_PKEY_sign_init(c), 1);
 		EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING);
@@ -180,19 +207,24 @@ body_hash(struct bench *b, struct bytes body, size_t step,
 	signer_hash_free(h);
 }
 
-/* Signs head and body with the identity's key (domain NULL = none). */
+/* Signs head and body with the identity's key (domain NULL = none), and with
+ * an Ed25519 key of it. */
 static inline void
-sign(struct bench *b, const char *domain, struct bytes head, struct bytes body)
+sign_as(struct bench *b, const char *domain, bool dual, struct bytes head,
+    struct bytes body)
 {
 	unsigned char	    digest[32];
 	struct sign_request r = { .conf = b->conf,
 		.when = { 1714564800000 }, .head = head,
-		.body_hash = digest, .domain = domain,
-		.selector = "azfm6qz3v2dkc5yhobh4fjaxzzdo25tr",
-		.sealed = BYTES("sealed") };
+		.body_hash = digest,
+		.keys = { { SIGN_RSA, domain,
+		    "azfm6qz3v2dkc5yhobh4fjaxzzdo25tr", BYTES("sealed") },
+		    { SIGN_ED25519, domain, "ed", BYTES("sealed") } },
+		.key_count = domain == NULL ? 0 : 1 };
 	struct signing *g;
 	struct err	e;
 
+	r.key_count += dual;
 	body_hash(b, body, 0, digest);
 	assert_true(signer_has_work(&r));
 	g = signer_sign(b->signer, &r, on_signed, b, &e);
@@ -203,6 +235,12 @@ sign(struct bench *b, const char *domain, struct bytes head, struct bytes body)
 	assert_int_equal(b->answers, 1);
 	b->answers = 0;
 	asked_count = 0;
+}
+
+static inline void
+sign(struct bench *b, const char *domain, struct bytes head, struct bytes body)
+{
+	sign_as(b, domain, false, head, body);
 }
 
 static inline void

@@ -66,8 +66,8 @@ test_record_appears(void **state)
 	assert_false(key("two")->seen);
 	assert_int_equal(key("two")->last_outcome, DKIM_ABSENT);
 	assert_false(identity_check_authoritative(&s.i));
-	assert_true(identity_check_requires(&s.i, key("one")));
-	assert_false(identity_check_requires(&s.i, key("two")));
+	assert_true(identity_check_requires(&s.i, &s.ks, key("one")));
+	assert_false(identity_check_requires(&s.i, &s.ks, key("two")));
 	assert_int_equal(s.d.make_count, 0);
 	/* the standby is looked for as if it were a first key */
 	assert_true(s.i.dkim.next_check.ms == s.in.now.ms + MINUTE);

@@ -124,20 +124,30 @@ test_status(void **state)
 
 /* -- what signs ----------------------------------------------------------- */
 
+static struct err choice_err;
+
+static int
+choose(struct db_txn *t, const char *from, bool dual_sign,
+    struct signing_choice *out)
+{
+	struct signing_question q = { t, world_account, bytes_of(from),
+		dual_sign };
+
+	return identity_signing(&q, out, &choice_err);
+}
+
 static void
 expect_signs(struct db_txn *t, const char *from, enum signing_result result,
     const char *d)
 {
-	struct dkim_key	    k;
-	enum signing_result r;
-	struct err	    e;
+	struct signing_choice c;
 
-	assert_int_equal(identity_signing(t, world_account, bytes_of(from), &r,
-			     &k, &e), 0);
-	if (r != result)
-		fail_msg("%s: result %d", from, r);
+	assert_int_equal(choose(t, from, false, &c), 0);
+	if (c.result != result)
+		fail_msg("%s: result %d", from, c.result);
 	if (d != NULL)
-		assert_string_equal(k.domain, d);
+		assert_string_equal(c.keys.key.domain, d);
+	assert_false(c.keys.has_second);
 }
 
 static void
@@ -183,10 +193,11 @@ body_signing(struct db_txn *t)
 		{ "bob@example.org", SIGNING_NO_IDENTITY, NULL },
 		{ "", SIGNING_NO_IDENTITY, NULL },
 	};
-	struct identity i;
-	struct dkim_key k;
-	struct err	e;
-	size_t		n;
+	struct signing_choice c;
+	struct identity	      i;
+	struct dkim_key	      k;
+	struct err	      e;
+	size_t		      n;
 
 	world_4_3(t);
 	for (n = 0; n < sizeof(rows) / sizeof(rows[0]); n++)
@@ -218,23 +229,18 @@ body_signing(struct db_txn *t)
 	assert_int_equal(dkim_key_put(t, &k, &e), 0);
 	put_key(t, "example.com", "own", DKIM_ACTIVE);
 	expect_signs(t, "bob@example.com", SIGNING_KEY, "example.com");
-	assert_int_equal(identity_signing(t, world_account,
-			     BYTES("bob@example.com"),
-			     &(enum signing_result){ 0 }, &k, &e), 0);
-	assert_string_equal(k.selector, A_SELECTOR);
-	assert_int_equal(k.sealed_n, 3);
+	assert_int_equal(choose(t, "bob@example.com", false, &c), 0);
+	assert_string_equal(c.keys.key.selector, A_SELECTOR);
+	assert_int_equal(c.keys.key.sealed_n, 3);
 	i.dkim.status = IDENTITY_SUCCESS;
 	put(t, &i);
-	assert_int_equal(identity_signing(t, world_account,
-			     BYTES("bob@example.com"),
-			     &(enum signing_result){ 0 }, &k, &e), 0);
-	assert_string_equal(k.selector, "own");
+	assert_int_equal(choose(t, "bob@example.com", false, &c), 0);
+	assert_string_equal(c.keys.key.selector, "own");
+	k = c.keys.key;
 	/* 5.5: it is to sign, so a key that is lost is no leave to go on */
 	assert_int_equal(dkim_key_delete(t, &k, &e), 1);
-	assert_int_equal(identity_signing(t, world_account,
-			     BYTES("bob@example.com"),
-			     &(enum signing_result){ 0 }, &k, &e), -1);
-	assert_string_equal(e.text, "example.com is to sign, but its active "
+	assert_int_equal(choose(t, "bob@example.com", false, &c), -1);
+	assert_string_equal(choice_err.text, "example.com is to sign, but its active "
 				    "DKIM key is not in the store");
 }
 
@@ -243,6 +249,75 @@ test_signing(void **state)
 {
 	(void)state;
 	world_test(body_signing);
+}
+
+/* Which two sign; "" = none. */
+static void
+expect_two(struct db_txn *t, bool dual_sign, const char *first,
+    const char *second)
+{
+	struct signing_choice c;
+
+	assert_int_equal(choose(t, "bob@example.com", dual_sign, &c), 0);
+	assert_int_equal(c.result, SIGNING_KEY);
+	assert_string_equal(c.keys.key.selector, first);
+	assert_string_equal(c.keys.has_second ? c.keys.second.selector : "",
+	    second);
+}
+
+/* dkim#20, dkim 6.1 */
+static void
+body_dual(struct db_txn *t)
+{
+	struct identity	      i = domain("example.com", IDENTITY_SUCCESS);
+	struct dkim_key	      ed, k;
+	struct signing_choice c;
+	struct err	      e;
+
+	put(t, &i);
+	put_key(t, "example.com", "m", DKIM_ACTIVE);
+	/* before and behind the RSA key in the order of the rows */
+	ed = ed25519_key("example.com", "a", DKIM_ACTIVE);
+	assert_int_equal(dkim_key_put(t, &ed, &e), 0);
+	k = ed25519_key("example.com", "b", DKIM_STANDBY);
+	assert_int_equal(dkim_key_put(t, &k, &e), 0);
+	expect_two(t, true, "m", "a");
+	assert_int_equal(choose(t, "bob@example.com", true, &c), 0);
+	assert_true(c.keys.second.ed25519);
+	assert_false(c.keys.key.ed25519);
+	expect_two(t, false, "m", "");
+	/* the identity's own switch comes before dkim.dual_sign */
+	i.dual = DKIM_ON;
+	put(t, &i);
+	expect_two(t, false, "m", "a");
+	i.dual = DKIM_OFF;
+	put(t, &i);
+	expect_two(t, true, "m", "");
+	i.dual = DKIM_INHERIT;
+	put(t, &i);
+	/* its record is not seen, or revoked: only RSA */
+	ed.seen = false;
+	assert_int_equal(dkim_key_put(t, &ed, &e), 0);
+	expect_two(t, true, "m", "");
+	/* the RSA key revoked: Ed25519 is never the only one */
+	ed.seen = true;
+	assert_int_equal(dkim_key_put(t, &ed, &e), 0);
+	k = key("example.com", "m", DKIM_ACTIVE);
+	k.last_outcome = DKIM_REVOKED;
+	assert_int_equal(dkim_key_put(t, &k, &e), 0);
+	assert_int_equal(choose(t, "bob@example.com", true, &c), 0);
+	assert_int_equal(c.result, SIGNING_NOT_VERIFIED);
+	assert_false(c.keys.has_second);
+	/* but an own one where there is no RSA key */
+	assert_int_equal(dkim_key_delete(t, &k, &e), 1);
+	expect_two(t, false, "a", "");
+}
+
+static void
+test_dual(void **state)
+{
+	(void)state;
+	world_test(body_dual);
 }
 
 static void
@@ -254,12 +329,12 @@ line_into(void *arg, const char *line)
 static void
 expect_explain(struct db_txn *t, const char *from, const char *want)
 {
-	struct buf b;
-	struct err e;
+	struct signing_question q = { t, world_account, bytes_of(from), true };
+	struct buf		b;
+	struct err		e;
 
 	buf_init(&b, 4096);
-	assert_int_equal(identity_explain(t, world_account, bytes_of(from),
-			     line_into, &b, &e), 0);
+	assert_int_equal(identity_explain(&q, line_into, &b, &e), 0);
 	buf_add_char(&b, '\0');
 	assert_string_equal(b.p, want);
 	buf_wipe(&b);
@@ -307,6 +382,26 @@ body_explain(struct db_txn *t)
 	    "mary@example.com     identity: yes   signing: inherit\n"
 	    "example.com          identity: yes   signing: on    status: "
 	    "SUCCESS\n"
+	    "=> d=example.com s=" A_SELECTOR " a=rsa-sha256 2048 bit, last "
+	    "seen 2024-05-01T12:00:00Z, last check: ABSENT\n");
+	k = ed25519_key("example.com", "ed", DKIM_ACTIVE);
+	assert_int_equal(dkim_key_put(t, &k, &e), 0);
+	expect_explain(t, "mary@example.com",
+	    "mary@example.com     identity: yes   signing: inherit\n"
+	    "example.com          identity: yes   signing: on    status: "
+	    "SUCCESS\n"
+	    "=> d=example.com s=" A_SELECTOR " a=rsa-sha256 2048 bit, last "
+	    "seen 2024-05-01T12:00:00Z, last check: ABSENT\n"
+	    "=> d=example.com s=ed a=ed25519-sha256 256 bit, last seen "
+	    "2024-05-01T12:00:00Z\n");
+	k.seen = false;
+	assert_int_equal(dkim_key_put(t, &k, &e), 0);
+	expect_explain(t, "mary@example.com",
+	    "mary@example.com     identity: yes   signing: inherit\n"
+	    "example.com          identity: yes   signing: on    status: "
+	    "SUCCESS\n"
+	    "example.com          Ed25519 selector ed is not seen in DNS; "
+	    "only RSA signs\n"
 	    "=> d=example.com s=" A_SELECTOR " a=rsa-sha256 2048 bit, last "
 	    "seen 2024-05-01T12:00:00Z, last check: ABSENT\n");
 }
@@ -392,6 +487,7 @@ main(void)
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_signing),
+		cmocka_unit_test(test_dual),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_switch),
 	};

@@ -211,7 +211,8 @@ test_refused(void **state)
 	assert_int_equal(PEM_write_bio_PrivateKey(b, ec, NULL, NULL, 0, NULL,
 			     NULL), 1);
 	check_refused(bio_text(b));
-	ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	/* the curve of key exchange is not the one of signatures */
+	ed = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
 	assert_int_equal(BIO_reset(b), 1);
 	assert_int_equal(PEM_write_bio_PrivateKey(b, ed, NULL, NULL, 0, NULL,
 			     NULL), 1);
@@ -294,6 +295,55 @@ test_make_and_sign(void **state)
 	assert_null(signing_key_make(512, &e));
 	assert_string_equal(e.text, "a key of 512 bits is not made");
 	assert_null(signing_key_make(8192, &e));
+}
+
+/* RFC 8463 A.2: the key of the RFC, PEM as in RFC 8410 and bare, gives the
+ * p= value of the RFC; dkim 3 */
+static void
+test_read_ed25519(void **state)
+{
+	static const char body[] =
+	    "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
+	unsigned char want[32];
+	char	      pem[256];
+	size_t	      n;
+
+	(void)state;
+	assert_true(base64_decode(
+	    BYTES("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
+	    (char *)want, sizeof(want), &n));
+	assert_int_equal(n, 32);
+	snprintf(pem, sizeof(pem), "-----BEGIN PRIVATE KEY-----\n%s\n"
+	    "-----END PRIVATE KEY-----\n", body);
+	check_reads(bytes_of(pem), want, 32);
+	check_reads(bytes_of(body), want, 32);
+}
+
+/* dkim 6.1: a managed key; what it signs is the digest (RFC 8463 3) */
+static void
+test_make_and_sign_ed25519(void **state)
+{
+	static const unsigned char digest[32] = { 'd', 1, 2, 3 };
+	unsigned char		   raw[32], sig[64];
+	struct err		   e;
+	struct signing_key *k = signing_key_make(SIGNING_BITS_ED25519, &e);
+	EVP_PKEY	   *pub;
+	EVP_MD_CTX	   *m = EVP_MD_CTX_new();
+
+	(void)state;
+	assert_non_null(k);
+	assert_int_equal(signing_key_bits(k), 256);
+	assert_int_equal(signing_key_public(k, raw, sizeof(raw)), 32);
+	assert_int_equal(signing_key_public(k, raw, 31), 0);
+	assert_int_equal(signing_key_sign(k, digest, sig, 64, &e), 64);
+	pub = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, 32);
+	assert_non_null(pub);
+	assert_int_equal(EVP_DigestVerifyInit(m, NULL, NULL, NULL, pub), 1);
+	assert_int_equal(EVP_DigestVerify(m, sig, 64, digest, 32), 1);
+	assert_int_equal(signing_key_sign(k, digest, sig, 63, &e), -1);
+	EVP_MD_CTX_free(m);
+	EVP_PKEY_free(pub);
+	signing_key_free(k);
 }
 
 /* -- the master key ------------------------------------------------------- */
@@ -451,6 +501,8 @@ main(void)
 		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_make_and_sign),
+		cmocka_unit_test(test_make_and_sign_ed25519),
+		cmocka_unit_test(test_read_ed25519),
 		cmocka_unit_test(test_master_key_files),
 		cmocka_unit_test(test_sealed_keys),
 		cmocka_unit_test(test_longest_key),

@@ -69,7 +69,7 @@ test_signed_message(void **state)
 	assert_int_equal(strncmp(m, "DKIM-Signature: v=1; a=rsa", 26), 0);
 	assert_non_null(strstr(m, "\r\nDKIM-Signature: v=1; d=client.example; "
 	    "s=x; h=from\r\nFrom: "));
-	assert_int_equal(meter_get(&bed.meters.dkim_ok), 2);
+	assert_int_equal(meter_get(&bed.meters.dkim_ok[SIGN_RSA]), 2);
 	client_close(c);
 }
 
@@ -108,7 +108,7 @@ test_keys_process_refuses(void **state)
 	keys_double_refuse = 0;
 	assert_string_equal(c->last, "451 Temporary service failure");
 	assert_true(bed_has_logged(&bed, "dkim: cannot sign sid="));
-	assert_int_equal(meter_get(&bed.meters.dkim_error), 1);
+	assert_int_equal(meter_get(&bed.meters.dkim_error[SIGN_RSA]), 1);
 	assert_int_equal(stored_count(), 0);
 	post_text(c, "sender@example.com", "r@example.org", BED_MESSAGE);
 	assert_int_equal(strncmp(c->last, "250 Ok ", 7), 0);
@@ -167,6 +167,62 @@ test_chunks_are_signed(void **state)
 	client_close(c);
 }
 
+static void
+sign_dual(struct db_txn *t)
+{
+	bed_add_key(t, "example.com", "sel1");
+	bed_add_ed25519(t, "example.com", "ed1");
+}
+
+/* Both verify, each with the key of its selector. */
+static int
+signatures_of_two(const char *message)
+{
+	char *rsa = oracle_record_of(keys_double_key);
+	char *ed = oracle_record_of(keys_double_ed25519);
+	int   count;
+
+	oracle_second_selector = "ed1";
+	oracle_second_record = ed;
+	count = oracle_verify(bytes_of(message), rsa);
+	oracle_second_selector = NULL;
+	free(rsa);
+	free(ed);
+	return count;
+}
+
+/* dkim#20; 6.3 for each of the two */
+static void
+test_dual(void **state)
+{
+	struct client *c;
+	const char    *m;
+
+	(void)state;
+	bed_open(&bed, "");
+	bed_change(&bed, sign_dual);
+	c = client_in(&bed);
+	post_text(c, "sender@example.com", "r@example.org", BED_MESSAGE);
+	m = stored_message(&bed, c->last);
+	assert_int_equal(strncmp(m, "DKIM-Signature: v=1; a=rsa-sha256;", 34),
+	    0);
+	assert_non_null(strstr(m, "\r\nDKIM-Signature: v=1; "
+	    "a=ed25519-sha256;"));
+	assert_int_equal(signatures_of_two(m), 2);
+	assert_int_equal(meter_get(&bed.meters.dkim_ok[SIGN_RSA]), 1);
+	assert_int_equal(meter_get(&bed.meters.dkim_ok[SIGN_ED25519]), 1);
+	/* the client's with one of the selectors stands for that one */
+	post_text(c, "sender@example.com", "r@example.org",
+	    "DKIM-Signature: v=1; d=example.com; s=ed1; h=from\r\n"
+	    "From: bob@example.com\r\n\r\nx");
+	m = stored_message(&bed, c->last);
+	assert_int_equal(strncmp(m, "DKIM-Signature: v=1; a=rsa-sha256;", 34),
+	    0);
+	assert_null(strstr(m, "a=ed25519-sha256"));
+	assert_int_equal(meter_get(&bed.meters.dkim_client), 1);
+	client_close(c);
+}
+
 /* -- never unsigned by accident ------------------------------------------- */
 
 /* 451, nothing queued, one line for the operator. */
@@ -200,7 +256,7 @@ test_keys_process_is_down(void **state)
 	c = client_in(&bed);
 	keys_double_result = KEYS_DOWN;
 	expect_not_taken(c, "d=example.com s=sel1 reason=\"the test says no\"");
-	assert_int_equal(meter_get(&bed.meters.dkim_error), 1);
+	assert_int_equal(meter_get(&bed.meters.dkim_error[SIGN_RSA]), 1);
 	keys_double_result = KEYS_OK;
 	expect_signed(c);
 	client_close(c);
@@ -237,7 +293,7 @@ test_key_is_not_in_the_store(void **state)
 	expect_not_taken(c, "example.com is to sign, but its active DKIM key "
 			    "is not in the store");
 	assert_true(bed_has_logged(&bed, "dkim: cannot sign sid="));
-	assert_int_equal(meter_get(&bed.meters.dkim_error), 1);
+	assert_int_equal(meter_get(&bed.meters.dkim_error[SIGN_RSA]), 1);
 	bed_change(&bed, sign_example);
 	bed_change(&bed, damage_key);
 	expect_not_taken(c, "the record is damaged");
@@ -405,6 +461,7 @@ main(void)
 		T(test_chunks_are_signed),
 		T(test_keys_process_refuses),
 		T(test_operator_signature),
+		T(test_dual),
 		T(test_keys_process_is_down),
 		T(test_key_is_not_in_the_store),
 		T(test_time_of_grace),

@@ -117,7 +117,7 @@ test_field_of_the_first_example(void **state)
 
 	sign(b, "example.com", BYTES(HEAD_1), BYTES("Hello, world.\r\n"));
 	assert_true(b->answer.ok);
-	assert_int_equal(b->answer.count, 1);
+	assert_int_equal(b->answer.counts[SIGN_RSA], 1);
 	assert_string_equal(tag_of(b, "d"), "example.com");
 	assert_string_equal(tag_of(b, "s"),
 	    "azfm6qz3v2dkc5yhobh4fjaxzzdo25tr");
@@ -181,7 +181,7 @@ test_operator_signature(void **state)
 	b->conf->dkim.operator_key = "/some/key";
 	sign(b, NULL, BYTES(HEAD_1), BYTES("x\r\n"));
 	assert_true(b->answer.ok);
-	assert_int_equal(b->answer.count, 1);
+	assert_int_equal(b->answer.counts[SIGN_RSA], 1);
 	assert_string_equal(tag_of(b, "d"), "relay.example");
 	buf_init(&m, 65536);
 	signed_message(b, BYTES(HEAD_1), BYTES("x\r\n"), &m);
@@ -189,12 +189,89 @@ test_operator_signature(void **state)
 	assert_int_equal(count, 1);
 
 	sign(b, "example.com", BYTES(HEAD_1), BYTES("x\r\n"));
-	assert_int_equal(b->answer.count, 2);
+	assert_int_equal(b->answer.counts[SIGN_RSA], 2);
 	assert_string_equal(tag_of(b, "d"), "relay.example"); /* on top */
 	signed_message(b, BYTES(HEAD_1), BYTES("x\r\n"), &m);
 	assert_true(verifies(buf_bytes(&m), &count));
 	assert_int_equal(count, 2);
 	buf_wipe(&m);
+}
+
+/* Signatures that verify, each with the key of its selector; -1 = not all. */
+static int
+verify_two(struct bytes message)
+{
+	char *rsa = oracle_record_of(key);
+	char *ed = oracle_record_of(ed25519_key);
+	int   count;
+
+	oracle_second_selector = "ed";
+	oracle_second_record = ed;
+	count = oracle_verify(message, rsa);
+	oracle_second_selector = NULL;
+	free(rsa);
+	free(ed);
+	return count;
+}
+
+/* dkim#20: two signatures with the same d= and the same hashes of content,
+ * RSA first; the operator's stays on top. */
+static void
+test_dual(void **state)
+{
+	static const char start[] = "DKIM-Signature: v=1; "
+	    "a=ed25519-sha256; q=dns/txt; c=relaxed/simple; s=ed;"
+	    "\r\n\td=example.com; t=1714564800; ";
+	struct bench *b = *state;
+	struct buf    m;
+	const char   *ed;
+
+	if (!signer_has_ed25519())
+		skip();
+	sign_as(b, "example.com", true, BYTES(HEAD_1),
+	    BYTES("Hello, world.\r\n"));
+	assert_true(b->answer.ok);
+	assert_int_equal(b->answer.counts[SIGN_RSA], 1);
+	assert_int_equal(b->answer.counts[SIGN_ED25519], 1);
+	assert_string_equal(tag_of(b, "a"), "rsa-sha256");
+	ed = strstr(b->fields.p + 1, "DKIM-Signature:");
+	assert_non_null(ed);
+	assert_int_equal(strncmp(ed, start, strlen(start)), 0);
+	assert_non_null(strstr(ed,
+	    "bh=cYt+oiQVrRxPZobI0aHq9G01XoWfS96s0wd+I/mdOgU=;"));
+	buf_init(&m, 65536);
+	signed_message(b, BYTES(HEAD_1), BYTES("Hello, world.\r\n"), &m);
+	assert_int_equal(verify_two(buf_bytes(&m)), 2);
+	/* what one covers the other covers as well */
+	m.p[m.n - 3] ^= 1;
+	assert_int_equal(verify_two(buf_bytes(&m)), -1);
+
+	b->conf->dkim.operator_domain = "relay.example";
+	b->conf->dkim.operator_selector = "op";
+	b->conf->dkim.operator_key = "/some/key";
+	sign_as(b, "example.com", true, BYTES(HEAD_1), BYTES("x\r\n"));
+	assert_int_equal(b->answer.counts[SIGN_RSA], 2);
+	assert_int_equal(b->answer.counts[SIGN_ED25519], 1);
+	assert_string_equal(tag_of(b, "d"), "relay.example");
+	signed_message(b, BYTES(HEAD_1), BYTES("x\r\n"), &m);
+	assert_int_equal(verify_two(buf_bytes(&m)), 3);
+	buf_wipe(&m);
+}
+
+/* dual_sign is a setting only where the library has it (dkim 3) */
+static void
+test_dual_needs_the_library(void **state)
+{
+	struct bench *b = *state;
+	struct err    e;
+
+	assert_int_equal(signer_check_conf(b->conf, &e), 0);
+	b->conf->dkim.dual_sign = true;
+	assert_int_equal(signer_check_conf(b->conf, &e),
+	    signer_has_ed25519() ? 0 : -1);
+	if (!signer_has_ed25519())
+		assert_string_equal(e.text, "dkim.dual_sign: the linked "
+		    "libopendkim has no Ed25519 (RFC 8463)");
 }
 
 /* -- failures ------------------------------------------------------------- */
@@ -208,8 +285,8 @@ test_answer_of_failure(void **state)
 	struct bench	   *b = *state;
 	struct sign_request r = { .conf = b->conf,
 		.when = { 1714564800000 }, .head = BYTES(HEAD_1),
-		.body_hash = digest, .domain = "example.com", .selector = "s",
-		.sealed = BYTES("sealed") };
+		.body_hash = digest, .key_count = 1,
+		.keys = { { SIGN_RSA, "example.com", "s", BYTES("sealed") } } };
 	struct err	    e;
 
 	assert_non_null(signer_sign(b->signer, &r, on_signed, b, &e));
@@ -231,8 +308,8 @@ test_half_an_answer(void **state)
 	struct bench	   *b = *state;
 	struct sign_request r = { .conf = b->conf,
 		.when = { 1714564800000 }, .head = BYTES(HEAD_1),
-		.body_hash = digest, .domain = "example.com", .selector = "s",
-		.sealed = BYTES("sealed") };
+		.body_hash = digest, .key_count = 1,
+		.keys = { { SIGN_RSA, "example.com", "s", BYTES("sealed") } } };
 	struct err	    e;
 	int		    i;
 
@@ -262,8 +339,8 @@ test_without_from_there_is_no_signature(void **state)
 	struct sign_request r = { .conf = b->conf,
 		.when = { 1714564800000 },
 		.head = BYTES("To: a@b.example\r\n\r\n"), .body_hash = digest,
-		.domain = "example.com", .selector = "s",
-		.sealed = BYTES("sealed") };
+		.key_count = 1,
+		.keys = { { SIGN_RSA, "example.com", "s", BYTES("sealed") } } };
 	struct err	    e;
 
 	assert_null(signer_sign(b->signer, &r, on_signed, b, &e));
@@ -278,8 +355,8 @@ test_cancel(void **state)
 	struct bench	   *b = *state;
 	struct sign_request r = { .conf = b->conf,
 		.when = { 1714564800000 }, .head = BYTES(HEAD_1),
-		.body_hash = digest, .domain = "example.com", .selector = "s",
-		.sealed = BYTES("sealed") };
+		.body_hash = digest, .key_count = 1,
+		.keys = { { SIGN_RSA, "example.com", "s", BYTES("sealed") } } };
 	struct signing	   *g;
 	struct err	    e;
 
@@ -302,6 +379,8 @@ main(void)
 		T(test_field_of_the_first_example),
 		T(test_oversigning),
 		T(test_operator_signature),
+		T(test_dual),
+		T(test_dual_needs_the_library),
 		T(test_answer_of_failure),
 		T(test_half_an_answer),
 		T(test_without_from_there_is_no_signature),
@@ -310,7 +389,9 @@ main(void)
 	int rc;
 
 	key = EVP_RSA_gen(2048);
+	ed25519_key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
 	EVP_PKEY_free(key);
+	EVP_PKEY_free(ed25519_key);
 	return rc;
 }

@@ -28,12 +28,12 @@ records_print_value(json_t *r)
 	size_t	    n = strlen(v), k;
 
 	if (strcmp(identity_text(r, "Type"), "TXT") != 0) {
-		printf("%s.\n", v);
+		printf("%s.", v);
 		return;
 	}
 	do {
 		k = n > STRING_MAX_ ? STRING_MAX_ : n;
-		printf("\"%.*s\"%s", (int)k, v, n > k ? " " : "\n");
+		printf("\"%.*s\"%s", (int)k, v, n > k ? " " : "");
 		v += k;
 		n -= k;
 	} while (n > 0);
@@ -50,6 +50,8 @@ records_print_zone(json_t *rows, bool nsupdate)
 		    identity_text(r, "Name"), nsupdate ? "" : "IN ",
 		    identity_text(r, "Type"));
 		records_print_value(r);
+		puts(!nsupdate && json_is_true(json_object_get(r,
+		    "Optional")) ? " ; optional" : "");
 	}
 	if (nsupdate)
 		puts("send");
@@ -320,6 +322,8 @@ const struct ctl_command ctl_identity_commands[] = {
 		"SigningAttributes.DomainSigningSelector=selector "
 		"SigningAttributes.DomainSigningPrivateKey=key-file",
 	    .show = records_print },
+	{ .verb = "dkim dual", .arguments = "name switch",
+	    .usage = "NAME on|off|default", .show = records_print },
 	{ .verb = "dkim new-key", .arguments = "name", .usage = "NAME",
 	    .show = records_print },
 	{ .verb = "dkim rotate", .arguments = "name", .usage = "NAME",

@@ -69,6 +69,12 @@ def _perl():
 VERIFIERS = {name: command for name, command in (("python3-dkim", _python()), ("Mail::DKIM", _perl())) if command}
 
 
+def knows_ed25519():
+    """Is there a verifier of RFC 8463?"""
+    command = VERIFIERS.get("python3-dkim")
+    return command is not None and subprocess.run([command[0], "-c", "import nacl"], capture_output=True).returncode == 0
+
+
 def verify(message, records, without=()):
     """What each verifier says: {verifier: [(d, s, passes), ...]}; those named are not asked."""
     if not VERIFIERS:
