@@ -314,6 +314,7 @@ struct conf {
 		const char *operator_key; /* path; all three or none */
 		int64_t	    retire_after_ms, min_visible_ms;
 		int64_t	    recheck_interval_ms;
+		int64_t	    rotate_every_ms; /* 0 = off */
 		bool	    dual_sign;
 	} dkim;
 	struct {

@@ -631,6 +631,11 @@ check_dkim(struct conf_build *b)
 			    : "delivery.max_lifetime",
 			NULL),
 		    "dkim.retire_after is below delivery.max_lifetime + 4d");
+	/* at most one retiring selector at a time is asked of a domain */
+	if (c->dkim.rotate_every_ms != 0 &&
+	    c->dkim.rotate_every_ms < c->dkim.retire_after_ms)
+		conf_error(b, check_place(b, "dkim.rotate_every", NULL),
+		    "dkim.rotate_every is below dkim.retire_after");
 }
 
 /* -- the rest -------------------------------------------------------------- */

@@ -580,18 +580,20 @@ identity_take_keys(struct identity_keys *ks, const struct identity_results *r,
 }
 
 /*
- * Own keys take over once they are seen; managed ones of another length when
- * they have been visible long enough (dkim.md 10.1, 10.3).
+ * Own keys take over once they are seen; managed ones of another length, and
+ * those whose turn it is, when they have been visible long enough (dkim.md
+ * 10.1, 10.3).
  */
 static bool
-identity_is_ready(const struct identity *i, const struct dkim_key *k,
-    const struct identity_check_input *in)
+identity_is_ready(const struct identity *i, struct identity_keys *ks,
+    const struct dkim_key *k, const struct identity_check_input *in)
 {
 	if (i->external)
 		return k->seen;
 	if (k->ed25519 || !key_is_visible(k, in))
 		return false;
-	return i->bits != i->next_bits && k->bits == i->next_bits;
+	return (i->bits != i->next_bits && k->bits == i->next_bits) ||
+	    identity_turn_is_due(i, ks, k, in);
 }
 
 static void
@@ -604,7 +606,7 @@ identity_advance_ready(struct identity *i, struct identity_keys *ks,
 	for (n = 0; n < ks->n; n++) {
 		k = &ks->v[n];
 		if (ks->drop[n] || k->previous || k->role != DKIM_STANDBY ||
-		    !identity_is_ready(i, k, in))
+		    !identity_is_ready(i, ks, k, in))
 			continue;
 		identity_advance(i, ks, k, in, d);
 		if (!i->external)

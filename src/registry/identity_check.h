@@ -39,6 +39,7 @@ struct identity_check_input {
 	int64_t	    mail_from_recheck_ms; /* mail_from.recheck_interval */
 	int64_t	    retire_after_ms; /* dkim.retire_after */
 	int64_t	    min_visible_ms; /* dkim.min_visible */
+	int64_t	    rotate_every_ms; /* dkim.rotate_every; 0 = off */
 	bool	    dual_sign; /* dkim.dual_sign */
 	double	    jitter; /* -1 ... 1: spreads periodic checks by 10 % */
 };
@@ -158,7 +159,7 @@ int identity_set_dual(struct identity *i, struct identity_keys *ks,
 void identity_want_keys(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in, struct identity_decision *d);
 /* dkim rotate.  The Ed25519 key goes along when its standby is visible, too,
- * or with force. */
+ * or with force; dkim.rotate_every does the same. */
 int identity_rotate(struct identity *i, struct identity_keys *ks, bool force,
     const struct identity_check_input *in, struct identity_decision *d,
     struct err *e);

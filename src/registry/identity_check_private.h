@@ -54,6 +54,10 @@ void identity_advance(struct identity *i, struct identity_keys *ks,
 void identity_advance_second(struct identity *i, struct identity_keys *ks,
     bool force, const struct identity_check_input *in,
     struct identity_decision *d);
+/* dkim.rotate_every: is it time that k takes over? */
+bool identity_turn_is_due(const struct identity *i,
+    struct identity_keys *ks, const struct dkim_key *k,
+    const struct identity_check_input *in);
 /* What is still to be made, and when the keys are to be looked at. */
 void identity_plan(struct identity *i, struct identity_keys *ks,
     const struct identity_check_input *in, struct identity_decision *d);

@@ -25,6 +25,7 @@ identity_check_input_init(struct identity_check_input *in,
 	in->mail_from_recheck_ms = c->mail_from.recheck_interval_ms;
 	in->retire_after_ms = c->dkim.retire_after_ms;
 	in->min_visible_ms = c->dkim.min_visible_ms;
+	in->rotate_every_ms = c->dkim.rotate_every_ms;
 	in->dual_sign = c->dkim.dual_sign;
 	in->jitter = (double)random / (double)UINT32_MAX * 2 - 1;
 }
@@ -71,6 +72,37 @@ keyset_places(const struct identity_keys *ks)
 			left--;
 	}
 	return left;
+}
+
+/* -- turns (dkim.rotate_every) -------------------------------------------- */
+
+/* When k may take over; 0 = not by time. */
+static int64_t
+identity_turn_at(const struct identity *i, struct identity_keys *ks,
+    const struct dkim_key *k, const struct identity_check_input *in)
+{
+	const struct dkim_key *a = keyset_find(ks, false, DKIM_ACTIVE, false);
+	int64_t		       visible, turn;
+
+	if (in->rotate_every_ms == 0 || i->external || k->ed25519 ||
+	    i->dkim.status != IDENTITY_SUCCESS || a == NULL || !k->seen ||
+	    k->bits != i->next_bits)
+		return 0;
+	/* the next standby of published TXT records needs a place */
+	if (!i->cname && keyset_places(ks) == 0)
+		return 0;
+	visible = k->seen_since.ms + in->min_visible_ms;
+	turn = a->activated.ms + in->rotate_every_ms;
+	return turn > visible ? turn : visible;
+}
+
+bool
+identity_turn_is_due(const struct identity *i, struct identity_keys *ks,
+    const struct dkim_key *k, const struct identity_check_input *in)
+{
+	int64_t at = identity_turn_at(i, ks, k, in);
+
+	return at != 0 && at <= in->now.ms;
 }
 
 /* -- Ed25519 beside managed keys (dkim.md 6.1) ----------------------------- */
@@ -141,9 +173,12 @@ plan_slot(struct identity *i, const struct dkim_key *k,
 }
 
 static void
-plan_key(struct identity *i, const struct dkim_key *k,
-    const struct identity_check_input *in, struct identity_decision *d)
+plan_key(struct identity *i, struct identity_keys *ks,
+    const struct dkim_key *k, const struct identity_check_input *in,
+    struct identity_decision *d)
 {
+	int64_t turn;
+
 	if (k->role == DKIM_RETIRING && k->retire_at.ms > in->now.ms)
 		plan_at(i, k->retire_at.ms);
 	if (k->previous || i->external)
@@ -155,6 +190,9 @@ plan_key(struct identity *i, const struct dkim_key *k,
 		return;
 	if (i->bits != i->next_bits && k->bits == i->next_bits)
 		plan_check(i, k->seen_since.ms + in->min_visible_ms, in);
+	turn = identity_turn_at(i, ks, k, in);
+	if (turn != 0)
+		plan_check(i, turn, in);
 }
 
 void
@@ -169,7 +207,7 @@ identity_plan(struct identity *i, struct identity_keys *ks,
 		plan_end_ed25519(i, ks, in, d);
 	for (n = 0; n < ks->n; n++) {
 		if (!ks->drop[n])
-			plan_key(i, &ks->v[n], in, d);
+			plan_key(i, ks, &ks->v[n], in, d);
 	}
 	if (!i->external && !i->cname &&
 	    keyset_has(ks, false, DKIM_ACTIVE, false) &&

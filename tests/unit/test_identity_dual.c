@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Ed25519 keys beside RSA keys (dkim.md 6.1, 10): how they come, wait, take
- * over and go.  dkim#20 as far as keys decide it.
+ * Ed25519 keys beside RSA keys, and turns by time (dkim.md 6.1, 10, 2.3): how
+ * they come, wait, take over and go.  dkim#20 as far as keys decide it.
  */
 #include "identity_story.h"
 
@@ -431,6 +431,101 @@ test_places(void **state)
 	expect_make(2, "", DKIM_ED25519_BITS);
 }
 
+/* -- turns by time (dkim.rotate_every) ------------------------------------ */
+
+static void
+test_turn(void **state)
+{
+	(void)state;
+	begin_dual(false);
+	s.in.rotate_every_ms = 90 * DAY;
+	check("one=M two=M e1=M e2=M");
+	expect_role("one", DKIM_ACTIVE);
+	pass(90 * DAY - MINUTE);
+	check("one=M two=M e1=M e2=M");
+	expect_role("one", DKIM_ACTIVE);
+	/* it is not left to the next regular check */
+	assert_true(s.i.dkim.next_check.ms == s.in.now.ms + MINUTE);
+	pass(MINUTE);
+	check("one=M two=M e1=M e2=M");
+	expect_role("two", DKIM_ACTIVE);
+	expect_role("one", DKIM_RETIRING);
+	expect_role("e2", DKIM_ACTIVE);
+	expect_make(1, "", 2048);
+	expect_make(1, "", DKIM_ED25519_BITS);
+	/* once; the next one is 90 days away */
+	assert_true(made("three", 2048));
+	pass(2 * HOUR);
+	check("two=M three=M e2=M");
+	expect_role("two", DKIM_ACTIVE);
+}
+
+/* What is not published, or not for long enough, is not turned to. */
+static void
+test_turn_waits_for_the_record(void **state)
+{
+	(void)state;
+	begin_managed(false);
+	s.in.rotate_every_ms = 30 * DAY;
+	check("one=M");
+	pass(40 * DAY);
+	check("one=M");
+	expect_role("one", DKIM_ACTIVE);
+	assert_true(s.i.dkim.next_check.ms == s.in.now.ms + 6 * HOUR);
+	check("one=M two=M");
+	expect_role("one", DKIM_ACTIVE);
+	assert_true(s.i.dkim.next_check.ms == s.in.now.ms + HOUR);
+	pass(HOUR);
+	check("one=M two=M");
+	expect_role("two", DKIM_ACTIVE);
+}
+
+static void
+test_no_turn(void **state)
+{
+	(void)state;
+	/* off */
+	begin_managed(false);
+	check("one=M two=M");
+	pass(3650 * DAY);
+	check("one=M two=M");
+	expect_role("one", DKIM_ACTIVE);
+	/* own keys are the owner's matter */
+	begin();
+	s.in.rotate_every_ms = 30 * DAY;
+	set_own("r1", false);
+	check("r1=M");
+	pass(40 * DAY);
+	check("r1=M");
+	expect_role("r1", DKIM_ACTIVE);
+	/* not while the records are missed */
+	begin_managed(false);
+	s.in.rotate_every_ms = 30 * DAY;
+	check("one=M two=M");
+	pass(30 * DAY - HOUR);
+	check("two=M");
+	pass(15 * MINUTE);
+	check("two=M");
+	assert_int_equal(s.i.dkim.status, IDENTITY_TEMPORARY_FAILURE);
+	pass(2 * HOUR);
+	check("two=M");
+	expect_role("one", DKIM_ACTIVE);
+}
+
+static void
+test_turn_of_slots(void **state)
+{
+	(void)state;
+	begin_managed(true);
+	s.in.rotate_every_ms = 30 * DAY;
+	check("one=M two=M three=M");
+	pass(30 * DAY);
+	check("one=M two=M three=M");
+	expect_role("one", DKIM_RETIRING);
+	expect_role("two", DKIM_ACTIVE);
+	expect_role("three", DKIM_STANDBY);
+}
+
 static void
 test_addresses_have_no_second_key(void **state)
 {
@@ -459,6 +554,10 @@ main(void)
 		cmocka_unit_test(test_own_ed25519_alone),
 		cmocka_unit_test(test_switching_with_pairs),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_turn),
+		cmocka_unit_test(test_turn_waits_for_the_record),
+		cmocka_unit_test(test_no_turn),
+		cmocka_unit_test(test_turn_of_slots),
 		cmocka_unit_test(test_addresses_have_no_second_key),
 	};
 
