@@ -269,6 +269,8 @@ enum { KIND_OPTIONS = sizeof(kind_options) / sizeof(kind_options[0]) };
 static int
 choose_kind(struct request *q, struct destination *d)
 {
+	static const char *const  kinds[] = { "a file", "a webhook",
+		"metrics" };
 	const struct kind_option *o, *end = kind_options + KIND_OPTIONS;
 	unsigned		  n = 0;
 
@@ -283,8 +285,7 @@ choose_kind(struct request *q, struct destination *d)
 	for (o = kind_options; o < end; o++)
 		if (o->kind != d->kind && arg_has(q, o->name))
 			return request_refuse(q, BOOK_BAD_REQUEST,
-			    "--%s is not for a destination of kind %s",
-			    o->name, destination_kind_names[d->kind]);
+			    "--%s is not for %s", o->name, kinds[d->kind]);
 	return 0;
 }
 
