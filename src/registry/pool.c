@@ -80,18 +80,29 @@ key_of(struct pool_key *room, const char *account, const char *name)
 	return (struct bytes){ room->p, n + m };
 }
 
+/* A row that stands where another belongs is damaged. */
+static bool
+pool_read_row(struct bytes key, struct bytes value, struct pool *out)
+{
+	struct pool_key room;
+
+	return pool_read_record(value, out) &&
+	    bytes_eq(key_of(&room, out->account, out->name), key);
+}
+
 int
 pool_get(struct db_txn *t, const char *account, const char *name,
     struct pool *out, struct err *e)
 {
 	struct pool_key room;
-	struct bytes	value;
+	struct bytes	key, value;
 	int		found;
 
 	if (!pool_name_is_valid(bytes_of(name)))
 		return 0;
-	found = db_get(t, BOOK_POOL, key_of(&room, account, name), &value, e);
-	if (found == 1 && !pool_read_record(value, out))
+	key = key_of(&room, account, name);
+	found = db_get(t, BOOK_POOL, key, &value, e);
+	if (found == 1 && !pool_read_row(key, value, out))
 		return err_set(e, "pool %s: the record is damaged", name);
 	return found;
 }
@@ -141,8 +152,7 @@ pool_on_row(void *walk, struct bytes key, struct bytes value)
 	struct pool_walk *w = walk;
 	struct pool	  p;
 
-	(void)key;
-	if (!pool_read_record(value, &p)) {
+	if (!pool_read_row(key, value, &p)) {
 		(void)err_set(w->err, "a pool is damaged");
 		w->failed = true;
 		return false;

@@ -19,7 +19,7 @@
 #include "registry/identity.h"
 #include "registry/level.h"
 #include "registry/listing.h"
-#include "registry/source.h"
+#include "registry/pool.h"
 #include "store/db.h"
 
 #define ACCOUNT "123456789012"
@@ -41,6 +41,7 @@ static struct identity	    identity;
 static struct dkim_key	    dkim_key;
 static struct identity_keys keys;
 static struct source	    source;
+static struct pool	    pool;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -109,6 +110,16 @@ on_source(void *has, const struct source *s)
 }
 
 static bool
+on_pool(void *has, const struct pool *p)
+{
+	pool = *p;
+	*(bool *)has = true;
+	must(pool_name_is_valid(bytes_of(p->name)));
+	must(strlen(p->account) == ACCOUNT_ID_SIZE - 1);
+	return true;
+}
+
+static bool
 on_due(void *unused, struct wall due, const char *owner, const char *name)
 {
 	(void)unused;
@@ -150,7 +161,10 @@ ask(struct db_txn *t)
 	(void)identity_each_due(t, now, on_due, NULL, &e);
 	if (identity_keys_load(t, ACCOUNT, "example.com", &keys, &e) == 0)
 		must(keys.n <= IDENTITY_KEYS_MAX);
-	(void)source_get(t, "192.0.2.1", &source, &e);
+	if (source_get(t, "192.0.2.1", &source, &e) == 1)
+		(void)source_is_in_pool(&source, ACCOUNT,
+		    source_pool(&source));
+	(void)pool_exists(t, ACCOUNT, "p", &e);
 }
 
 /* -- writing again ---------------------------------------------------------- */
@@ -193,6 +207,9 @@ pass(struct db_txn *t, enum book_table table)
 	case BOOK_SOURCE:
 		return source_each(t, on_source, &has, &e) == 0 && has &&
 		    source_put(t, &source, &e) == 0;
+	case BOOK_POOL:
+		return pool_each(t, ACCOUNT, on_pool, &has, &e) == 0 && has &&
+		    pool_put(t, &pool, &e) == 0;
 	default:
 		return false;
 	}
@@ -264,7 +281,8 @@ usual_key(enum book_table table)
 		{ BOOK_IDENTITY, BYTES(ACCOUNT "example.com") },
 		{ BOOK_DKIM_KEY, BYTES(ACCOUNT "example.com\0s1") },
 		{ BOOK_SELECTOR, BYTES("example.com\0s1") },
-		{ BOOK_SOURCE, BYTES("192.0.2.1") } };
+		{ BOOK_SOURCE, BYTES("192.0.2.1") },
+		{ BOOK_POOL, BYTES(ACCOUNT "p") } };
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)

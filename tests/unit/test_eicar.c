@@ -118,6 +118,7 @@ body_has(const char *type, const char *encoding, const char *body,
 }
 
 #define MIXED "multipart/mixed; boundary=b"
+#define LONG "long-long-long-long-long-long-long-long-long-long-long-long-long-"
 
 /* In a leaf, of the message or of a part, at any depth; nowhere else. */
 static void
@@ -158,6 +159,11 @@ parts(void **state)
 	snprintf(room, sizeof(room), "--b\r\n\r\n%s\r\n--c%0100d\r\n--b--",
 	    with("", ""), 0);
 	assert_false(body_has(MIXED, "", room, true));
+	/* a delimiter is none of the part, however long it is */
+	snprintf(room, sizeof(room), "--" LONG "\r\n\r\n%s\r\n--" LONG
+	    "--\r\n", with("", ""));
+	assert_true(body_has("multipart/mixed; boundary=\"" LONG "\"", "",
+	    room, true));
 	/* a part that was not closed */
 	snprintf(room, sizeof(room), "--b\r\n\r\n%s", with("", ""));
 	assert_true(body_has(MIXED, "", room, true));
