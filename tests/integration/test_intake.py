@@ -146,6 +146,18 @@ class Feedback(unittest.TestCase):
                           if e["eventName"] == "FeedbackReplay" and "errorCode" not in e],
                          [{"id": letter["Id"]}, {"id": report["Id"]}])
 
+    def test_delayed(self):
+        """A delay stands in the trace, and in no tail of events (bounces-and-feedback#9)."""
+        mid = self.send()
+        wait_for(lambda: [e for e in self.relay.events("--message-id", mid) if e["eventType"] == "Delivery"],
+                 "the delivery")
+        row = self.come_back("", mid[:-1] + "1@bounces.relay.example",
+                             DSN.format(n="late").replace("failed", "delayed").replace("5.1.1", "4.0.0"))
+        self.assertEqual((row["Kind"], row["Result"]), ("dsn", "ignored"))
+        self.assertEqual([e["eventType"] for e in self.relay.events("--message-id", mid)], ["Send", "Delivery"])
+        shown = self.relay.json("trace", "show", mid)["Insights"][0]["Events"]
+        self.assertEqual([e["Type"] for e in shown], ["DELIVERY_DELAY", "DELIVERY", "SEND"])
+
     def test_too_much(self):
         """A report that would take more memory than any honest one is given up, and holds nobody up."""
         mid = self.send([f"{n:060d}@sink.example" for n in range(1000)])

@@ -164,6 +164,34 @@ all_are_shown_once_and_in_order(void **state)
 	viewer_end(v);
 }
 
+/* A delay that a receiver reported is for the trace alone. */
+static void
+notes_are_passed_unseen(void **state)
+{
+	struct viewer	  *v = *state;
+	struct event	   ev;
+	struct change_item item;
+
+	viewer_begin(v);
+	memset(&ev, 0, sizeof(ev));
+	ev.type = EVENT_DELIVERY_DELAY;
+	ev.from_report = true;
+	ev.at = clock_wall();
+	event_id_make(ev.at, &ev.id);
+	msgid_make(ev.at, &ev.message);
+	memset(&item, 0, sizeof(item));
+	item.kind = CHANGE_EVENT;
+	item.id = ev.message;
+	item.event = &ev;
+	rw_change(&v->w, &item, 1);
+	put_events(v, 1);
+	assert_int_equal(v->count, 1);
+	assert_true(v->shown[0] == 2);
+	rw_pass(&v->w, PUBLISHER_LAZY_MS);
+	assert_true(cursor(v) == 2);
+	viewer_end(v);
+}
+
 static void
 a_new_life_goes_on_behind_the_cursor(void **state)
 {
@@ -319,6 +347,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
 		TEST(all_are_shown_once_and_in_order),
+		TEST(notes_are_passed_unseen),
 		TEST(a_new_life_goes_on_behind_the_cursor),
 		TEST(a_crash_shows_some_again_and_leaves_none_out),
 		TEST(one_is_taken_at_a_time),
