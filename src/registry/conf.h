@@ -315,7 +315,7 @@ struct conf {
 		int64_t	    retire_after_ms, min_visible_ms;
 		int64_t	    recheck_interval_ms;
 		int64_t	    rotate_every_ms; /* 0 = off */
-		bool	    dual_sign;
+		bool	    dual_sign, require_signature;
 	} dkim;
 	struct {
 		const char    *default_domain, *mx_host;

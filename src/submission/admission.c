@@ -177,7 +177,7 @@ ask_lists(struct asking *k)
 	return ASK_ON;
 }
 
-/* dkim.md 4.1 */
+/* dkim.md 4.1, 5.5 */
 static int
 ask_signing(struct asking *k)
 {
@@ -185,9 +185,18 @@ ask_signing(struct asking *k)
 	struct admission	      *a = k->out;
 	const struct signing_question s = { k->q->txn, a->identity.account,
 		a->from, c->dkim.dual_sign };
+	struct address from;
 
-	a->cannot_sign = identity_signing(&s, &a->signing, k->e) < 0;
-	return a->cannot_sign ? ASK_FAILED : ASK_ON;
+	if (identity_signing(&s, &a->signing, k->e) < 0) {
+		a->cannot_sign = true;
+		return ASK_FAILED;
+	}
+	if (a->signing.result == SIGNING_KEY || !c->dkim.require_signature)
+		return ASK_ON;
+	must(address_split(a->from, &from));
+	reply_set(&a->reply, 554, "5.7.1", "Message rejected: DKIM signing is "
+	    "not available for %.*s", (int)from.domain.n, from.domain.p);
+	return ASK_REFUSED;
 }
 
 static int

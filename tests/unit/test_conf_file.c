@@ -305,8 +305,8 @@ test_known_settings(void **state)
 
 	(void)state;
 	conf_known_settings(count_setting, n);
-	assert_int_equal(n[0], 198);
-	assert_int_equal(n[1], 30);
+	assert_int_equal(n[0], 199);
+	assert_int_equal(n[1], 29);
 }
 
 int

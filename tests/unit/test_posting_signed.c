@@ -223,6 +223,35 @@ test_dual(void **state)
 	client_close(c);
 }
 
+static void
+tweak_require_operator(struct conf *c)
+{
+	tweak_operator(c);
+	c->dkim.require_signature = true;
+}
+
+/* dkim 5.5: a verified identity without a key that signs; the operator's
+ * signature is none of the domain's */
+static void
+test_required_signature(void **state)
+{
+	struct client *c;
+
+	(void)state;
+	bed_open_with(&bed, "", tweak_require_operator);
+	c = client_in(&bed);
+	post_text(c, "sender@example.com", "r@example.org",
+	    "From: bob@example.com\r\n\r\nx");
+	assert_string_equal(c->last, "554 Message rejected: DKIM signing is "
+				     "not available for example.com");
+	assert_int_equal(stored_count(), 0);
+	bed_change(&bed, sign_example);
+	post_text(c, "sender@example.com", "r@example.org",
+	    "From: bob@example.com\r\n\r\nx");
+	assert_int_equal(signatures(stored_message(&bed, c->last)), 2);
+	client_close(c);
+}
+
 /* -- never unsigned by accident ------------------------------------------- */
 
 /* 451, nothing queued, one line for the operator. */
@@ -462,6 +491,7 @@ main(void)
 		T(test_keys_process_refuses),
 		T(test_operator_signature),
 		T(test_dual),
+		T(test_required_signature),
 		T(test_keys_process_is_down),
 		T(test_key_is_not_in_the_store),
 		T(test_time_of_grace),
