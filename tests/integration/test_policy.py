@@ -62,6 +62,32 @@ class Policies(unittest.TestCase):
         self.assertEqual([n for n in names if n.endswith("IdentityPolicy")][-5:],
                          ["PutIdentityPolicy"] * 2 + ["DeleteIdentityPolicy"] * 3)
 
+    def test_template(self):
+        """admin-cli.md 6: what it prints is taken, and what is not understood is refused at once"""
+        r = self.run_ctl("template", "--principal", OTHER, "--action", "ses:SendRawEmail",
+                         "--condition", "ForAllValues:StringLike:ses:Recipients=*@example.com",
+                         "--condition", "ForAllValues:StringLike:ses:Recipients=*@example.org",
+                         "--condition", "Bool:aws:SecureTransport=true")
+        self.assertEqual(json.loads(r.stdout), {"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"AWS": OTHER}, "Action": "ses:SendRawEmail",
+            "Resource": "arn:aws:ses:REGION:ACCOUNT:identity/IDENTITY",
+            "Condition": {"ForAllValues:StringLike": {"ses:Recipients": ["*@example.com", "*@example.org"]},
+                          "Bool": {"aws:SecureTransport": ["true"]}}}]})
+        text = r.stdout.replace("arn:aws:ses:REGION:ACCOUNT:identity/IDENTITY", ARN % (self.account, "example.com"))
+        self.run_ctl("put", "example.com", "made", "-", input=text)
+        self.run_ctl("delete", "example.com", "made")
+        # without a principal: of a credential
+        r = self.run_ctl("template", "--effect", "Deny")
+        self.assertEqual(json.loads(r.stdout)["Statement"], [{"Effect": "Deny", "Resource": "*",
+                                                             "Action": ["ses:SendEmail", "ses:SendRawEmail"]}])
+        r = self.run_ctl("template", "--principal", "*")
+        self.assertEqual(r.stderr, "warning: statement 1: everybody may do this, without any condition\n")
+        r = self.run_ctl("template", "--principal", OTHER, "--action", "ses:Fly", status=1)
+        self.assertRegex(r.stderr, "^error: MalformedPolicyDocument: statement 1: ")
+        self.assertEqual(r.stdout, "")
+        for bad in ("StringLike", "StringLike:ses:FromAddress", "ses:FromAddress=x", ":ses:FromAddress=x"):
+            self.run_ctl("template", "--condition", bad, status=2)
+
     def test_refused(self):
         path, _ = self.document("x.json", Efect="Allow")
         r = self.run_ctl("put", "example.com", "p", path, status=1)
