@@ -14,7 +14,8 @@
 enum {
 	LOOP_NAME_MAX = 32,
 	WATCHES_MAX = 256,
-	PASSES_MAX = 200000 /* without coming to rest */
+	PASSES_MAX = 200000, /* without coming to rest */
+	SLEEP_STRIDE_MS = 600000
 };
 
 struct watch {
@@ -454,6 +455,20 @@ fake_threads_advance(int64_t ms)
 		fake_clock_move(next - clock_mono().ms);
 	}
 	fake_clock_move(target - clock_mono().ms);
+	return true;
+}
+
+bool
+fake_threads_sleep(int64_t ms)
+{
+	int64_t stride;
+
+	for (; ms > 0; ms -= stride) {
+		stride = ms < SLEEP_STRIDE_MS ? ms : SLEEP_STRIDE_MS;
+		fake_clock_move(stride);
+		if (!fake_threads_settle())
+			return false;
+	}
 	return true;
 }
 

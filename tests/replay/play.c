@@ -304,6 +304,16 @@ do_advance(struct play *p, const struct words *w)
 	play_settle(p);
 }
 
+static void
+do_sleep(struct play *p, const struct words *w)
+{
+	if (w->n != 2)
+		play_fail(p, "sleep DURATION");
+	if (!fake_threads_sleep(play_duration(p, w->v[1])))
+		play_fail(p, "the loops do not come to rest");
+	play_settle(p);
+}
+
 /* until DURATION after the mark, or TIME */
 static void
 do_until(struct play *p, const struct words *w)
@@ -492,6 +502,7 @@ static const struct {
 	{ "kill", do_kill },
 	{ "reload", do_reload },
 	{ "advance", do_advance },
+	{ "sleep", do_sleep },
 	{ "until", do_until },
 	{ "mark", do_mark },
 	{ "hold", do_hold },
