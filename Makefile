@@ -102,7 +102,7 @@ submission_MODULES = \
 	    admission_tags \
 	receive receive_close \
 	signer keys_client \
-	posting \
+	posting posting_sign \
 	desk notice
 
 delivery_MODULES = \

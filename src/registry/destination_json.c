@@ -664,8 +664,9 @@ static json_t *
 webhook_json(const struct destination_webhook *w)
 {
 	return json_pack("{s:s, s:s, s:i, s:i, s:o}", "Url", w->url, "Format",
-	    webhook_format_names[w->sns], "TimeoutSeconds", (int)w->timeout_s, "MaxInFlight",
-	    (int)w->in_flight, "Headers", headers_json(w->headers));
+	    webhook_format_names[w->sns], "TimeoutSeconds",
+	    (int)w->timeout_s, "MaxInFlight", (int)w->in_flight,
+	    "Headers", headers_json(w->headers));
 }
 
 static json_t *

@@ -71,8 +71,9 @@ bool level_falls(const struct level_figures *f);
 bool level_blocks(const struct level_figures *f);
 /*
  * Judges the days that have ended since it was judged last (lowers by one for
- * each that gives cause), then today: raises by one, or blocks.  Done twice with the same figures the second
- * changes nothing; the same in a transaction, with the row as it is there.
+ * each that gives cause), then today: raises by one, or blocks.  Done twice
+ * with the same figures, the second time changes nothing; the same in a
+ * transaction, with the row as it is there.
  */
 void level_judge(struct level *l, const struct level_days *d,
     struct wall now, struct level_change *out);

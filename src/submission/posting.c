@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include "submission/posting.h"
+#include "submission/posting_private.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/quota.h"
-#include "submission/admission.h"
-#include "submission/desk_private.h"
 #include "submission/intake.h"
-#include "submission/receive.h"
 
 enum {
 	SYSTEM_LIFETIME_MS = 24 * 60 * 60 * 1000,
@@ -16,47 +12,13 @@ enum {
 	FEEDBACK_ID_MAX = 200
 };
 
-struct posting {
-	struct posting	    *next, **link;
-	struct desk	    *desk;
-	struct desk_rules   *rules;
-	struct posting_setup setup; /* its texts are copied below */
-	struct receive	    *receive;
-	struct message	    *message;
-	char		     account[ACCOUNT_ID_SIZE];
-	char		     credential[CREDENTIAL_NAME_SIZE];
-	char		     key_id[CREDENTIAL_KEY_SIZE];
-	int64_t		     began_us, sign_began_us;
-
-	/* from the books, for the steps after them */
-	struct account_overrides of_account, of_credential;
-	bool	      cannot_sign; /* which key signs cannot be told */
-	struct posting_key {
-		bool	   signs, ed25519;
-		char	   domain[256], selector[SELECTOR_SIZE];
-		struct buf sealed;
-	} keys[SIGN_KEYS_MAX]; /* of the identity */
-
-	struct buf	    head; /* final header block */
-	struct signing	   *signing;
-	bool		    has_tokens; /* of the sending rate */
-	bool		    is_lent;	/* to the writer */
-	bool		    is_asking;	/* about the sender: message is lent */
-	struct quota_charge charge;
-	struct submission   submission;
-};
-
 static void posting_on_room(void *arg);
-static void posting_on_signed(void *arg, const struct sign_answer *a);
 static void posting_on_receipt(void *ctx, void *load);
 static void posting_check(struct posting *p);
 static void posting_check_notice(struct posting *p);
 static void posting_check_intake(struct posting *p);
 static void posting_on_sender(void *posting);
 static void posting_close(struct posting *p);
-static void posting_cannot_sign(struct posting *p,
-    enum sign_algorithm failed, const char *reason);
-static void posting_set_keys(struct posting *p, const struct signing_keys *k);
 
 /* -- life ----------------------------------------------------------------- */
 
@@ -214,7 +176,7 @@ posting_count(struct posting *p, enum ledger_result r)
 		meter_add(&p->setup.page->submissions[i][r], 1);
 }
 
-static void
+void
 posting_refuse(struct posting *p, const struct reply *re)
 {
 	if (p->has_tokens)
@@ -236,7 +198,7 @@ posting_fail(struct posting *p, const struct err *e)
 	posting_refuse(p, &re);
 }
 
-static void
+void
 posting_fail_text(struct posting *p, const char *text)
 {
 	struct err e;
@@ -313,75 +275,6 @@ posting_check_quota(struct desk *d, const struct quota_limits *q,
 	}
 	return f.limit == QUOTA_PASS ||
 	    posting_refuse_quota(q, &f, m, page, re);
-}
-
-static void
-posting_set_key(struct posting_key *to, const struct dkim_key *k)
-{
-	to->signs = true;
-	to->ed25519 = k->ed25519;
-	snprintf(to->domain, sizeof(to->domain), "%s", k->domain);
-	snprintf(to->selector, sizeof(to->selector), "%s", k->selector);
-	buf_add(&to->sealed, k->sealed, k->sealed_n);
-}
-
-static void
-posting_set_keys(struct posting *p, const struct signing_keys *k)
-{
-	posting_set_key(&p->keys[0], &k->key);
-	if (k->has_second)
-		posting_set_key(&p->keys[1], &k->second);
-}
-
-/* The key of an identity that signs, the first one; NULL = none. */
-static const struct posting_key *
-posting_first_key(const struct posting *p)
-{
-	unsigned i;
-
-	for (i = 0; i < SIGN_KEYS_MAX; i++)
-		if (p->keys[i].signs)
-			return &p->keys[i];
-	return NULL;
-}
-
-static void
-posting_choose_key(struct posting *p, const struct admission *a)
-{
-	struct desk_meters *m = p->desk->setup.meters;
-
-	switch (a->signing.result) {
-	case SIGNING_KEY:
-		posting_set_keys(p, &a->signing.keys);
-		break;
-	case SIGNING_DISABLED:
-		meter_add(&m->dkim_disabled, 1);
-		break;
-	case SIGNING_NO_IDENTITY:
-		meter_add(&m->dkim_no_identity, 1);
-		break;
-	case SIGNING_NOT_VERIFIED:
-		meter_add(&m->dkim_not_verified, 1);
-		break;
-	}
-}
-
-/* A client signature with the same d= and s= stands for ours (dkim 6.3). */
-static void
-posting_drop_same_key(struct posting *p, struct posting_key *k)
-{
-	const struct header *h = receive_header(p->receive);
-	struct field	    *f = header_find(h, "DKIM-Signature");
-	struct bytes	     d, s;
-
-	for (; k->signs && f != NULL; f = header_next(h, f, "DKIM-Signature"))
-		if (header_tag(f->value, "d", &d) &&
-		    header_tag(f->value, "s", &s) &&
-		    bytes_eq_nocase(d, bytes_of(k->domain)) &&
-		    bytes_eq_nocase(s, bytes_of(k->selector))) {
-			k->signs = false;
-			meter_add(&p->desk->setup.meters->dkim_client, 1);
-		}
 }
 
 /* Steps 5 and 7 to 10, in the transaction of step 2.  0, or -1 and *e. */
@@ -535,95 +428,6 @@ posting_feedback_id(const struct posting *p, char out[FEEDBACK_ID_MAX])
 	    c->delivery.feedback_sender_id);
 }
 
-static void posting_submit(struct posting *p);
-
-/* The header block of the message: signatures on top of what was closed. */
-static bool
-posting_set_head(struct posting *p, struct bytes fields)
-{
-	char *to = arena_alloc(p->message->arena, fields.n + p->head.n);
-
-	if (to == NULL)
-		return false;
-	if (fields.n > 0)
-		memcpy(to, fields.p, fields.n);
-	memcpy(to + fields.n, p->head.p, p->head.n);
-	p->message->head = (struct bytes){ to, fields.n + p->head.n };
-	return true;
-}
-
-static void
-posting_cannot_sign(struct posting *p, enum sign_algorithm failed,
-    const char *reason)
-{
-	const struct posting_key *k = posting_first_key(p);
-	struct reply		  re;
-
-	meter_add(&p->desk->setup.meters->dkim_error[failed], 1);
-	log_error("dkim:", "cannot sign sid=%.*s account=%s d=%s s=%s "
-	    "reason=\"%s\"", (int)p->message->sid.n, p->message->sid.p,
-	    p->account, k != NULL ? k->domain : "-",
-	    k != NULL ? k->selector : "-", reason);
-	reply_set(&re, 451, "4.3.0", "Temporary service failure");
-	posting_refuse(p, &re);
-}
-
-static void
-posting_sign(struct posting *p)
-{
-	unsigned char	    hash[SIGNER_DIGEST];
-	struct sign_request r = { .conf = p->rules->conf,
-		.when = p->message->accepted, .head = buf_bytes(&p->head),
-		.body_hash = hash };
-	struct posting_key *k;
-	struct err	    e;
-	unsigned	    i;
-
-	for (i = 0; i < SIGN_KEYS_MAX; i++) {
-		k = &p->keys[i];
-		if (k->signs)
-			r.keys[r.key_count++] = (struct sign_key){
-				k->ed25519 ? SIGN_ED25519 : SIGN_RSA,
-				k->domain, k->selector,
-				buf_bytes(&k->sealed) };
-	}
-	if (!signer_has_work(&r)) {
-		if (posting_set_head(p, BYTES("")))
-			posting_submit(p);
-		else
-			posting_fail_text(p, "no room for the header block");
-		return;
-	}
-	p->sign_began_us = clock_mono_us();
-	if (receive_body_hash(p->receive, hash, &e) == 0)
-		p->signing = signer_sign(p->desk->signer, &r,
-		    posting_on_signed, p, &e);
-	if (p->signing == NULL)
-		posting_cannot_sign(p, SIGN_RSA, e.text);
-}
-
-static void
-posting_on_signed(void *arg, const struct sign_answer *a)
-{
-	struct posting	   *p = arg;
-	struct desk_meters *m = p->desk->setup.meters;
-	unsigned	    i;
-
-	p->signing = NULL;
-	if (!a->ok) {
-		posting_cannot_sign(p, a->failed, a->reason);
-		return;
-	}
-	for (i = 0; i < SIGN_ALGORITHMS; i++)
-		meter_add(&m->dkim_ok[i], a->counts[i]);
-	meter_observe(&m->sign_seconds,
-	    (double)(clock_mono_us() - p->sign_began_us) / 1e6);
-	if (posting_set_head(p, a->fields))
-		posting_submit(p);
-	else
-		posting_fail_text(p, "no room for the header block");
-}
-
 /* A set may shorten it (configuration-sets 6.2). */
 static int64_t
 posting_lifetime_ms(const struct posting *p)
@@ -695,7 +499,7 @@ posting_on_sender(void *posting)
 
 /* -- step 15: commit ------------------------------------------------------ */
 
-static void
+void
 posting_submit(struct posting *p)
 {
 	struct submission *s = &p->submission;

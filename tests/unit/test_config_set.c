@@ -114,8 +114,8 @@ body_refused(struct db_txn *t)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz-_0123456789"
 				      "ABCDEFGHIJKLMNOPQRSTUVWXYZa";
-	static const char *const bad[] = { "a b", "gr\xc3\xb6\xc3\x9f"
-		"e", "", "a.b", "a/b" };
+	static const char *const bad[] = { "a b", ("gr\xc3\xb6\xc3\x9f"
+		"e"), "", "a.b", "a/b" };
 	struct config_set s = set_of(letters);
 	struct err	  e;
 	size_t		  i;
