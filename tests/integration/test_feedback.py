@@ -279,7 +279,7 @@ class Feedback(World):
 
 class Simulator(World):
     def test_success(self):
-        """simulator#1, #2: delivered, without DNS query or connection"""
+        """simulator#1, #2: delivered, without a connection (that nothing is looked up: simulator-success.play)"""
         for domain in ("simulator.amazonses.com", "simulator.relay.example"):
             mid = self.accepted(f"success@{domain}")
             event = self.wait_for_event(mid, "Delivery")[0]
@@ -287,11 +287,6 @@ class Simulator(World):
             self.assertEqual(event["delivery"]["recipients"], [f"success@{domain}"])
             self.assertEqual(len(self.of(mid, "Send")), 1)
         self.assertEqual(self.sink.sessions, [])
-        self.assertNotIn("simulator", self.dns_log())
-
-    def dns_log(self):
-        with open(self.dns.folder + "/log", errors="replace") as f:
-            return f.read()
 
     def test_bounce(self):
         """simulator#3, #13: event and one mail to the client MAIL FROM; a second message alike"""
