@@ -89,7 +89,7 @@ registry_MODULES = \
 	glob cidr \
 	ledger quota provider \
 	alarm finding level listing snds \
-	source pool json_reader config_set config_set_json \
+	source pool json_reader resource_tags config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_metrics destination_webhook \
 	suppression suppression_global import_job \

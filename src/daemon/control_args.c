@@ -288,6 +288,30 @@ arg_list(const struct request *q, const char *name)
 	return json_is_array(v) ? v : NULL;
 }
 
+int
+arg_tags(const struct request *q, struct resource_tags *tags, struct err *e)
+{
+	json_t	    *list = arg_list(q, "tag"), *v;
+	struct bytes text, key;
+	ptrdiff_t    equals;
+	size_t	     i;
+
+	if (list == NULL)
+		return 0;
+	tags->n = 0;
+	json_array_foreach(list, i, v) {
+		text = bytes_of(json_string_value(v));
+		if (text.n == 0)
+			continue;
+		equals = bytes_find(text, 0, '=');
+		key = equals < 0 ? text : bytes_head(text, (size_t)equals);
+		if (resource_tags_add(tags, key, equals < 0 ? BYTES("") :
+			bytes_from(text, (size_t)equals + 1), e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* -- the audit log --------------------------------------------------------- */
 
 /* "max-24h" as "max24h", "key-file" as "keyFile". */

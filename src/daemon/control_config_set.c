@@ -16,7 +16,7 @@ enum { SET_ARENA = 512 * 1024, SET_JSON_MAX = 256 * 1024 };
 /* The set at hand, on its way through a command. */
 struct set_work {
 	struct config_set      s;
-	struct config_set_tags tags;
+	struct resource_tags tags;
 	struct config_set_input in; /* of --json-file */
 	struct arena	      *arena;
 	bool		       is_released; /* held mail goes on */
@@ -210,32 +210,6 @@ take_switches(struct request *q, struct config_set *s)
 	return rc < 0 ? -1 : 0;
 }
 
-/* KEY=VALUE or KEY; what is given stands for all that were there. */
-static int
-take_tags(struct request *q, struct set_work *w)
-{
-	json_t	    *list = arg_list(q, "tag"), *v;
-	struct bytes text, key;
-	ptrdiff_t    equals;
-	size_t	     i;
-
-	if (list == NULL)
-		return 0;
-	w->tags.n = 0;
-	json_array_foreach(list, i, v) {
-		text = bytes_of(json_string_value(v));
-		if (text.n == 0)
-			continue;
-		equals = bytes_find(text, 0, '=');
-		key = equals < 0 ? text : bytes_head(text, (size_t)equals);
-		if (config_set_tags_add(&w->tags, key, equals < 0 ?
-			BYTES("") : bytes_from(text, (size_t)equals + 1),
-			&q->err) != 0)
-			return -1;
-	}
-	return 0;
-}
-
 /* The document first, then what is typed beside it. */
 static int
 set_take_options(struct request *q, struct db_txn *t, struct set_work *w)
@@ -249,7 +223,7 @@ set_take_options(struct request *q, struct db_txn *t, struct set_work *w)
 		w->tags = w->in.tags;
 	if (take_delivery(q, s) != 0 || take_reasons(q, s) != 0 ||
 	    take_tracking(q, s) != 0 || take_switches(q, s) != 0 ||
-	    take_tags(q, w) != 0)
+	    arg_tags(q, &w->tags, &q->err) != 0)
 		return -1;
 	if (arg_has(q, "redirect-domain") || w->in.has_tracking)
 		return config_set_check_redirect(t, s, q->now, &q->err);

@@ -344,7 +344,7 @@ arg_tag(struct request *q, struct credential_restrictions *r,
 }
 
 static int
-arg_tags(struct request *q, struct credential_restrictions *r)
+arg_given_tags(struct request *q, struct credential_restrictions *r)
 {
 	json_t *list = arg_list(q, "tag"), *v;
 	size_t	i;
@@ -377,7 +377,7 @@ credential_take_options(struct request *q, struct db_txn *t,
 	    arg_texts(q, "rcpt", r->rcpt[0], sizeof(r->rcpt[0]),
 		CREDENTIAL_LIST_MAX, &r->rcpt_count) != 0 ||
 	    arg_credential_numbers(q, r) != 0 ||
-	    arg_config_set(q, t, r) != 0 || arg_tags(q, r) != 0 ||
+	    arg_config_set(q, t, r) != 0 || arg_given_tags(q, r) != 0 ||
 	    arg_overrides(q, &c->overrides) != 0 || arg_policies(q, c) != 0)
 		return -1;
 	return 0;

@@ -8,7 +8,11 @@
 #include "registry/identity_policy.h"
 #include "registry/mail_from.h"
 
-enum { NAMES_MAX = 1000, MAIL_ARENA = 1024 * 1024 };
+enum {
+	NAMES_MAX = 1000,
+	MAIL_ARENA = 1024 * 1024,
+	TAGS_ARENA = 128 * 1024
+};
 
 /* -- list and show --------------------------------------------------------- */
 
@@ -155,6 +159,20 @@ identity_info_json(const struct identity_check_state *m)
 }
 
 static int
+identity_show_tags(struct request *q, struct db_txn *t)
+{
+	struct identity_work *w = q->state;
+	struct resource_tags  tags;
+	struct arena	     *a = arena_new(TAGS_ARENA);
+	int rc = identity_tags_get(t, &w->i, a, &tags, &q->err);
+
+	if (rc == 0)
+		request_set(q, "Tags", resource_tags_json(&tags));
+	arena_free(a);
+	return rc;
+}
+
+static int
 identity_show_read(struct request *q, struct db_txn *t)
 {
 	struct identity_work		  *w = q->state;
@@ -188,7 +206,8 @@ identity_show_read(struct request *q, struct db_txn *t)
 		return -1;
 	if (i->mail_from.domain[0] != '\0' || i->mail_from.opted_out)
 		request_set(q, "MailFromAttributes", mail_from_json(i));
-	request_set(q, "Tags", json_array());
+	if (identity_show_tags(q, t) != 0)
+		return -1;
 	if (i->config_set[0] != '\0')
 		request_set(q, "ConfigurationSetName",
 		    json_string(i->config_set));
@@ -595,6 +614,7 @@ static int
 identity_add_begin(struct request *q, struct db_txn *t)
 {
 	struct identity_work *w = q->state;
+	struct resource_tags  tags = { 0 };
 	struct identity	     *i = &w->i;
 
 	identity_init(i, q->account.id, w->name, q->now);
@@ -606,8 +626,11 @@ identity_add_begin(struct request *q, struct db_txn *t)
 		i->method = METHOD_TOKEN;
 	if (identity_take_set(q, t, arg_text(q, "config-set"), i) != 0)
 		return -1;
+	if (arg_tags(q, &tags, &q->err) != 0)
+		return -1;
 	request_would(q, "add identity %s", w->name);
-	return identity_create(t, i, &q->err);
+	return identity_create(t, i, &q->err) < 0 ? -1 :
+		identity_tags_put(t, i, &tags, &q->err);
 }
 
 static int

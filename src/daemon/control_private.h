@@ -240,6 +240,10 @@ int arg_time(struct request *q, const char *name, struct wall *out);
 int arg_file(struct request *q, const char *name, int *fd);
 /* An array of texts; NULL = not given. */
 json_t *arg_list(const struct request *q, const char *name);
+/* "tag": KEY=VALUE or KEY of each; what is given stands for all that were
+ * there.  Lent by the request.  0; -1 = refused. */
+int arg_tags(const struct request *q, struct resource_tags *tags,
+    struct err *e);
 /* Everything has the type that commands expect; 0 / -1. */
 int args_check(struct request *q);
 /* The arguments as the audit log shows them. */

@@ -33,6 +33,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_CONFIG_SET] = "config_set",
 	[BOOK_SET_ID] = "config_set_id",
 	[BOOK_SET_TAGS] = "config_set_tags",
+	[BOOK_IDENTITY_TAGS] = "identity_tags",
 	[BOOK_DESTINATION] = "event_destination",
 	[BOOK_SUPPRESSED] = "suppressed",
 	[BOOK_SUPPRESSED_TIME] = "suppressed_time",

@@ -11,11 +11,8 @@
 
 enum {
 	CONFIG_SET_RECORD = 1, /* versions of the records */
-	CONFIG_SET_TAGS_RECORD = 1,
 	CONFIG_SET_RECORD_MAX = 4096,
-	ACCOUNT_OCTETS = ACCOUNT_ID_SIZE - 1,
-	TAG_KEY_MAX = 128, /* characters */
-	TAG_VALUE_MAX = 256
+	ACCOUNT_OCTETS = ACCOUNT_ID_SIZE - 1
 };
 
 /* Bits of a record. */
@@ -183,123 +180,19 @@ config_set_read_record(struct bytes in, struct config_set *out)
 
 /* -- labels --------------------------------------------------------------- */
 
-/* Characters of UTF-8; -1 = it is none, or has control characters. */
-static ptrdiff_t
-text_characters(struct bytes s)
-{
-	ptrdiff_t n = 0;
-	size_t	  i, more;
-
-	for (i = 0; i < s.n; i++, n++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xc2) ||
-		    c > 0xf4)
-			return -1;
-		for (more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-		     more > 0; more--)
-			if (++i >= s.n || (s.p[i] & 0xc0) != 0x80)
-				return -1;
-	}
-	return n;
-}
-
-int
-config_set_tags_add(struct config_set_tags *tags, struct bytes key,
-    struct bytes value, struct err *e)
-{
-	ptrdiff_t k = text_characters(key), v = text_characters(value);
-	unsigned  i;
-
-	if (k < 1 || k > TAG_KEY_MAX)
-		return book_refuse(e, BOOK_BAD_REQUEST,
-		    "the key of a tag has 1 to %d characters", TAG_KEY_MAX);
-	if (v < 0 || v > TAG_VALUE_MAX)
-		return book_refuse(e, BOOK_BAD_REQUEST,
-		    "the value of a tag has at most %d characters",
-		    TAG_VALUE_MAX);
-	if (bytes_starts_nocase(key, BYTES("aws:")))
-		return book_refuse(e, BOOK_BAD_REQUEST,
-		    "the key of a tag cannot begin with aws:");
-	for (i = 0; i < tags->n; i++)
-		if (bytes_eq(tags->v[i].key, key))
-			return book_refuse(e, BOOK_BAD_REQUEST,
-			    "the tag %.*s is given twice", (int)key.n, key.p);
-	if (tags->n == CONFIG_SET_TAGS_MAX)
-		return book_refuse(e, BOOK_BAD_REQUEST, "at most %d tags",
-		    CONFIG_SET_TAGS_MAX);
-	tags->v[tags->n].key = key;
-	tags->v[tags->n++].value = value;
-	return 0;
-}
-
-bool
-config_set_write_tags(const struct config_set_tags *tags, struct buf *out)
-{
-	unsigned i;
-
-	pack_u64(out, CONFIG_SET_TAGS_RECORD);
-	pack_u64(out, tags->n);
-	for (i = 0; i < tags->n; i++) {
-		pack_bytes(out, tags->v[i].key);
-		pack_bytes(out, tags->v[i].value);
-	}
-	return !out->failed;
-}
-
-bool
-config_set_read_tags(struct bytes in, struct config_set_tags *out)
-{
-	struct unpack u = unpack_of(in);
-	unsigned      i;
-
-	memset(out, 0, sizeof(*out));
-	if (unpack_u64(&u) != CONFIG_SET_TAGS_RECORD)
-		u.failed = true;
-	out->n = unpack_small(&u, CONFIG_SET_TAGS_MAX);
-	for (i = 0; i < out->n; i++) {
-		out->v[i].key = unpack_bytes(&u);
-		out->v[i].value = unpack_bytes(&u);
-	}
-	return unpack_done(&u);
-}
-
 int
 config_set_tags_get(struct db_txn *t, const struct config_set *s,
-    struct arena *a, struct config_set_tags *out, struct err *e)
+    struct arena *a, struct resource_tags *out, struct err *e)
 {
-	struct bytes value;
-	int	     found = db_get(t, BOOK_SET_TAGS, id_bytes(&s->id),
-		     &value, e);
-
-	memset(out, 0, sizeof(*out));
-	if (found <= 0)
-		return found;
-	value = arena_bytes(a, value);
-	if (value.p == NULL)
-		return err_set(e, "no memory for the tags of a set");
-	if (!config_set_read_tags(value, out))
-		return err_set(e, "configuration set %s of %s: the tags are "
-		    "damaged", s->name, s->account);
-	return 0;
+	return resource_tags_get(t, BOOK_SET_TAGS, id_bytes(&s->id), a, out,
+	    e);
 }
 
 int
 config_set_tags_put(struct db_txn *t, const struct config_set *s,
-    const struct config_set_tags *tags, struct err *e)
+    const struct resource_tags *tags, struct err *e)
 {
-	struct buf b;
-	int	   rc;
-
-	if (tags->n == 0)
-		return db_delete(t, BOOK_SET_TAGS, id_bytes(&s->id), e) < 0 ?
-			-1 : 0;
-	buf_init(&b, CONFIG_SET_TAGS_OCTETS);
-	rc = config_set_write_tags(tags, &b) ?
-		db_put(t, BOOK_SET_TAGS, id_bytes(&s->id), buf_bytes(&b),
-		    false, e) : err_set(e, "no memory for the tags of a set");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return resource_tags_put(t, BOOK_SET_TAGS, id_bytes(&s->id), tags, e);
 }
 
 /* -- the register --------------------------------------------------------- */

@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "mail/message.h"
 #include "registry/book.h"
+#include "registry/resource_tags.h"
 
 enum {
 	CONFIG_SET_NAME_SIZE = 65,
@@ -34,8 +35,6 @@ enum {
 	CONFIG_SET_REASON_SIZE = 80,
 	CONFIG_SET_ACTOR_SIZE = 128,
 	CONFIG_SETS_MAX = 10000, /* of one account */
-	CONFIG_SET_TAGS_MAX = 50,
-	CONFIG_SET_TAGS_OCTETS = 128 * 1024, /* a stored row of them, at most */
 	CONFIG_SET_DELIVERY_MIN_S = 300,
 	CONFIG_SET_DELIVERY_MAX_S = 50400
 };
@@ -85,20 +84,11 @@ void config_set_switch_reputation(struct config_set *s, bool on,
     struct wall now);
 
 /* -- labels --------------------------------------------------------------- */
-struct config_set_tags {
-	unsigned n;
-	struct {
-		struct bytes key, value; /* UTF-8 */
-	} v[CONFIG_SET_TAGS_MAX];
-};
-/* Refuses what cannot be a label, a key that is there, and too many. */
-int config_set_tags_add(struct config_set_tags *tags, struct bytes key,
-    struct bytes value, struct err *e);
 /* 0, also when there are none; -1. */
 int config_set_tags_get(struct db_txn *t, const struct config_set *s,
-    struct arena *a, struct config_set_tags *out, struct err *e);
+    struct arena *a, struct resource_tags *out, struct err *e);
 int config_set_tags_put(struct db_txn *t, const struct config_set *s,
-    const struct config_set_tags *tags, struct err *e);
+    const struct resource_tags *tags, struct err *e);
 
 /* -- records -------------------------------------------------------------- */
 /* A new one: refuses a name in use, and more than CONFIG_SETS_MAX. */
@@ -130,9 +120,6 @@ int config_set_check_redirect(struct db_txn *t, const struct config_set *s,
 /* The stored forms; read: false = damaged.  id, account and name as well. */
 bool config_set_write_record(const struct config_set *s, struct buf *out);
 bool config_set_read_record(struct bytes in, struct config_set *out);
-bool config_set_write_tags(const struct config_set_tags *tags,
-    struct buf *out);
-bool config_set_read_tags(struct bytes in, struct config_set_tags *out);
 
 /* -- JSON (section 1): config_set_json.c ---------------------------------- */
 /* What was read; a group that is absent, or null, changes nothing. */
@@ -141,7 +128,7 @@ struct config_set_input {
 	bool has_tracking, has_delivery, has_reputation, has_sending,
 	    has_tags, has_suppression, has_vdm;
 	struct config_set      given; /* the groups that are there */
-	struct config_set_tags tags;
+	struct resource_tags tags;
 };
 /*
  * Unknown members, wrong types and wrong values are refused with their place:
@@ -157,7 +144,7 @@ void config_set_apply(struct config_set *s, const struct config_set_input *in,
     struct wall now);
 /* One object; false = no room.  With the state of a pause, and its times. */
 bool config_set_write_json(const struct config_set *s,
-    const struct config_set_tags *tags, struct buf *out);
+    const struct resource_tags *tags, struct buf *out);
 /* The same structure with empty values. */
 extern const char config_set_skeleton[];
 

@@ -312,7 +312,7 @@ read_tag(struct json_reader *r, const json_t *v)
 		json_string_length(value) });
 	if (k.p == NULL || w.p == NULL)
 		return err_set(r->err, "no memory for the tags of a set");
-	return config_set_tags_add(&in->in->tags, k, w, &e) == 0 ? 0 :
+	return resource_tags_add(&in->in->tags, k, w, &e) == 0 ? 0 :
 		json_refuse(r, "%.120s", e.text);
 }
 
@@ -397,19 +397,6 @@ delivery_json(const struct config_set *s)
 }
 
 static json_t *
-tags_json(const struct config_set_tags *tags)
-{
-	json_t	*list = json_array();
-	unsigned i;
-
-	for (i = 0; i < tags->n; i++)
-		json_array_append_new(list, json_pack("{s:s%, s:s%}", "Key",
-		    tags->v[i].key.p, tags->v[i].key.n, "Value",
-		    tags->v[i].value.p, tags->v[i].value.n));
-	return list;
-}
-
-static json_t *
 reasons_json(const struct config_set *s)
 {
 	json_t *list = json_array();
@@ -460,7 +447,7 @@ add_pause(json_t *o, const struct config_set *s)
 }
 
 static json_t *
-set_json(const struct config_set *s, const struct config_set_tags *tags)
+set_json(const struct config_set *s, const struct resource_tags *tags)
 {
 	json_t *o = json_pack("{s:s}", "ConfigurationSetName", s->name);
 
@@ -472,7 +459,7 @@ set_json(const struct config_set *s, const struct config_set_tags *tags)
 	    json_of_time(s->fresh_start)));
 	json_object_set_new(o, "SendingOptions", json_pack("{s:b}",
 	    "SendingEnabled", s->sending));
-	json_object_set_new(o, "Tags", tags_json(tags));
+	json_object_set_new(o, "Tags", resource_tags_json(tags));
 	if (s->own_suppression)
 		json_object_set_new(o, "SuppressionOptions", reasons_json(s));
 	if (s->engagement != VDM_ABSENT || s->shared_delivery != VDM_ABSENT)
@@ -486,7 +473,7 @@ set_json(const struct config_set *s, const struct config_set_tags *tags)
 
 bool
 config_set_write_json(const struct config_set *s,
-    const struct config_set_tags *tags, struct buf *out)
+    const struct resource_tags *tags, struct buf *out)
 {
 	return json_write(set_json(s, tags), out);
 }

@@ -387,10 +387,32 @@ identity_delete(struct db_txn *t, const char *account, const char *name,
 		rc = identity_keys_store(t, ks, e);
 	mem_free(ks);
 	if (rc < 0 || identity_drop_rows(t, &i, e) < 0 ||
-	    identity_policy_delete_all(t, account, name, e) < 0)
+	    identity_policy_delete_all(t, account, name, e) < 0 ||
+	    db_delete(t, BOOK_IDENTITY_TAGS,
+		row_identity(&room, account, name), e) < 0)
 		return -1;
 	return db_delete(t, BOOK_IDENTITY, row_identity(&room, account, name),
 	    e);
+}
+
+int
+identity_tags_get(struct db_txn *t, const struct identity *i, struct arena *a,
+    struct resource_tags *out, struct err *e)
+{
+	struct row room;
+
+	return resource_tags_get(t, BOOK_IDENTITY_TAGS,
+	    row_identity(&room, i->account, i->name), a, out, e);
+}
+
+int
+identity_tags_put(struct db_txn *t, const struct identity *i,
+    const struct resource_tags *tags, struct err *e)
+{
+	struct row room;
+
+	return resource_tags_put(t, BOOK_IDENTITY_TAGS,
+	    row_identity(&room, i->account, i->name), tags, e);
 }
 
 struct identity_walk {

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "registry/account.h"
 #include "registry/book.h"
+#include "registry/resource_tags.h"
 
 enum {
 	IDENTITY_NAME_SIZE = 321,
@@ -159,7 +160,12 @@ int identity_create(struct db_txn *t, const struct identity *i,
 int identity_get(struct db_txn *t, const char *account, const char *name,
     struct identity *out, struct err *e);
 int identity_put(struct db_txn *t, const struct identity *i, struct err *e);
-/* With its keys, policies, tokens and due checks. */
+/* Its labels: 0, also when there are none; -1. */
+int identity_tags_get(struct db_txn *t, const struct identity *i,
+    struct arena *a, struct resource_tags *out, struct err *e);
+int identity_tags_put(struct db_txn *t, const struct identity *i,
+    const struct resource_tags *tags, struct err *e);
+/* With its labels, keys, policies, tokens and due checks. */
 int identity_delete(struct db_txn *t, const char *account, const char *name,
     struct err *e);
 int identity_each(struct db_txn *t, const char *account,

@@ -27,13 +27,13 @@ pass_record(struct bytes in, struct buf *out)
 static void
 pass_tags(struct bytes in, struct buf *out)
 {
-	struct config_set_tags tags, again;
+	struct resource_tags tags, again;
 	unsigned	       i;
 
-	if (!config_set_read_tags(in, &tags))
+	if (!resource_tags_read(in, &tags))
 		return;
-	must(config_set_write_tags(&tags, out));
-	must(config_set_read_tags(buf_bytes(out), &again));
+	must(resource_tags_write(&tags, out));
+	must(resource_tags_read(buf_bytes(out), &again));
 	must(tags.n == again.n);
 	for (i = 0; i < tags.n; i++)
 		must(bytes_eq(tags.v[i].key, again.v[i].key) &&

@@ -245,7 +245,7 @@ put_belongings(struct db_txn *t, const char *account, unsigned n)
 	struct identity	   i;
 	struct dkim_key	  *k = mem_alloc(sizeof(*k));
 	struct config_set  s;
-	struct config_set_tags tags = { 1, { { BYTES("k"), BYTES("v") } } };
+	struct resource_tags tags = { 1, { { BYTES("k"), BYTES("v") } } };
 	struct err	   e;
 
 	snprintf(a.name, sizeof(a.name), "name %s", account);
@@ -265,6 +265,7 @@ put_belongings(struct db_txn *t, const char *account, unsigned n)
 		assert_int_equal(credential_create(t, c, 0, &e), 0);
 		identity_init(&i, account, name, now);
 		assert_int_equal(identity_create(t, &i, &e), 0);
+		assert_int_equal(identity_tags_put(t, &i, &tags, &e), 0);
 		snprintf(k->domain, sizeof(k->domain), "%s", name);
 		snprintf(k->selector, sizeof(k->selector), "s%u", n);
 		assert_int_equal(dkim_key_put(t, k, &e), 0);
@@ -295,7 +296,7 @@ body_purge(struct db_txn *t)
 {
 	static const enum book_table tables[] = { BOOK_CREDENTIAL, BOOK_KEY,
 		BOOK_IDENTITY, BOOK_DKIM_KEY, BOOK_SELECTOR, BOOK_CONFIG_SET,
-		BOOK_SET_ID, BOOK_SET_TAGS, BOOK_SUPPRESSED,
+		BOOK_SET_ID, BOOK_SET_TAGS, BOOK_IDENTITY_TAGS, BOOK_SUPPRESSED,
 		BOOK_SUPPRESSED_TIME };
 	struct account a;
 	struct err     e;

@@ -278,7 +278,7 @@ static void
 body_delete(struct db_txn *t)
 {
 	struct config_set      a = set_of("A"), b = set_of("B");
-	struct config_set_tags tags = { 0 };
+	struct resource_tags tags = { 0 };
 	struct arena	      *arena = arena_new(65536);
 	struct err	       e;
 
@@ -287,7 +287,7 @@ body_delete(struct db_txn *t)
 	put_destination(t, &a, "audit");
 	put_destination(t, &a, "hooks");
 	put_destination(t, &b, "audit");
-	assert_int_equal(config_set_tags_add(&tags, BYTES("team"),
+	assert_int_equal(resource_tags_add(&tags, BYTES("team"),
 	    BYTES("x"), &e), 0);
 	assert_int_equal(config_set_tags_put(t, &a, &tags, &e), 0);
 	assert_int_equal(config_set_count_destinations(t, &a.id, &e), 2);
@@ -348,7 +348,7 @@ test_states(void **state)
 static void
 test_tags(void **state)
 {
-	struct config_set_tags tags = { 0 };
+	struct resource_tags tags = { 0 };
 	char		       text[1100];
 	struct err	       e;
 	int		       i;
@@ -357,28 +357,28 @@ test_tags(void **state)
 	memset(text, 'k', sizeof(text));
 	for (i = 0; i < 128; i++) /* 128 characters, 256 octets */
 		memcpy(text + 2 * i, "\xc3\xb6", 2);
-	assert_int_equal(config_set_tags_add(&tags,
+	assert_int_equal(resource_tags_add(&tags,
 	    (struct bytes){ text, 256 }, BYTES(""), &e), 0);
-	expect_refused(config_set_tags_add(&tags,
+	expect_refused(resource_tags_add(&tags,
 	    (struct bytes){ text, 257 }, BYTES(""), &e), &e,
 	    BOOK_BAD_REQUEST, "1 to 128 characters");
-	expect_refused(config_set_tags_add(&tags, BYTES(""), BYTES(""), &e),
+	expect_refused(resource_tags_add(&tags, BYTES(""), BYTES(""), &e),
 	    &e, BOOK_BAD_REQUEST, "1 to 128 characters");
-	expect_refused(config_set_tags_add(&tags, BYTES("k"),
+	expect_refused(resource_tags_add(&tags, BYTES("k"),
 	    (struct bytes){ text + 300, 257 }, &e), &e, BOOK_BAD_REQUEST,
 	    "at most 256 characters");
-	expect_refused(config_set_tags_add(&tags, BYTES("\xc3"), BYTES(""),
+	expect_refused(resource_tags_add(&tags, BYTES("\xc3"), BYTES(""),
 	    &e), &e, BOOK_BAD_REQUEST, "1 to 128 characters");
-	expect_refused(config_set_tags_add(&tags, BYTES("AWS:x"), BYTES(""),
+	expect_refused(resource_tags_add(&tags, BYTES("AWS:x"), BYTES(""),
 	    &e), &e, BOOK_BAD_REQUEST, "begin with aws:");
-	expect_refused(config_set_tags_add(&tags,
+	expect_refused(resource_tags_add(&tags,
 	    (struct bytes){ text, 256 }, BYTES("x"), &e), &e,
 	    BOOK_BAD_REQUEST, "given twice");
-	for (i = 1; i < CONFIG_SET_TAGS_MAX; i++)
-		assert_int_equal(config_set_tags_add(&tags,
+	for (i = 1; i < RESOURCE_TAGS_MAX; i++)
+		assert_int_equal(resource_tags_add(&tags,
 		    (struct bytes){ text + 300, (size_t)i },
 		    BYTES("x"), &e), 0);
-	expect_refused(config_set_tags_add(&tags, BYTES("more"), BYTES(""),
+	expect_refused(resource_tags_add(&tags, BYTES("more"), BYTES(""),
 	    &e), &e, BOOK_BAD_REQUEST, "at most 50");
 }
 
@@ -386,14 +386,14 @@ static void
 body_tags_stored(struct db_txn *t)
 {
 	struct config_set      s = set_of("S");
-	struct config_set_tags tags = { 0 }, out;
+	struct resource_tags tags = { 0 }, out;
 	struct arena	      *a = arena_new(65536);
 	struct err	       e;
 
 	assert_int_equal(config_set_create(t, &s, &e), 0);
-	assert_int_equal(config_set_tags_add(&tags, BYTES("team"),
+	assert_int_equal(resource_tags_add(&tags, BYTES("team"),
 	    BYTES("billing"), &e), 0);
-	assert_int_equal(config_set_tags_add(&tags, BYTES("b"), BYTES(""),
+	assert_int_equal(resource_tags_add(&tags, BYTES("b"), BYTES(""),
 	    &e), 0);
 	assert_int_equal(config_set_tags_put(t, &s, &tags, &e), 0);
 	assert_int_equal(config_set_tags_get(t, &s, a, &out, &e), 0);
@@ -497,14 +497,14 @@ test_json_full(void **state)
 	    "\"CreatedTimestamp\":\"2024-05-01T12:00:00.000Z\","
 	    "\"LastUpdatedTimestamp\":\"2024-05-01T12:00:00.004Z\"}";
 	struct config_set	s = full_set(), made;
-	struct config_set_tags	tags = { 0 };
+	struct resource_tags	tags = { 0 };
 	struct config_set_input in;
 	struct arena	       *a = arena_new(65536);
 	struct buf		out;
 	struct err		e;
 
 	(void)state;
-	assert_int_equal(config_set_tags_add(&tags, BYTES("team"),
+	assert_int_equal(resource_tags_add(&tags, BYTES("team"),
 	    BYTES("b\xc3\xbcro"), &e), 0);
 	buf_init(&out, 65536);
 	assert_true(config_set_write_json(&s, &tags, &out));
@@ -538,7 +538,7 @@ static void
 test_json_defaults(void **state)
 {
 	struct config_set	s = set_of("S");
-	struct config_set_tags	tags = { 0 };
+	struct resource_tags	tags = { 0 };
 	struct config_set_input in;
 	struct buf		out;
 	struct err		e;

@@ -252,7 +252,7 @@ dkim_print_shown(struct ctl *c, json_t *result)
 const struct ctl_command ctl_identity_commands[] = {
 	{ .verb = "identity add", .arguments = "name", .usage = "NAME",
 	    .options = "dkim:text bits:int selector:text key-file:file "
-		       "verified:flag config-set:text",
+		       "verified:flag config-set:text tag:many",
 	    .json = "EmailIdentity=name ConfigurationSetName=config-set "
 		"DkimSigningAttributes.DomainSigningSelector=selector "
 		"DkimSigningAttributes.DomainSigningPrivateKey=key-file "
