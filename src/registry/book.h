@@ -36,7 +36,6 @@ enum book_table {
 	BOOK_KEY,	 /* access key id */
 	BOOK_IDENTITY,	 /* account, normal name */
 	BOOK_POLICY,	 /* account, identity, 0, name */
-	BOOK_IDENTITY_TAGS, /* account, normal name */
 	BOOK_DKIM_KEY,	 /* account, domain, 0, selector */
 	BOOK_SELECTOR,	 /* domain, 0, selector -> account */
 	BOOK_TOKEN,	 /* SHA-256 of a confirmation token -> identity */
@@ -59,6 +58,7 @@ enum book_table {
 	BOOK_LEVEL,	 /* account, sender domain */
 	BOOK_LISTING,	 /* source address, who says so, block list */
 	BOOK_SNDS,	 /* source address, 0, day */
+	BOOK_IDENTITY_TAGS, /* account, normal name */
 	BOOK_TABLES
 };
 

@@ -14,12 +14,18 @@
 
 #include "base/err.h"
 #include "registry/account.h"
+#include "registry/alarm.h"
 #include "registry/book.h"
 #include "registry/credential.h"
+#include "registry/finding.h"
 #include "registry/identity.h"
+#include "registry/identity_policy.h"
+#include "registry/import_job.h"
+#include "registry/ip_filter.h"
 #include "registry/level.h"
 #include "registry/listing.h"
 #include "registry/pool.h"
+#include "registry/suppression.h"
 #include "store/db.h"
 
 #define ACCOUNT "123456789012"
@@ -136,6 +142,79 @@ on_line(void *unused, const char *line)
 	must(line[0] != '\0');
 }
 
+static bool
+on_alarm(void *unused, const struct alarm *a)
+{
+	(void)unused;
+	must(memchr(a->name, '\0', sizeof(a->name)) != NULL);
+	return true;
+}
+
+static bool
+on_finding(void *unused, const struct finding *f)
+{
+	(void)unused;
+	must(memchr(f->id, '\0', sizeof(f->id)) != NULL);
+	return true;
+}
+
+static bool
+on_filter(void *unused, const struct ip_filter *f)
+{
+	(void)unused;
+	must(memchr(f->name, '\0', sizeof(f->name)) != NULL);
+	return true;
+}
+
+static bool
+on_suppression(void *unused, const struct suppression *x)
+{
+	(void)unused;
+	must(memchr(x->address, '\0', sizeof(x->address)) != NULL);
+	return true;
+}
+
+static bool
+on_global_suppression(void *unused, const struct global_suppression *g)
+{
+	(void)unused;
+	must(memchr(g->address, '\0', sizeof(g->address)) != NULL);
+	return true;
+}
+
+static bool
+on_policy(void *unused, const struct identity_policy *x)
+{
+	(void)unused;
+	must(memchr(x->name, '\0', sizeof(x->name)) != NULL);
+	return true;
+}
+
+static bool
+on_import(void *unused, const struct import_job *j)
+{
+	(void)unused;
+	must(memchr(j->id, '\0', sizeof(j->id)) != NULL);
+	return true;
+}
+
+/* The lists that commands show. */
+static void
+list(struct db_txn *t)
+{
+	struct err e;
+
+	(void)alarm_each(t, ACCOUNT, on_alarm, NULL, &e);
+	(void)finding_each(t, NULL, on_finding, NULL, &e);
+	(void)ip_filter_each(t, on_filter, NULL, &e);
+	(void)suppression_each(t, ACCOUNT, NULL, on_suppression, NULL, &e);
+	(void)global_suppression_each(t, "", on_global_suppression, NULL,
+	    &e);
+	(void)identity_policy_each(t, ACCOUNT, "example.com", on_policy, NULL,
+	    &e);
+	(void)import_job_each(t, on_import, NULL, &e);
+}
+
 /* Questions as relay asks them of whatever there is. */
 static void
 ask(struct db_txn *t)
@@ -227,6 +306,7 @@ run(struct book_job *job, struct db_txn *t)
 	buf_init(&first, 1 << 20);
 	buf_init(&second, 1 << 20);
 	ask(t);
+	list(t);
 	if (pass(t, y->table)) {
 		only_row(t, y->table, &first);
 		must(pass(t, y->table));
@@ -282,7 +362,13 @@ usual_key(enum book_table table)
 		{ BOOK_DKIM_KEY, BYTES(ACCOUNT "example.com\0s1") },
 		{ BOOK_SELECTOR, BYTES("example.com\0s1") },
 		{ BOOK_SOURCE, BYTES("192.0.2.1") },
-		{ BOOK_POOL, BYTES(ACCOUNT "p") } };
+		{ BOOK_POOL, BYTES(ACCOUNT "p") },
+		{ BOOK_ALARM, BYTES(ACCOUNT "a") },
+		{ BOOK_FINDING, BYTES(ACCOUNT "0123456789abcdef") },
+		{ BOOK_IP_FILTER, BYTES("f") },
+		{ BOOK_SUPPRESSED, BYTES(ACCOUNT "jane@sink.example") },
+		{ BOOK_SUPPRESSED_ALL, BYTES("jane@sink.example") },
+		{ BOOK_POLICY, BYTES(ACCOUNT "example.com\0p") } };
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
