@@ -315,7 +315,8 @@ ip_add_write(struct request *q, struct db_txn *t)
 		return -1;
 	memset(&s, 0, sizeof(s));
 	(void)ip_name(q, s.address, &s.family);
-	if (!control_ip_is_ours(s.address, s.family))
+	if (!source_address_is_possible(s.address) ||
+	    !control_ip_is_ours(s.address, s.family))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "%s is no address of this host", s.address);
 	if (arg_copy(q, "ehlo", s.ehlo, sizeof(s.ehlo)) < 0 ||

@@ -2,6 +2,7 @@
 #include "registry/source.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "mail/address.h"
@@ -24,6 +25,21 @@ source_address_normal(const char *text, char out[64], int *family)
 			return false;
 	}
 	return inet_ntop(*family, octets, out, 64) != NULL;
+}
+
+bool
+source_address_is_possible(const char *address)
+{
+	struct in6_addr six;
+	struct in_addr	four;
+
+	if (inet_pton(AF_INET, address, &four) == 1)
+		return four.s_addr != htonl(INADDR_ANY) &&
+		    four.s_addr != htonl(INADDR_BROADCAST) &&
+		    !IN_MULTICAST(ntohl(four.s_addr));
+	return inet_pton(AF_INET6, address, &six) == 1 &&
+	    !IN6_IS_ADDR_UNSPECIFIED(&six) && !IN6_IS_ADDR_MULTICAST(&six) &&
+	    !IN6_IS_ADDR_V4MAPPED(&six);
 }
 
 static int

@@ -34,6 +34,9 @@ struct source {
 };
 /* Canonical text and family; false = not an IP address. */
 bool source_address_normal(const char *text, char out[64], int *family);
+/* Mail can leave from it: no group of hosts, not "any", no IPv4 address in the
+ * clothes of IPv6. */
+bool source_address_is_possible(const char *address);
 /* The pool it is in. */
 const char *source_pool(const struct source *s);
 /* Is it in that pool, as the account sees it?  One of the installation is in

@@ -100,12 +100,30 @@ test_refused(void **state)
 	world_test(body_refused);
 }
 
+static void
+test_possible(void **state)
+{
+	static const char *const no[] = { "0.0.0.0", "224.0.0.1",
+		"239.255.255.255", "255.255.255.255", "::", "ff02::1",
+		"::ffff:127.0.0.5", "x", "" };
+	static const char *const yes[] = { "127.0.0.1", "192.0.2.1",
+		"223.255.255.255", "::1", "2001:db8::1", "fe80::1" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		assert_false(source_address_is_possible(no[i]));
+	for (i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		assert_true(source_address_is_possible(yes[i]));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_possible),
 	};
 
 	return cmocka_run_group_tests_name("source", tests, NULL, NULL);
