@@ -49,16 +49,19 @@ judging_find(struct judging *j, const struct msgid *id, unsigned n,
 bool
 judging_is_new(struct judging *j, const struct target *t)
 {
-	struct intake_mark m = { t->mail.id,
-		intake_mark_report(j->r.message_id) };
+	char		   raw_id[MSGID_TEXT + 1];
+	struct intake_mark m = { t->mail.id, 0 };
 	struct wall	   last;
 	struct err	   e;
 	unsigned	   count;
 	size_t		   i;
 	int		   rc;
 
-	if (j->r.message_id.n == 0)
-		return true;
+	/* without a Message-ID it is new when it comes, not when it is read
+	 * again */
+	msgid_to_text(&j->row.id, "0100", 0, raw_id);
+	m.what = intake_mark_report(j->r.message_id.n > 0 ?
+		j->r.message_id : bytes_of(raw_id));
 	for (i = 0; i < j->mark_count; i++)
 		if (msgid_cmp(&j->marks[i].id, &m.id) == 0 &&
 		    j->marks[i].what == m.what)

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
 """Mail that came back, as the operator sees it: posthornctl feedback list, show, replay (admin-cli.md 8,
 bounces-and-feedback.md 6.3)."""
+import contextlib
 import json
+import os
 import re
+import subprocess
 import unittest
 
 from harness.dns import Dns
@@ -106,6 +109,22 @@ class Feedback(unittest.TestCase):
         self.assertIn("Subject: a letter", text)
         self.assertNotIn("Hello, operator.", text)
 
+    def test_terminal(self):
+        """What a stranger wrote drives no terminal; a pipe gets it as it came."""
+        letter = self.come_back("jane@sink.example", "postmaster", "Subject: \x1b[2Jx\n\nbell \x07\n")
+        ours, theirs = os.openpty()
+        with subprocess.Popen([*self.relay.ctl_words(), "feedback", "show", letter["Id"]], stdout=theirs) as p:
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # EIO: the other end is closed
+                while piece := os.read(ours, 65536):
+                    shown += piece
+        os.close(ours)
+        self.assertEqual(p.returncode, 0)
+        self.assertIn(b"Subject: ?[2Jx", shown)
+        self.assertIn(b"bell ?", shown)
+        self.assertIn("Subject: \x1b[2Jx", self.relay.ctl("feedback", "show", letter["Id"]))
+
     def test_pages(self):
         for n in range(3):
             self.come_back("", "postmaster", f"Subject: page {n}\n\nx\n")
@@ -140,11 +159,19 @@ class Feedback(unittest.TestCase):
         self.assertEqual(self.relay.json("feedback", "replay", report["Id"]), {})
         wait_for(lambda: self.row(report["Id"])["Result"] == "duplicate", "the second reading")
         self.assertEqual(sum(e["eventType"] == "Bounce" for e in self.relay.events("--message-id", mid)), 1)
+        # without a Message-ID it is known by itself
+        nameless = self.come_back("", mid[:-1] + "1@bounces.relay.example",
+                                  re.sub(r"(?mi)^Message-ID:.*\n", "", DSN.format(n="nameless")))
+        self.assertEqual(nameless["Result"], "event")
+        told = sum(e["eventType"] == "Bounce" for e in self.relay.events("--message-id", mid))
+        self.assertEqual(self.relay.json("feedback", "replay", nameless["Id"]), {})
+        wait_for(lambda: self.row(nameless["Id"])["Result"] == "duplicate", "the second reading of it")
+        self.assertEqual(sum(e["eventType"] == "Bounce" for e in self.relay.events("--message-id", mid)), told)
         with open(self.relay.folder + "/audit.jsonl") as f:
             entries = [json.loads(line) for line in f]
         self.assertEqual([e["requestParameters"] for e in entries
                           if e["eventName"] == "FeedbackReplay" and "errorCode" not in e],
-                         [{"id": letter["Id"]}, {"id": report["Id"]}])
+                         [{"id": letter["Id"]}, {"id": report["Id"]}, {"id": nameless["Id"]}])
 
     def test_delayed(self):
         """A delay stands in the trace, and in no tail of events (bounces-and-feedback#9)."""

@@ -77,6 +77,8 @@ class Sources(unittest.TestCase):
                          [("spam-trap", "ip 127.0.0.9", "import")])
         # the same file once more opens no second one
         self.assertIn("< 0.1 %", self.relay.ctl("snds", "import", path))
+        with open(path) as f:
+            self.assertIn("< 0.1 %", self.relay.ctl("snds", "import", "-", input=f.read()))
         self.assertEqual(len(self.relay.json("reputation", "finding", "list")["Findings"]), 1)
         self.relay.ctl("stats")  # what has happened is counted
         day = self.relay.json("ip", "show", OTHER)["Snds"][0]

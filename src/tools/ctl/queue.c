@@ -10,6 +10,7 @@
 
 enum {
 	SHOWN_MAX = 256 * 1024 * 1024,
+	SNDS_INPUT_MAX = 16 * 1024 * 1024,
 	SUMMARY_NAME = 32 /* with the number of recipients */
 };
 
@@ -150,6 +151,25 @@ queue_json_text(struct buf *b)
 	return json_stringn(b->p, b->n);
 }
 
+/* A stranger wrote it: what drives a terminal does not get there. */
+static void
+queue_copy(int fd)
+{
+	struct buf text;
+
+	lseek(fd, 0, SEEK_SET);
+	if (!isatty(STDOUT_FILENO)) {
+		(void)ctl_copy_fd(fd, STDOUT_FILENO);
+		return;
+	}
+	buf_init(&text, SHOWN_MAX);
+	if (queue_read_all(fd, &text)) {
+		ctl_clean_text(text.p, text.n);
+		fwrite(text.p, 1, text.n, stdout);
+	}
+	buf_wipe(&text);
+}
+
 /* -- queue show, feedback show --------------------------------------------- */
 
 /* The content comes in files of memory: it may be anything. */
@@ -185,8 +205,7 @@ queue_show_parts(struct ctl *c, const bool wanted[2])
 		if (i == 0 || fds[0] < 0)
 			putchar('\n');
 		fflush(stdout);
-		lseek(fds[i], 0, SEEK_SET);
-		(void)ctl_copy_fd(fds[i], 1);
+		queue_copy(fds[i]);
 	}
 	json_decref(result);
 	return status;
@@ -434,13 +453,35 @@ trace_print(struct ctl *c, json_t *result)
 }
 
 #define QUEUE_CHOICE "to:text from:text credential:text"
+/* What comes by a pipe has to be a file for the daemon. */
+static int
+snds_take_input(struct ctl *c)
+{
+	struct buf text;
+	int	   fd, status = CTL_USAGE;
+
+	buf_init(&text, SNDS_INPUT_MAX);
+	if (ctl_read_input(c, "-", &text)) {
+		status = ctl_add_memory(c, "file", &fd) < 0 ||
+		    (text.n > 0 && write(fd, text.p, text.n) !=
+			(ssize_t)text.n) || lseek(fd, 0, SEEK_SET) < 0 ?
+			CTL_REFUSED : 0;
+		json_object_del(c->args, "path");
+	}
+	buf_wipe(&text);
+	return status;
+}
+
 /* The daemon reads the file; only we may open it. */
 static int
 snds_open(struct ctl *c)
 {
 	const char *path = ctl_arg(c, "path");
-	int	    fd = open(path, O_RDONLY | O_CLOEXEC), index;
+	int	    fd, index;
 
+	if (strcmp(path, "-") == 0)
+		return snds_take_input(c);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		ctl_say_misuse(c, "%s: %s", path, strerror(errno));
 		return CTL_USAGE;
