@@ -436,9 +436,9 @@ request_on_written(void *job, void *unused)
 	struct request *q = job;
 
 	(void)unused;
-	if (q->job.failed && q->dry_run && q->err.text[0] == '\0' &&
+	if (q->job.failed && q->dry_run &&
 	    strcmp(q->job.err.text, "dry run") == 0) {
-		request_end(q);
+		request_end(q); /* with what an item has in q->err, if any */
 		return;
 	}
 	if (q->job.failed) {

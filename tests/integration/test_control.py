@@ -309,6 +309,11 @@ class Accounts(Running):
         self.refused("no such identity: dry.example", "identity", "show", "dry.example")
         self.assertIn("would ", self.ctl("credential", "create", "dry", "--dry-run"))
         self.refused("no such credential: dry", "credential", "show", "dry")
+        # what would be refused is refused with its reason
+        self.refused("no such identity: dry.example", "identity", "delete", "dry.example", "--dry-run")
+        self.refused("0.0.0.0 is no address of this host", "ip", "add", "0.0.0.0", "--dry-run")
+        r = self.relay.run_ctl("store", "backup", "")
+        self.assertEqual((r.returncode, r.stderr.splitlines()[0]), (2, "error: the name of the folder is empty"))
         self.assertEqual(len(self.audit("PutAccountSendingAttributes")), audits)
 
     def test_4_pause(self):

@@ -162,6 +162,10 @@ backup_run(struct ctl *c)
 	struct backup b;
 	unsigned      i;
 
+	if (ctl_arg(c, "dir")[0] == '\0') {
+		ctl_say_misuse(c, "the name of the folder is empty");
+		return CTL_USAGE;
+	}
 	backup_name_fully(c);
 	if (!c->has_timeout)
 		c->timeout_ms = -1; /* it takes as long as it takes */
