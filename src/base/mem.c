@@ -699,7 +699,7 @@ base64_encode(const void *p, size_t n, char *out)
 	return o;
 }
 
-static int
+int
 base64_value(char c)
 {
 	if (c >= 'A' && c <= 'Z')

@@ -111,6 +111,7 @@ uint64_t mem_hash(const struct mem_hash_key *k, struct bytes b);
 void hex_encode(const void *p, size_t n, char *out /* 2n + 1 */);
 bool hex_decode(struct bytes s, void *out, size_t n); /* exactly 2n digits */
 size_t base64_encode(const void *p, size_t n, char *out /* 4*((n+2)/3)+1 */);
+int base64_value(char c); /* of one digit, 0 to 63; -1 */
 /* Strict: whole groups, padding at the end only. false = not base64. */
 bool base64_decode(struct bytes s, void *out, size_t max, size_t *n);
 /* 32 octets -> 52 characters, 20 octets -> 32: lower case a-z2-7, unpadded */

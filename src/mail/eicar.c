@@ -60,18 +60,6 @@ eicar_take(struct eicar *x, char c)
 	x->is_out = (want != '\0' && c != want) || x->last > OCTETS_MAX;
 }
 
-static int
-base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* RFC 2045 6.8: what is not of the alphabet is passed over. */
 static void
 eicar_take_base64(struct eicar *x, char c)

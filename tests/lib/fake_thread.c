@@ -15,7 +15,7 @@ enum {
 	LOOP_NAME_MAX = 32,
 	WATCHES_MAX = 256,
 	PASSES_MAX = 200000, /* without coming to rest */
-	SLEEP_STRIDE_MS = 600000
+	SKIP_STRIDE_MS = 600000
 };
 
 struct watch {
@@ -459,12 +459,12 @@ fake_threads_advance(int64_t ms)
 }
 
 bool
-fake_threads_sleep(int64_t ms)
+fake_threads_skip(int64_t ms)
 {
 	int64_t stride;
 
 	for (; ms > 0; ms -= stride) {
-		stride = ms < SLEEP_STRIDE_MS ? ms : SLEEP_STRIDE_MS;
+		stride = ms < SKIP_STRIDE_MS ? ms : SKIP_STRIDE_MS;
 		fake_clock_move(stride);
 		if (!fake_threads_settle())
 			return false;

@@ -28,7 +28,7 @@ bool fake_threads_advance(int64_t ms);
 /* The same in strides of ten minutes, as on a machine that sleeps most of the
  * time: a timer fires up to ten minutes late, and those of each second cost
  * nothing over days. */
-bool fake_threads_sleep(int64_t ms);
+bool fake_threads_skip(int64_t ms);
 /* The loop runs from now on as if its owner had called loop_run(). */
 void fake_threads_begin(struct loop *l);
 void fake_threads_end(struct loop *l);

@@ -432,7 +432,7 @@ static inline void
 rw_pass_days(struct rw *w, int days)
 {
 	(void)w;
-	assert_true(fake_threads_sleep(days * INT64_C(86400000)));
+	assert_true(fake_threads_skip(days * INT64_C(86400000)));
 }
 
 static inline void

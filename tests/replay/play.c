@@ -305,11 +305,11 @@ do_advance(struct play *p, const struct words *w)
 }
 
 static void
-do_sleep(struct play *p, const struct words *w)
+do_skip(struct play *p, const struct words *w)
 {
 	if (w->n != 2)
-		play_fail(p, "sleep DURATION");
-	if (!fake_threads_sleep(play_duration(p, w->v[1])))
+		play_fail(p, "skip DURATION");
+	if (!fake_threads_skip(play_duration(p, w->v[1])))
 		play_fail(p, "the loops do not come to rest");
 	play_settle(p);
 }
@@ -502,7 +502,7 @@ static const struct {
 	{ "kill", do_kill },
 	{ "reload", do_reload },
 	{ "advance", do_advance },
-	{ "sleep", do_sleep },
+	{ "skip", do_skip },
 	{ "until", do_until },
 	{ "mark", do_mark },
 	{ "hold", do_hold },
