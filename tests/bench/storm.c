@@ -529,19 +529,25 @@ on_signal(int signo)
 	is_told = 1;
 }
 
-/* Opens what may begin, lets drip what is due. */
+/* Opens what may begin, lets drip what is due.  With a rate each has its turn:
+ * a walk begins behind who came last in the one before. */
 static void
 walk(double t)
 {
-	unsigned i, opened = 0;
+	static unsigned first;
+	unsigned	n, i, opened = 0, start = first;
 
-	for (i = 0; i < opt.count; i++) {
-		struct client *c = &clients[i];
+	for (n = 0; n < opt.count; n++) {
+		struct client *c;
+
+		i = (start + n) % opt.count;
+		c = &clients[i];
 
 		if (c->fd < 0 && c->due <= t && opened < 256) {
 			if (opt.rate > 0) {
 				if (next_start > t)
 					continue;
+				first = (i + 1) % opt.count;
 				next_start += 1 / opt.rate;
 				if (next_start < t - 0.1)
 					next_start = t;
