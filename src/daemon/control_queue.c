@@ -275,9 +275,9 @@ show_finish(struct request *q)
 	if (m->config_set.n > 0)
 		request_set(q, "ConfigurationSetName",
 		    json_of_bytes(m->config_set));
-	if (s->has_message && s->message.pool.n > 0)
+	if (m->pool.n > 0)
 		request_set(q, "SendingPoolName",
-		    json_of_bytes(s->message.pool));
+		    json_of_bytes(m->pool));
 	if (s->has_message && s->message.tls_policy == MESSAGE_TLS_REQUIRE)
 		request_set(q, "TlsPolicy", json_string("REQUIRE"));
 	request_set(q, "ClientMessageId", json_of_bytes(m->message_id));

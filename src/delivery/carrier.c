@@ -64,10 +64,11 @@ carrier_read_sources(struct carrier *c)
 const char *
 carrier_pool_name(struct carrier *c, struct bytes name)
 {
-	char *known = table_get(c->pools, name);
+	char *known;
 
 	if (name.n == 0)
 		return "";
+	known = table_get(c->pools, name);
 	if (known == NULL) {
 		known = mem_dup_bytes(name);
 		must(table_put(c->pools, bytes_of(known), known));

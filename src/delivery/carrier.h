@@ -40,7 +40,7 @@ enum {
 };
 struct carrier_ip { /* an address that mail has left from */
 	char	     ip[64];
-	char	     pool[65]; /* that the source address was in */
+	char	     pool[POOL_NAME_SIZE]; /* that the source address was in */
 	struct meter sent; /* recipients delivered to */
 	struct meter rcpts, datas; /* commands said; DATA or last BDAT */
 };

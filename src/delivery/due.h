@@ -38,9 +38,8 @@ struct due {
 	bool		 suppressed; /* when it was accepted */
 	uint64_t	 lists_seen; /* what that rests on; 0 = nothing */
 	struct config_set_id config_set;
-	/* that was named when it was accepted, "" = none; NULL = not read yet;
-	 * the carrier's */
-	const char	*pool;
+	const char	*pool; /* that its set named then, "" = none; the
+				* carrier's */
 	struct wall	 told; /* of a deferral that lasts; 0 = none */
 	enum due_place	 place;
 };

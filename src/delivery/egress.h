@@ -28,7 +28,7 @@ struct egress {
 	struct egress	  *next;
 	struct outlet	  *outlet;
 	char		   source_text[64]; /* "" = the system's choice */
-	char		   pool[SOURCE_POOL_SIZE]; /* that it is in */
+	char		   pool[POOL_NAME_SIZE]; /* that it is in */
 	char		   ehlo[256];	    /* "" = server.name */
 	struct lanes	   lanes;
 	struct connection *connections;

@@ -160,28 +160,6 @@ route_free_all(struct carrier *c)
 
 /* -- what becomes of an envelope ------------------------------------------- */
 
-/* The pool that its message named when it was accepted; what cannot be read
- * is met again by the attempt. */
-static void
-route_find_pool(struct carrier *c, struct due *d)
-{
-	struct message_row row;
-	struct arena	  *a;
-	struct err	   e;
-
-	if (d->pool != NULL)
-		return;
-	d->pool = "";
-	if (config_set_id_is_none(&d->config_set))
-		return;
-	a = arena_new(16384);
-	if (spool_read_message(c->set.spool, &d->id, a, &row, &e) == 1)
-		d->pool = carrier_pool_name(c, row.pool);
-	else
-		d->pool = NULL; /* it is looked for again */
-	arena_free(a);
-}
-
 static void
 route_dispatch(struct route *r, struct due *d)
 {
@@ -209,7 +187,6 @@ route_dispatch(struct route *r, struct due *d)
 		}
 		arena_free(a);
 	}
-	route_find_pool(c, d);
 	eg = site_choose_egress(r->site, d, wish, last);
 	if (eg == NULL)
 		carrier_move(c, NULL, d, (struct wall){

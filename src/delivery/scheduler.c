@@ -301,6 +301,7 @@ scheduler_take_in(struct carrier *c, const struct arrival *a, bool is_new)
 	d->suppressed = a->suppressed;
 	d->lists_seen = a->lists_seen;
 	d->config_set = a->config_set;
+	d->pool = carrier_pool_name(c, bytes_of(a->pool));
 	d->route = route_ref(c, bytes_of(a->domain));
 	d->stored = a->due;
 	must(table_put(s->known, key, d));

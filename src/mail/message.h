@@ -64,6 +64,8 @@ bool config_set_id_is_none(const struct config_set_id *id);
 bool config_set_id_eq(const struct config_set_id *a,
     const struct config_set_id *b);
 
+enum { POOL_NAME_SIZE = 65 }; /* of source addresses (registry/pool.h) */
+
 /* name -> value; a name may stand several times, values in order */
 struct message_tag {
 	struct bytes name, value;

@@ -31,7 +31,6 @@
 
 enum {
 	CONFIG_SET_NAME_SIZE = 65,
-	CONFIG_SET_POOL_SIZE = 65,
 	CONFIG_SET_REASON_SIZE = 80,
 	CONFIG_SET_ACTOR_SIZE = 128,
 	CONFIG_SETS_MAX = 10000, /* of one account */
@@ -56,7 +55,7 @@ struct config_set {
 	char	    paused_by[CONFIG_SET_ACTOR_SIZE];
 	/* DeliveryOptions */
 	bool	    require_tls;
-	char	    pool[CONFIG_SET_POOL_SIZE]; /* "" = none named */
+	char	    pool[POOL_NAME_SIZE]; /* "" = none named */
 	unsigned    max_delivery_s; /* 0 = the lifetime of the queue */
 	/* ReputationOptions; times 0 = never */
 	bool	    reputation;

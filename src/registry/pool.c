@@ -66,7 +66,7 @@ pool_read_record(struct bytes in, struct pool *out)
 /* -- the register ---------------------------------------------------------- */
 
 struct pool_key {
-	char p[ACCOUNT_ID_SIZE - 1 + SOURCE_POOL_SIZE];
+	char p[ACCOUNT_ID_SIZE - 1 + POOL_NAME_SIZE];
 };
 
 static struct bytes
@@ -74,7 +74,7 @@ key_of(struct pool_key *room, const char *account, const char *name)
 {
 	size_t n = strlen(account), m = strlen(name);
 
-	must(n == ACCOUNT_ID_SIZE - 1 && m < SOURCE_POOL_SIZE);
+	must(n == ACCOUNT_ID_SIZE - 1 && m < POOL_NAME_SIZE);
 	memcpy(room->p, account, n);
 	memcpy(room->p + n, name, m);
 	return (struct bytes){ room->p, n + m };

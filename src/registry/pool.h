@@ -24,7 +24,7 @@ enum { POOLS_MAX = 50 /* of one account */ };
 
 struct pool {
 	char	    account[ACCOUNT_ID_SIZE];
-	char	    name[SOURCE_POOL_SIZE];
+	char	    name[POOL_NAME_SIZE];
 	bool	    no_overflow; /* mail of a warm-up does not leave it */
 	struct wall created, updated;
 };

@@ -18,7 +18,6 @@
 
 #define SOURCE_POOL_DEDICATED "ses-default-dedicated-pool"
 #define SOURCE_POOL_SHARED "ses-shared-pool"
-enum { SOURCE_POOL_SIZE = 65 };
 
 struct source {
 	char	    address[64]; /* canonical text; key */
@@ -30,7 +29,7 @@ struct source {
 	char	    blocked_by[128]; /* list name; "" = not blocked */
 	struct wall created;
 	/* a pool of an account (pool.h); "" = the built-in one */
-	char	    pool[SOURCE_POOL_SIZE], pool_account[ACCOUNT_ID_SIZE];
+	char	    pool[POOL_NAME_SIZE], pool_account[ACCOUNT_ID_SIZE];
 };
 /* Canonical text and family; false = not an IP address. */
 bool source_address_normal(const char *text, char out[64], int *family);

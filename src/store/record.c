@@ -155,8 +155,8 @@ record_get_array(struct unpack *u, struct arena *a, size_t size,
 }
 
 /*
- * Behind the members of a row: the id of its configuration set, and with a
- * message the pool that was named by it.  A bit in front says whether they
+ * Behind the members of a row: the id of its configuration set, and where
+ * it matters the pool that was named by it.  A bit in front says whether they
  * are there, as rows of the first release have none.
  */
 static void
@@ -224,7 +224,7 @@ record_write_message(const struct message_row *r, struct buf *out)
 		pack_u64(out, r->ret);
 		pack_bytes(out, r->envid);
 	}
-	record_put_set_pool(out, &r->config_set, r->pool);
+	record_put_set(out, &r->config_set);
 	return !out->failed;
 }
 
@@ -251,8 +251,7 @@ record_read_message(struct bytes in, struct message_row *out)
 		if (out->ret == 0 && out->envid.n == 0)
 			r.failed = true;
 	}
-	record_get_set_pool(&r, (bits & MESSAGE_HAS_SET) != 0,
-	    &out->config_set, &out->pool);
+	record_get_set(&r, (bits & MESSAGE_HAS_SET) != 0, &out->config_set);
 	return unpack_done(&r);
 }
 
@@ -365,7 +364,7 @@ record_write_due(const struct due_row *r, struct buf *out)
 	pack_u64(out, r->size);
 	pack_bytes(out, bytes_of(r->account));
 	pack_bytes(out, r->domain);
-	record_put_set(out, &r->config_set);
+	record_put_set_pool(out, &r->config_set, r->pool);
 	return !out->failed;
 }
 
@@ -383,7 +382,8 @@ record_read_due(struct bytes in, struct due_row *out)
 	out->size = unpack_u64(&r);
 	unpack_text(&r, out->account, sizeof(out->account));
 	out->domain = unpack_bytes(&r);
-	record_get_set(&r, (bits & DUE_HAS_SET) != 0, &out->config_set);
+	record_get_set_pool(&r, (bits & DUE_HAS_SET) != 0,
+	    &out->config_set, &out->pool);
 	return unpack_done(&r);
 }
 

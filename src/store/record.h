@@ -73,6 +73,7 @@ struct due_row {
 	bool	     system, simulator;
 	bool	     suppressed; /* at acceptance */
 	struct config_set_id config_set;
+	struct bytes pool; /* that its set named then; "" = none */
 };
 bool record_write_due(const struct due_row *r, struct buf *out);
 bool record_read_due(struct bytes in, struct due_row *out);

@@ -86,6 +86,7 @@ struct arrival {
 	/* what that rests on (message.h); 0 = look again */
 	uint64_t     lists_seen;
 	struct config_set_id config_set; /* none: the message has no set */
+	char	     pool[POOL_NAME_SIZE]; /* that its set named; "" = none */
 	char	     domain[256];
 };
 struct arrivals {
@@ -257,7 +258,6 @@ struct message_row { /* gone with the last envelope */
 	bool	     system;
 	char	     account[ACCOUNT_ID_SIZE];
 	struct config_set_id config_set; /* none: it has no set */
-	struct bytes pool; /* that its set named then; "" = none */
 	struct bytes mail_from_domain; /* "" = null sender goes out */
 	uint8_t	     ret; /* as in struct message */
 	struct bytes envid;

@@ -501,6 +501,7 @@ spool_fill_arrival(struct arrival *a, const struct due_key *k,
 	a->suppressed = d->suppressed;
 	a->lists_seen = 0;
 	a->config_set = d->config_set;
+	bytes_text(d->pool, a->pool, sizeof(a->pool));
 	bytes_text(d->domain, a->domain, sizeof(a->domain));
 }
 

@@ -267,7 +267,7 @@ spool_write_message_row(struct spool_txn *t, const struct message *m,
 		.open = m->envelope_count, .has_8bit = m->has_8bit,
 		.tls_policy = m->tls_policy,
 		.system = m->class == MESSAGE_SYSTEM,
-		.config_set = m->config_set_id, .pool = m->pool,
+		.config_set = m->config_set_id,
 		.mail_from_domain = m->mail_from_domain, .ret = m->ret,
 		.envid = m->envid };
 
@@ -293,7 +293,7 @@ spool_write_envelope(struct spool_txn *t, const struct message *m,
 		.system = m->class == MESSAGE_SYSTEM,
 		.simulator = env->simulator,
 		.suppressed = env->suppressed,
-		.config_set = m->config_set_id };
+		.config_set = m->config_set_id, .pool = m->pool };
 	struct record_key    k;
 	struct arrival	    *a;
 

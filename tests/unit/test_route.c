@@ -25,9 +25,6 @@ static struct {
 	char		 last[64];
 	uint32_t	 flags; /* of the row */
 	unsigned	 room, left, fetched;
-	const char	*pool; /* of the due, when it chose */
-	unsigned	 read; /* rows of messages */
-	bool		 is_gone;
 } w;
 
 /* -- in the place of the other parts --------------------------------------- */
@@ -48,7 +45,7 @@ site_choose_egress(struct site *s, const struct due *d, enum site_wish wish,
     const char *last)
 {
 	assert_ptr_equal(s, &w.site);
-	w.pool = d->pool;
+	(void)d;
 	snprintf(w.last, sizeof(w.last), "%s", last);
 	w.wish = wish;
 	return w.no_source ? NULL : (struct egress *)&w;
@@ -137,28 +134,6 @@ spool_read_recipient(struct spool *s, const struct msgid *id, unsigned n,
 	out->flags = w.flags;
 	out->last_source_ip = BYTES("203.0.113.11");
 	return 1;
-}
-
-int
-spool_read_message(struct spool *s, const struct msgid *id, struct arena *a,
-    struct message_row *out, struct err *e)
-{
-	(void)s;
-	(void)id;
-	(void)a;
-	(void)e;
-	w.read++;
-	memset(out, 0, sizeof(*out));
-	out->pool = BYTES("p1");
-	return w.is_gone ? 0 : 1;
-}
-
-const char *
-carrier_pool_name(struct carrier *carrier, struct bytes name)
-{
-	(void)carrier;
-	assert_true(bytes_eq_text(name, "p1"));
-	return "p1";
 }
 
 /* -- the bed --------------------------------------------------------------- */
@@ -445,39 +420,6 @@ routes_hold_their_site(void **state)
 	close_bed();
 }
 
-/* The pool is that of the message; of one without a set there is none, which
- * is known without asking. */
-static void
-the_pool_of_a_message(void **state)
-{
-	struct due d;
-
-	(void)state;
-	open_bed("");
-	assert_true(fake_dns_add("d.example", "MX", "10 a.example", 3000));
-	take(&d, "d.example");
-	assert_string_equal(w.pool, "");
-	assert_int_equal(w.read, 0);
-	/* read once, as long as it is in memory */
-	d.pool = NULL;
-	d.config_set.b[0] = 1;
-	route_take(&c, &d);
-	assert_string_equal(w.pool, "p1");
-	route_take(&c, &d);
-	assert_string_equal(w.pool, "p1");
-	assert_int_equal(w.read, 1);
-	/* what could not be read is read again */
-	d.pool = NULL;
-	w.is_gone = true;
-	route_take(&c, &d);
-	assert_null(w.pool);
-	w.is_gone = false;
-	route_take(&c, &d);
-	assert_string_equal(w.pool, "p1");
-	route_unref(d.route);
-	close_bed();
-}
-
 static void
 who_goes_where(void **state)
 {
@@ -581,7 +523,6 @@ main(void)
 		cmocka_unit_test(answers_are_kept),
 		cmocka_unit_test(routes_hold_their_site),
 		cmocka_unit_test(waiting_for_an_answer),
-		cmocka_unit_test(the_pool_of_a_message),
 		cmocka_unit_test(who_goes_where),
 	};
 

@@ -58,6 +58,13 @@ route_unref(struct route *r)
 	(void)r;
 }
 
+const char *
+carrier_pool_name(struct carrier *carrier, struct bytes name)
+{
+	(void)carrier;
+	return bytes_eq_text(name, "p1") ? "p1" : "";
+}
+
 static void
 stand_still(struct due *d)
 {
@@ -287,6 +294,24 @@ what_is_known_comes_once(void **state)
 	assert_int_equal(w.taken_count, 2);
 	scheduler_drop(&c, w.taken[1]);
 	assert_int_equal(table_count(c.scheduler.known), 0);
+}
+
+/* What only the table knows goes with it: nobody reads the message for it. */
+static void
+set_and_pool_come_along(void **state)
+{
+	struct arrival a = row(1, noon, "x"), none = row(2, noon, "x");
+
+	(void)state;
+	memset(a.config_set.b, 7, sizeof(a.config_set.b));
+	strcpy(a.pool, "p1");
+	scheduler_add(&c, &a);
+	scheduler_add(&c, &none);
+	settle();
+	assert_int_equal(w.taken_count, 2);
+	assert_true(config_set_id_eq(&w.taken[0]->config_set, &a.config_set));
+	assert_string_equal(w.taken[0]->pool, "p1");
+	assert_string_equal(w.taken[1]->pool, "");
 }
 
 static void
@@ -636,6 +661,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_at_its_time),
 		TEST(what_is_known_comes_once),
+		TEST(set_and_pool_come_along),
 		TEST(ended_from_outside),
 		TEST(a_wall_clock_that_jumps),
 		TEST(window_of_a_backlog),
