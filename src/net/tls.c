@@ -18,7 +18,8 @@
 enum {
 	TLS_TICKET_NAME = 16, /* octets, given by OpenSSL */
 	TLS_TICKET_KEY = 32,
-	TLS_TICKET_LIFE_MS = 24 * 3600 * 1000
+	TLS_TICKET_LIFE_MS = 24 * 3600 * 1000,
+	SERVER_RECORD_MAX = 4096 /* octets of a record that is written */
 };
 
 static const char tls_default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
@@ -390,6 +391,8 @@ site_new(struct tls_server *t, const struct tls_server_setup *s,
 		return NULL;
 	}
 	tls_set_modes(ctx);
+	/* replies are short: the buffer of a handshake need not be long */
+	SSL_CTX_set_max_send_fragment(ctx, SERVER_RECORD_MAX);
 	SSL_CTX_set_app_data(ctx, t);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_session_id_context(ctx, tls_session_context,
