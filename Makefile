@@ -133,7 +133,7 @@ daemon_MODULES = \
 	    master_watch \
 	child \
 	relay relay_listen relay_mail_from relay_operator relay_pulse relay_purge \
-	    relay_reserve relay_sender relay_setup relay_wiring \
+	    relay_reload relay_reserve relay_sender relay_setup relay_wiring \
 	control control_account control_alarm control_args control_audit \
 	    control_blocklist control_snds \
 	    control_config_set control_credential control_destination \

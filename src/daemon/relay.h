@@ -155,9 +155,17 @@ void relay_end_default(struct relay *r);
 void relay_on_ping(struct relay *r);
 /* relay_purge.c: accounts that were closed long ago */
 void relay_begin_purge(struct relay *r);
+/*
+ * relay_reload.c: the configuration that has come, all of it or nothing;
+ * number: the master waits for the result, 0 = it does not.  A new channel to
+ * the keys or the verifier process: fd is taken over.
+ */
+void relay_on_reload(struct relay *r, uint32_t number);
+void relay_on_peer(struct relay *r, const struct child_message *m, int fd);
 /* relay_reserve.c: memory for the time when there is none */
 void relay_begin_reserve(struct relay *r);
 /* relay_setup.c */
+struct spool_setup relay_spool_setup(const struct conf *c);
 struct desk_tls *relay_load_tls(const struct conf *c,
     const struct child_files *f, struct err *e);
 int relay_load_trust(const struct conf *c, const struct child_files *f,

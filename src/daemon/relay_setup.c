@@ -253,3 +253,19 @@ relay_take_audit(struct relay *r, bool accepted)
 	audit_reopen(r->audit, dup(f->audit_fd),
 	    copied != NULL ? strtoll(copied, NULL, 10) : -1);
 }
+
+struct spool_setup
+relay_spool_setup(const struct conf *c)
+{
+	struct spool_setup s;
+
+	memset(&s, 0, sizeof(s));
+	s.dir = c->store.dir;
+	s.map_bytes = c->store.map_size_bytes;
+	s.min_free = c->spool.min_free_bytes;
+	s.messages_max = c->queue.max_messages;
+	s.index_keep_ms = (int64_t)c->feedback.index_days * 86400000;
+	s.tail_keep_ms = c->events.tail_keep_ms;
+	s.redo_log = c->spool.redo_log;
+	return s;
+}
