@@ -22,8 +22,8 @@ $(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
 	$(wildcard tests/lib/fake_*.c))
 	@rm -f $@
 	$(AR) rcs $@ $^
-FAKED = $(addprefix $(O)/tests/test_,carrier connection dial egress route \
-	scheduler site spf transport turns webhook) \
+FAKED = $(addprefix $(O)/tests/test_,carrier carrier_held connection dial \
+	egress egress_turns route scheduler site spf transport turns webhook) \
 	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth session transport verifier)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a
 $(FAKED): $(O)/libfakes.a

@@ -7,9 +7,9 @@ import re
 import subprocess
 import unittest
 
+from harness.control_world import PASSWORD, Running
 from harness.relay import BUILD
 from harness.waiting import wait_for
-from test_control import PASSWORD, Running
 
 
 class Messages(Running):

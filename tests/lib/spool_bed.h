@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 #include "store/db_private.h"
 #include "store/spool.h"
@@ -46,6 +47,21 @@ bed_make(void **state)
 	b->asker = loop_new("asker", 4096, &e);
 	*state = b;
 	return b->asker == NULL ? -1 : 0;
+}
+
+static inline void
+bed_line_away(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+/* For tests that make the spool complain. */
+static inline int
+bed_make_quiet(void **state)
+{
+	log_capture(bed_line_away, NULL);
+	return bed_make(state);
 }
 
 static inline void
@@ -346,6 +362,63 @@ bed_figures(struct bed *b)
 
 	assert_int_equal(spool_figures(b->spool, &f, &e), 0);
 	return f;
+}
+
+static inline void
+bed_assert_text(struct bytes b, const char *text)
+{
+	assert_true(bytes_eq_text(b, text));
+}
+
+struct bed_events {
+	size_t	      n;
+	uint64_t      sequence[64];
+	enum event_type type[64];
+	struct msgid  message[64];
+	struct event_id id[64];
+};
+
+static inline bool
+bed_events_add(void *arg, uint64_t sequence, const struct event *ev)
+{
+	struct bed_events *l = arg;
+
+	assert_true(l->n < 64);
+	l->sequence[l->n] = sequence;
+	l->type[l->n] = ev->type;
+	l->message[l->n] = ev->message;
+	l->id[l->n++] = ev->id;
+	return true;
+}
+
+static inline struct bed_events
+bed_events_after(struct bed *b, uint64_t after)
+{
+	struct bed_events l;
+	struct err	  e;
+
+	memset(&l, 0, sizeof(l));
+	assert_true(spool_scan_events(b->spool, after, 64, bed_events_add, &l,
+	    &e) >= 0);
+	return l;
+}
+
+/* Of a walk: how many rows, and the last one. */
+struct bed_count {
+	size_t	     n, enough;
+	struct msgid last;
+	unsigned     last_n;
+	struct due_key key;
+};
+
+static inline bool
+bed_count_due(void *arg, const struct arrival *a)
+{
+	struct bed_count *c = arg;
+
+	assert_true(a->due.ms >= c->key.due.ms);
+	c->key = (struct due_key){ a->due, a->id, a->n };
+	return ++c->n != c->enough;
 }
 
 #endif
