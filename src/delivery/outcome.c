@@ -9,8 +9,9 @@
 
 enum {
 	IP_BLOCK_TRIES = 3,
-	IP_BLOCK_WAIT_MS = 15 * 60000,
-	IP_BLOCK_WINDOW_MIN = 240,
+	IP_BLOCK_WAIT_MIN = 15,
+	IP_BLOCK_WAIT_MS = IP_BLOCK_WAIT_MIN * 60000,
+	IP_BLOCK_WINDOW_MIN = 240, /* the last try lies within it */
 	IP_BLOCK_MINUTE_SHIFT = 16, /* of the first one, since acceptance */
 	LAST_TRY_GAP_MS = 4 * 60000,
 	DELAY_TOLD_MS = 4 * 3600000,
@@ -206,7 +207,7 @@ outcome_other_source(const struct outcome_context *c, const struct attempt *a,
 	if (tries == 0)
 		first = now > 0xffff ? 0xffff : now;
 	if (tries >= IP_BLOCK_TRIES || tries + 1 >= c->usable_sources ||
-	    now > first + IP_BLOCK_WINDOW_MIN)
+	    now + IP_BLOCK_WAIT_MIN > first + IP_BLOCK_WINDOW_MIN)
 		return false;
 	o->next.ms = c->now.ms + IP_BLOCK_WAIT_MS;
 	if (o->next.ms > o->expires.ms)

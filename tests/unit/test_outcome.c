@@ -307,6 +307,38 @@ ip_block_tries_other_addresses(void **state) /* delivery#25 (decision) */
 	assert_int_equal(fx.o.verdict, OUTCOME_FAILED);
 }
 
+/* The try of another address lies within 4 h of the first such reply, which
+ * came when the message was an hour old. */
+static void
+ip_block_ends_after_four_hours(void **state)
+{
+	static const struct {
+		int64_t		     minutes; /* since that reply */
+		enum outcome_verdict verdict;
+	} v[] = {
+		{ 0, OUTCOME_LATER },
+		{ 225, OUTCOME_LATER },
+		{ 226, OUTCOME_FAILED },
+		{ 240, OUTCOME_FAILED },
+		{ 1440, OUTCOME_FAILED },
+	};
+	struct wall first = { fx.c.now.ms + 60 * MINUTE };
+	size_t	    i;
+
+	(void)state;
+	reply(CLASSIFY_RCPT, "554 5.7.1 Service unavailable; Client host "
+	    "[203.0.113.10] blocked using zen.example");
+	fx.c.usable_sources = 9;
+	fx.c.now = first;
+	outcome_decide(&fx.c, fx.a, &fx.en, &fx.o);
+	fx.en.flags = fx.o.flags;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		fx.c.now.ms = first.ms + v[i].minutes * MINUTE;
+		outcome_decide(&fx.c, fx.a, &fx.en, &fx.o);
+		assert_int_equal(fx.o.verdict, v[i].verdict);
+	}
+}
+
 static void
 sticky_source_after_4xx_at_rcpt(void **state) /* delivery#8 (decision) */
 {
@@ -358,6 +390,7 @@ main(void)
 		T(short_lifetimes), T(fixed_results),
 		T(class_of_the_code_counts), T(greeting_5xx_of_one_host),
 		T(ip_block_tries_other_addresses),
+		T(ip_block_ends_after_four_hours),
 		T(sticky_source_after_4xx_at_rcpt),
 		T(change_carries_the_event) };
 
