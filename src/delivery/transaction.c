@@ -49,8 +49,9 @@ transaction_stage(const struct transport *t)
 		case VERB_SENT_RCPT:
 			return CLASSIFY_RCPT;
 		case VERB_SENT_DATA:
-		case VERB_SENT_BDAT:
 			return CLASSIFY_DATA;
+		case VERB_SENT_BDAT: /* the last chunk, always */
+			return CLASSIFY_DOT;
 		default:
 			break;
 		}
@@ -372,6 +373,9 @@ transaction_end_with_reply(struct transport *t, enum classify_stage stage)
 	struct result r;
 
 	transport_fill_reply(t, &r, stage);
+	/* neither yes nor no to a message that was sent whole */
+	if (stage == CLASSIFY_DOT && r.code < 400)
+		r.kind = RESULT_UNSURE;
 	transport_end(t, &r, false);
 }
 
@@ -503,6 +507,7 @@ transaction_on_envelope_reply(struct transport *t)
 void
 transaction_on_reply(struct transport *t)
 {
+	unsigned      code = t->reader.code;
 	struct result r;
 
 	if (t->state == TRANSPORT_ENVELOPE) {
@@ -510,15 +515,12 @@ transaction_on_reply(struct transport *t)
 		return;
 	}
 	/* CONTENT: a verdict before all was sent; DOT: the verdict */
-	transport_fill_reply(t, &r,
-	    t->state == TRANSPORT_DOT ? CLASSIFY_DOT : CLASSIFY_DATA);
-	if (t->state == TRANSPORT_CONTENT || r.code == 421 ||
-	    (r.code < 400 && r.code / 100 != 2)) {
-		if (t->state == TRANSPORT_DOT && r.code < 400)
-			r.kind = RESULT_UNSURE;
-		transport_end(t, &r, false);
+	if (t->state == TRANSPORT_CONTENT || code == 421 ||
+	    (code < 400 && code / 100 != 2)) {
+		transaction_end_with_reply(t, transaction_stage(t));
 		return;
 	}
+	transport_fill_reply(t, &r, CLASSIFY_DOT);
 	transaction_settle_accepted(t, &r);
 	t->need_rset = r.code >= 400;
 	transaction_finish(t);

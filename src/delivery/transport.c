@@ -290,11 +290,12 @@ transport_part(struct transport *t, const struct result *r)
 static void
 transport_end_protocol(struct transport *t, const char *what)
 {
-	struct result r;
+	enum classify_stage stage = transaction_stage(t);
+	struct result	    r;
 
+	/* behind a message that was sent whole it may have been taken */
 	transport_fill(t, &r,
-	    t->state == TRANSPORT_DOT ? RESULT_UNSURE : RESULT_PROTOCOL,
-	    transaction_stage(t));
+	    stage == CLASSIFY_DOT ? RESULT_UNSURE : RESULT_PROTOCOL, stage);
 	snprintf(r.text, sizeof(r.text), "%s", what);
 	transport_end(t, &r, false);
 }

@@ -432,15 +432,21 @@ static void
 lost_with_bdat_under_way(void **state)
 {
 	static const struct {
-		const char	*script;
-		enum result_kind kind;
+		const char	   *script;
+		enum result_kind    kind;
+		enum classify_stage stage;
 	} cases[] = {
 		/* all was sent, but not even MAIL was answered */
-		{ "X", RESULT_LOST },
-		{ "S 250 ok|X", RESULT_UNSURE },
-		{ "S 250 ok|S 250 ok|X", RESULT_UNSURE },
-		{ "+300000", RESULT_TIMEOUT },
-		{ "S 250 ok|S 250 ok|+600000", RESULT_UNSURE },
+		{ "X", RESULT_LOST, CLASSIFY_MAIL },
+		{ "S 250 ok|X", RESULT_UNSURE, CLASSIFY_RCPT },
+		{ "S 250 ok|S 250 ok|X", RESULT_UNSURE, CLASSIFY_DOT },
+		{ "+300000", RESULT_TIMEOUT, CLASSIFY_MAIL },
+		{ "S 250 ok|S 250 ok|+600000", RESULT_UNSURE, CLASSIFY_DOT },
+		/* the reply to the last chunk has the stage of the dot */
+		{ "S 250 ok|S 250 ok|S 421 bye", RESULT_REPLY, CLASSIFY_DOT },
+		{ "S 250 ok|S 250 ok|S 354 more", RESULT_UNSURE,
+		    CLASSIFY_DOT },
+		{ "S 250 ok|S 250 ok|S hello", RESULT_UNSURE, CLASSIFY_DOT },
 	};
 	struct transport_bed b;
 	char		     script[256];
@@ -450,11 +456,14 @@ lost_with_bdat_under_way(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		bed_open(&b);
 		snprintf(script, sizeof(script),
-		    BOTH "D|C MAIL|C RCPT|C BDAT|%s",
+		    BOTH "D|C MAIL|C RCPT|C BDAT|=20|%s",
 		    cases[i].script);
 		play(&b, script);
 		assert_int_equal(b.done, 1);
 		assert_int_equal(b.a->envelopes[0].result.kind, cases[i].kind);
+		assert_int_equal(b.a->envelopes[0].result.stage,
+		    cases[i].stage);
+		assert_int_equal(b.gone, 1);
 		bed_close(&b);
 	}
 }
@@ -629,6 +638,19 @@ verdict_before_the_content_is_sent(void **state)
 	assert_true(fake_threads_advance(2000));
 	assert_int_equal(b.done, 1);
 	assert_int_equal(b.a->envelopes[0].result.kind, RESULT_TIMEOUT);
+	bed_close(&b);
+	/* it goes away: not all was sent, so it was not taken */
+	bed_open(&b);
+	bed_content = (struct bytes){ big, sizeof(big) };
+	play(&b, CHUNKED "D|C MAIL|S 250 ok|C RCPT");
+	fake_link_pause(b.link, true);
+	bed_say(&b, BYTES("250 ok\r\n"));
+	assert_int_equal(b.done, 0);
+	fake_link_reset(b.link);
+	assert_true(fake_threads_settle());
+	assert_int_equal(b.done, 1);
+	assert_int_equal(b.a->envelopes[0].result.kind, RESULT_LOST);
+	assert_int_equal(b.a->envelopes[0].result.stage, CLASSIFY_DATA);
 	bed_close(&b);
 }
 
