@@ -23,7 +23,8 @@ written for the test alone, or against itself (cut anywhere, written and read ag
 finding as well as a crash. `tests/fuzz/corpus` holds the seeds and what a campaign has found to reach new edges;
 `make check` runs all of it, and the inputs that once failed (`tests/fuzz/regress`), with whatever compiler.
 
-## What each target got
+"""
+GOT = """## What each target got
 
 *Seconds* are those of the clock, *CPU* those of the processor ({machine}). {had}
 
@@ -130,12 +131,23 @@ def had(targets, options):
     return textwrap.fill(text, 119)
 
 
+def contracts(f, targets):
+    """Told by contrib/dev/docs-check to be as tests/fuzz/targets is."""
+    f.write("## What each target reads\n\nNone may crash, leak, read what it did not get or do what C does not "
+            "define, and of each input\nmust hold what stands here.\n\n| target | input | must hold |\n|---|---|---|\n")
+    for t in targets:
+        f.write("| %s | %s | %s |\n" % (t.name, t.what, t.holds))
+    f.write("\n")
+
+
 def write(targets, options):
     union = measure(targets, options)
     total = [sum(t.record[k] for t in targets) for k in ("seconds", "cpu", "executions")]
     with open(os.path.join(TOP, "docs", "fuzzing.md"), "w") as f:
         f.write(HEAD.format(hours=round(len(targets) * options.seconds / 3600), memory=options.memory,
-                            input_seconds=options.input_seconds, machine=machine(), had=had(targets, options)))
+                            input_seconds=options.input_seconds))
+        contracts(f, targets)
+        f.write(GOT.format(machine=machine(), had=had(targets, options)))
         f.write("| target | input | seconds | CPU | executions | edges | features | corpus | lines | findings |\n")
         f.write("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
         for t in targets:
