@@ -12,6 +12,8 @@ enum {
 	KEY_TAIL = 1 + 8, /* NUL, time */
 	MARK_SIZE = 1 + KEY_ID_SIZE + 1 + 8
 };
+/* No time is later: what a row is kept for can be added to it. */
+static const int64_t time_max = INT64_MAX / 2;
 #define PAIR_MARK '\001' /* no name holds it */
 
 /* -- figures --------------------------------------------------------------- */
@@ -53,13 +55,24 @@ statistic_counter_to_text(enum statistic_counter c)
 	return names[c];
 }
 
+/* Figures of a damaged row may be anything. */
+static int64_t
+counter_sum(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	if (!__builtin_add_overflow(a, b, &sum))
+		return sum;
+	return a < 0 ? INT64_MIN : INT64_MAX;
+}
+
 void
 statistic_sum(struct statistic *to, const struct statistic *more)
 {
 	unsigned i;
 
 	for (i = 0; i < STATISTIC_COUNTERS; i++)
-		to->n[i] += more->n[i];
+		to->n[i] = counter_sum(to->n[i], more->n[i]);
 }
 
 bool
@@ -195,6 +208,16 @@ statistic_encode_key(const struct statistic_key *k, struct buf *out)
 	return buf_add_bytes(out, key_put(&key, k));
 }
 
+/* Nothing stands behind the end of the account's text. */
+static bool
+key_has_account(const struct statistic_key *k)
+{
+	static const char none[ACCOUNT_ID_SIZE];
+	size_t		  n = strlen(k->account);
+
+	return memcmp(k->account + n, none, sizeof(none) - n) == 0;
+}
+
 bool
 statistic_decode_key(struct bytes in, struct statistic_key *out)
 {
@@ -211,7 +234,12 @@ statistic_decode_key(struct bytes in, struct statistic_key *out)
 	    in.p[ACCOUNT_ID_SIZE];
 	out->name = (struct bytes){ in.p + KEY_HEAD, n };
 	out->time.ms = (int64_t)db_get_be64(in.p + in.n - 8);
-	return in.p[KEY_HEAD + n] == '\0' && out->series <= STATISTIC_COMMANDS;
+	return in.p[KEY_HEAD + n] == '\0' &&
+	    out->series >= STATISTIC_QUARTER &&
+	    out->series <= STATISTIC_COMMANDS &&
+	    out->scope >= STATISTIC_ACCOUNT &&
+	    out->scope <= STATISTIC_SOURCE && out->time.ms >= 0 &&
+	    out->time.ms <= time_max && key_has_account(out);
 }
 
 bool

@@ -107,6 +107,7 @@ struct statistic_key {
 struct statistic {
 	int64_t n[STATISTIC_COUNTERS];
 };
+/* Stays at the end of the range, should it ever come there. */
 void statistic_sum(struct statistic *to, const struct statistic *more);
 bool statistic_is_zero(const struct statistic *s);
 /* As shown: 0 when it is less. */

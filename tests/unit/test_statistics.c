@@ -310,6 +310,41 @@ keys_and_rows_are_read_as_written(void **state)
 	assert_false(statistic_name_split(BYTES("ab"), &one, &two));
 }
 
+/* The store has no sums of its own: what is not ours is said to be damaged,
+ * and figures stay within their range. */
+static void
+damaged_rows_are_known(void **state)
+{
+	static const struct {
+		size_t at;
+		char   octet;
+	} damage[] = { { 0, 0 }, { 0, STATISTIC_COMMANDS + 1 }, { 3, '\0' },
+		{ ACCOUNT_ID_SIZE, 0 }, { ACCOUNT_ID_SIZE, 9 },
+		{ 25, 'x' }, { 26, '\x80' }, { 26, '\x7f' } };
+	struct statistic_key k = { STATISTIC_DAY, STATISTIC_IDENTITY,
+		"123456789012", { "example.com", 11 }, { 1714521600000 } };
+	struct statistic_key back;
+	struct statistic     most = { { INT64_MAX, INT64_MIN } };
+	struct statistic     more = { { 1, -1 } };
+	struct buf	     b;
+	size_t		     i;
+	char		     was;
+
+	(void)state;
+	buf_init(&b, 1024);
+	assert_true(statistic_encode_key(&k, &b));
+	for (i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
+		was = b.p[damage[i].at];
+		b.p[damage[i].at] = damage[i].octet;
+		assert_false(statistic_decode_key(buf_bytes(&b), &back));
+		b.p[damage[i].at] = was;
+	}
+	assert_true(statistic_decode_key(buf_bytes(&b), &back));
+	buf_wipe(&b);
+	statistic_sum(&most, &more);
+	assert_true(most.n[0] == INT64_MAX && most.n[1] == INT64_MIN);
+}
+
 /* A whole message was rejected: statistics#11 on this level, reputation.md
  * 1.1; and opens, which count once in the rate (statistics#13 in part). */
 static void
@@ -351,6 +386,7 @@ main(void)
 		    unmake),
 		cmocka_unit_test_setup_teardown(old_rows_go, make, unmake),
 		cmocka_unit_test(keys_and_rows_are_read_as_written),
+		cmocka_unit_test(damaged_rows_are_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
