@@ -135,10 +135,10 @@ review_unpack(struct unpack *u, struct account_review *r)
 	unsigned i;
 
 	r->state = (enum account_state)unpack_below(u, ACCOUNT_STATES);
-	r->since.ms = unpack_i64(u);
-	r->ends.ms = unpack_i64(u);
-	r->fresh_start.ms = unpack_i64(u);
-	r->reminded.ms = unpack_i64(u);
+	r->since = unpack_wall(u);
+	r->ends = unpack_wall(u);
+	r->fresh_start = unpack_wall(u);
+	r->reminded = unpack_wall(u);
 	r->causes = unpack_below(u, 2 * CAUSE_OPERATOR);
 	r->bounce = (enum rate_status)unpack_below(u, RATE_SENDING_PAUSED + 1);
 	r->complaint = (enum rate_status)unpack_below(u,
@@ -146,7 +146,7 @@ review_unpack(struct unpack *u, struct account_review *r)
 	r->past_count = unpack_below(u, REVIEW_PAST_MAX + 1);
 	for (i = 0; i < r->past_count; i++) {
 		r->past[i].causes = unpack_below(u, 2 * CAUSE_OPERATOR);
-		r->past[i].began.ms = unpack_i64(u);
+		r->past[i].began = unpack_wall(u);
 	}
 }
 
@@ -196,13 +196,13 @@ account_unpack_fields(struct unpack *u, struct account *a)
 	a->production = unpack_bool(u);
 	a->sending_enabled = unpack_bool(u);
 	unpack_text(u, a->pause_reason, sizeof(a->pause_reason));
-	a->paused_since.ms = unpack_i64(u);
+	a->paused_since = unpack_wall(u);
 	n = unpack_u64(u);
 	u->failed |= n > ACCOUNT_SHUTDOWN;
 	a->enforcement = (enum account_enforcement)n;
-	a->created.ms = unpack_i64(u);
-	a->updated.ms = unpack_i64(u);
-	a->closed.ms = unpack_i64(u);
+	a->created = unpack_wall(u);
+	a->updated = unpack_wall(u);
+	a->closed = unpack_wall(u);
 	a->max_24h = unpack_double(u);
 	a->rate = unpack_double(u);
 	a->burst = unpack_double(u);
@@ -226,7 +226,7 @@ account_unpack_fields(struct unpack *u, struct account *a)
 	    a->overrides.received > RECEIVED_NONE;
 	unpack_text(u, a->attachments, sizeof(a->attachments));
 	review_unpack(u, &a->review);
-	a->mails_since.ms = unpack_i64(u);
+	a->mails_since = unpack_wall(u);
 	a->mails = (unsigned)unpack_u64(u);
 }
 

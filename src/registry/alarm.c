@@ -89,7 +89,7 @@ alarm_read_record(struct bytes in, struct alarm *out)
 	out->metric = u.failed ? 0 : (enum alarm_metric)metric;
 	out->state = u.failed ? 0 : (enum alarm_state)state;
 	unpack_text(&u, out->reason, sizeof(out->reason));
-	out->updated.ms = unpack_i64(&u);
+	out->updated = unpack_wall(&u);
 	return unpack_done(&u);
 }
 
@@ -271,7 +271,7 @@ history_read(struct bytes value, struct transition *v)
 	unsigned      n = 0;
 
 	while (unpack_more(&u) && n < ALARM_HISTORY) {
-		v[n].at.ms = unpack_i64(&u);
+		v[n].at = unpack_wall(&u);
 		v[n].to = unpack_bool(&u) ? ALARM_ALARM : ALARM_OK;
 		unpack_text(&u, v[n].reason, sizeof(v[n].reason));
 		n += !u.failed;

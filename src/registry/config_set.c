@@ -164,17 +164,17 @@ config_set_read_record(struct bytes in, struct config_set *out)
 	out->max_delivery_s = unpack_small(&u, CONFIG_SET_DELIVERY_MAX_S);
 	unpack_text(&u, out->pause_reason, sizeof(out->pause_reason));
 	unpack_text(&u, out->paused_by, sizeof(out->paused_by));
-	out->paused_since.ms = unpack_i64(&u);
-	out->reputation_since.ms = unpack_i64(&u);
-	out->fresh_start.ms = unpack_i64(&u);
+	out->paused_since = unpack_wall(&u);
+	out->reputation_since = unpack_wall(&u);
+	out->fresh_start = unpack_wall(&u);
 	unpack_text(&u, out->redirect_domain, sizeof(out->redirect_domain));
 	out->https = (enum https_policy)unpack_small(&u,
 	    HTTPS_REQUIRE_OPEN_ONLY);
 	out->engagement = (enum vdm_switch)unpack_small(&u, VDM_DISABLED);
 	out->shared_delivery = (enum vdm_switch)unpack_small(&u,
 	    VDM_DISABLED);
-	out->created.ms = unpack_i64(&u);
-	out->updated.ms = unpack_i64(&u);
+	out->created = unpack_wall(&u);
+	out->updated = unpack_wall(&u);
 	return unpack_done(&u);
 }
 

@@ -32,9 +32,9 @@ credential_unpack_key(struct unpack *u, struct credential_key *k)
 	k->imported = unpack_bool(u);
 	unpack_raw(u, k->digest, sizeof(k->digest));
 	unpack_text(u, k->region, sizeof(k->region));
-	k->created.ms = unpack_i64(u);
-	k->expires.ms = unpack_i64(u);
-	k->last_used.ms = unpack_i64(u);
+	k->created = unpack_wall(u);
+	k->expires = unpack_wall(u);
+	k->last_used = unpack_wall(u);
 	unpack_text(u, k->last_ip, sizeof(k->last_ip));
 	unpack_text(u, k->last_listener, sizeof(k->last_listener));
 }
@@ -130,7 +130,7 @@ credential_unpack_limits(struct unpack *u, struct credential_restrictions *r)
 	r->max_sessions = unpack_limit(u);
 	unpack_text(u, r->config_set, sizeof(r->config_set));
 	r->force_config_set = unpack_bool(u);
-	r->expires.ms = unpack_i64(u);
+	r->expires = unpack_wall(u);
 }
 
 static void
@@ -188,8 +188,8 @@ credential_unpack_fields(struct unpack *u, struct credential *c)
 	unpack_text(u, c->name, sizeof(c->name));
 	c->enabled = unpack_bool(u);
 	c->role = (enum credential_role)unpack_count(u, ROLE_NONE);
-	c->created.ms = unpack_i64(u);
-	c->updated.ms = unpack_i64(u);
+	c->created = unpack_wall(u);
+	c->updated = unpack_wall(u);
 	unpack_text(u, c->description, sizeof(c->description));
 	c->key_count = unpack_count(u, CREDENTIAL_KEYS_MAX);
 	for (i = 0; i < c->key_count; i++)

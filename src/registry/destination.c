@@ -220,7 +220,7 @@ unpack_webhook(struct unpack *u, struct destination_webhook *w,
 	unpack_text(u, w->headers, sizeof(w->headers));
 	unpack_raw(u, w->key, sizeof(w->key));
 	unpack_raw(u, w->old_key, sizeof(w->old_key));
-	w->rotated.ms = unpack_i64(u);
+	w->rotated = unpack_wall(u);
 	w->sns = version > 1 && unpack_bool(u);
 	/* they become lines of a request */
 	if (!destination_headers_are_valid(w->headers))
@@ -304,12 +304,12 @@ destination_read_record(struct bytes in, struct destination *out)
 	out->enabled = (bits & 1) != 0;
 	out->extensions = (bits & 2) != 0;
 	out->types = unpack_upto(&u, DESTINATION_ALL_TYPES);
-	out->since.ms = unpack_i64(&u);
-	out->until.ms = unpack_i64(&u);
-	out->gap_from.ms = unpack_i64(&u);
-	out->gap_to.ms = unpack_i64(&u);
-	out->created.ms = unpack_i64(&u);
-	out->updated.ms = unpack_i64(&u);
+	out->since = unpack_wall(&u);
+	out->until = unpack_wall(&u);
+	out->gap_from = unpack_wall(&u);
+	out->gap_to = unpack_wall(&u);
+	out->created = unpack_wall(&u);
+	out->updated = unpack_wall(&u);
 	unpack_text(&u, out->reason, sizeof(out->reason));
 	unpack_filter(&u, &out->filter);
 	out->kind = (enum destination_kind)unpack_upto(&u,

@@ -157,8 +157,8 @@ finding_read_record(struct bytes in, struct finding *out)
 	unpack_text(&u, out->scope, sizeof(out->scope));
 	unpack_text(&u, out->note, sizeof(out->note));
 	unpack_text(&u, out->private_note, sizeof(out->private_note));
-	out->opened.ms = unpack_i64(&u);
-	out->closed.ms = unpack_i64(&u);
+	out->opened = unpack_wall(&u);
+	out->closed = unpack_wall(&u);
 	unpack_text(&u, out->close_reason, sizeof(out->close_reason));
 	out->count = (unsigned)unpack_u64(&u);
 	return unpack_done(&u);

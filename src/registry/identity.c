@@ -109,13 +109,13 @@ static void
 unpack_state(struct unpack *u, struct identity_check_state *s)
 {
 	s->status = (enum identity_status)unpack_enum(u, IDENTITY_FAILED);
-	s->since.ms = unpack_i64(u);
-	s->deadline.ms = unpack_i64(u);
-	s->next_check.ms = unpack_i64(u);
-	s->last_check.ms = unpack_i64(u);
-	s->last_success.ms = unpack_i64(u);
-	s->first_miss.ms = unpack_i64(u);
-	s->dns_error_since.ms = unpack_i64(u);
+	s->since = unpack_wall(u);
+	s->deadline = unpack_wall(u);
+	s->next_check = unpack_wall(u);
+	s->last_check = unpack_wall(u);
+	s->last_success = unpack_wall(u);
+	s->first_miss = unpack_wall(u);
+	s->dns_error_since = unpack_wall(u);
 	s->error = (enum identity_error)unpack_enum(u,
 	    IDENTITY_INVALID_VALUE);
 }
@@ -177,22 +177,22 @@ identity_unpack_fields(struct unpack *u, struct identity *i)
 {
 	i->is_address = unpack_bool(u);
 	i->method = (enum identity_method)unpack_enum(u, METHOD_OVERRIDE);
-	i->created.ms = unpack_i64(u);
+	i->created = unpack_wall(u);
 	unpack_state(u, &i->link);
 	unpack_state(u, &i->token);
 	unpack_text(u, i->token_text, sizeof(i->token_text));
 	unpack_raw(u, i->link_hash, sizeof(i->link_hash));
-	i->link_sent.ms = unpack_i64(u);
+	i->link_sent = unpack_wall(u);
 	i->signing = (enum dkim_switch)unpack_enum(u, DKIM_OFF);
 	i->external = unpack_bool(u);
 	i->cname = unpack_bool(u);
 	unpack_state(u, &i->dkim);
 	i->bits = (unsigned)unpack_enum(u, 65536);
 	i->next_bits = (unsigned)unpack_enum(u, 65536);
-	i->last_length_change.ms = unpack_i64(u);
+	i->last_length_change = unpack_wall(u);
 	unpack_state(u, &i->previous);
 	i->has_previous = unpack_bool(u);
-	i->next_event.ms = unpack_i64(u);
+	i->next_event = unpack_wall(u);
 	i->forwarding = unpack_bool(u);
 	unpack_text(u, i->config_set, sizeof(i->config_set));
 	unpack_mail_from(u, &i->mail_from);
@@ -551,13 +551,13 @@ dkim_key_unpack_fields(struct unpack *u, struct dkim_key *k)
 	k->external = unpack_bool(u);
 	k->previous = unpack_bool(u);
 	k->bits = (unsigned)unpack_enum(u, 65536);
-	k->created.ms = unpack_i64(u);
-	k->activated.ms = unpack_i64(u);
-	k->retire_at.ms = unpack_i64(u);
+	k->created = unpack_wall(u);
+	k->activated = unpack_wall(u);
+	k->retire_at = unpack_wall(u);
 	k->seen = unpack_bool(u);
-	k->seen_since.ms = unpack_i64(u);
-	k->last_check.ms = unpack_i64(u);
-	k->last_seen.ms = unpack_i64(u);
+	k->seen_since = unpack_wall(u);
+	k->last_check = unpack_wall(u);
+	k->last_seen = unpack_wall(u);
 	k->last_outcome = (enum dkim_outcome)unpack_enum(u, DKIM_DNS_ERROR);
 	unpack_text(u, k->hint, sizeof(k->hint));
 	k->public_n = unpack_octets(u, k->public_key, sizeof(k->public_key));

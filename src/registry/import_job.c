@@ -312,8 +312,8 @@ import_unpack(struct bytes key, struct bytes value, struct import_job *j,
 	j->removes = unpack_bool(&u);
 	j->format = (enum import_format)unpack_u64(&u);
 	j->status = (enum import_status)unpack_u64(&u);
-	j->created.ms = unpack_i64(&u);
-	j->completed.ms = unpack_i64(&u);
+	j->created = unpack_wall(&u);
+	j->completed = unpack_wall(&u);
 	j->processed = unpack_u64(&u);
 	j->failed = unpack_u64(&u);
 	j->line = unpack_u64(&u);

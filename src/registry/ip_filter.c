@@ -35,7 +35,7 @@ filter_unpack(struct bytes key, struct bytes value, struct ip_filter *f,
 	unpack_text(&u, cidr, sizeof(cidr));
 	f->allow = unpack_bool(&u);
 	unpack_text(&u, f->listener, sizeof(f->listener));
-	f->created.ms = unpack_i64(&u);
+	f->created = unpack_wall(&u);
 	if (!unpack_done(&u) || !conf_cidr_parse(bytes_of(cidr), &f->cidr))
 		return err_set(e, "ip-filter %s: the record is damaged",
 		    f->name);

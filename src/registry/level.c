@@ -47,7 +47,7 @@ level_read_record(struct bytes in, struct level *out)
 	out->day = unpack_i64(&u);
 	out->held_day = unpack_i64(&u);
 	out->blocked_day = unpack_i64(&u);
-	out->since.ms = unpack_i64(&u);
+	out->since = unpack_wall(&u);
 	return unpack_done(&u);
 }
 

@@ -65,10 +65,10 @@ listing_read_record(struct bytes in, struct listing *out)
 	unpack_text(&u, out->answer, sizeof(out->answer));
 	unpack_text(&u, out->url, sizeof(out->url));
 	unpack_text(&u, out->group, sizeof(out->group));
-	out->since.ms = unpack_i64(&u);
-	out->last.ms = unpack_i64(&u);
+	out->since = unpack_wall(&u);
+	out->last = unpack_wall(&u);
 	for (i = 0; i < LISTING_REPLIES - 1; i++)
-		out->earlier[i].ms = unpack_i64(&u);
+		out->earlier[i] = unpack_wall(&u);
 	unpack_text(&u, out->finding, sizeof(out->finding));
 	unpack_text(&u, out->account, sizeof(out->account));
 	return unpack_done(&u);

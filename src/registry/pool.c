@@ -57,8 +57,8 @@ pool_read_record(struct bytes in, struct pool *out)
 	unpack_text(&u, out->account, sizeof(out->account));
 	unpack_text(&u, out->name, sizeof(out->name));
 	out->no_overflow = unpack_bool(&u);
-	out->created.ms = unpack_i64(&u);
-	out->updated.ms = unpack_i64(&u);
+	out->created = unpack_wall(&u);
+	out->updated = unpack_wall(&u);
 	return unpack_done(&u) && account_id_is_valid(out->account) &&
 	    pool_name_is_valid(bytes_of(out->name));
 }

@@ -59,7 +59,7 @@ source_unpack(struct bytes key, struct bytes value, struct source *s,
 	unpack_text(&u, s->account, sizeof(s->account));
 	s->enabled = unpack_bool(&u);
 	unpack_text(&u, s->blocked_by, sizeof(s->blocked_by));
-	s->created.ms = unpack_i64(&u);
+	s->created = unpack_wall(&u);
 	if (version > 1) {
 		unpack_text(&u, s->pool, sizeof(s->pool));
 		unpack_text(&u, s->pool_account, sizeof(s->pool_account));

@@ -132,7 +132,7 @@ suppression_unpack(const char *account, struct bytes value,
 	unpack_text(&u, s->address, sizeof(s->address));
 	reasons = unpack_u64(&u);
 	last = unpack_u64(&u);
-	s->updated.ms = unpack_i64(&u);
+	s->updated = unpack_wall(&u);
 	source = unpack_u64(&u);
 	unpack_text(&u, s->message_id, sizeof(s->message_id));
 	unpack_text(&u, s->feedback_id, sizeof(s->feedback_id));

@@ -33,8 +33,8 @@ global_unpack(struct bytes value, struct global_suppression *g, struct err *e)
 		u.failed = true;
 	unpack_text(&u, g->address, sizeof(g->address));
 	g->count = (unsigned)unpack_u64(&u);
-	g->listed.ms = unpack_i64(&u);
-	g->expires.ms = unpack_i64(&u);
+	g->listed = unpack_wall(&u);
+	g->expires = unpack_wall(&u);
 	unpack_text(&u, g->last_account, sizeof(g->last_account));
 	unpack_text(&u, g->last_message_id, sizeof(g->last_message_id));
 	unpack_text(&u, g->last_feedback_id, sizeof(g->last_feedback_id));

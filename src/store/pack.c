@@ -120,6 +120,24 @@ unpack_i64(struct unpack *u)
 	return (int64_t)((v >> 1) ^ ((v & 1) != 0 ? UINT64_MAX : 0));
 }
 
+struct wall
+unpack_wall_of(struct unpack *u, int64_t ms)
+{
+	static const int64_t most = 253402300799999; /* end of 9999 */
+
+	if (ms < -most || ms > most) {
+		u->failed = true;
+		ms = 0;
+	}
+	return (struct wall){ ms };
+}
+
+struct wall
+unpack_wall(struct unpack *u)
+{
+	return unpack_wall_of(u, unpack_i64(u));
+}
+
 bool
 unpack_bool(struct unpack *u)
 {

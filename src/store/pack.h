@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 void pack_u64(struct buf *b, uint64_t v);
@@ -36,6 +37,10 @@ struct unpack {
 struct unpack unpack_of(struct bytes value);
 uint64_t unpack_u64(struct unpack *u);
 int64_t unpack_i64(struct unpack *u);
+/* A time, packed as its ms.  What no clock shows fails, before the year -6000
+ * or after 9999: times that were read can be added and subtracted. */
+struct wall unpack_wall(struct unpack *u);
+struct wall unpack_wall_of(struct unpack *u, int64_t ms); /* in another form */
 bool unpack_bool(struct unpack *u);
 double unpack_double(struct unpack *u);
 struct bytes unpack_bytes(struct unpack *u);

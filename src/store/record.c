@@ -120,7 +120,7 @@ record_put_time(struct buf *b, struct wall w)
 struct wall
 record_get_time(struct unpack *u)
 {
-	return (struct wall){ (int64_t)unpack_u64(u) };
+	return unpack_wall_of(u, (int64_t)unpack_u64(u));
 }
 
 unsigned

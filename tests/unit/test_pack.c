@@ -49,6 +49,34 @@ test_both_ways(void **state)
 	buf_wipe(&b);
 }
 
+/* Times that were read can be subtracted from each other. */
+static void
+test_times(void **state)
+{
+	static const struct {
+		int64_t ms;
+		bool	good;
+	} cases[] = { { 0, true }, { 1714564800000, true }, { -1, true },
+		{ 253402300799999, true }, { 253402300800000, false },
+		{ -253402300800000, false }, { INT64_MAX, false },
+		{ INT64_MIN, false } };
+	struct buf    b;
+	struct unpack u;
+	size_t	      i;
+
+	(void)state;
+	buf_init(&b, 4096);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_clear(&b);
+		pack_i64(&b, cases[i].ms);
+		u = unpack_of(buf_bytes(&b));
+		assert_true(unpack_wall(&u).ms ==
+		    (cases[i].good ? cases[i].ms : 0));
+		assert_int_equal(unpack_done(&u), cases[i].good);
+	}
+	buf_wipe(&b);
+}
+
 static void
 test_texts(void **state)
 {
@@ -158,6 +186,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_text_with_nul),
 		cmocka_unit_test(test_damage),
