@@ -103,6 +103,17 @@ alarm_key(const char *account, const char *name, char out[KEY_SIZE])
 	return (struct bytes){ out, ACCOUNT_ID_SIZE - 1 + n };
 }
 
+/* A row that stands where another belongs is damaged: what is done to it
+ * would be done to the other. */
+static bool
+alarm_read_row(struct bytes key, struct bytes value, struct alarm *out)
+{
+	char room[KEY_SIZE];
+
+	return alarm_read_record(value, out) &&
+	    bytes_eq(alarm_key(out->account, out->name, room), key);
+}
+
 /* -- the register ---------------------------------------------------------- */
 
 static int
@@ -184,12 +195,11 @@ int
 alarm_get(struct db_txn *t, const char *account, const char *name,
     struct alarm *out, struct err *e)
 {
-	struct bytes value;
-	char	     key[KEY_SIZE];
-	int	     rc;
+	char	     room[KEY_SIZE];
+	struct bytes key = alarm_key(account, name, room), value;
+	int	     rc = db_get(t, BOOK_ALARM, key, &value, e);
 
-	rc = db_get(t, BOOK_ALARM, alarm_key(account, name, key), &value, e);
-	if (rc == 1 && !alarm_read_record(value, out))
+	if (rc == 1 && !alarm_read_row(key, value, out))
 		return err_set(e, "alarm %s: the record is damaged", name);
 	return rc;
 }
@@ -218,8 +228,7 @@ walk_on_row(void *arg, struct bytes key, struct bytes value)
 	struct alarm_walk *w = arg;
 	struct alarm	   a;
 
-	(void)key;
-	w->is_damaged = !alarm_read_record(value, &a);
+	w->is_damaged = !alarm_read_row(key, value, &a);
 	return !w->is_damaged && w->fn(w->arg, &a);
 }
 

@@ -175,7 +175,9 @@ config_set_read_record(struct bytes in, struct config_set *out)
 	    VDM_DISABLED);
 	out->created = unpack_wall(&u);
 	out->updated = unpack_wall(&u);
-	return unpack_done(&u);
+	return unpack_done(&u) && account_id_is_valid(out->account) &&
+	    config_set_name_is_valid(bytes_of(out->name)) &&
+	    !config_set_id_is_none(&out->id);
 }
 
 /* -- labels --------------------------------------------------------------- */
@@ -209,11 +211,16 @@ row_of(struct set_row *room, const char *account, struct bytes name)
 	return (struct bytes){ room->p, ACCOUNT_OCTETS + name.n };
 }
 
+/* A row that stands where another belongs is damaged: what is done to it
+ * would be done to the other. */
 static int
 row_read(struct bytes row, struct bytes value, struct config_set *out,
     struct err *e)
 {
-	if (config_set_read_record(value, out))
+	struct set_row room;
+
+	if (config_set_read_record(value, out) &&
+	    bytes_eq(row_of(&room, out->account, bytes_of(out->name)), row))
 		return 1;
 	return err_set(e, "configuration set %.*s: the record is damaged",
 	    (int)row.n, row.p);

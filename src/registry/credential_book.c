@@ -210,30 +210,6 @@ credential_unpack_fields(struct unpack *u, struct credential *c)
 	credential_unpack_tags(u, &c->limits);
 }
 
-/*
- * The lists beyond their counts are left as they are: clearing all of the
- * struct would cost more than the rest of a login.
- */
-static int
-credential_unpack(struct bytes key, struct bytes value, struct credential *c,
-    struct err *e)
-{
-	struct unpack u = unpack_of(value);
-
-	bytes_text(bytes_head(key, ACCOUNT_ID_SIZE - 1), c->account,
-	    sizeof(c->account));
-	if (!account_id_is_valid(c->account) ||
-	    unpack_u64(&u) != CREDENTIAL_RECORD)
-		u.failed = true;
-	credential_unpack_fields(&u, c);
-	if (!unpack_done(&u))
-		return err_set(e, "credential %s/%s: the record is damaged",
-		    c->account, c->name);
-	return 1;
-}
-
-/* -- the register --------------------------------------------------------- */
-
 enum { CREDENTIAL_ROW_KEY_MAX = ACCOUNT_ID_SIZE + CREDENTIAL_NAME_SIZE };
 
 static struct bytes
@@ -249,6 +225,33 @@ credential_row_key(const char *account, const char *name,
 		    name[i] - 'A' + 'a' : name[i]);
 	return (struct bytes){ out, n };
 }
+
+/*
+ * The lists beyond their counts are left as they are: clearing all of the
+ * struct would cost more than the rest of a login.
+ */
+static int
+credential_unpack(struct bytes key, struct bytes value, struct credential *c,
+    struct err *e)
+{
+	struct unpack u = unpack_of(value);
+	char	      own[CREDENTIAL_ROW_KEY_MAX];
+
+	bytes_text(bytes_head(key, ACCOUNT_ID_SIZE - 1), c->account,
+	    sizeof(c->account));
+	if (!account_id_is_valid(c->account) ||
+	    unpack_u64(&u) != CREDENTIAL_RECORD)
+		u.failed = true;
+	credential_unpack_fields(&u, c);
+	/* so is a row that stands where another belongs */
+	if (!unpack_done(&u) || !bytes_eq(credential_row_key(c->account,
+		c->name, own), key))
+		return err_set(e, "credential %s/%s: the record is damaged",
+		    c->account, c->name);
+	return 1;
+}
+
+/* -- the register --------------------------------------------------------- */
 
 int
 credential_get(struct db_txn *t, const char *account, const char *name,

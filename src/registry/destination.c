@@ -320,7 +320,8 @@ destination_read_record(struct bytes in, struct destination *out)
 		unpack_metrics(&u, &out->metrics);
 	else
 		unpack_file(&u, &out->file);
-	return unpack_done(&u) && account_id_is_valid(out->account);
+	return unpack_done(&u) && account_id_is_valid(out->account) &&
+	    !config_set_id_is_none(&out->set);
 }
 
 /* -- the register --------------------------------------------------------- */
@@ -344,19 +345,31 @@ key_of(struct destination_key *room, const struct config_set_id *set,
 	return (struct bytes){ room->p, sizeof(set->b) + name.n };
 }
 
+/* A row that stands where another belongs is damaged: what is done to it
+ * would be done to the other. */
+static bool
+destination_read_row(struct bytes key, struct bytes value,
+    struct destination *out)
+{
+	struct destination_key room;
+
+	return destination_read_record(value, out) &&
+	    bytes_eq(key_of(&room, &out->set, bytes_of(out->name)), key);
+}
+
 int
 destination_get(struct db_txn *t, const struct config_set_id *set,
     struct bytes name, struct destination *out, struct err *e)
 {
 	struct destination_key room;
-	struct bytes	       value;
+	struct bytes	       key, value;
 	int		       found;
 
 	if (!destination_name_is_valid(name))
 		return 0;
-	found = db_get(t, BOOK_DESTINATION, key_of(&room, set, name), &value,
-	    e);
-	if (found == 1 && !destination_read_record(value, out))
+	key = key_of(&room, set, name);
+	found = db_get(t, BOOK_DESTINATION, key, &value, e);
+	if (found == 1 && !destination_read_row(key, value, out))
 		return err_set(e, "event destination %.*s: the record is "
 		    "damaged", (int)name.n, name.p);
 	return found;
@@ -474,8 +487,7 @@ on_row(void *walk, struct bytes key, struct bytes value)
 	struct destination_walk *w = walk;
 	struct destination	 d;
 
-	(void)key;
-	if (!destination_read_record(value, &d)) {
+	if (!destination_read_row(key, value, &d)) {
 		(void)err_set(w->err, "an event destination is damaged");
 		w->failed = true;
 		return false;

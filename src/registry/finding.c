@@ -177,6 +177,17 @@ finding_key(const char *account, const char *id, char out[KEY_SIZE])
 	return (struct bytes){ out, KEY_SIZE };
 }
 
+/* A row that stands where another belongs is damaged: what is done to it
+ * would be done to the other. */
+static bool
+finding_read_row(struct bytes key, struct bytes value, struct finding *out)
+{
+	char room[KEY_SIZE];
+
+	return finding_read_record(value, out) &&
+	    bytes_eq(finding_key(out->account, out->id, room), key);
+}
+
 int
 finding_put(struct db_txn *t, const struct finding *f, struct err *e)
 {
@@ -209,15 +220,15 @@ int
 finding_get(struct db_txn *t, const char *account, const char *id,
     struct finding *out, struct err *e)
 {
-	struct bytes value;
-	char	     key[KEY_SIZE];
+	struct bytes key, value;
+	char	     room[KEY_SIZE];
 	int	     rc;
 
 	if (strlen(id) != FINDING_ID_SIZE - 1)
 		return 0;
-	rc = db_get(t, BOOK_FINDING, finding_key(account, id, key), &value,
-	    e);
-	if (rc == 1 && !finding_read_record(value, out))
+	key = finding_key(account, id, room);
+	rc = db_get(t, BOOK_FINDING, key, &value, e);
+	if (rc == 1 && !finding_read_row(key, value, out))
 		return err_set(e, "finding %s: the record is damaged", id);
 	return rc;
 }
@@ -234,8 +245,7 @@ walk_on_row(void *arg, struct bytes key, struct bytes value)
 	struct finding_walk *w = arg;
 	struct finding	     f;
 
-	(void)key;
-	w->is_damaged = !finding_read_record(value, &f);
+	w->is_damaged = !finding_read_row(key, value, &f);
 	return !w->is_damaged && w->fn(w->arg, &f);
 }
 

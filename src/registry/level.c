@@ -65,12 +65,13 @@ int
 level_get(struct db_txn *t, const char *account, const char *domain,
     struct level *out, struct err *e)
 {
-	struct bytes value;
-	char	     key[KEY_SIZE];
-	int rc = db_get(t, BOOK_LEVEL, level_key(account, domain, key),
-	    &value, e);
+	char	     room[KEY_SIZE], own[KEY_SIZE];
+	struct bytes key = level_key(account, domain, room), value;
+	int	     rc = db_get(t, BOOK_LEVEL, key, &value, e);
 
-	if (rc == 1 && !level_read_record(value, out))
+	/* so is a row that stands where another belongs */
+	if (rc == 1 && (!level_read_record(value, out) ||
+	    !bytes_eq(level_key(out->account, out->domain, own), key)))
 		return err_set(e, "level of %s: the record is damaged",
 		    domain);
 	if (rc == 0) {

@@ -85,6 +85,17 @@ listing_key(const struct listing *l, char out[KEY_SIZE])
 	return (struct bytes){ out, (size_t)n };
 }
 
+/* A row that stands where another belongs is damaged: what is done to it
+ * would be done to the other. */
+static bool
+listing_read_row(struct bytes key, struct bytes value, struct listing *out)
+{
+	char room[KEY_SIZE];
+
+	return listing_read_record(value, out) &&
+	    bytes_eq(listing_key(out, room), key);
+}
+
 static int
 listing_put(struct db_txn *t, const struct listing *l, struct err *e)
 {
@@ -104,11 +115,11 @@ int
 listing_get(struct db_txn *t, const struct listing *key, struct listing *out,
     struct err *e)
 {
-	struct bytes value;
-	char	     text[KEY_SIZE];
-	int rc = db_get(t, BOOK_LISTING, listing_key(key, text), &value, e);
+	char	     room[KEY_SIZE];
+	struct bytes at = listing_key(key, room), value;
+	int	     rc = db_get(t, BOOK_LISTING, at, &value, e);
 
-	if (rc == 1 && !listing_read_record(value, out))
+	if (rc == 1 && !listing_read_row(at, value, out))
 		return err_set(e, "listing of %s: the record is damaged",
 		    key->address);
 	return rc;
@@ -126,8 +137,7 @@ walk_on_row(void *arg, struct bytes key, struct bytes value)
 	struct listing_walk *w = arg;
 	struct listing	     l;
 
-	(void)key;
-	w->is_damaged = !listing_read_record(value, &l);
+	w->is_damaged = !listing_read_row(key, value, &l);
 	return !w->is_damaged && w->fn(w->arg, &l);
 }
 

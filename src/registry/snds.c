@@ -260,9 +260,11 @@ walk_on_row(void *arg, struct bytes key, struct bytes value)
 {
 	struct snds_walk *w = arg;
 	struct snds_row	  r;
+	char		  own[KEY_SIZE];
 
-	(void)key;
-	w->is_damaged = !snds_read_record(value, &r);
+	/* one of another day would be looked for there when it is old */
+	w->is_damaged = !snds_read_record(value, &r) ||
+	    !bytes_eq(snds_key(r.address, r.day, own), key);
 	return !w->is_damaged && w->fn(w->arg, &r);
 }
 

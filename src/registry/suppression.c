@@ -152,11 +152,19 @@ suppression_get_by_key(struct db_txn *t, const char *account,
     struct bytes address, struct suppression *out, struct err *e)
 {
 	struct key   k;
-	struct bytes value;
+	struct bytes value, own;
+	char	     text[ADDRESS_TEXT_MAX];
 	int found = db_get(t, BOOK_SUPPRESSED, key_entry(&k, account, address),
 	    &value, e);
 
-	return found == 1 ? suppression_unpack(account, value, out, e) : found;
+	if (found == 1)
+		found = suppression_unpack(account, value, out, e);
+	/* what is done to it would be done to another */
+	if (found == 1 && (!suppression_key(bytes_of(out->address), text,
+		&own) || !bytes_eq(own, address)))
+		return err_set(e, "suppression list of %s: a record stands "
+		    "where another belongs", account);
+	return found;
 }
 
 int
@@ -275,6 +283,9 @@ suppression_at(struct db_txn *t, const char *account, struct bytes key,
 	if (key.n <= before || memcmp(key.p, account, ACCOUNT_OCTETS) != 0)
 		return 0;
 	a = (struct bytes){ key.p + before, key.n - before };
+	if (a.n >= ADDRESS_TEXT_MAX)
+		return err_set(e, "suppression list of %s: a key is damaged",
+		    account);
 	found = suppression_get_by_key(t, account, a, out, e);
 	if (found == 0)
 		return err_set(e, "suppression list of %s: an entry is "

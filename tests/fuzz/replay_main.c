@@ -3,7 +3,7 @@
  * Runs a fuzz target over files: each argument is a file, or a folder whose
  * files are all run.  With any compiler, in place of libFuzzer's main.  Prints
  * nothing on success; what cannot be read is an error, and so is having had
- * nothing to do.
+ * nothing to do.  A target may say behind a folder what its inputs lack.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -17,6 +17,8 @@
 enum { REPLAY_FILE_MAX = 16 << 20, REPLAY_PATH_MAX = 4096 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* 0, or 1: the seeds do not show what they have to, said. */
+int fuzz_replay_end(void) __attribute__((weak));
 
 static unsigned long replay_count;
 
@@ -85,16 +87,21 @@ main(int argc, char **argv)
 {
 	struct stat st;
 	int	    i, status = 0;
+	bool	    is_whole = false;
 
 	for (i = 1; i < argc; i++) {
 		if (stat(argv[i], &st) != 0) {
 			perror(argv[i]);
 			status = 1;
+		} else if (S_ISDIR(st.st_mode)) {
+			status |= replay_folder(argv[i]);
+			is_whole = true;
 		} else {
-			status |= S_ISDIR(st.st_mode) ? replay_folder(argv[i])
-						      : replay_file(argv[i]);
+			status |= replay_file(argv[i]);
 		}
 	}
+	if (is_whole && fuzz_replay_end != NULL)
+		status |= fuzz_replay_end();
 	if (replay_count == 0) {
 		fprintf(stderr, "%s: no input\n", argv[0]);
 		status = 1;

@@ -35,6 +35,15 @@ $(eval $(call FUZZ_RULES,fuzz,$(FUZZ_BASE) \
 $(eval $(call FUZZ_RULES,fuzz-coverage,$(FUZZ_BASE) \
 	-fprofile-instr-generate -fcoverage-mapping,tests/fuzz/replay_main.c))
 
+# Seeds that the registers make, anew when a record has changed.
+.PHONY: fuzz-seeds
+$(O)/fuzz/seed_book: tests/fuzz/seed_book.c $(LINK_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
+	    $(LDFLAGS_ALL) -o $@ $< $(LINK_LIBS) $(LIBS_ALL)
+fuzz-seeds: $(O)/fuzz/seed_book
+	$(O)/fuzz/seed_book tests/fuzz/corpus/book
+
 # CAMPAIGN="--jobs 4 --only smtp,reply": see the script
 .PHONY: fuzz-coverage fuzz-campaign
 fuzz-campaign: fuzz fuzz-coverage
