@@ -173,6 +173,7 @@ ctl_help(struct ctl *c, int argc, char **argv)
 struct words {
 	int    argc, i;
 	char **argv;
+	bool   misused; /* said */
 };
 
 static bool
@@ -192,9 +193,10 @@ ctl_take_value(struct ctl *c, struct words *w, const char *name,
 		return false;
 	if (*i + 1 >= w->argc) {
 		ctl_say_misuse(c, "%s needs a value", argv[*i]);
-		exit(CTL_USAGE);
+		w->misused = true;
+	} else {
+		*out = argv[++*i];
 	}
-	*out = argv[++*i];
 	return true;
 }
 
@@ -231,12 +233,13 @@ ctl_take_flag(struct ctl *c, const char *a)
 	return true;
 }
 
-/* Takes the global options out of argv, wherever they stand. */
+/* Takes the global options out of argv, wherever they stand; how many words
+ * are left, or -1: misuse, said. */
 static int
 ctl_take_globals(struct ctl *c, int argc, char **argv)
 {
 	const char  *timeout = NULL;
-	struct words w = { argc, 0, argv };
+	struct words w = { argc, 0, argv, false };
 	int	     n = 0;
 
 	for (; w.i < argc; w.i++) {
@@ -255,12 +258,14 @@ ctl_take_globals(struct ctl *c, int argc, char **argv)
 			continue;
 		argv[n++] = argv[w.i];
 	}
+	if (w.misused)
+		return -1;
 	c->has_timeout = timeout != NULL;
 	if (timeout != NULL && (!ctl_parse_duration(timeout, &c->timeout_ms) ||
 	    c->timeout_ms > INT32_MAX)) {
 		ctl_say_misuse(c, "--timeout: %s is no duration",
 		    timeout);
-		exit(CTL_USAGE);
+		return -1;
 	}
 	return n;
 }
@@ -362,6 +367,8 @@ main(int argc, char **argv)
 	c.socket_path = env != NULL ? env : "/run/posthorn/control.sock";
 	c.account = getenv("POSTHORN_ACCOUNT");
 	argc = ctl_take_globals(&c, argc - 1, argv + 1);
+	if (argc < 0)
+		return CTL_USAGE;
 	argv++;
 	if (argc > 0 && strcmp(argv[0], "help") == 0) {
 		c.help = true;

@@ -182,6 +182,7 @@ test_arguments(void **state)
 		{ "a --to x --to y", NULL },
 		{ "a --n x", NULL },
 		{ "a --n 3x", NULL },
+		{ "a --n 9223372036854775808", NULL },
 		{ "a --size big", NULL },
 		{ "a --since later", NULL },
 		{ "a --max much", NULL },
@@ -438,6 +439,30 @@ test_descriptors(void **state)
 	json_decref(c.args);
 }
 
+/* -- what is sent ---------------------------------------------------------------------------- */
+
+/* Nothing of it may get lost: without its account a command means another. */
+static void
+test_not_utf8(void **state)
+{
+	struct ctl c = { .args = json_object(), .socket_path = "/nowhere",
+		.account = "\xff" };
+	json_t	  *result;
+
+	(void)state;
+	assert_int_equal(ctl_call(&c, "queue list", NULL, &result),
+	    CTL_USAGE);
+	assert_null(result);
+	c.account = NULL;
+	json_object_set_new(c.args, "id", json_string_nocheck("\xc3"));
+	assert_int_equal(ctl_call(&c, "queue list", NULL, &result),
+	    CTL_USAGE);
+	json_object_clear(c.args);
+	assert_int_equal(ctl_call(&c, "queue list", NULL, &result),
+	    CTL_UNREACHABLE);
+	json_decref(c.args);
+}
+
 int
 main(void)
 {
@@ -456,6 +481,7 @@ main(void)
 		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_not_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

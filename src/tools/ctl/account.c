@@ -163,7 +163,7 @@ credential_prepare_import(struct ctl *c)
 	json_object_del(c->args, "smtp-password-stdin");
 	json_object_del(c->args, "secret-stdin");
 	json_object_set_new(c->args, password ? "smtp-password" : "secret",
-	    json_string(line));
+	    json_string_nocheck(line));
 	mem_wipe(line, sizeof(line));
 	return 0;
 }

@@ -136,8 +136,9 @@ args_number(struct ctl *c, const char *kind, const char *name,
 	char	   *end;
 
 	if (strcmp(kind, "int") == 0) {
+		errno = 0;
 		ms = strtoll(text, &end, 10);
-		if (*text != '\0' && *end == '\0')
+		if (*text != '\0' && *end == '\0' && errno == 0)
 			return json_integer(ms);
 	} else if (strcmp(kind, "size") == 0) {
 		if (ctl_parse_size(text, &size) && size <= INT64_MAX)

@@ -141,7 +141,7 @@ backup_name_fully(struct ctl *c)
 	if (dir[0] == '/' || getcwd(here, sizeof(here)) == NULL)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", here, dir);
-	json_object_set_new(c->args, "dir", json_string(path));
+	json_object_set_new(c->args, "dir", json_string_nocheck(path));
 }
 
 static int

@@ -105,6 +105,8 @@ call_send(struct ctl *c, int fd, const char *text, size_t n)
 	return k >= 0;
 }
 
+/* NULL: something in it is not UTF-8.  An account that is not must not get
+ * lost: the command would mean another one. */
 static char *
 call_request(struct ctl *c, const char *verb)
 {
@@ -113,7 +115,8 @@ call_request(struct ctl *c, const char *verb)
 
 	json_object_set_new(r, "verb", json_string(verb));
 	json_object_set_new(r, "account",
-	    c->account != NULL ? json_string(c->account) : json_null());
+	    c->account != NULL ? json_string_nocheck(c->account)
+			       : json_null());
 	json_object_set(r, "args", c->args);
 	json_object_set_new(r, "dry_run", json_boolean(c->dry_run));
 	text = json_dumps(r, JSON_COMPACT);
@@ -248,28 +251,31 @@ int
 ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
     json_t **result)
 {
-	char *text;
+	char *text = call_request(c, verb);
 	int   fd;
-	bool  sent;
+	bool  sent, heard;
 
 	*result = NULL;
+	if (text == NULL) {
+		ctl_say_misuse(c, "arguments and files have to be UTF-8");
+		return c->status = CTL_USAGE;
+	}
 	fd = call_connect(c);
+	sent = fd >= 0 && call_send(c, fd, text, strlen(text)) &&
+	    send(fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	/* whoever has no right is told so before the request is read */
+	heard = sent || errno == EPIPE || errno == ECONNRESET;
+	mem_wipe(text, strlen(text));
+	free(text);
 	if (fd < 0)
 		return c->status = CTL_UNREACHABLE;
-	text = call_request(c, verb);
-	sent = text != NULL && call_send(c, fd, text, strlen(text)) &&
-	    send(fd, "\n", 1, MSG_NOSIGNAL) == 1;
-	if (text != NULL)
-		mem_wipe(text, strlen(text));
-	/* whoever has no right is told so before the request is read */
-	if (sent || errno == EPIPE || errno == ECONNRESET) {
+	if (heard) {
 		call_receive(c, fd, on_line, result);
 	} else {
 		ctl_say_error(c, "ServiceUnavailableException",
 		    "the request could not be sent");
 		c->status = CTL_UNREACHABLE;
 	}
-	free(text);
 	close(fd);
 	return c->status;
 }

@@ -14,7 +14,7 @@
 
 #include "tools/ctl/ctl.h"
 
-enum { NAME_MAX_ = 96, KIND_MAX = 16 };
+enum { NAME_MAX_ = 96, KIND_MAX = 16, FILE_OCTETS_MAX = 1024 * 1024 };
 
 struct member {
 	char path[NAME_MAX_]; /* "Outer.Inner" */
@@ -195,7 +195,7 @@ member_pairs(json_t *v)
 	const char *name;
 	struct buf  pair;
 
-	buf_init(&pair, 4096);
+	buf_init(&pair, FILE_OCTETS_MAX); /* one is shorter than the file */
 	json_object_foreach(v, name, item) {
 		buf_clear(&pair);
 		buf_printf(&pair, "%s=%s", name, json_string_value(item) !=
@@ -330,7 +330,7 @@ document_read(struct ctl *c, const char *path)
 	struct buf in;
 	json_t	  *text = NULL;
 
-	buf_init(&in, 1024 * 1024);
+	buf_init(&in, FILE_OCTETS_MAX);
 	if (ctl_read_input(c, path, &in)) {
 		text = json_stringn(in.n > 0 ? in.p : "", in.n);
 		if (text == NULL)
@@ -352,7 +352,7 @@ ctl_read_json(struct ctl *c, const char *path)
 
 	if (c->command->document != NULL)
 		return document_read(c, path);
-	buf_init(&in, 1024 * 1024);
+	buf_init(&in, FILE_OCTETS_MAX);
 	if (ctl_read_input(c, path, &in)) {
 		root = json_loadb(in.n > 0 ? in.p : "", in.n,
 		    JSON_REJECT_DUPLICATES, &why);

@@ -44,7 +44,7 @@ suppression_paste(struct ctl *c)
 	json_array_clear(list);
 	for (p = strtok_r(in.p, " \t\r\n,", &rest); p != NULL;
 	     p = strtok_r(NULL, " \t\r\n,", &rest))
-		json_array_append_new(list, json_string(p));
+		json_array_append_new(list, json_string_nocheck(p));
 	buf_wipe(&in);
 	if (json_array_size(list) > 0)
 		return CTL_DONE;
