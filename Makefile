@@ -246,7 +246,7 @@ $(O)/fuzz/fuzz_dialog-replay: TOOL_PARTS = $(DIALOG_PARTS)
 $(O)/fuzz/fuzz_dialog-replay: $(DIALOG_PARTS)
 CTL_PARTS = $(filter-out $(O)/tools/posthornctl.o, $(POSTHORNCTL_OBJ))
 CTL_TESTS = $(addprefix $(O)/,tests/test_ctl tests/test_row \
-	$(patsubst %,fuzz/fuzz_%-replay,ctl value row))
+	$(patsubst %,fuzz/fuzz_%-replay,ctl ctl_args value row))
 $(CTL_TESTS): TOOL_PARTS = $(CTL_PARTS)
 $(CTL_TESTS): $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)

@@ -13,9 +13,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fuzz_terminal.h"
 #include "tools/ctl/ctl.h"
 
-enum { SHOWN_MAX = 64 << 20, FORMS = 3 };
+enum { FORMS = 3 };
 enum show_flags {
 	SHOW_NO_HEADER = 4,
 	SHOW_LOCAL = 8,
@@ -29,7 +30,6 @@ static struct {
 	struct bytes	   answer; /* set before each call */
 	sem_t		   is_done; /* with that answer */
 } the_daemon;
-static struct buf shown;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -91,47 +91,6 @@ daemon_open(void)
 	must(sem_init(&the_daemon.is_done, 0, 0) == 0);
 	atexit(daemon_remove);
 	must(pthread_create(&thread, NULL, daemon_run, NULL) == 0);
-}
-
-/* -- the terminal ----------------------------------------------------------- */
-
-/* must() still has its say. */
-static ssize_t
-terminal_write(void *unused, const char *text, size_t n)
-{
-	(void)unused;
-	if (n >= 9 && memcmp(text, "posthorn:", 9) == 0)
-		(void)!write(2, text, n);
-	must(buf_add(&shown, text, n));
-	return (ssize_t)n;
-}
-
-static void
-terminal_open(void)
-{
-	cookie_io_functions_t io = { .write = terminal_write };
-
-	buf_init(&shown, SHOWN_MAX);
-	stdout = fopencookie(NULL, "w", io);
-	stderr = fopencookie(NULL, "w", io);
-	must(stdout != NULL && stderr != NULL);
-	setvbuf(stderr, NULL, _IONBF, 0);
-}
-
-static void
-terminal_check(void)
-{
-	const unsigned char *u = (const unsigned char *)shown.p;
-	size_t		     i;
-
-	for (i = 0; i < shown.n; i++) {
-		bool is_line_end = u[i] == '\n' || u[i] == '\t' ||
-		    (u[i] == '\r' && i + 1 < shown.n && u[i + 1] == '\n');
-
-		must(is_line_end || (u[i] >= 0x20 && u[i] != 0x7f));
-		must(u[i] != 0xc2 || i + 1 == shown.n || u[i + 1] >= 0xa0);
-	}
-	buf_clear(&shown);
 }
 
 /* -- commands --------------------------------------------------------------- */
@@ -215,7 +174,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ask(&c);
 	while (sem_wait(&the_daemon.is_done) != 0)
 		;
-	fflush(stdout);
 	terminal_check();
 	return 0;
 }
