@@ -236,9 +236,10 @@ $(O)/tests/test_%: tests/unit/test_%.c $(LINK_LIBS) | config.mk
 	    $(LIBS_ALL) $(CMOCKA_LIBS)
 # Tests of a program link its parts, all but main.
 SENDMAIL_PARTS = $(filter-out $(O)/tools/sendmail.o, $(SENDMAIL_OBJ))
-$(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: \
-	TOOL_PARTS = $(SENDMAIL_PARTS)
-$(O)/tests/test_sendmail $(O)/fuzz/fuzz_sendmail-replay: $(SENDMAIL_PARTS)
+SENDMAIL_TESTS = $(addprefix $(O)/,tests/test_sendmail \
+	$(patsubst %,fuzz/fuzz_%-replay,sendmail sendmail_options))
+$(SENDMAIL_TESTS): TOOL_PARTS = $(SENDMAIL_PARTS)
+$(SENDMAIL_TESTS): $(SENDMAIL_PARTS)
 # another link stands in the place of theirs
 DIALOG_PARTS = $(filter-out $(addprefix $(O)/tools/sendmail_,link.o tls.o), \
 	$(SENDMAIL_PARTS))
