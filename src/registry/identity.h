@@ -211,6 +211,8 @@ bool identity_has_suffixes(void);
  * asking): the text of dns.psl_file, or none: the system's.  -1: as before.
  */
 int identity_load_suffixes(struct bytes text, struct err *e);
+/* As before the first one; for tests, as nobody may be asking. */
+void identity_forget_suffixes(void);
 bool selector_is_valid(const char *selector); /* either case */
 /* "www.example.com: mail is usually sent from example.com"; "" = none */
 const char *identity_name_warning(const char *name, char out[600]);

@@ -77,13 +77,34 @@ identity_load_suffixes(struct bytes text, struct err *e)
 	    err_set(e, "no list of public suffixes: set dns.psl_file");
 }
 
+void
+identity_forget_suffixes(void)
+{
+	struct suffix_list *s = atomic_exchange(&suffixes, NULL), *former;
+
+	for (; s != NULL; s = former) {
+		former = s->former;
+		if (s->psl != psl_builtin())
+			psl_free((psl_ctx_t *)(uintptr_t)s->psl);
+		mem_free(s->key);
+		mem_free(s);
+	}
+}
+
 bool
 identity_is_public_suffix(const char *domain)
 {
 	const struct suffix_list *now = atomic_load(&suffixes);
 	const psl_ctx_t *list = now != NULL ? now->psl : psl_builtin();
+	char		 small[DOMAIN_TEXT_MAX];
+	size_t		 i;
 
-	return list != NULL && psl_is_public_suffix(list, domain) != 0;
+	/* the list is in lower case, a receiver's MX need not be */
+	for (i = 0; domain[i] != '\0' && i + 1 < sizeof(small); i++)
+		small[i] = domain[i] >= 'A' && domain[i] <= 'Z' ?
+		    (char)(domain[i] - 'A' + 'a') : domain[i];
+	small[i] = '\0';
+	return list != NULL && psl_is_public_suffix(list, small) != 0;
 }
 
 struct bytes

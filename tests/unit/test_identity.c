@@ -88,6 +88,14 @@ test_suffixes(void **state)
 	assert_int_equal(identity_load_suffixes(BYTES(""), &e), 0);
 	assert_true(identity_is_public_suffix("co.uk"));
 	assert_false(identity_is_public_suffix("example.co.uk"));
+	/* letter case does not matter */
+	assert_true(identity_is_public_suffix("CO.uk"));
+	assert_true(bytes_eq_text(identity_registrable(
+	    BYTES("mx1.Example.CO.UK")), "Example.CO.UK"));
+	identity_forget_suffixes();
+	assert_int_equal(identity_load_suffixes(BYTES("other\n"), &e), 0);
+	assert_false(identity_is_public_suffix("co.uk"));
+	identity_forget_suffixes();
 }
 
 /* dkim#16: selectors */
