@@ -1,13 +1,28 @@
 /* SPDX-License-Identifier: ISC */
-/* Raw DNS answers: the first octet chooses the type asked for. */
+/* Raw DNS answers: the first octet chooses the type asked for.  An answer of
+ * addresses is that of a block list as well. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "net/dnsbl.h"
 #include "net/resolver_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Only 127.0.0.0/8 speaks of the address that was asked for. */
+static void
+judge(const struct dns_answer *a)
+{
+	char	text[DNSBL_TEXT_SIZE];
+	enum dnsbl_verdict v = dnsbl_judge(a, text);
+
+	must(v != DNSBL_CLEAN && text[0] != '\0');
+	must(dnsbl_verdict_to_text(v)[0] != '\0');
+	must((v == DNSBL_LISTED || v == DNSBL_REFUSED) ==
+	    (strncmp(text, "127.", 4) == 0));
+}
 
 static void
 check(const struct dns_answer *a)
@@ -26,6 +41,8 @@ check(const struct dns_answer *a)
 			sum += strlen(a->names[i]);
 	}
 	must(sum <= DNS_STRINGS_MAX);
+	if (a->type == RESOLVER_A || a->type == RESOLVER_AAAA)
+		judge(a);
 }
 
 int
