@@ -24,9 +24,13 @@ $(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
 	$(AR) rcs $@ $^
 FAKED = $(addprefix $(O)/tests/test_,carrier carrier_held connection dial \
 	egress egress_turns route scheduler site spf transport turns webhook) \
-	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth session transport verifier)
+	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth command session transport \
+	verifier)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a
 $(FAKED): $(O)/libfakes.a
+# all of them: it has no reference to the net, only the libraries do
+$(O)/fuzz/fuzz_command-replay: TOOL_PARTS = -Wl,--whole-archive \
+	$(O)/libfakes.a -Wl,--no-whole-archive
 # Counts what a refused login does.
 $(O)/tests/test_login: TOOL_PARTS = $(addprefix -Wl$(COMMA)--wrap=,SHA256 \
 	mem_same_secret db_get db_seek)

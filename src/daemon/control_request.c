@@ -646,7 +646,8 @@ request_parse(struct request *q, struct bytes line)
 
 	q->root = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &e);
 	if (!json_is_object(q->root))
-		return request_misuse(q, "not a request: %s", e.text);
+		return request_misuse(q, "not a request: %s",
+		    q->root != NULL ? "not an object" : e.text);
 	verb = json_string_value(json_object_get(q->root, "verb"));
 	if (verb == NULL)
 		return request_misuse(q, "a request without verb");

@@ -5,7 +5,7 @@
 FUZZ_PARTS = $(filter-out $(POSTHORND) tools/posthornctl tools/sendmail, \
 	$(ALL_PARTS))
 FUZZ_FAKES = $(patsubst tests/lib/%.c,%,$(wildcard tests/lib/fake_*.c))
-FUZZ_FAKED = auth session transport verifier
+FUZZ_FAKED = auth command session transport verifier
 
 # FOLDER, flags, what a target is linked with
 define FUZZ_RULES
@@ -23,6 +23,8 @@ $(O)/$(1)/libfakes.a: $(FUZZ_FAKES:%=$(O)/$(1)/obj/fake/%.o)
 	$$(AR) rcs $$@ $$^
 $(FUZZ_FAKED:%=$(O)/$(1)/fuzz_%): FUZZ_EXTRA = $(O)/$(1)/libfakes.a
 $(FUZZ_FAKED:%=$(O)/$(1)/fuzz_%): $(O)/$(1)/libfakes.a
+$(O)/$(1)/fuzz_command: FUZZ_EXTRA = -Wl$$(comma)--whole-archive \
+	$(O)/$(1)/libfakes.a -Wl$$(comma)--no-whole-archive
 $(O)/$(1)/fuzz_%: tests/fuzz/fuzz_%.c $(O)/$(1)/libfuzzed.a
 	clang $$(CPPFLAGS_ALL) -Itests/lib $(2) -MMD -MP -MF $$@.d -o $$@ \
 	    $$< $(3) $$(FUZZ_EXTRA) $(O)/$(1)/libfuzzed.a $$(LIBS_ALL)
