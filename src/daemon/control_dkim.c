@@ -272,16 +272,47 @@ dkim_decide(struct request *q, struct identity_work *w,
 	    &q->err);
 }
 
+/* What the switch leads to: without a key of the kind nothing is signed. */
+static void
+dkim_would_dual(struct request *q, const struct identity_work *w, bool was)
+{
+	bool   on = identity_is_dual(&w->i, q->conf->dkim.dual_sign);
+	bool   has_key = false;
+	size_t n;
+
+	for (n = 0; n < w->ks.n; n++)
+		has_key |= !w->ks.drop[n] && !w->ks.v[n].previous &&
+		    w->ks.v[n].ed25519;
+	if (on == was)
+		request_would(q, "leave Ed25519 for %s as it is: %s",
+		    w->name, on ? "on" : "off");
+	else if (!on)
+		request_would(q, "no longer sign for %s with Ed25519",
+		    w->name);
+	else
+		request_would(q, "sign for %s with Ed25519 as well%s",
+		    w->name, has_key ? "" : w->d.make_count > 0 ?
+		    ", once a new key is seen in DNS" :
+		    ", once it has such a key");
+}
+
 static int
 dkim_decide_write(struct request *q, struct db_txn *t)
 {
 	struct identity_work	   *w = q->state;
 	struct identity_check_input in;
+	bool			    was;
 
 	identity_input(q, &in);
-	if (identity_work_load(q, t) != 0 || dkim_decide(q, w, &in) != 0)
+	if (identity_work_load(q, t) != 0)
 		return -1;
-	request_would(q, "%s %s", q->command->verb, w->name);
+	was = identity_is_dual(&w->i, in.dual_sign);
+	if (dkim_decide(q, w, &in) != 0)
+		return -1;
+	if (strcmp(q->command->verb, "dkim dual") == 0)
+		dkim_would_dual(q, w, was);
+	else
+		request_would(q, "%s %s", q->command->verb, w->name);
 	return identity_work_store(q, t);
 }
 

@@ -59,6 +59,12 @@ sending_done(void *injection, void *unused)
 	const char     *id = strrchr(s->in.reply, ' '); /* "Ok ID" */
 
 	(void)unused;
+	if (s->in.code >= 200 && s->in.code < 300 && q->dry_run) {
+		request_would(q, "send a message of %zu octets to %u "
+		    "recipients", s->in.text.n, s->in.recipients);
+		request_end(q);
+		return;
+	}
 	if (s->in.code >= 200 && s->in.code < 300) {
 		request_set(q, "MessageId",
 		    json_of_text(id != NULL ? id + 1 : s->in.reply));
@@ -102,12 +108,6 @@ sending_post(struct request *q)
 	struct relay   *r = q->relay;
 	unsigned i = atomic_fetch_add(&r->next_notice, 1) % r->desk_count;
 
-	if (q->dry_run) {
-		request_would(q, "send a message of %zu octets to %u "
-		    "recipients", s->in.text.n, s->in.to_count);
-		request_end(q);
-		return;
-	}
 	if (!desk_inject(r->desks[i].desk, &s->in))
 		request_end_refused(q, BOOK_TOO_MANY,
 		    "posthornd is too busy");
@@ -143,6 +143,7 @@ send_run(struct request *q)
 	s->fd = -1;
 	s->in.asker = q->relay->main;
 	s->in.done = sending_done;
+	s->in.check_only = q->dry_run;
 	memcpy(s->in.account, q->account.id, sizeof(s->in.account));
 	if (!arg_has(q, "from"))
 		(void)request_misuse(q, "--from is needed");

@@ -181,8 +181,10 @@ add_one(struct request *q, struct db_txn *t, const char *address)
 		    "not an address: %s", address);
 	strcpy(s.address, address);
 	memcpy(s.account, q->account.id, sizeof(s.account));
+	if (suppression_add(t, &s, &q->err) < 0)
+		return -1;
 	request_would(q, "suppress %s", address);
-	return suppression_add(t, &s, &q->err);
+	return 0;
 }
 
 static int
@@ -211,7 +213,8 @@ remove_one(struct request *q, struct db_txn *t, const char *address)
 	if (rc == 0)
 		return request_refuse(q, BOOK_NOT_FOUND,
 		    "%s is not on the suppression list", address);
-	request_would(q, "no longer suppress %s", address);
+	if (rc > 0)
+		request_would(q, "no longer suppress %s", address);
 	return rc;
 }
 
@@ -513,9 +516,11 @@ global_add_one(struct request *q, struct db_txn *t, const char *address)
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not an address: %s", address);
 	strcpy(g.address, address);
+	if (global_suppression_bounce(t, &g, q->conf->suppression.global.policy
+		== CONF_GLOBAL_FIXED, &q->err) < 0)
+		return -1;
 	request_would(q, "suppress %s for all accounts", address);
-	return global_suppression_bounce(t, &g,
-	    q->conf->suppression.global.policy == CONF_GLOBAL_FIXED, &q->err);
+	return 0;
 }
 
 static int

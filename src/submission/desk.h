@@ -166,6 +166,7 @@ bool desk_post_notice(struct desk *d, struct notice *n);
 /*
  * posthornctl send: text is a whole message; goes through all checks of a
  * submission with the principal root. done(arg) on asker with the reply.
+ * check_only: 250 without an id when it would be taken; nothing is kept.
  */
 struct desk_injection {
 	struct loop *asker;
@@ -175,7 +176,9 @@ struct desk_injection {
 	char	   (*to)[321];
 	unsigned     to_count;
 	struct buf   text;
+	bool	     check_only;
 	void	    *context;
+	unsigned     recipients; /* each counted once */
 	unsigned     code; /* of the reply */
 	char	     reply[513];
 };

@@ -334,7 +334,7 @@ injection_on_post(void *desk, void *injection)
 		.kind = POSTING_ROOT, .message = m, .account = i->account,
 		.page = ledger_page(d->setup.ledger, i->account),
 		.credential = "root", .key_id = "", .with = "local",
-		.is_local = true,
+		.is_local = true, .check_only = i->check_only,
 		.on_reply = injection_on_reply, .arg = i };
 	struct reply re;
 	struct err   e;
@@ -344,6 +344,7 @@ injection_on_post(void *desk, void *injection)
 		injection_end(i, &re);
 		return;
 	}
+	i->recipients = m->envelope_count;
 	if (injection_describe(m))
 		p.receive = notice_receive(d, m, buf_bytes(&i->text), &e);
 	if (p.receive == NULL) {

@@ -152,12 +152,12 @@ posting_end(struct posting *p, const struct reply *re, const struct msgid *id)
 {
 	char quoted[LOG_QUOTE_SIZE];
 
-	if (id == NULL)
+	if (id == NULL && !p->setup.check_only)
 		log_info("refused", "sid=%.*s account=%s user=%s code=%u "
 		    "reply=%s", (int)p->message->sid.n, p->message->sid.p,
 		    p->account, posting_user(p), re->code,
 		    log_quote(bytes_of(re->text), quoted));
-	else if (p->setup.on_reply == NULL)
+	else if (id != NULL && p->setup.on_reply == NULL)
 		log_info("client-gone", "sid=%.*s after=commit",
 		    (int)p->message->sid.n, p->message->sid.p);
 	if (p->setup.on_reply != NULL)
@@ -165,14 +165,14 @@ posting_end(struct posting *p, const struct reply *re, const struct msgid *id)
 	posting_free(p);
 }
 
-/* Mail of our own is no submission. */
+/* Mail of our own is no submission, and a question none either. */
 static void
 posting_count(struct posting *p, enum ledger_result r)
 {
 	enum ledger_interface i = p->setup.is_local ? LEDGER_LOCAL :
 	    LEDGER_SMTP;
 
-	if (posting_is_submission(p))
+	if (posting_is_submission(p) && !p->setup.check_only)
 		meter_add(&p->setup.page->submissions[i][r], 1);
 }
 
@@ -246,6 +246,9 @@ posting_refuse_quota(const struct quota_limits *q,
 	else if (f->limit == QUOTA_DOMAIN_LEVEL)
 		snprintf(domain, sizeof(domain), " domain=%s",
 		    q->domain.name);
+	if (page == NULL)
+		return reply_refuse(re, 454, "4.7.0", "%s",
+		    quota_limit_to_reply(f->limit));
 	log_info("quota-refused", "sid=%.*s account=%s user=%s limit=%s "
 	    "max=%g sent=%g rcpts=%u%s", (int)m->sid.n, m->sid.p, q->account,
 	    q->credential, quota_limit_to_text(f->limit), f->max, f->sent,
@@ -302,7 +305,8 @@ posting_ask(struct posting *p, struct db_txn *t, uint64_t version,
 	    !admission_read_tags(&q, p->message, &dropped))) {
 		rc = err_set(e, "a message needs more memory than it may have");
 	} else if (rc == 0) {
-		posting_choose_key(p, a);
+		if (!p->setup.check_only)
+			posting_choose_key(p, a);
 		for (i = 0; i < SIGN_KEYS_MAX; i++)
 			posting_drop_same_key(p, &p->keys[i]);
 		admission_limits(p->desk->account, c, &p->charge.limits);
@@ -312,7 +316,7 @@ posting_ask(struct posting *p, struct db_txn *t, uint64_t version,
 			p->of_credential = c->overrides;
 	}
 	p->cannot_sign = a->cannot_sign;
-	if (dropped > 0) {
+	if (dropped > 0 && !p->setup.check_only) {
 		meter_add(&p->setup.page->tags_dropped, dropped);
 		log_info("tags-dropped", "sid=%.*s account=%s count=%u",
 		    (int)p->message->sid.n, p->message->sid.p, p->account,
@@ -349,6 +353,13 @@ posting_check_books(struct posting *p, struct reply *re, struct err *e)
 	return rc;
 }
 
+/* Where a limit is counted; NULL = nowhere. */
+static struct ledger_page *
+posting_page(const struct posting *p)
+{
+	return p->setup.check_only ? NULL : p->setup.page;
+}
+
 /* Step 13: the day is looked at, the rate is tested and taken. */
 static bool
 posting_take_quota(struct posting *p, struct reply *re)
@@ -356,18 +367,31 @@ posting_take_quota(struct posting *p, struct reply *re)
 	struct quota_limits *q = &p->charge.limits;
 	struct quota_finding f = { QUOTA_PASS, 0, 0 };
 
-	if (!posting_check_quota(p->desk, q, p->message, p->setup.page, re))
+	if (!posting_check_quota(p->desk, q, p->message,
+		posting_page(p), re))
 		return false;
 	f.limit = quota_rate_take(p->desk->setup.tally, q,
 	    p->message->envelope_count, loop_now(p->desk->setup.loop));
 	if (f.limit != QUOTA_PASS) {
 		f.max = f.limit == QUOTA_ACCOUNT_RATE ?
 		    q->account_values.rate : q->credential_values.rate;
-		return posting_refuse_quota(q, &f, p->message, p->setup.page,
-		    re);
+		return posting_refuse_quota(q, &f, p->message,
+		    posting_page(p), re);
 	}
 	p->has_tokens = true;
 	return true;
+}
+
+/* Only asked: the tokens go back, and nothing is kept. */
+static void
+posting_pass(struct posting *p)
+{
+	struct reply re;
+
+	quota_rate_give(p->desk->setup.tally, &p->charge.limits,
+	    p->message->envelope_count);
+	reply_set(&re, 250, "2.0.0", "Ok");
+	posting_end(p, &re, NULL);
 }
 
 static void
@@ -387,11 +411,13 @@ posting_check(struct posting *p)
 			posting_fail(p, &e);
 		return;
 	}
-	if (re.code == 0 && receive_check_parts(p->receive, &re) &&
-	    posting_take_quota(p, &re))
-		posting_close(p);
-	else
+	if (re.code != 0 || !receive_check_parts(p->receive, &re) ||
+	    !posting_take_quota(p, &re))
 		posting_refuse(p, &re);
+	else if (p->setup.check_only)
+		posting_pass(p);
+	else
+		posting_close(p);
 }
 
 /* Our own mail: only what could not be closed is refused. */

@@ -48,6 +48,9 @@ struct posting_setup {
 	const char	  *key_id;     /* MAIL; "" = came without a key */
 	const char	  *with;       /* of Received; NULL = no such field */
 	bool		   is_local;   /* did not come over the network */
+	/* ROOT: 250 without an id when it would be taken; nothing is kept,
+	 * counted or logged */
+	bool		   check_only;
 	const struct signing_keys *keys; /* NOTICE: copied; NULL = none */
 	const char	  *cursor;     /* moved in the same transaction */
 	uint64_t	   cursor_to;
@@ -73,7 +76,8 @@ enum posting_standing posting_check_standing(struct desk *d,
     const char *key_id);
 /*
  * Quotas without charging, for DATA and the end of data: true = passed; else
- * the reply; the line for the log is written, and the limit is counted.
+ * the reply; the line for the log is written, and the limit is counted, unless
+ * page is NULL.
  */
 struct quota_limits;
 bool posting_check_quota(struct desk *d, const struct quota_limits *q,

@@ -124,6 +124,42 @@ class DryRun(Running):
         self.assertFalse(os.path.exists("copy-of-stores"))
         self.assertEqual(self.run_ctl("status").returncode, 0)
 
+    def dry(self, *line, status=0, **more):
+        r = self.run_ctl("--dry-run", *line, **more)
+        self.assertEqual(r.returncode, status, r.stdout + r.stderr)
+        return r.stdout + r.stderr
+
+    def refusals(self):
+        return sum(int(n) for n in re.findall(r'^posthorn_submissions_total\{.*"refused".* (\d+)$',
+                                              self.ctl("metrics", "posthorn_submissions_total"), re.M))
+
+    def test_no_more_than_is_true(self):
+        """What the command itself would refuse, its dry run refuses with the same words."""
+        send = ("send", "--to", "b@sink.example", "--subject", "x", "--text", "-", "--from")
+        before = self.everything()
+        refused = self.refusals()
+        for sender in ("a@stranger.example", "a b@example.com"):
+            told = self.dry(*send, sender, status=1, input="x\n")
+            self.assertEqual(told, self.run_ctl(*send, sender, input="x\n").stderr)
+            self.assertNotIn("would", told)
+        self.assertRegex(self.dry(*send, "a@example.com", "--to", "b@sink.example", input="x\n"),
+                         r"^would send a message of \d+ octets to 1 recipients\n$")
+        self.assertEqual(self.dry("suppression", "add", "b@sink.example", "not-one", "nor@", "--reason", "bounce",
+                                  status=4),
+                         "would suppress b@sink.example\nerror: not an address: not-one\nerror: not an address: nor@\n")
+        self.assertEqual(self.dry("suppression", "global", "add", "not-one", "c@sink.example", status=4),
+                         "would suppress c@sink.example for all accounts\nerror: not an address: not-one\n")
+        self.assertEqual(self.dry("dkim", "dual", "example.com", "off"),
+                         "would leave Ed25519 for example.com as it is: off\n")
+        told = self.run_ctl("--dry-run", "dkim", "dual", "example.com", "on")
+        if told.returncode == 0:         # else the library has no Ed25519
+            self.assertEqual(told.stdout, "would sign for example.com with Ed25519 as well, once a new key is seen in DNS\n")
+            self.assertEqual(self.dry("dkim", "dual", "bare.example", "on"),
+                             "would sign for bare.example with Ed25519 as well, once it has such a key\n")
+        self.assertEqual(self.everything(), before)
+        # the one that was a submission in earnest was counted, its dry run was not
+        self.assertEqual(self.refusals(), refused + 1)
+
 
 if __name__ == "__main__":
     unittest.main()
