@@ -131,6 +131,14 @@ bytes_has_eight_bit(struct bytes a)
 }
 
 struct bytes
+bytes_without_bom(struct bytes text)
+{
+	struct bytes mark = BYTES("\xef\xbb\xbf");
+
+	return bytes_starts(text, mark) ? bytes_from(text, mark.n) : text;
+}
+
+struct bytes
 bytes_trim(struct bytes a)
 {
 	while (a.n > 0 && is_blank(a.p[0])) {

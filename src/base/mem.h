@@ -32,6 +32,8 @@ int bytes_cmp(struct bytes a, struct bytes b); /* memcmp order */
 bool bytes_starts(struct bytes a, struct bytes prefix);
 bool bytes_starts_nocase(struct bytes a, struct bytes prefix);
 bool bytes_ends_nocase(struct bytes a, struct bytes suffix);
+/* Without the mark of UTF-8 that some editors put in front of a file. */
+struct bytes bytes_without_bom(struct bytes text);
 struct bytes bytes_trim(struct bytes a); /* blank, tab, CR, LF at both ends */
 struct bytes bytes_from(struct bytes a, size_t skip); /* rest after skip */
 struct bytes bytes_head(struct bytes a, size_t n);

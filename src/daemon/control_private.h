@@ -41,7 +41,9 @@ enum {
 	CONTROL_ANSWER_MAX = 256 * 1024 * 1024,
 	CONTROL_ROOM = 1024 * 1024, /* a stream pauses above it */
 	CONTROL_GROUPS_MAX = 1024,
-	CONTROL_STATUS_USAGE = 2
+	CONTROL_STATUS_REFUSED = 1, /* admin-cli.md 2 */
+	CONTROL_STATUS_USAGE = 2,
+	CONTROL_STATUS_IN_PART = 4
 };
 
 /* -- rights (admin-cli.md 1) ----------------------------------------------- */

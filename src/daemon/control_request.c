@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "daemon/control_private.h"
 
-enum { STATUS_REFUSED = 1, STATUS_IN_PART = 4, CONTROL_DRY_RUN = 10201 };
+enum { CONTROL_DRY_RUN = 10201 };
 
 static const struct command *const command_lists[] = {
 	control_account_commands,
@@ -255,7 +255,8 @@ request_settle_items(struct request *q, size_t items)
 		json_decref(q->errors);
 		q->errors = NULL;
 	} else if (failed > 0)
-		q->status = failed < items ? STATUS_IN_PART : STATUS_REFUSED;
+		q->status = failed < items ? CONTROL_STATUS_IN_PART :
+		    CONTROL_STATUS_REFUSED;
 }
 
 void
@@ -346,7 +347,7 @@ request_answer(struct request *q)
 
 	if (q->err.text[0] != '\0') {
 		if (q->status == 0)
-			q->status = STATUS_REFUSED;
+			q->status = CONTROL_STATUS_REFUSED;
 		json_object_set_new(answer, "error",
 		    json_pack("{s:s, s:o}", "Code", request_code(q),
 			"Message", json_of_bytes(bytes_of(q->err.text))));

@@ -18,6 +18,8 @@ enum {
 
 struct snds_import {
 	int		 fd;
+	struct db_txn	*t; /* while the file is read */
+	bool		 has_sources;
 	struct snds_row *v;
 	size_t		 n, cap, lines, refused;
 	json_t		*rows;
@@ -125,6 +127,23 @@ import_read_file(struct request *q, struct snds_import *m, struct buf *text)
 	return 0;
 }
 
+/* Without sources of its own, posthorn does not know what it is called by
+ * others, and takes all. */
+static int
+import_check_address(struct request *q, const struct snds_import *m,
+    const struct snds_row *row, const char **why)
+{
+	struct source s;
+	int	      rc;
+
+	if (!m->has_sources)
+		return 0;
+	rc = source_get(m->t, row->address, &s, &q->err);
+	if (rc == 0)
+		*why = "it is none of the source addresses";
+	return rc < 0 ? -1 : 0;
+}
+
 static int
 import_take_line(struct request *q, struct snds_import *m, struct bytes line)
 {
@@ -135,7 +154,9 @@ import_take_line(struct request *q, struct snds_import *m, struct bytes line)
 	line = bytes_trim(line);
 	if (line.n == 0 || (m->lines == 1 && snds_is_heading(line)))
 		return 0;
-	why = snds_parse(line, &row);
+	why = snds_parse(line, q->now, &row);
+	if (why == NULL && import_check_address(q, m, &row, &why) < 0)
+		return -1;
 	if (why != NULL) {
 		if (m->refused++ < SNDS_COMPLAINTS_MAX)
 			request_warn(q, "line %zu: %s", m->lines, why);
@@ -152,22 +173,46 @@ import_take_line(struct request *q, struct snds_import *m, struct bytes line)
 	return 0;
 }
 
+static bool
+import_on_source(void *arg, const struct source *s)
+{
+	(void)s;
+	*(bool *)arg = true;
+	return false;
+}
+
+static int
+import_take_lines(struct request *q, struct snds_import *m, struct bytes text)
+{
+	struct bytes rest;
+	ptrdiff_t    end;
+	int rc = source_each(m->t, import_on_source, &m->has_sources, &q->err);
+
+	for (rest = bytes_without_bom(text); rc == 0 && rest.n > 0;
+	    rest = bytes_from(rest, end < 0 ? rest.n : (size_t)end + 1)) {
+		end = bytes_find(rest, 0, '\n');
+		rc = import_take_line(q, m, bytes_head(rest,
+		    end < 0 ? rest.n : (size_t)end));
+	}
+	return rc;
+}
+
 static int
 import_work(struct request *q)
 {
 	struct snds_import *m = q->state;
 	struct buf	    text;
-	struct bytes	    rest;
-	ptrdiff_t	    end;
 	int		    rc;
 
 	buf_init(&text, SNDS_FILE_MAX);
 	rc = import_read_file(q, m, &text);
-	for (rest = buf_bytes(&text); rc == 0 && rest.n > 0;
-	    rest = bytes_from(rest, end < 0 ? rest.n : (size_t)end + 1)) {
-		end = bytes_find(rest, 0, '\n');
-		rc = import_take_line(q, m, bytes_head(rest,
-		    end < 0 ? rest.n : (size_t)end));
+	if (rc == 0) {
+		m->t = book_read(q->relay->book, &q->err);
+		rc = m->t == NULL ? -1 :
+		    import_take_lines(q, m, buf_bytes(&text));
+		if (m->t != NULL)
+			book_end(m->t);
+		m->t = NULL;
 	}
 	buf_wipe(&text);
 	if (rc == 0 && m->n == 0)
@@ -221,6 +266,8 @@ import_write(struct request *q, struct db_txn *t)
 		if (snds_put(t, &m->v[i], q->now, &has_traps, &q->err) < 0 ||
 		    (has_traps && import_open_finding(q, t, &m->v[i]) < 0))
 			return -1;
+	if (m->refused > 0)
+		q->status = CONTROL_STATUS_IN_PART;
 	return 0;
 }
 

@@ -150,13 +150,10 @@ file_line(FILE *data, char line[IMPORT_LINE_MAX + 1], struct bytes *out,
 	return *octets > 0;
 }
 
-/* Without the mark that some editors put in front. */
 static struct bytes
 line_content(struct bytes line, bool first)
 {
-	if (first && bytes_starts(line, BYTES("\xef\xbb\xbf")))
-		line = bytes_from(line, 3);
-	return bytes_trim(line);
+	return bytes_trim(first ? bytes_without_bom(line) : line);
 }
 
 int

@@ -115,8 +115,27 @@ day_read(const char *text, int64_t *out)
 		return false;
 	if (m < 1 || m > 12 || d < 1 || d > last[m - 1] || y < 2000)
 		return false;
+	if (m == 2 && d == 29 && days_of(y, 3, 1) - days_of(y, 2, 28) != 2)
+		return false;
 	*out = days_of(y, m, d);
 	return true;
+}
+
+/* When it was, and whether that can be; NULL, or why not. */
+static const char *
+period_read(const char *begin, const char *end, struct wall now, int64_t *out)
+{
+	int64_t last = 0, today = now.ms / DAY_MS;
+
+	if (!day_read(begin, out) || (*end != '\0' && !day_read(end, &last)))
+		return "not a date";
+	if (*end != '\0' && last < *out)
+		return "it ends before it begins";
+	if (*out > today)
+		return "the day is yet to come";
+	if (*out < today - SNDS_DAYS)
+		return "the day is too long ago to be kept";
+	return NULL;
 }
 
 /* "< 0.1%", "0.3%", "0"; without a sign of per cent it is a fraction. */
@@ -167,11 +186,12 @@ snds_is_heading(struct bytes line)
 }
 
 const char *
-snds_parse(struct bytes line, struct snds_row *out)
+snds_parse(struct bytes line, struct wall now, struct snds_row *out)
 {
-	char   f[FIELDS][FIELD_SIZE];
-	size_t i;
-	int    family;
+	char	    f[FIELDS][FIELD_SIZE];
+	const char *why;
+	size_t	    i;
+	int	    family;
 
 	memset(out, 0, sizeof(*out));
 	if (line.n > SNDS_LINE_MAX)
@@ -184,8 +204,9 @@ snds_parse(struct bytes line, struct snds_row *out)
 	}
 	if (!source_address_normal(f[F_ADDRESS], out->address, &family))
 		return "not an IP address";
-	if (!day_read(f[F_BEGIN], &out->day))
-		return "not a date";
+	why = period_read(f[F_BEGIN], f[F_END], now, &out->day);
+	if (why != NULL)
+		return why;
 	if (!number_read(f[F_RCPTS], &out->rcpts) ||
 	    !number_read(f[F_DATAS], &out->datas) ||
 	    !number_read(f[F_RECIPIENTS], &out->recipients) ||

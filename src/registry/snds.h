@@ -3,7 +3,7 @@
  * snds.h - Microsoft's daily data of source addresses (reputation.md 7.3):
  * lines of the file that SNDS offers, and what is kept of them.
  *
- * Use:    reason = snds_parse(line, &row); NULL = it was read;
+ * Use:    reason = snds_parse(line, now, &row); NULL = it was read;
  *         snds_put(t, &row, now, &has_traps, &e).
  * Owner:  plain data, the caller's.
  * Thread: snds_parse() any; the rest that of the transaction.
@@ -14,7 +14,8 @@
  * recipients; GREEN, YELLOW or RED; complaint rate ("< 0.1%"); begin and end
  * of the hits of traps; their number; then samples and comments, which are not
  * kept.  A value stands for the 24 hours of the day on which it begins; below
- * a minimum volume there is none.  Rows are kept SNDS_DAYS.
+ * a minimum volume there is none.  Rows are kept SNDS_DAYS.  Microsoft's days
+ * end after ours: none of them lies ahead of the day by UTC.
  */
 #ifndef REGISTRY_SNDS_H
 #define REGISTRY_SNDS_H
@@ -47,8 +48,9 @@ double snds_spam_rate(enum snds_filter f);
 const char *snds_complaints_to_text(unsigned complaints,
     char out[SNDS_SHOWN_SIZE]);
 
-/* NULL, or why not.  The line has no end; a heading is "heading". */
-const char *snds_parse(struct bytes line, struct snds_row *out);
+/* NULL, or why not.  The line has no end. */
+const char *snds_parse(struct bytes line, struct wall now,
+    struct snds_row *out);
 bool snds_is_heading(struct bytes line);
 
 /* In place of what was known of the day; old days of the address go.

@@ -36,7 +36,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct snds_row r;
 
 	(void)snds_is_heading(in);
-	if (snds_parse(in, &r) == NULL)
+	/* the last of its lines are past, the first were kept then */
+	if (snds_parse(in, (struct wall){ 19792 * (int64_t)86400000 }, &r) ==
+	    NULL)
 		check(&r);
 	(void)snds_read_record(in, &r);
 	return 0;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The watch over the source addresses, against real peers: block lists by DNS, data of SNDS (reputation.md 7)."""
 import datetime
+import json
 import os
 import shutil
 import tempfile
@@ -56,18 +57,24 @@ class Sources(unittest.TestCase):
         today = datetime.datetime.now(datetime.timezone.utc).date()
         date = f"{today.month}/{today.day}/{today.year}"
         path = os.path.join(self.folder, "snds.csv")
+        self.relay.ctl("ip", "add", "127.0.0.9")
         with open(path, "w") as f:
             f.write("IP Address,Activity period start,Activity period end\r\n"
                     f"{OTHER},{date} 1:00 AM,{date} 9:00 PM,100,90,100,GREEN,< 0.1%,,,0,helo,from,\r\n"
                     f"127.0.0.9,{date} 1:00 AM,{date} 9:00 PM,5,5,5,RED,0.3%,{date} 2:00 AM,{date} 3:00 AM,2,h,f,\r\n"
-                    "nonsense\r\n")
+                    "nonsense\r\n"
+                    f"203.0.113.9,{date},{date},5,5,5,RED,0.3%,,,9,h,f,\r\n")
         _, key, password = self.relay.sender()
         session = self.relay.session(key, password)
         session.message("a@example.com", ["r@sink.example"], "From: a@example.com\nSubject: x\n\nx\n")
         self.sink.wait(1)
         self.relay.wait_log(r" settled ")
-        answer = self.relay.json("snds", "import", path)
-        self.assertEqual((answer["Imported"], answer["Refused"]), (2, 1))
+        r = self.relay.run_ctl("--json", "snds", "import", path)
+        self.assertEqual(r.returncode, 4, "taken in part")
+        self.assertEqual(r.stderr, "warning: line 4: not a line of SNDS data\n"
+                                   "warning: line 5: it is none of the source addresses\n")
+        answer = json.loads(r.stdout)
+        self.assertEqual((answer["Imported"], answer["Refused"]), (2, 2))
         green, red = answer["Snds"]
         self.assertEqual((green["ComplaintRate"], green["ComplaintRateShown"], green["SpamRate"]), (0, "< 0.1 %", 0))
         self.assertEqual((red["ComplaintRateShown"], red["SpamRate"], red["TrapHits"]), ("0.3 %", 1, 2))
@@ -76,13 +83,17 @@ class Sources(unittest.TestCase):
         self.assertEqual([(f["Type"], f["Scope"], f["Source"]) for f in found],
                          [("spam-trap", "ip 127.0.0.9", "import")])
         # the same file once more opens no second one
-        self.assertIn("< 0.1 %", self.relay.ctl("snds", "import", path))
+        self.assertIn("< 0.1 %", self.relay.run_ctl("snds", "import", path).stdout)
         with open(path) as f:
-            self.assertIn("< 0.1 %", self.relay.ctl("snds", "import", "-", input=f.read()))
+            self.assertIn("< 0.1 %", self.relay.run_ctl("snds", "import", "-", input=f.read()).stdout)
         self.assertEqual(len(self.relay.json("reputation", "finding", "list")["Findings"]), 1)
         self.relay.ctl("stats")  # what has happened is counted
         day = self.relay.json("ip", "show", OTHER)["Snds"][0]
         self.assertEqual((day["RCPTCommands"], day["OwnRCPTCommands"], day["OwnDATACommands"]), (100, 1, 1))
+        # the mark that some editors put in front takes nothing from the first line
+        with open(path, "w", encoding="utf-8-sig") as f:
+            f.write(f"{OTHER},{date},,7,7,7,GREEN,0\n")
+        self.assertEqual(self.relay.json("snds", "import", path)["Snds"][0]["RCPTCommands"], 7)
         with open(path, "w") as f:
             f.write("nonsense\n")
         with self.assertRaises(CtlError):

@@ -5,6 +5,8 @@
 #include "registry/snds.h"
 
 static const int64_t day_ms = 86400000;
+/* the days of the lines below are past on it */
+static const struct wall march_2024 = { 19792 * (int64_t)86400000 };
 
 /* reputation#25 */
 static void
@@ -14,11 +16,11 @@ test_line(void **state)
 	char		shown[SNDS_SHOWN_SIZE];
 
 	(void)state;
-	assert_null(snds_parse(BYTES("203.0.113.10,12/31/2019 10:00 AM,"
-	    "12/31/2019 7:00 PM,1894,1890,1888,GREEN,< 0.1%,,,0,"
-	    "a0-10.relay.example,bounce@example.com,"), &r));
+	assert_null(snds_parse(BYTES("203.0.113.10,12/31/2023 10:00 AM,"
+	    "12/31/2023 7:00 PM,1894,1890,1888,GREEN,< 0.1%,,,0,"
+	    "a0-10.relay.example,bounce@example.com,"), march_2024, &r));
 	assert_string_equal(r.address, "203.0.113.10");
-	assert_int_equal(r.day, 18261);
+	assert_int_equal(r.day, 19722);
 	assert_int_equal(r.rcpts, 1894);
 	assert_int_equal(r.datas, 1890);
 	assert_int_equal(r.recipients, 1888);
@@ -27,8 +29,8 @@ test_line(void **state)
 	assert_string_equal(snds_complaints_to_text(r.complaints, shown),
 	    "< 0.1 %");
 	assert_null(snds_parse(BYTES("\"203.0.113.10\",\"2/29/2024 1:00 AM\","
-	    "x,1,2,3,red,0.3%,2/29/2024 2:00 AM,2/29/2024 3:00 AM,12,\"a, "
-	    "\"\"b\"\"\""), &r));
+	    ",1,2,3,red,0.3%,2/29/2024 2:00 AM,2/29/2024 3:00 AM,12,\"a, "
+	    "\"\"b\"\"\""), march_2024, &r));
 	assert_int_equal(r.day, 19782);
 	assert_true(snds_spam_rate(r.filter) == 1);
 	assert_int_equal(r.complaints, 3000);
@@ -37,7 +39,7 @@ test_line(void **state)
 	assert_int_equal(r.traps, 12);
 	/* a fraction, and nothing after it; IPv6 */
 	assert_null(snds_parse(BYTES("2001:DB8::1,1/1/2024,,1,1,1,Yellow,0"),
-	    &r));
+	    march_2024, &r));
 	assert_string_equal(r.address, "2001:db8::1");
 	assert_true(snds_spam_rate(r.filter) == 0.5);
 	assert_string_equal(snds_complaints_to_text(r.complaints, shown),
@@ -61,6 +63,13 @@ test_refused(void **state)
 		{ "203.0.113.10,4/31/2024,,1,1,1,GREEN,0", "date" },
 		{ "203.0.113.10,1/1/1999,,1,1,1,GREEN,0", "date" },
 		{ "203.0.113.10,1/1/20245,,1,1,1,GREEN,0", "date" },
+		{ "203.0.113.10,2/29/2023,,1,1,1,GREEN,0", "date" },
+		{ "203.0.113.10,1/1/2024,x,1,1,1,GREEN,0", "date" },
+		{ "203.0.113.10,1/2/2024,1/1/2024,1,1,1,GREEN,0",
+		  "ends before" },
+		{ "203.0.113.10,3/11/2024,,1,1,1,GREEN,0", "to come" },
+		{ "203.0.113.10,3/10/2025,,1,1,1,GREEN,0", "to come" },
+		{ "203.0.113.10,12/10/2023,,1,1,1,GREEN,0", "long ago" },
 		{ "203.0.113.10,1/1/2024,,-1,1,1,GREEN,0", "number" },
 		{ "203.0.113.10,1/1/2024,,1,,1,GREEN,0", "number" },
 		{ "203.0.113.10,1/1/2024,,1,1,12345678901,GREEN,0",
@@ -81,15 +90,16 @@ test_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		why = snds_parse(bytes_of(rows[i].line), &r);
+		why = snds_parse(bytes_of(rows[i].line), march_2024, &r);
 		assert_non_null(why);
 		if (strstr(why, rows[i].why) == NULL)
 			fail_msg("%s: %s", rows[i].line, why);
 	}
 	memset(line, 'x', sizeof(line));
 	assert_non_null(snds_parse((struct bytes){ line, sizeof(line) },
+	    march_2024, &r));
+	assert_non_null(snds_parse((struct bytes){ "203\0,1", 6 }, march_2024,
 	    &r));
-	assert_non_null(snds_parse((struct bytes){ "203\0,1", 6 }, &r));
 }
 
 static bool
