@@ -31,6 +31,15 @@ change_failed(const struct sweep *s, const struct sweep_id *x, struct err *e)
 	return true;
 }
 
+/* A slip in a name would look like success. */
+static void
+change_warn_none(struct sweep *s)
+{
+	if (s->id_count == 0 && s->changed == 0 && !arg_is_true(s->q, "all") &&
+	    !s->q->dry_run)
+		request_warn(s->q, "0 recipients were changed");
+}
+
 static void
 change_done(struct sweep *s)
 {
@@ -47,6 +56,7 @@ change_done(struct sweep *s)
 		if (change_failed(s, &s->ids[i], &e))
 			request_item_failed(q, &e);
 	request_settle_items(q, s->id_count);
+	change_warn_none(s);
 	log_info("queue-changed", "verb=\"%s\" uid=%u recipients=%llu%s",
 	    q->command->verb, (unsigned)q->uid,
 	    (unsigned long long)s->changed, q->dry_run ? " dry-run" : "");

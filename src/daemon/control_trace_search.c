@@ -438,6 +438,57 @@ search_work(struct request *q)
 	return 0;
 }
 
+/* A domain without a group of its own is one; anything else has to be known. */
+static bool
+isp_is_possible(const struct conf *c, const char *value)
+{
+	struct bytes v = bytes_of(value);
+	size_t	     i;
+
+	if (bytes_find(v, 0, '.') >= 0 || conf_dest_find(c, v) != NULL ||
+	    conf_provider_find(c, v) != NULL)
+		return true;
+	for (i = 0; i < c->provider_count; i++)
+		if (c->providers[i].title != NULL &&
+		    bytes_eq_text(v, c->providers[i].title))
+			return true;
+	return false;
+}
+
+static bool
+word_is_possible(const char *const *words, const char *value)
+{
+	for (; *words != NULL; words++)
+		if (text_fits(bytes_of(*words), value))
+			return true;
+	return false;
+}
+
+/* What nothing can ever fit is a slip, and an empty list would hide it. */
+static int
+search_check_values(struct request *q, enum filter_of f, json_t *list)
+{
+	json_t	   *v;
+	const char *value;
+	size_t	    i;
+	bool	    ok = true;
+
+	json_array_foreach(list, i, v) {
+		value = json_string_value(v);
+		if (f == OF_ISP)
+			ok = isp_is_possible(q->conf, value);
+		else if (f == OF_DELIVERY || f == OF_ENGAGEMENT)
+			ok = word_is_possible(f == OF_DELIVERY ?
+			    delivery_events : engagement_events, value);
+		if (!ok)
+			return request_refuse(q, BOOK_NOT_FOUND,
+			    "--%s: no such %s: %s", filter_args[f].name,
+			    f == OF_ISP ? "destination group" : "event",
+			    value);
+	}
+	return 0;
+}
+
 static int
 search_take_filter(struct search *s, enum filter_of f)
 {
@@ -450,7 +501,8 @@ search_take_filter(struct search *s, enum filter_of f)
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "--%s: at most %d values", filter_args[f].name,
 		    (int)filter_args[f].max);
-	return 0;
+	return search_check_values(q, f, s->with[f]) < 0 ||
+	    search_check_values(q, f, s->without[f]) < 0 ? -1 : 0;
 }
 
 static int

@@ -215,7 +215,11 @@ class Changing(World):
         self.assertEqual((self.row(a)["state"], self.row(b)["state"]), ("DEFERRED", "HELD"))
         self.relay.ctl("queue", "hold", "--from", "bob@example.com")
         self.assertEqual(self.row(a)["state"], "HELD")
-        self.relay.ctl("queue", "release", "--credential", "app1")
+        for choice in (("hold", "--credential", "nosuch"), ("release", "--to", "nowhere.example")):
+            r = self.relay.run_ctl("queue", *choice)
+            self.assertEqual((r.returncode, r.stderr), (0, "warning: 0 recipients were changed\n"))
+        r = self.relay.run_ctl("queue", "release", "--credential", "app1")
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
         self.sink.wait(2)
         wait_for(lambda: not self.listed(), "the queue to be empty")
 
