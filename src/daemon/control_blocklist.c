@@ -30,6 +30,19 @@ blocklist_on_listing(void *arg, const struct listing *l)
 	return true;
 }
 
+/* Nobody asks for the addresses of others: silence would look like praise. */
+static int
+blocklist_check_ours(struct request *q, struct db_txn *t, const char *address)
+{
+	struct source s;
+	int	      rc = source_get(t, address, &s, &q->err);
+
+	if (rc == 0)
+		return request_refuse(q, BOOK_NOT_FOUND,
+		    "no such source address: %s", address);
+	return rc < 0 ? -1 : 0;
+}
+
 static int
 blocklist_read(struct request *q, struct db_txn *t)
 {
@@ -42,8 +55,11 @@ blocklist_read(struct request *q, struct db_txn *t)
 	if (name != NULL && !source_address_normal(name, address, &family))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not an IP address: %.64s", name);
-	return listing_each(t, name != NULL ? address : NULL,
-	    blocklist_on_listing, rows, &q->err);
+	if (listing_each(t, name != NULL ? address : NULL,
+		blocklist_on_listing, rows, &q->err) < 0)
+		return -1;
+	return name != NULL && json_array_size(rows) == 0 ?
+	    blocklist_check_ours(q, t, address) : 0;
 }
 
 static void

@@ -313,7 +313,9 @@ expiry_on_listing(void *arg, const struct listing *l)
 {
 	struct listing_expiry *x = arg;
 
-	if (x->now.ms - l->last.ms >= LISTING_KEPT_MS) {
+	if (x->now.ms - l->last.ms >= LISTING_KEPT_MS ||
+	    (l->by == LISTING_BY_DNS && !l->listed &&
+		l->last.ms != x->now.ms)) {
 		x->out[x->n].l = *l;
 		x->out[x->n].moved = l->listed;
 		x->n++;

@@ -83,9 +83,11 @@ int listing_answer(struct db_txn *t, const struct listing_answer *a,
     struct listing_change *out, struct err *e);
 
 /*
- * Rows by reply that have seen none for 24 hours, and rows by DNS that were
- * not renewed for as long (the zone or the address is not there any more) are
- * taken away, at most max.  How many of out[] were listed, or -1.
+ * At the end of a round, now being the time of its answers: rows by reply that
+ * have seen none for 24 hours, rows by DNS that were not renewed for as long
+ * (the zone or the address is not there any more), and at once those of them
+ * that say nothing bad, are taken away, at most max.  How many of out[] were
+ * listed, or -1.
  */
 int listing_expire(struct db_txn *t, struct wall now,
     struct listing_change *out, unsigned max, struct err *e);

@@ -145,6 +145,34 @@ body_replies(struct db_txn *t)
 	assert_int_equal(db_count(t, BOOK_LISTING), 0);
 }
 
+/* The zone or the address went: its row goes with the next round, unless it
+ * tells of a listing. */
+static void
+body_stale(struct db_txn *t)
+{
+	static const enum dnsbl_verdict verdicts[] = { DNSBL_CLEAN,
+		DNSBL_REFUSED, DNSBL_UNANSWERED, DNSBL_LISTED };
+	struct listing_answer a = { "203.0.113.10", "z", DNSBL_CLEAN, "",
+		{ world_time } };
+	struct listing_change c, gone[4];
+	struct err	      e;
+	char		      zone[8];
+	unsigned	      i;
+
+	for (i = 0; i < 4; i++) {
+		snprintf(zone, sizeof(zone), "z%u", i);
+		a.zone = zone;
+		a.verdict = verdicts[i];
+		assert_true(listing_answer(t, &a, &c, &e) >= 0);
+	}
+	assert_int_equal(listing_expire(t, (struct wall){ world_time }, gone,
+	    4, &e), 0);
+	assert_int_equal(db_count(t, BOOK_LISTING), 4);
+	assert_int_equal(listing_expire(t, (struct wall){ world_time + 1 },
+	    gone, 4, &e), 0);
+	assert_int_equal(db_count(t, BOOK_LISTING), 1);
+}
+
 /* Names are the receiver's choice. */
 static void
 body_hostile(struct db_txn *t)
@@ -253,6 +281,7 @@ static void
 test_hostile(void **state)
 {
 	(void)state;
+	world_test(body_stale);
 	world_test(body_hostile);
 }
 
