@@ -154,7 +154,12 @@ class Files(World):
         changed = self.relay.json("config-set", "dest", "show", "ConfigSet", "all")
         self.assertEqual((changed["FileDestination"]["Keep"], changed["Extensions"]), (7, False))
         self.refused("nothing to set", "set", "ConfigSet", "all", status=2)
-        self.relay.ctl("config-set", "dest", "delete", "ConfigSet", "all")
+        # what waits, and a secret, cannot be made again
+        for line in (("event", "purge", "--dest", "ConfigSet/all"),
+                     ("config-set", "dest", "delete", "ConfigSet", "all")):
+            r = self.relay.run_ctl(*line, input="")
+            self.assertEqual((r.returncode, r.stderr), (2, "error: this cannot be undone; give --yes\n"))
+            self.relay.ctl(*line, "--yes")
         self.refused("no such event destination: all", "show", "ConfigSet", "all")
 
 
