@@ -336,12 +336,32 @@ ctl_confirm(struct ctl *c)
 	return CTL_REFUSED;
 }
 
+/* Else it would be taken for text, or the other way round. */
+static int
+ctl_check_csv(struct ctl *c)
+{
+	const struct ctl_command *k = c->command;
+	bool is_plain = k->show == NULL && k->local == NULL;
+
+	if (c->form != CTL_CSV || k->show == ctl_print_nothing ||
+	    (is_plain && k->columns != NULL) ||
+	    (k->csv != NULL && (*k->csv == '\0' ||
+		json_object_get(c->args, k->csv) != NULL)))
+		return CTL_DONE;
+	ctl_say_misuse(c, "--csv: %s prints no table%s%s", k->verb,
+	    k->csv != NULL ? " without --" : "",
+	    k->csv != NULL ? k->csv : "");
+	return CTL_USAGE;
+}
+
 static int
 ctl_run(struct ctl *c)
 {
 	json_t *result = NULL;
-	int	status;
+	int	status = ctl_check_csv(c);
 
+	if (status != CTL_DONE)
+		return status;
 	if (c->command->prepare != NULL &&
 	    (status = c->command->prepare(c)) != 0)
 		return status;

@@ -19,7 +19,7 @@ class Credentials(Running):
         self.assertRegex(made["SmtpPassword"], r"^B[A-P][A-Za-z0-9+/]{42}$")
         raw = base64.b64decode(made["SmtpPassword"])
         self.assertEqual((len(raw), raw[0]), (33, 4))
-        for form in ([], ["--json"], ["--csv"]):
+        for form in ([], ["--json"]):
             self.assertNotIn(made["SmtpPassword"], self.ctl(*form, "credential", "show", "app1"))
         w = self.relay.wire("submission")
         w.reply()
@@ -41,6 +41,13 @@ class Credentials(Running):
         text = self.ctl("credential", "create", "app2").splitlines()
         self.assertEqual([l.split("  ")[0] for l in text[:4]], ["user", "access key id", "smtp password", "region"])
         self.assertEqual(text[4], "This password is not shown again.")
+        for line in (("status",), ("credential", "show", "app2"), ("config", "show"), ("event", "tail")):
+            r = self.run_ctl("--csv", *line)
+            self.assertEqual((r.returncode, r.stdout, r.stderr),
+                             (2, "", f"error: --csv: {' '.join(line[:2])} prints no table\n"))
+        r = self.run_ctl("--csv", "reputation", "show")
+        self.assertEqual((r.returncode, r.stderr), (2, "error: --csv: reputation show prints no table without --by\n"))
+        self.assertTrue(self.ctl("--csv", "reputation", "show", "--by", "credential").startswith("name,bounce-rate,"))
         csv = self.ctl("--csv", "credential", "create", "app3").splitlines()
         self.assertEqual(csv[0], "User name,SMTP user name,SMTP password")
         self.assertRegex(csv[1], r"^app3,AKIA\w{16},B\S{43}$")

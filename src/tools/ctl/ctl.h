@@ -55,6 +55,9 @@ struct ctl_command {
 	int (*prepare)(struct ctl *c);
 	const char *confirm; /* argument to be typed again; NULL = none */
 	const char *usage;   /* arguments as the help shows them */
+	/* show and local: there is a table for --csv, "" = always, else with
+	 * this option; NULL = none.  A list of columns always is one. */
+	const char *csv;
 	/* Members of --json-file (json.c); NULL = has none. */
 	const char *json;
 	/* In place of them: the argument under which the daemon gets the text

@@ -250,7 +250,8 @@ dkim_print_shown(struct ctl *c, json_t *result)
 }
 
 const struct ctl_command ctl_identity_commands[] = {
-	{ .verb = "identity add", .arguments = "name", .usage = "NAME",
+	{ .verb = "identity add", .csv = "",
+	    .arguments = "name", .usage = "NAME",
 	    .options = "dkim:text bits:int selector:text key-file:file "
 		       "verified:flag config-set:text tag:many",
 	    .json = "EmailIdentity=name ConfigurationSetName=config-set "
@@ -267,7 +268,8 @@ const struct ctl_command ctl_identity_commands[] = {
 		       "config-set=ConfigurationSetName" },
 	{ .verb = "identity show", .arguments = "name", .usage = "NAME",
 	    .show = identity_print_shown },
-	{ .verb = "identity dns-records", .arguments = "name", .usage = "NAME",
+	{ .verb = "identity dns-records", .csv = "",
+	    .arguments = "name", .usage = "NAME",
 	    .options = "format:text", .show = records_print },
 	{ .verb = "identity verify", .arguments = "name", .usage = "NAME",
 	    .options = "token:flag", .show = identity_print_token },
@@ -287,7 +289,8 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .json = "EmailIdentity=name ConfigurationSetName=set" },
 	{ .verb = "identity level set", .arguments = "name level",
 	    .usage = "DOMAIN N", .show = ctl_print_nothing },
-	{ .verb = "identity mail-from set", .arguments = "name domain",
+	{ .verb = "identity mail-from set", .csv = "",
+	    .arguments = "name domain",
 	    .usage = "NAME DOMAIN",
 	    .options = "on-mx-failure:text force:flag",
 	    .json = "EmailIdentity=name MailFromDomain=domain "
@@ -314,19 +317,23 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .show = ctl_print_nothing },
 	{ .verb = "dkim verify", .arguments = "name", .usage = "NAME",
 	    .show = ctl_print_nothing },
-	{ .verb = "dkim managed", .arguments = "name", .usage = "NAME",
+	{ .verb = "dkim managed", .csv = "",
+	    .arguments = "name", .usage = "NAME",
 	    .options = "bits:int", .show = records_print },
-	{ .verb = "dkim set-key", .arguments = "name", .usage = "NAME",
+	{ .verb = "dkim set-key", .csv = "",
+	    .arguments = "name", .usage = "NAME",
 	    .options = "selector:text key-file:file",
 	    .json = "EmailIdentity=name "
 		"SigningAttributes.DomainSigningSelector=selector "
 		"SigningAttributes.DomainSigningPrivateKey=key-file",
 	    .show = records_print },
-	{ .verb = "dkim dual", .arguments = "name switch",
+	{ .verb = "dkim dual", .csv = "", .arguments = "name switch",
 	    .usage = "NAME on|off|default", .show = records_print },
-	{ .verb = "dkim new-key", .arguments = "name", .usage = "NAME",
+	{ .verb = "dkim new-key", .csv = "",
+	    .arguments = "name", .usage = "NAME",
 	    .show = records_print },
-	{ .verb = "dkim rotate", .arguments = "name", .usage = "NAME",
+	{ .verb = "dkim rotate", .csv = "",
+	    .arguments = "name", .usage = "NAME",
 	    .options = "force:flag", .show = records_print },
 	{ .verb = "dkim zone",
 	    .options = "nsupdate:flag changed-since:time",

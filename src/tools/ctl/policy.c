@@ -50,7 +50,8 @@ policy_print_shown(struct ctl *c, json_t *result)
 static void
 policy_print_names(struct ctl *c, json_t *result)
 {
-	(void)c;
+	if (c->form == CTL_CSV && !c->no_header)
+		puts("name");
 	ctl_print_texts(json_object_get(result, "PolicyNames"));
 }
 
@@ -211,7 +212,8 @@ const struct ctl_command ctl_policy_commands[] = {
 	{ .verb = "policy put", .arguments = "name policy document",
 	    .usage = "IDENTITY NAME FILE", .prepare = policy_prepare_put,
 	    .show = ctl_print_nothing },
-	{ .verb = "policy list", .arguments = "name", .usage = "IDENTITY",
+	{ .verb = "policy list", .csv = "",
+	    .arguments = "name", .usage = "IDENTITY",
 	    .show = policy_print_names },
 	{ .verb = "policy show", .arguments = "name policy?",
 	    .usage = "IDENTITY [NAME]", .show = policy_print_shown },

@@ -502,7 +502,7 @@ snds_open(struct ctl *c)
 	"since=Since last=Last group=Group url=Url"
 const struct ctl_command ctl_queue_commands[] = {
 	{ .verb = "queue summary", .show = queue_print_summary },
-	{ .verb = "queue list",
+	{ .verb = "queue list", .csv = "",
 	    .options = "state:text from:text to:text config-set:text "
 		       "credential:text older-than:duration limit:int "
 		       "next-token:text",
@@ -525,7 +525,8 @@ const struct ctl_command ctl_queue_commands[] = {
 	    .usage = "ID...",
 	    .options = "rcpt:text", .confirm = "id",
 	    .show = ctl_print_nothing },
-	{ .verb = "feedback list", .options = "limit:int next-token:text",
+	{ .verb = "feedback list", .csv = "",
+	    .options = "limit:int next-token:text",
 	    .local = feedback_list },
 	{ .verb = "feedback show", .arguments = "id", .usage = "ID",
 	    .options = "headers:flag", .local = feedback_show },

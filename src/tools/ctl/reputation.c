@@ -117,7 +117,8 @@ review_prepare(struct ctl *c)
 #define ALARM_OPTIONS "metric:text threshold:amount config-set:text " \
 	"action:words description:text"
 const struct ctl_command ctl_reputation_commands[] = {
-	{ .verb = "reputation show", .options = "config-set:text by:text",
+	{ .verb = "reputation show", .csv = "by",
+	    .options = "config-set:text by:text",
 	    .show = rep_print_show },
 	{ .verb = "reputation rebase",
 	    .options = "config-set:text since:time reason:text",

@@ -274,21 +274,22 @@ stats_print_search(struct ctl *c, json_t *result)
 	"exclude-engagement-event:many message-id:text since:time " \
 	"until:time limit:int"
 const struct ctl_command ctl_stats_commands[] = {
-	{ .verb = "stats", .options = "days:int all-accounts:flag",
+	{ .verb = "stats", .csv = "all-accounts",
+	    .options = "days:int all-accounts:flag",
 	    .local = stats_show },
-	{ .verb = "stats datapoints",
+	{ .verb = "stats datapoints", .csv = "",
 	    .options = "since:time until:time all:flag identity:text "
 		       "config-set:text isp:text",
 	    .show = stats_print_points },
-	{ .verb = "stats isp", .options = TABLE_OPTIONS,
+	{ .verb = "stats isp", .csv = "", .options = TABLE_OPTIONS,
 	    .show = stats_print_table },
-	{ .verb = "stats identity", .options = TABLE_OPTIONS,
+	{ .verb = "stats identity", .csv = "", .options = TABLE_OPTIONS,
 	    .show = stats_print_table },
-	{ .verb = "stats config-set", .options = TABLE_OPTIONS,
+	{ .verb = "stats config-set", .csv = "", .options = TABLE_OPTIONS,
 	    .show = stats_print_table },
 	{ .verb = "stats funnel", .options = "range:text from:time to:time",
 	    .show = stats_print_funnel },
-	{ .verb = "trace search", .options = SEARCH_OPTIONS,
+	{ .verb = "trace search", .csv = "", .options = SEARCH_OPTIONS,
 	    .show = stats_print_search },
 	{ .verb = NULL }
 };

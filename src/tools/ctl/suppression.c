@@ -331,7 +331,7 @@ const struct ctl_command ctl_suppression_commands[] = {
 	    .show = ctl_print_nothing },
 	{ .verb = "suppression show", .arguments = "address",
 	    .usage = "ADDRESS" },
-	{ .verb = "suppression list",
+	{ .verb = "suppression list", .csv = "",
 	    .options = "reason:words start-date:time end-date:time "
 		       "domain:text address:text limit:int next-token:text "
 		       "table:flag",
@@ -341,7 +341,8 @@ const struct ctl_command ctl_suppression_commands[] = {
 	{ .verb = "suppression import", .arguments = "path", .usage = "FILE",
 	    .options = "action:text format:text chunk:flag rejects:text",
 	    .local = suppression_import },
-	{ .verb = "suppression export", .options = "format:text full:flag",
+	{ .verb = "suppression export", .csv = "",
+	    .options = "format:text full:flag",
 	    .local = suppression_export },
 	{ .verb = "suppression global list",
 	    .options = "limit:int next-token:text", .list = "Suppressed",

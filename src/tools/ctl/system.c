@@ -200,7 +200,7 @@ const struct ctl_command ctl_system_commands[] = {
 	{ .verb = "metrics", .arguments = "pattern?", .usage = "[PATTERN]",
 	    .show = metrics_print },
 	{ .verb = "smtp-settings", .show = settings_print },
-	{ .verb = "store stat", .show = stat_print },
+	{ .verb = "store stat", .csv = "", .show = stat_print },
 	{ .verb = "store backup", .arguments = "dir", .usage = "DIR",
 	    .local = backup_run, .show = ctl_print_nothing },
 	{ .verb = "spf print", .show = spf_print },
