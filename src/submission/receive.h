@@ -90,7 +90,7 @@ struct receive_close {
 	/* the first that has a rule decides; NULL = none */
 	const struct account_overrides *of_credential, *of_account;
 	bool	     as_it_is; /* no field is written anew */
-	const char  *with; /* of Received: "ESMTPSA", "local"; NULL = none */
+	const char  *with; /* of Received: "ESMTPSA", "ESMTPA", "local"; NULL = none */
 	struct bytes feedback_id; /* value; "" = none is added */
 };
 /* Final header block into head (without DKIM-Signature of posthorn). */

@@ -213,6 +213,15 @@ session_on_posted(void *session, const struct reply *re,
 	session_turn(s);
 }
 
+/* How it came, for Received (RFC 3848): who sends has logged in. */
+static const char *
+session_with(const struct session *s)
+{
+	if (s->place.is_unix)
+		return "local";
+	return s->message->tls_version.n > 0 ? "ESMTPSA" : "ESMTPA";
+}
+
 /* From here on the message is the posting's. */
 static void
 session_settle(struct session *s)
@@ -223,7 +232,7 @@ session_settle(struct session *s)
 		.message = s->message, .account = s->account,
 		.page = s->page, .is_local = s->place.is_unix,
 		.credential = s->user, .key_id = s->key_id,
-		.with = s->place.is_unix ? "local" : "ESMTPSA",
+		.with = session_with(s),
 		.on_reply = session_on_posted, .arg = s };
 
 	s->recipients += s->message->envelope_count;

@@ -205,6 +205,13 @@ class Clients(unittest.TestCase):
         self.assertRegex(m.data.decode(), r"(?s)^X-SES-Outgoing: \d{4}\.\d\d\.\d\d-127\.0\.0\.\d+\r\n"
                          r"Received: by mail\.relay\.example with ESMTPSA\r\n")
 
+    def test_without_tls(self):
+        """RFC 3848: no TLS was there, and none is claimed"""
+        w = self.relay.session(self.key, self.password, "clear")
+        w.message("sender@example.com", "recipient@sink.example", MESSAGE)
+        w.close()
+        self.assertRegex(self.arrived().data.decode(), r"\r\nReceived: by mail\.relay\.example with ESMTPA\r\n")
+
     def test_injection(self):
         """smtp-interface#5: plain text behind STARTTLS"""
         w = self.relay.wire("submission")
