@@ -32,7 +32,8 @@ struct mime_blocked;
 /* spec: "default", "none", ".exe, .com", "+.iso, -.tmp"; NULL = wrong. */
 struct mime_blocked *mime_blocked_new(struct bytes spec, struct err *e);
 void mime_blocked_free(struct mime_blocked *b); /* NULL is allowed */
-/* A decoded file name; trailing blanks and dots do not count. */
+/* A decoded file name; blanks, dots, quotes and "::$DATA" at its end do not
+ * count. */
 bool mime_blocked_has(const struct mime_blocked *b, struct bytes name);
 size_t mime_blocked_count(const struct mime_blocked *b);
 

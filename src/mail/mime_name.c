@@ -177,13 +177,31 @@ mime_blocked_count(const struct mime_blocked *b)
 	return b->count;
 }
 
+/* What a file system or a reader leaves out at the end of a name: blanks, dots,
+ * quotes of the other kind, the name of the stream that is the content. */
+static struct bytes
+name_as_stored(struct bytes name)
+{
+	struct bytes stream = BYTES("::$DATA");
+	size_t	     n;
+
+	do {
+		n = name.n;
+		while (name.n > 0 &&
+		    strchr(". \t\r\n'\"", name.p[name.n - 1]) != NULL)
+			name.n--;
+		if (bytes_ends_nocase(name, stream))
+			name.n -= stream.n;
+	} while (name.n < n);
+	return name;
+}
+
 bool
 mime_blocked_has(const struct mime_blocked *b, struct bytes name)
 {
 	size_t from;
 
-	while (name.n > 0 && strchr(". \t\r\n", name.p[name.n - 1]) != NULL)
-		name.n--;
+	name = name_as_stored(name);
 	for (from = name.n; from > 0 && name.p[from - 1] != '.'; from--)
 		;
 	if (from == 0)
@@ -238,6 +256,16 @@ skip_to_semicolon(struct bytes v, size_t i)
 	return i < v.n ? i : v.n;
 }
 
+/* Index of the quote that ends the one at i, or the end. */
+static size_t
+quoted_end(struct bytes v, size_t i)
+{
+	for (i++; i < v.n && v.p[i] != '"'; i++)
+		if (v.p[i] == '\\')
+			i++;
+	return i < v.n ? i : v.n;
+}
+
 static void
 take_value(struct bytes *rest, size_t i, struct parameter *out)
 {
@@ -253,11 +281,7 @@ take_value(struct bytes *rest, size_t i, struct parameter *out)
 		*rest = bytes_from(*rest, i);
 		return;
 	}
-	for (i++; i < rest->n && rest->p[i] != '"'; i++)
-		if (rest->p[i] == '\\')
-			i++;
-	if (i > rest->n)
-		i = rest->n;
+	i = quoted_end(*rest, i);
 	out->value = (struct bytes){ rest->p + from + 1, i - from - 1 };
 	*rest = bytes_from(*rest, i < rest->n ? i + 1 : i);
 	*rest = bytes_from(*rest, skip_to_semicolon(*rest, 0));
@@ -541,6 +565,55 @@ check_segments(struct search *s, const struct segment *list, size_t n)
 	buf_wipe(&text);
 }
 
+/* Behind the name of a parameter at i; where to go on. */
+static size_t
+check_bare_at(struct search *s, struct bytes v, size_t i)
+{
+	struct segment x = { .encoded = i < v.n && v.p[i] == '*' };
+	size_t	       from;
+
+	while (i < v.n && (v.p[i] == '*' || (v.p[i] >= '0' && v.p[i] <= '9')))
+		i++;
+	while (i < v.n && is_white(v.p[i]))
+		i++;
+	if (i == v.n || v.p[i] != '=')
+		return i;
+	for (i++; i < v.n && is_white(v.p[i]); i++)
+		;
+	x.p.quoted = i < v.n && v.p[i] == '"';
+	from = x.p.quoted ? i + 1 : i;
+	if (x.p.quoted)
+		i = quoted_end(v, i);
+	while (i < v.n && !x.p.quoted && v.p[i] != ';' && !is_white(v.p[i]))
+		i++;
+	x.p.value = (struct bytes){ v.p + from, i - from };
+	if (x.encoded)
+		check_segments(s, &x, 1);
+	else
+		check_plain(s, &x.p);
+	return i;
+}
+
+/* Some readers need no ";" before it: "attachment filename=a.exe". */
+static void
+check_bare(struct search *s, struct bytes v, struct bytes name)
+{
+	size_t i = 0;
+	char   before = ' '; /* the last octet that is no blank */
+
+	while (i < v.n && s->verdict == MIME_OK) {
+		if ((i == 0 || (is_white(v.p[i - 1]) && before != ';')) &&
+		    bytes_starts_nocase(bytes_from(v, i), name)) {
+			i = check_bare_at(s, v, i + name.n);
+			before = ' ';
+			continue;
+		}
+		if (!is_white(v.p[i]))
+			before = v.p[i];
+		i = v.p[i] == '"' ? quoted_end(v, i) + 1 : i + 1;
+	}
+}
+
 enum mime_verdict
 mime_check_names(const struct mime_blocked *b, struct bytes value,
     const char *parameter, char *shown)
@@ -555,5 +628,6 @@ mime_check_names(const struct mime_blocked *b, struct bytes value,
 	while (s.verdict == MIME_OK && next_parameter(&rest, &p))
 		if (bytes_eq_nocase(p.name, bytes_of(parameter)))
 			check_plain(&s, &p);
+	check_bare(&s, value, bytes_of(parameter));
 	return s.verdict;
 }
