@@ -166,10 +166,23 @@ end_header(struct mime *m)
 	m->state = SCAN_BODY;
 }
 
+/* Comments are allowed (RFC 2045 3), quotes are commonly understood. */
+static enum eicar_encoding
+encoding_of(struct bytes value)
+{
+	struct bytes word = mime_media_type(value);
+
+	if (word.n > 0 && word.p[0] == '"')
+		word = bytes_from(word, 1);
+	if (word.n > 0 && word.p[word.n - 1] == '"')
+		word.n--;
+	return eicar_encoding(word);
+}
+
 void
 mime_outer_encoding(struct mime *m, struct bytes value)
 {
-	m->encoding = eicar_encoding(value);
+	m->encoding = encoding_of(value);
 }
 
 void
@@ -195,7 +208,7 @@ end_field(struct mime *m)
 		check_names(m, buf_bytes(&m->field), "filename");
 		break;
 	case FIELD_ENCODING:
-		m->encoding = eicar_encoding(buf_bytes(&m->field));
+		m->encoding = encoding_of(buf_bytes(&m->field));
 		break;
 	}
 	buf_clear(&m->field);

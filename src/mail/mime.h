@@ -71,7 +71,8 @@ void mime_outer_encoding(struct mime *m, struct bytes value);
 void mime_feed(struct mime *m, struct bytes body);
 void mime_end(struct mime *m, struct mime_result *out);
 
-/* "multipart/mixed" of a Content-Type value, as written. */
+/* "multipart/mixed" of a Content-Type value, as written: the first word that
+ * is no comment. */
 struct bytes mime_media_type(struct bytes content_type);
 /* A parameter, quotes and RFC 2231 resolved, cut to size; false = not
  * there. */

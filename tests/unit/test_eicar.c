@@ -130,6 +130,14 @@ parts(void **state)
 	assert_true(body_has("text/plain", "", with("", "\r\n"), true));
 	assert_false(body_has("text/plain", "", with("", "\r\n"), false));
 	assert_true(body_has("", "base64", encoded, true));
+	/* comments, and quotes that readers forgive */
+	assert_true(body_has("", "(a (b) \\)) Base64 (c)", encoded, true));
+	assert_true(body_has("", " \"base64\"", encoded, true));
+	assert_true(body_has("", "base64; x=y", encoded, true));
+	assert_false(body_has("", "(base64)", encoded, true));
+	snprintf(room, sizeof(room), "--b\r\nContent-Transfer-Encoding:"
+	    "\r\n (why) \"BASE64\"\r\n\r\n%s--b--\r\n", encoded);
+	assert_true(body_has(MIXED, "", room, true));
 	snprintf(room, sizeof(room), "--b\r\n\r\nhello\r\n--b\r\n"
 	    "Content-Type: text/plain; name=sample.txt\r\n"
 	    "Content-Transfer-Encoding: base64\r\n\r\n%s--b--\r\n", encoded);
