@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/reserve.h"
 #include "net/sockaddr.h"
 
 enum {
 	CONNECTIONS_KEPT = 64,
 	CONNECT_MS = 10000,
-	RESOLVE_SIZE = 300 + HTTP_ADDRESSES_MAX * 64
+	RESOLVE_SIZE = 300 + HTTP_ADDRESSES_MAX * 64,
+	TOO_LARGE = 100 /* CURLE_TOO_LARGE, which older headers lack */
 };
 
 struct transfer {
@@ -333,6 +335,17 @@ http_cancel(struct http *h, uint64_t ticket)
 
 /* -- turns ----------------------------------------------------------------- */
 
+/* Our own limits are failures of another kind to libcurl. */
+static const char *
+transfer_reason(const struct transfer *t, CURLcode result)
+{
+	/* a line without end fills the room that libcurl has for one */
+	if (t->header_octets > HTTP_HEADER_MAX || (int)result == TOO_LARGE ||
+	    (result == CURLE_OUT_OF_MEMORY && !reserve_is_short()))
+		return "the header of the answer is too long";
+	return t->reason[0] != '\0' ? t->reason : curl_easy_strerror(result);
+}
+
 /* A header that came whole is an answer, whatever became of the rest. */
 static void
 transfer_end(struct transfer *t, CURLcode result)
@@ -353,11 +366,9 @@ transfer_end(struct transfer *t, CURLcode result)
 	if (after > 0)
 		a.retry_after_ms = after < 1000000 ? after * 1000 :
 		    INT64_C(1000000000);
-	if (a.status == 0) {
-		a.reason = bytes_text(bytes_of(t->reason[0] != '\0' ?
-		    t->reason : curl_easy_strerror(result)), reason,
-		    sizeof(reason));
-	}
+	if (a.status == 0)
+		a.reason = bytes_text(bytes_of(transfer_reason(t, result)),
+		    reason, sizeof(reason));
 	transfer_free(t);
 	done(arg, &a);
 }

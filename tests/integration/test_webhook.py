@@ -166,6 +166,16 @@ class Webhooks(World):
                        f"https://hooks.example:{web.port}/")
         r = self.relay.run_ctl("config-set", "dest", "test", "ConfigSet", "hooks")
         self.assertEqual(r.returncode, 1, r.stdout)
+        self.assertIn("the header of the answer is too long", r.stderr)
+
+    def test_endless_line(self):
+        """Neither a status line nor a field that never ends has anything to do with memory."""
+        web = self.web(b"HTTP/1.1 200 " + b"x" * 400000, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 400000)
+        self.add(web, types="send")
+        for _ in range(2):
+            r = self.relay.run_ctl("config-set", "dest", "test", "ConfigSet", "hooks")
+            self.assertEqual(r.returncode, 1, r.stdout)
+            self.assertIn("the header of the answer is too long", r.stderr)
 
     def test_killed(self):
         """events#20: kill -9 between the event and the answer; the same id comes again"""

@@ -50,7 +50,8 @@ class Posted:
 
 
 class Web:
-    """answers: statuses, or (status, {header: value}), or (status, headers, body octets); the last one stays.
+    """answers: statuses, or (status, {header: value}), or (status, headers, body octets), or all of it as octets; the
+    last one stays.
     None: it never answers.  delay: seconds before each answer."""
 
     def __init__(self, address, pair, *answers):
@@ -74,6 +75,13 @@ class Web:
                     web.ended.wait()
                     return
                 web.ended.wait(web.delay)
+                if isinstance(answer, bytes):
+                    self.close_connection = True
+                    try:
+                        self.wfile.write(answer)
+                    except OSError:  # it has read enough
+                        pass
+                    return
                 status, headers, text = answer
                 self.send_response(status)
                 for name, value in headers.items():
@@ -112,6 +120,8 @@ class Web:
             answer = self.answers[0]
             if len(self.answers) > 1:
                 self.answers.pop(0)
+        if isinstance(answer, bytes):
+            return answer
         if answer is None or isinstance(answer, tuple):
             return answer if answer is None or len(answer) == 3 else (*answer, b"")
         return answer, {}, b""
