@@ -400,7 +400,8 @@ complaint_make_event(struct complaint *c, const struct msgid *id)
 	c->change.count = 1;
 }
 
-/* The message that was complained of: of this account, to this address. */
+/* The message that was complained of: of this account, to this address.  Only
+ * a report cannot do without one. */
 static int
 complaint_find(struct complaint *c, const char *text)
 {
@@ -413,7 +414,7 @@ complaint_find(struct complaint *c, const char *text)
 
 	if (text == NULL) {
 		arena_free(a);
-		return request_misuse(q,
+		return c->source != SOURCE_FBL ? 0 : request_misuse(q,
 		    "a report of a feedback loop needs --message-id");
 	}
 	if (msgid_from_text(bytes_of(text), &id, NULL) &&
@@ -426,7 +427,8 @@ complaint_find(struct complaint *c, const char *text)
 	if (!found)
 		return request_refuse(q, BOOK_NOT_FOUND,
 		    "no such message to %.200s: %.100s", c->address, text);
-	complaint_make_event(c, &id);
+	if (c->source == SOURCE_FBL)
+		complaint_make_event(c, &id);
 	return 0;
 }
 
@@ -447,13 +449,15 @@ complaint_add(struct request *q)
 		ADDRESS_ALLOW_SINGLE_LABEL, &parsed))
 		(void)request_refuse(q, BOOK_BAD_REQUEST,
 		    "not an address: %.200s", c->address);
-	if (q->err.text[0] != '\0' || arg_word(q, "source", words, &i) < 0 ||
-	    (i == SOURCE_FBL &&
-		complaint_find(c, arg_text(q, "message-id")) != 0)) {
+	if (q->err.text[0] != '\0' || arg_word(q, "source", words, &i) < 0) {
 		request_end(q);
 		return;
 	}
 	c->source = (enum source)i;
+	if (complaint_find(c, arg_text(q, "message-id")) != 0) {
+		request_end(q);
+		return;
+	}
 	request_write(q, complaint_write, complaint_after);
 }
 
