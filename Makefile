@@ -85,7 +85,7 @@ registry_MODULES = \
 	identity identity_check identity_command identity_name identity_plan \
 	identity_sign \
 	policy policy_condition policy_judge identity_policy permission \
-	mail_from ip_filter \
+	mail_from spf_state ip_filter \
 	glob cidr \
 	ledger quota provider \
 	alarm finding level listing snds \
@@ -126,7 +126,7 @@ reporting_MODULES = \
 	statistics statistics_facts statistics_rows rates reputation \
 	    reputation_detect \
 	blocklist blocklist_round levels detector \
-	verification verification_check operator_record inquiry
+	verification verification_check operator_record inquiry spf_watch
 
 daemon_MODULES = \
 	master master_files master_reload master_setup master_sockets \

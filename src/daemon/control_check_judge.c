@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/control_check.h"
+#include "registry/spf_state.h"
 
 enum { LONG_BITS = 2048 };
 
@@ -335,9 +336,8 @@ judge_spf_includes(struct preflight *p)
 		    "%s permits %zu source IPs", p->mail_from,
 		    p->source_count);
 	} else {
-		c = preflight_add(p, "SPF_INCLUDES", CHECK_FAIL,
-		    r->spf.names_us ? "An SPF configuration issue was found."
-				    : "SPF record for posthorn was not found.");
+		c = preflight_add(p, "SPF_INCLUDES", CHECK_FAIL, "%s",
+		    spf_state_finding(r));
 		spf_hint(p, c);
 		if (r->spf.names_us)
 			preflight_hint(c, "%s: what posthornctl spf print "

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/control_doctor.h"
+#include "registry/spf_state.h"
 
 static void
 doctor_on_spf(void *doctor, void *unused)
@@ -90,10 +91,7 @@ doctor_judge_spf(struct doctor *d)
 			continue;
 		}
 		doctor_add(d->q, "SPF_INCLUDES", FINDING_FAIL,
-		    "%s %s: %s for %s%s%s", r->outcome == DKIM_MISMATCH &&
-			!r->spf.names_us
-			? "SPF record for posthorn was not found."
-			: "An SPF configuration issue was found.",
+		    "%s %s: %s for %s%s%s", spf_state_finding(r),
 		    d->sources[i].address, spf_result_to_text(r->spf.result),
 		    domain, r->hint[0] != '\0' ? ", " : "", r->hint);
 		doctor_hint(d->q, "publish what posthornctl spf print shows"

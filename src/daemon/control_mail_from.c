@@ -6,6 +6,7 @@
 #include "daemon/control_identity.h"
 #include "registry/mail_from.h"
 #include "registry/source.h"
+#include "registry/spf_state.h"
 
 enum { SPF_TEXT_MAX = 4096 };
 
@@ -287,6 +288,28 @@ mail_from_change(struct request *q)
 
 /* -- show ------------------------------------------------------------------ */
 
+/* What the last round found about the domain in use; NULL: the default. */
+static int
+mail_from_show_spf(struct request *q, struct db_txn *t, const char *domain)
+{
+	struct spf_state s;
+	int found = spf_state_get(t, domain != NULL ? q->account.id : "",
+	    domain != NULL ? domain : q->conf->mail_from.default_domain, &s,
+	    &q->err);
+
+	if (found < 0)
+		return -1;
+	request_set(q, "SpfStatus", found == 0 ? json_null() :
+	    json_string(spf_standing_to_text(s.standing)));
+	request_set(q, "SpfFinding", json_of_text(found ? s.finding : ""));
+	request_set(q, "SpfDetail", json_of_text(found ? s.detail : ""));
+	request_set(q, "SpfSince", found && s.last.ms != 0 ?
+	    json_of_wall(s.since) : json_null());
+	request_set(q, "SpfLastChecked", found ? json_of_wall(s.last) :
+	    json_null());
+	return 0;
+}
+
 /* What its mail goes out with now, and by whose setting. */
 static int
 mail_from_show_used(struct request *q, struct db_txn *t, const char *name)
@@ -306,7 +329,8 @@ mail_from_show_used(struct request *q, struct db_txn *t, const char *name)
 		request_set(q, "InUse", json_string(
 		    c.use == MAIL_FROM_CUSTOM ? c.domain :
 			q->conf->mail_from.default_domain));
-	return 0;
+	return c.use == MAIL_FROM_REFUSED ? 0 : mail_from_show_spf(q, t,
+	    c.use == MAIL_FROM_CUSTOM ? c.domain : NULL);
 }
 
 static int

@@ -10,6 +10,7 @@ static void
 pool_changed(struct request *q)
 {
 	(void)carrier_post_wake(q->relay->carrier);
+	(void)reporter_post_senders(q->relay->reporter);
 	request_end(q);
 }
 

@@ -48,6 +48,7 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_LEVEL] = "level",
 	[BOOK_LISTING] = "listing",
 	[BOOK_SNDS] = "snds",
+	[BOOK_SPF] = "spf",
 };
 
 struct book {

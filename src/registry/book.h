@@ -59,6 +59,7 @@ enum book_table {
 	BOOK_LISTING,	 /* source address, who says so, block list */
 	BOOK_SNDS,	 /* source address, 0, day */
 	BOOK_IDENTITY_TAGS, /* account, normal name */
+	BOOK_SPF,	 /* account, MAIL FROM domain; 0 = the default one */
 	BOOK_TABLES
 };
 

@@ -94,6 +94,45 @@ mail_from_owner(struct db_txn *t, struct bytes domain,
 	return s.found ? 1 : 0;
 }
 
+struct each_walk {
+	struct db_txn *t;
+	bool (*fn)(void *arg, const struct identity *i);
+	void	   *arg;
+	struct err *e;
+	bool	    failed;
+};
+
+/* domain, 0, account, identity */
+static bool
+each_on_row(void *arg, struct bytes key, struct bytes value)
+{
+	struct each_walk *w = arg;
+	ptrdiff_t	  zero = bytes_find(key, 0, '\0');
+	struct bytes	  rest = bytes_from(key, (size_t)(zero + 1));
+	char		  account[ACCOUNT_ID_SIZE], name[IDENTITY_NAME_SIZE];
+	struct identity	  i;
+	int		  found;
+
+	(void)value;
+	bytes_text(bytes_head(rest, ACCOUNT_ID_SIZE - 1), account,
+	    sizeof(account));
+	bytes_text(bytes_from(rest, ACCOUNT_ID_SIZE - 1), name, sizeof(name));
+	found = identity_get(w->t, account, name, &i, w->e);
+	w->failed = found < 0;
+	return !w->failed && (found == 0 || w->fn(w->arg, &i));
+}
+
+int
+mail_from_each(struct db_txn *t,
+    bool (*fn)(void *arg, const struct identity *i), void *arg, struct err *e)
+{
+	struct each_walk w = { t, fn, arg, e, false };
+
+	if (book_walk(t, BOOK_MAIL_FROM, BYTES(""), each_on_row, &w, e) < 0)
+		return -1;
+	return w.failed ? -1 : 0;
+}
+
 /* -- set (section 4) ------------------------------------------------------- */
 
 static struct bytes

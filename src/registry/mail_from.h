@@ -29,6 +29,10 @@ int mail_from_choose(struct db_txn *t, const char *account,
 /* Whose MAIL FROM domain is it?  1, 0 = nobody's, -1 */
 int mail_from_owner(struct db_txn *t, struct bytes domain,
     char account[ACCOUNT_ID_SIZE], struct err *e);
+/* Each identity that has one, by domain; those of SUCCESS are in use.  0 / -1 */
+int mail_from_each(struct db_txn *t,
+    bool (*fn)(void *arg, const struct identity *i), void *arg,
+    struct err *e);
 
 /* -- commands: 0 / -1 ------------------------------------------------------ */
 struct mail_from_wish {

@@ -15,6 +15,7 @@
 #include "reporting/notices.h"
 #include "reporting/outbox.h"
 #include "reporting/reputation.h"
+#include "reporting/spf_watch.h"
 #include "reporting/statistics.h"
 #include "reporting/suppressor.h"
 #include "reporting/verification.h"
@@ -40,6 +41,7 @@ struct reporter {
 	struct levels	    *levels;
 	struct notices	    *notices;
 	struct verification *verification;
+	struct spf_watch    *spf_watch;
 	int		     verifier_fd; /* until reporter_begin() */
 	bool		     stopping;
 	struct timer	     grace;
@@ -55,6 +57,7 @@ struct errand {
 		ERRAND_JUDGE,
 		ERRAND_SYNC,
 		ERRAND_BLOCKLIST,
+		ERRAND_SENDERS,
 		ERRAND_WARNING,
 		ERRAND_VERIFICATION
 	} kind;
@@ -100,6 +103,32 @@ reporter_open_webhook(struct reporter *r, const struct reporter_setup *s,
 }
 
 static void
+reporter_on_mail_from(void *reporter)
+{
+	spf_watch_soon(((struct reporter *)reporter)->spf_watch);
+}
+
+/* What looks into DNS for identities; its notices are there. */
+static void
+reporter_open_checks(struct reporter *r, const struct reporter_setup *s)
+{
+	struct verification_setup v = { .loop = s->loop, .book = s->book,
+		.conf = s->conf, .make_key = s->make_key,
+		.make_key_arg = s->make_key_arg,
+		.operator_meters = s->operator_meters };
+	struct spf_watch_setup	  p = { .loop = s->loop, .book = s->book,
+		.conf = s->conf, .system_address = s->system_address };
+
+	v.notices = r->notices;
+	v.on_mail_from = reporter_on_mail_from;
+	v.on_mail_from_arg = r;
+	r->verification = verification_new(&v);
+	p.notices = r->notices;
+	p.verification = r->verification;
+	r->spf_watch = spf_watch_new(&p);
+}
+
+static void
 reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 {
 	struct feedback_setup	  f = { .loop = s->loop, .spool = s->spool,
@@ -130,10 +159,6 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
-	struct verification_setup v = { .loop = s->loop, .book = s->book,
-		.conf = s->conf, .make_key = s->make_key,
-		.make_key_arg = s->make_key_arg,
-		.operator_meters = s->operator_meters };
 
 	r->notices = notices_new(&n);
 	f.notices = r->notices;
@@ -150,8 +175,7 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	m.statistics = r->statistics;
 	m.notices = r->notices;
 	r->levels = levels_new(&m);
-	v.notices = r->notices;
-	r->verification = verification_new(&v);
+	reporter_open_checks(r, s);
 }
 
 struct reporter *
@@ -190,6 +214,7 @@ reporter_free(struct reporter *r)
 	timer_clear(&r->grace);
 	if (r->verifier_fd >= 0)
 		close(r->verifier_fd);
+	spf_watch_free(r->spf_watch);
 	verification_free(r->verification);
 	forwarder_free(r->forwarder);
 	inbox_free(r->inbox);
@@ -215,6 +240,7 @@ reporter_begin(struct reporter *r)
 	reputation_begin(r->reputation);
 	blocklist_begin(r->blocklist);
 	levels_begin(r->levels);
+	spf_watch_begin(r->spf_watch);
 	if (fd >= 0)
 		verification_attach(r->verification, fd);
 	else
@@ -238,6 +264,7 @@ reporter_reload(struct reporter *r, struct conf *conf,
 	reputation_reload(r->reputation, conf);
 	notices_reload(r->notices, conf);
 	verification_reload(r->verification, conf);
+	spf_watch_reload(r->spf_watch, conf);
 }
 
 void
@@ -294,6 +321,9 @@ reporter_on_errand(void *reporter, void *errand)
 	case ERRAND_BLOCKLIST:
 		blocklist_check(r->blocklist, reporter_on_synced, x);
 		return;
+	case ERRAND_SENDERS:
+		spf_watch_soon(r->spf_watch);
+		break;
 	case ERRAND_OPERATOR:
 		verification_look_operator(r->verification, &x->key);
 		break;
@@ -332,6 +362,12 @@ bool
 reporter_post_check(struct reporter *r)
 {
 	return reporter_post(r, errand_new(ERRAND_CHECK, ""));
+}
+
+bool
+reporter_post_senders(struct reporter *r)
+{
+	return reporter_post(r, errand_new(ERRAND_SENDERS, ""));
 }
 
 bool
@@ -546,12 +582,21 @@ reporter_on_checks_idle(void *reporter, void *unused)
 }
 
 static void
+reporter_on_verification_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	spf_watch_stop(r->spf_watch, reporter_on_checks_idle, r);
+}
+
+static void
 reporter_on_feedback_idle(void *reporter, void *unused)
 {
 	struct reporter *r = reporter;
 
 	(void)unused;
-	verification_stop(r->verification, reporter_on_checks_idle, r);
+	verification_stop(r->verification, reporter_on_verification_idle, r);
 }
 
 static void

@@ -15,8 +15,8 @@
  *         lists, outbox.c publishes to event destinations, statistics.c
  *         counts, reputation.c judges by it, levels.c moves the
  *         levels of sender domains, blocklist.c watches over the source
- *         addresses, verification.c runs the checks of identities and
- *         their notices.
+ *         addresses, spf_watch.c over their SPF, verification.c runs the
+ *         checks of identities and their notices.
  */
 #ifndef REPORTING_REPORTER_H
 #define REPORTING_REPORTER_H
@@ -104,6 +104,8 @@ void reporter_shut(struct reporter *r, loop_fn *on_idle, void *arg);
 
 /* Any thread.  An identity was added or changed: look at its checks now. */
 bool reporter_post_check(struct reporter *r);
+/* Any thread.  Source addresses or pools were changed: may they send? */
+bool reporter_post_senders(struct reporter *r);
 /*
  * Notice to the contacts of an account, or to the operator when it has none
  * ("" = operator).  what and its text:

@@ -46,6 +46,9 @@ struct verification_setup {
 	    const char *domain, const char *selector, unsigned bits);
 	void *make_key_arg;
 	struct operator_meters *operator_meters; /* lent; NULL is allowed */
+	/* A MAIL FROM domain is in use from now on, or not; NULL is allowed. */
+	void (*on_mail_from)(void *arg);
+	void  *on_mail_from_arg;
 };
 struct verification *verification_new(const struct verification_setup *s);
 void verification_free(struct verification *v); /* NULL is allowed */

@@ -366,6 +366,15 @@ check_tell_activated(const struct check *c, const char *selector)
 }
 
 static void
+check_use_mail_from(const struct check *c)
+{
+	const struct verification_setup *s = &c->verification->setup;
+
+	if (s->on_mail_from != NULL)
+		s->on_mail_from(s->on_mail_from_arg);
+}
+
+static void
 check_follow(const struct check *c, const struct identity_decision *d)
 {
 	const struct identity_notice *n;
@@ -379,9 +388,10 @@ check_follow(const struct check *c, const struct identity_decision *d)
 		    identity_status_to_text(n->from),
 		    identity_status_to_text(n->to),
 		    identity_status_to_text(n->whole_to));
-		if (n->machine == MACHINE_MAIL_FROM)
+		if (n->machine == MACHINE_MAIL_FROM) {
 			check_tell_mail_from(c, n);
-		else if (n->machine != MACHINE_LINK)
+			check_use_mail_from(c);
+		} else if (n->machine != MACHINE_LINK)
 			check_tell(c, n);
 	}
 	if (d->operator_alarm)
