@@ -601,6 +601,8 @@ const struct command control_suppression_commands[] = {
 	    suppression_list },
 	{ "suppression check", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
 	    suppression_check_address },
+	{ "suppression why", NEED_READ, SCOPE_ACCOUNT, NULL, NULL,
+	    suppression_check_address },
 	{ "suppression global list", NEED_OPERATOR, SCOPE_NONE, NULL, NULL,
 	    global_list },
 	{ "suppression global show", NEED_OPERATOR, SCOPE_NONE, NULL, NULL,

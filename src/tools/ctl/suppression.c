@@ -338,6 +338,8 @@ const struct ctl_command ctl_suppression_commands[] = {
 	    .show = suppression_print_list },
 	{ .verb = "suppression check", .arguments = "address",
 	    .usage = "ADDRESS", .options = "config-set:text" },
+	{ .verb = "suppression why", .arguments = "address",
+	    .usage = "ADDRESS", .options = "config-set:text" },
 	{ .verb = "suppression import", .arguments = "path", .usage = "FILE",
 	    .options = "action:text format:text chunk:flag rejects:text",
 	    .local = suppression_import },
