@@ -263,34 +263,44 @@ dsn_status(struct buf *out, const struct report_dsn *d)
 	buf_add_text(out, "\r\n");
 }
 
-static void
-dsn_headers(struct buf *out, const struct report_dsn *d, bool eight_bit)
+/* What is returned: the message, or its header section. */
+static struct bytes
+dsn_returned(const struct report_dsn *d)
 {
-	struct bytes h = d->headers;
+	return d->content.n > 0 ? d->content : d->headers;
+}
+
+static void
+dsn_return(struct buf *out, const struct report_dsn *d, bool eight_bit)
+{
+	struct bytes h = dsn_returned(d);
+	bool	     is_whole = d->content.n > 0;
 
 	dsn_boundary(out, d, "");
-	buf_add_text(out, "Content-Type: text/rfc822-headers\r\n");
+	buf_add_text(out, is_whole ? "Content-Type: message/rfc822\r\n" :
+		"Content-Type: text/rfc822-headers\r\n");
 	if (eight_bit)
 		buf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_add_text(out, "\r\n");
 	/* whether or not the section came with its empty line */
-	while (h.n > 0 && (h.p[h.n - 1] == '\r' || h.p[h.n - 1] == '\n'))
+	while (!is_whole && h.n > 0 &&
+	    (h.p[h.n - 1] == '\r' || h.p[h.n - 1] == '\n'))
 		h.n--;
 	buf_add_bytes(out, h);
-	buf_add_text(out, "\r\n\r\n");
+	buf_add_text(out, is_whole ? "\r\n" : "\r\n\r\n");
 	dsn_boundary(out, d, "--");
 }
 
 bool
 report_write_dsn(const struct report_dsn *d, struct buf *out)
 {
-	bool eight_bit = bytes_has_eight_bit(d->headers);
+	bool eight_bit = bytes_has_eight_bit(dsn_returned(d));
 
 	must(d->failure_count > 0 && d->token.n > 0);
 	dsn_head(out, d, eight_bit);
 	dsn_text(out, d);
 	dsn_status(out, d);
-	dsn_headers(out, d, eight_bit);
+	dsn_return(out, d, eight_bit);
 	return !out->failed;
 }
 

@@ -61,6 +61,7 @@ struct report_dsn {
 	const struct report_failure *failures;
 	size_t			     failure_count; /* at least 1 */
 	struct bytes headers; /* header section as sent */
+	struct bytes content; /* the whole message in its place; or empty */
 };
 bool report_write_dsn(const struct report_dsn *d, struct buf *out);
 

@@ -42,6 +42,7 @@ struct telling {
 	struct arena	   *arena;
 	struct buf	    headers;
 	struct bytes	    sent_id; /* Message-ID as sent */
+	struct bytes	    content; /* to be returned as a whole; or empty */
 	struct report_failure *failures;
 	size_t		    failure_count;
 	char		    date[CLOCK_TEXT_MAX];
@@ -426,6 +427,7 @@ telling_write(struct telling *t, struct buf *out)
 	    without_dns(t->ev->reporting_mta) : bytes_of(c->server.name);
 	d.arrival = t->mail.accepted;
 	d.headers = buf_bytes(&t->headers);
+	d.content = t->content;
 	return report_write_dsn(&d, out);
 }
 
@@ -553,6 +555,19 @@ telling_show(struct telling *t)
 	telling_find_id(t);
 }
 
+/* RFC 3461 4.3: of a failure alone, where RET=FULL asked for it. */
+static void
+telling_take_content(struct telling *t)
+{
+	struct err e;
+
+	if (t->ev->type == EVENT_BOUNCE &&
+	    spool_read_returned(t->feedback->setup.spool, &t->ev->message,
+		t->arena, &t->content, &e) < 0)
+		log_warn("feedback-headers", "mid=%s reason=\"%s\"",
+		    t->feedback->message_id, e.text);
+}
+
 /* A mailbox of the simulator that sends something back. */
 static enum publisher_answer
 feedback_simulate(struct feedback *f, struct telling *t,
@@ -607,6 +622,7 @@ feedback_tell(struct feedback *f, struct telling *t)
 	if (t->failure_count == 0)
 		return PUBLISHER_NEXT; /* NOTIFY=NEVER */
 	telling_show(t);
+	telling_take_content(t);
 	return telling_send(t) ? PUBLISHER_TAKEN : PUBLISHER_AGAIN;
 }
 

@@ -299,6 +299,13 @@ int spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
 int spool_read_facts(struct spool *s, const struct msgid *id,
     struct arena *a, struct mail_row *out, struct err *e);
 /*
+ * The whole message as it is sent, kept beside its snapshot for the notice
+ * that returns it (RET=FULL), if it has SPOOL_RETURN_MAX octets at most.
+ */
+enum { SPOOL_RETURN_MAX = 64 * 1024 };
+int spool_read_returned(struct spool *s, const struct msgid *id,
+    struct arena *a, struct bytes *out, struct err *e);
+/*
  * Content as it is sent (head, then body) from offset: fills buf, returns
  * the octets, 0 at the end, -1 on error.
  */

@@ -56,6 +56,8 @@ enum { SPOOL_FORMAT = 1 };
 
 enum {
 	BODY_PIECE_FIRST = 4096, /* pieces below are of the head */
+	/* in the table of snapshots: from here on the message as a whole */
+	RETURN_PIECE_FIRST = 65536,
 	BATCH_SUBMISSIONS = 512,
 	BATCH_OCTETS = 8 << 20,
 	BATCH_STAGED_OCTETS = 2 << 20,

@@ -68,32 +68,76 @@ spool_read_message(struct spool *s, const struct msgid *id, struct arena *a,
 	return 1;
 }
 
-int
-spool_copy_paged(struct db_txn *t, enum spool_table table,
-    const struct msgid *id, struct arena *a, struct bytes *out,
-    struct err *e)
+/* Pieces of one id, from the first number to before the end. */
+struct pieces {
+	const struct msgid *id;
+	uint32_t	    first, end;
+};
+
+static int
+pieces_read(struct db_txn *t, enum spool_table table, const struct pieces *p,
+    struct buf *out, struct err *e)
 {
 	struct db_cursor *c = db_cursor(t, table, e);
 	struct record_key k;
 	struct bytes	  key, value;
-	struct buf	  whole;
+	struct msgid	  id;
+	uint32_t	  piece;
 	int		  rc;
 
 	if (c == NULL)
 		return -1;
-	buf_init(&whole, SIZE_MAX / 2);
-	rc = db_seek(c, record_key_numbered(&k, id, 0), &key, &value, e);
-	while (rc == 1 && bytes_starts(key, record_key_id(id))) {
-		buf_add_bytes(&whole, value);
+	rc = db_seek(c, record_key_numbered(&k, p->id, p->first), &key,
+	    &value, e);
+	while (rc == 1 && bytes_starts(key, record_key_id(p->id)) &&
+	    record_split_numbered(key, &id, &piece) && piece < p->end) {
+		buf_add_bytes(out, value);
 		rc = db_next(c, &key, &value, e);
 	}
 	db_cursor_close(c);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+pieces_copy(struct db_txn *t, enum spool_table table, const struct pieces *p,
+    struct arena *a, struct bytes *out, struct err *e)
+{
+	struct buf whole;
+	int	   rc;
+
+	buf_init(&whole, SIZE_MAX / 2);
+	rc = pieces_read(t, table, p, &whole, e);
 	if (rc >= 0 && (rc = whole.n > 0) == 1) {
 		*out = arena_bytes(a, buf_bytes(&whole));
 		if (whole.failed || out->p == NULL)
 			rc = err_set(e, "spool: no memory for a record");
 	}
 	buf_wipe(&whole);
+	return rc;
+}
+
+int
+spool_copy_paged(struct db_txn *t, enum spool_table table,
+    const struct msgid *id, struct arena *a, struct bytes *out,
+    struct err *e)
+{
+	struct pieces p = { id, 0, RETURN_PIECE_FIRST };
+
+	return pieces_copy(t, table, &p, a, out, e);
+}
+
+int
+spool_read_returned(struct spool *s, const struct msgid *id, struct arena *a,
+    struct bytes *out, struct err *e)
+{
+	struct pieces  p = { id, RETURN_PIECE_FIRST, UINT32_MAX };
+	struct db_txn *t = db_read(s->db, e);
+	int	       rc;
+
+	if (t == NULL)
+		return -1;
+	rc = pieces_copy(t, SPOOL_SNAPSHOT, &p, a, out, e);
+	db_end(t);
 	return rc;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "mail/smtp.h"
 
 enum {
 	STORE_PAGE = 4096, /* what a piece takes */
@@ -13,11 +14,20 @@ enum {
 
 /* -- content --------------------------------------------------------------- */
 
+/* RFC 3461 4.3: RET=FULL, and it is short enough. */
+static bool
+returns_whole(const struct message *m)
+{
+	return m->ret == DSN_RETURN_FULL && m->content == 0 &&
+	    message_octets(m) <= SPOOL_RETURN_MAX;
+}
+
 uint64_t
 spool_need(const struct message *m)
 {
 	return (spool_pieces(m->head.n) + spool_pieces(message_memory(m))) *
 	    STORE_PAGE + ROWS_OCTETS + m->snapshot.n +
+	    (returns_whole(m) ? message_octets(m) : 0) +
 	    (uint64_t)m->envelope_count * 512;
 }
 
@@ -169,20 +179,47 @@ spool_write_content(struct spool_txn *t, const struct message *m,
 
 /* -- what stays ------------------------------------------------------------ */
 
-int
-spool_put_paged(struct spool_txn *t, enum spool_table table,
-    const struct msgid *id, struct bytes b, struct err *e)
+/* Pieces from *piece on, which is moved. */
+static int
+spool_put_more(struct spool_txn *t, enum spool_table table,
+    const struct msgid *id, uint32_t *piece, struct bytes b, struct err *e)
 {
 	struct record_key k;
-	uint32_t	  piece;
 
-	for (piece = 0; b.n > 0; piece++) {
-		if (db_put(t->db, table, record_key_numbered(&k, id, piece),
+	for (; b.n > 0; ++*piece) {
+		if (db_put(t->db, table, record_key_numbered(&k, id, *piece),
 			bytes_head(b, CONTENT_PIECE), true, e) < 0)
 			return -1;
 		b = bytes_from(b, CONTENT_PIECE);
 	}
 	return 0;
+}
+
+int
+spool_put_paged(struct spool_txn *t, enum spool_table table,
+    const struct msgid *id, struct bytes b, struct err *e)
+{
+	uint32_t piece = 0;
+
+	return spool_put_more(t, table, id, &piece, b, e);
+}
+
+/* The snapshot, and for a notice that returns it the message as it is sent:
+ * its content goes in the commit that makes the event. */
+static int
+spool_write_shown(struct spool_txn *t, const struct message *m, struct err *e)
+{
+	uint32_t	    piece = RETURN_PIECE_FIRST;
+	const struct chunk *c;
+	int rc = spool_put_paged(t, SPOOL_SNAPSHOT, &m->id, m->snapshot, e);
+
+	if (rc < 0 || !returns_whole(m))
+		return rc;
+	rc = spool_put_more(t, SPOOL_SNAPSHOT, &m->id, &piece, m->head, e);
+	for (c = m->body_first; rc == 0 && c != NULL; c = c->next)
+		rc = spool_put_more(t, SPOOL_SNAPSHOT, &m->id, &piece,
+		    (struct bytes){ c->data, c->n }, e);
+	return rc;
 }
 
 static void
@@ -252,7 +289,7 @@ spool_write_mail(struct spool_txn *t, const struct message *m, struct err *e)
 	if (m->keeps_id && r.message_id.n > 0 &&
 	    spool_write_client_id(t, &m->id, r.message_id, e) < 0)
 		return -1;
-	return spool_put_paged(t, SPOOL_SNAPSHOT, &m->id, m->snapshot, e);
+	return spool_write_shown(t, m, e);
 }
 
 /* -- the message and its envelopes ----------------------------------------- */
