@@ -453,15 +453,21 @@ static int
 dkim_export_read(struct request *q, struct db_txn *t)
 {
 	struct identity_work *w = q->state;
+	const char	     *selector = arg_text(q, "selector");
 	int		      found;
 
 	if (identity_work_load(q, t) != 0)
 		return -1;
-	found = dkim_keys_active(t, &w->i, SET_CURRENT, &w->choice.keys,
-	    &q->err);
+	if (selector != NULL)
+		found = dkim_key_get(t, q->account.id, w->name, selector,
+		    &w->choice.keys.key, &q->err);
+	else
+		found = dkim_keys_active(t, &w->i, SET_CURRENT,
+		    &w->choice.keys, &q->err);
 	if (found == 0)
-		return request_refuse(q, BOOK_NOT_FOUND, "%s has no DKIM key",
-		    w->name);
+		return request_refuse(q, BOOK_NOT_FOUND, "%s has no DKIM "
+		    "key%s%.63s", w->name, selector != NULL ?
+		    " of selector " : "", selector != NULL ? selector : "");
 	return found < 0 ? -1 : 0;
 }
 

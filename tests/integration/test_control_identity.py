@@ -139,6 +139,15 @@ class Identities(Running):
         self.assertEqual({f"v=DKIM1; k=rsa; p={public}"}, values)
         self.assertEqual(len(self.audit("DkimExport")), 1)
         self.assertEqual(self.run_ctl("dkim", "export", "own0.example").returncode, 2)
+        # any other key of the domain, by its selector
+        self.assertEqual(self.ctl("dkim", "export", "own0.example", "--private", "--selector", "mail-2024"), pem)
+        self.ctl("identity", "add", "pair.example")
+        keys = {self.ctl("dkim", "export", "pair.example", "--private", "--selector", k["Selector"])
+                for k in self.json("dkim", "show", "pair.example")["Keys"]}
+        self.assertEqual(len(keys), 2)
+        self.assertIn(self.ctl("dkim", "export", "pair.example", "--private"), keys)
+        self.refused("pair.example has no DKIM key of selector mail-2024", "dkim", "export", "pair.example", "--private",
+                     "--selector", "mail-2024")
 
     def test_delete(self):
         self.ctl("identity", "add", "gone.example", "--dkim", "none")

@@ -113,6 +113,8 @@ class Dual(World):
                                 check=True, capture_output=True).stdout[-32:]
         record = next(r for r in self.wanted("own.example") if r["Name"].startswith("ed1."))
         self.assertEqual(record["Value"], "v=DKIM1; k=ed25519; p=" + base64.b64encode(public).decode())
+        with open(key) as f:
+            self.assertEqual(self.relay.ctl("dkim", "export", "own.example", "--private", "--selector", "ed1"), f.read())
         self.relay.ctl("dkim", "dual", "own.example", "off")
         self.expect(self.sent(mail, sender), [("own.example", "rsa1", "rsa-sha256")])
 

@@ -339,6 +339,6 @@ const struct ctl_command ctl_identity_commands[] = {
 	    .options = "nsupdate:flag changed-since:time",
 	    .show = zone_print },
 	{ .verb = "dkim export", .arguments = "name", .usage = "NAME",
-	    .options = "private:flag", .local = dkim_export },
+	    .options = "private:flag selector:text", .local = dkim_export },
 	{ .verb = NULL }
 };
