@@ -347,6 +347,7 @@ finding_count(struct db_txn *t, const char *account, enum finding_type type,
 struct finding_asking {
 	enum finding_type type;
 	const char	 *account, *scope;
+	struct finding	 *out;
 	bool		  found;
 };
 
@@ -358,18 +359,30 @@ asking_on_finding(void *arg, const struct finding *f)
 	a->found = f->state == FINDING_OPEN && f->type == a->type &&
 	    strcmp(f->account, a->account) == 0 &&
 	    strcmp(f->scope, a->scope) == 0;
+	if (a->found)
+		*a->out = *f;
 	return !a->found;
+}
+
+int
+finding_get_open(struct db_txn *t, const char *account,
+    enum finding_type type, const char *scope, struct finding *out,
+    struct err *e)
+{
+	struct finding_asking a = { type, account, scope, out, false };
+
+	if (finding_each(t, account, asking_on_finding, &a, e) < 0)
+		return -1;
+	return a.found;
 }
 
 int
 finding_is_open(struct db_txn *t, const char *account,
     enum finding_type type, const char *scope, struct err *e)
 {
-	struct finding_asking a = { type, account, scope, false };
+	struct finding unused;
 
-	if (finding_each(t, account, asking_on_finding, &a, e) < 0)
-		return -1;
-	return a.found;
+	return finding_get_open(t, account, type, scope, &unused, e);
 }
 
 struct finding_look {
@@ -381,7 +394,7 @@ look_on_finding(void *arg, const struct finding *f)
 {
 	struct finding_look *l = arg;
 
-	if (f->state != FINDING_OPEN)
+	if (f->state != FINDING_OPEN || f->source == FINDING_BY_THRESHOLD)
 		return true;
 	*l->review |= f->action == FINDING_REVIEW;
 	*l->pause |= f->action == FINDING_PAUSE;

@@ -95,7 +95,11 @@ int finding_count(struct db_txn *t, const char *account,
 /* Is one of this type and scope open?  1, 0, -1 */
 int finding_is_open(struct db_txn *t, const char *account,
     enum finding_type type, const char *scope, struct err *e);
-/* Is one open that asks for a review, or for a pause? 0 / -1 */
+int finding_get_open(struct db_txn *t, const char *account,
+    enum finding_type type, const char *scope, struct finding *out,
+    struct err *e);
+/* Is one open that asks for a review, or for a pause?  Those of rates do not:
+ * the rates themselves are judged.  0 / -1 */
 int finding_look(struct db_txn *t, const char *account, bool *review,
     bool *pause, struct err *e);
 /* All of an account that goes, at most max: how many, -1. */

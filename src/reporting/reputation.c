@@ -395,6 +395,9 @@ judge_write(struct book_job *job, struct db_txn *t)
 			rc = j->out.changed ? account_put(t, a, &job->err)
 					    : 0;
 		}
+		if (rc == 0)
+			rc = reputation_threshold_settle(t, a->id, &j->in,
+			    &job->err);
 	}
 	mem_free(a);
 	return rc < 0 ? -1 : 0;
@@ -451,9 +454,11 @@ judge_look(struct reputation *r, struct account *a, const struct rates *v)
 	if (t != NULL)
 		rc = finding_look(t, a->id, &in.finding_review,
 		    &in.finding_pause, &e);
+	if (rc == 0)
+		rc = reputation_threshold_look(t, a->id, &in, &e);
 	book_end(t);
 	account_review_judge(a, &in, &out);
-	if (rc == 0 && out.changed)
+	if (rc == 1 || (rc == 0 && out.changed))
 		judge_begin(r, a, &in);
 }
 

@@ -4,6 +4,7 @@
  *
  *	reputation.c		rounds: samples, states, alarms
  *	reputation_detect.c	findings that the figures show by themselves
+ *	reputation_threshold.c	findings that a rate makes and takes back
  *
  * One job of the book is under way at a time; who began it ends with
  * reputation_job_done().
@@ -11,6 +12,8 @@
 #ifndef REPORTING_REPUTATION_PRIVATE_H
 #define REPORTING_REPUTATION_PRIVATE_H
 
+#include "registry/account_review.h"
+#include "registry/finding.h"
 #include "reporting/reputation.h"
 
 struct turn;
@@ -29,6 +32,12 @@ struct reputation {
 	void		   *on_idle_arg;
 };
 
+/* Is one of the two to be opened, or closed?  1, 0, -1 */
+int reputation_threshold_look(struct db_txn *t, const char *account,
+    const struct review_input *in, struct err *e);
+/* On the writer: so it is done.  0 / -1 */
+int reputation_threshold_settle(struct db_txn *t, const char *account,
+    const struct review_input *in, struct err *e);
 void reputation_job_done(struct reputation *r);
 /* Looks, and begins a job when something is found that is not open yet. */
 void reputation_detect(struct reputation *r, const char *account,
