@@ -167,7 +167,12 @@ is_word(char c)
 	    (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == ':';
 }
 
-/* "550 5.1.1 ..." or "550-..." somewhere in the line; from there on. */
+/*
+ * "550 5.1.1 ..." or "550-..." somewhere in the line; from there on.  The
+ * specification (7.3) counts 2yz as well: such a line says what went well
+ * before the failure, in a transcript, and is passed over, since it would hide
+ * the reply that the bounce is about.  Alone it tells as much as none.
+ */
 static struct bytes
 find_code(struct bytes line)
 {

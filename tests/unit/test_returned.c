@@ -268,6 +268,9 @@ frames(void **state)
 		{ "Delivery has failed to these recipients\r\n"
 		  "#550 5.1.10 RESOLVER.ADR.RecipientNotFound ##\r\n",
 		    "550 5.1.10 RESOLVER.ADR.RecipientNotFound ##" },
+		/* what went well before is not what it is about */
+		{ "Transcript:\r\n>>> MAIL\r\n<<< 250 ok\r\n"
+		  "<<< 550 5.1.1 gone\r\n", "550 5.1.1 gone" },
 		/* numbers that are no replies */
 		{ "on 2024-05-01 at 12:00:550 from 10.1.2.254 and 5500 x "
 		  "250 ok\r\n", "" },
