@@ -34,6 +34,9 @@ $(O)/fuzz/fuzz_command-replay: TOOL_PARTS = -Wl,--whole-archive \
 # Counts what a refused login does.
 $(O)/tests/test_login: TOOL_PARTS = $(addprefix -Wl$(COMMA)--wrap=,SHA256 \
 	mem_same_secret db_get db_seek)
+# Stands for a libopendkim without Ed25519.
+$(O)/tests/test_signer_plain: TOOL_PARTS = \
+	-Wl$(COMMA)--wrap=dkim_libfeature
 COMMA = ,
 # every event record they make is as the schema says
 check-replay: $(O)/replay/replay
