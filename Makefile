@@ -126,7 +126,8 @@ reporting_MODULES = \
 	statistics statistics_facts statistics_rows rates reputation \
 	    reputation_detect reputation_threshold \
 	blocklist blocklist_round levels detector \
-	verification verification_check operator_record inquiry spf_watch
+	verification verification_check operator_record inquiry spf_watch \
+	bulletin
 
 daemon_MODULES = \
 	master master_files master_reload master_setup master_sockets \

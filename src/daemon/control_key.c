@@ -229,10 +229,16 @@ static void
 identity_finish_answer(struct request *q)
 {
 	struct identity_work *w = q->state;
+	char		      names[BULLETIN_DATA_MAX];
 
-	if (w->d.zone_changed)
+	if (w->d.zone_changed) {
 		log_warn("dkim-zone-change", "account=%s domain=%s",
 		    q->account.id, w->name);
+		(void)reporter_post_news(q->relay->reporter,
+		    &(struct bulletin_news){ "DKIM Zone Change",
+		    q->account.id, w->name, identity_zone_names(&w->ks,
+		    q->conf->dkim.cname_base, names, sizeof(names)) });
+	}
 	(void)reporter_post_check(q->relay->reporter);
 	if (w->show && w->i.external)
 		identity_warn_alone(q, &w->ks);

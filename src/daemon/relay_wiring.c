@@ -169,9 +169,13 @@ relay_standby_done(void *job, void *unused)
 		    o->key.domain, o->job.err.text);
 	else
 		reporter_post_check(o->relay->reporter);
-	if (!o->job.failed && o->decision.zone_changed)
+	if (!o->job.failed && o->decision.zone_changed) {
 		log_warn("dkim-zone-change", "account=%s identity=%s",
 		    o->key.account, o->key.domain);
+		(void)reporter_post_news(o->relay->reporter,
+		    &(struct bulletin_news){ "DKIM Zone Change",
+		    o->key.account, o->key.domain, o->key.selector });
+	}
 	mem_free(o);
 }
 

@@ -388,6 +388,7 @@ struct conf {
 		const char	*webhook_ca;	 /* NULL = the system's */
 		struct conf_addr webhook_source; /* AF_UNSPEC = any */
 		int64_t		 tail_keep_ms;
+		const char	*system_file; /* NULL = none is written */
 	} events;
 	struct {
 		struct conf_addr  listen; /* AF_UNSPEC = off */

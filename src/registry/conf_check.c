@@ -11,6 +11,8 @@
 #include "mail/mime.h"
 #include "registry/conf_private.h"
 
+enum { SYSTEM_FILE_MAX = 64 }; /* with its NUL, as all event files */
+
 /* -- what follows ---------------------------------------------------------- */
 
 static bool
@@ -301,6 +303,20 @@ check_log(struct conf_build *b)
 	conf_error(b, check_place(b, "log.facility", NULL),
 	    "log.facility: \"%s\" is not a syslog facility",
 	    b->c->log.facility);
+}
+
+/* It lies in events.dir, beside the folders of accounts. */
+static void
+check_system_file(struct conf_build *b)
+{
+	const char *name = b->c->events.system_file;
+
+	if (name == NULL || (name[0] != '\0' && name[0] != '.' &&
+	    strchr(name, '/') == NULL && strlen(name) < SYSTEM_FILE_MAX))
+		return;
+	conf_error(b, check_place(b, "events.system_file", NULL),
+	    "events.system_file: \"%s\" is not the name of a file in "
+	    "events.dir", name);
 }
 
 /*
@@ -684,6 +700,7 @@ conf_check(struct conf_build *b)
 	check_required(b);
 	check_server(b);
 	check_log(b);
+	check_system_file(b);
 	check_pair(b, "tls.cert", "tls.key", NULL);
 	check_ciphers(b);
 	check_listeners(b);

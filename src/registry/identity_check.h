@@ -171,6 +171,9 @@ int identity_new_standby(struct identity *i, struct identity_keys *ks,
 bool identity_add_standby(struct identity *i, struct identity_keys *ks,
     const struct dkim_key *fresh, const struct identity_check_input *in,
     struct identity_decision *d);
+/* Names of the managed keys in the operator's zone: "s1.dkim.x, s2.dkim.x". */
+char *identity_zone_names(const struct identity_keys *ks, const char *base,
+    char *out, size_t size);
 /* "RSA_2048_BIT" */
 const char *identity_length_to_text(unsigned bits);
 

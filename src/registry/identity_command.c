@@ -504,3 +504,19 @@ identity_add_standby(struct identity *i, struct identity_keys *ks,
 	d->zone_changed = i->cname;
 	return true;
 }
+
+/* -- the operator's zone -------------------------------------------------- */
+
+char *
+identity_zone_names(const struct identity_keys *ks, const char *base,
+    char *out, size_t size)
+{
+	size_t i, n = 0;
+
+	out[0] = '\0';
+	for (i = 0; i < ks->n && n + 1 < size; i++)
+		if (!ks->v[i].external && base != NULL)
+			n += (size_t)snprintf(out + n, size - n, "%s%s.%.180s",
+			    n > 0 ? ", " : "", ks->v[i].selector, base);
+	return out;
+}

@@ -170,6 +170,7 @@ spf_state_note(struct db_txn *t, const struct spf_state *s, struct wall now,
 		before.since = now;
 	}
 	out->from = before.standing;
+	memcpy(out->finding, before.finding, sizeof(out->finding));
 	out->s.since = before.since;
 	out->s.last = before.last;
 	if (!settles) {

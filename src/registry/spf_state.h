@@ -46,6 +46,7 @@ void spf_state_add(struct spf_state *s, const char *address,
 struct spf_state_change {
 	bool		  moved; /* somebody has to hear of it */
 	enum spf_standing from;
+	char		  finding[64]; /* that was open; "" = none */
 	struct spf_state  s; /* as it is now */
 };
 /* s: what was found out now. */

@@ -139,9 +139,14 @@ blocklist_tell(struct blocklist *b, const struct listing_change *c)
 {
 	const struct listing *l = &c->l;
 	char list[LOG_QUOTE_SIZE], url[LOG_QUOTE_SIZE], text[1024], what[128];
+	struct bulletin_news news = { l->listed ? "IP Blocklisted" :
+		"IP Delisted", l->account, NULL, text };
 
 	if (!c->moved)
 		return;
+	snprintf(text, sizeof(text), "%s, %s%s%s", l->address, l->list,
+	    l->url[0] != '\0' ? ", " : "", l->url);
+	notices_announce(b->setup.notices, &news);
 	log_warn(l->listed ? "ip-blocklisted" : "ip-delisted",
 	    "source=%s list=%s by=%s answer=%s group=%s url=%s", l->address,
 	    log_quote(bytes_of(l->list), list),

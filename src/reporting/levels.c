@@ -171,11 +171,16 @@ levels_tell(struct levels *l, const struct turn *x)
 	const struct level_change *c = &x->change;
 	unsigned long long	   limit = level_limit(&x->level);
 	char what[64 + LEVEL_DOMAIN_SIZE], text[256 + LEVEL_DOMAIN_SIZE];
+	struct bulletin_news news = { "Domain Level Change", x->account,
+		x->domain, text };
 
 	if (c->to != c->from) {
 		log_warn("domain-level", "account=%s domain=%s old=%u new=%u "
 		    "limit=%llu", x->account, x->domain, c->from, c->to,
 		    limit);
+		snprintf(text, sizeof(text), "%s, %u -> %u", x->domain,
+		    c->from, c->to);
+		notices_announce(l->setup.notices, &news);
 		snprintf(what, sizeof(what), "domain-level %s", x->domain);
 		snprintf(text, sizeof(text), "The level of %s is %u now (it "
 		    "was %u): %llu recipients a day.", x->domain, c->to,
@@ -186,6 +191,9 @@ levels_tell(struct levels *l, const struct turn *x)
 		return;
 	log_warn("domain-blocked", "account=%s domain=%s until=00:00Z",
 	    x->account, x->domain);
+	news.type = "Domain Temporarily Blocked";
+	snprintf(text, sizeof(text), "%s, until 00:00Z", x->domain);
+	notices_announce(l->setup.notices, &news);
 	snprintf(what, sizeof(what), "domain-blocked %s", x->domain);
 	snprintf(text, sizeof(text), "%s is blocked until 00:00 UTC: too many "
 	    "addresses do not exist, or too much is refused as spam.",

@@ -400,11 +400,43 @@ notices_is_limited(struct notices *n, const char *account, const char *what)
 }
 
 void
+notices_announce(struct notices *n, const struct bulletin_news *news)
+{
+	if (n->setup.bulletin != NULL)
+		bulletin_tell(n->setup.bulletin, news);
+}
+
+/* What others on other threads tell as a warning (events.md 12). */
+static void
+notices_announce_warning(struct notices *n, const char *account,
+    const char *what, const char *text)
+{
+	static const struct {
+		const char *what, *type;
+	} types[] = { { "quota-80", "Quota Warning" },
+		{ "quota-100", "Quota Warning" },
+		{ "paused", "Sending Status Disabled" },
+		{ "resumed", "Sending Status Enabled" },
+		{ "credential-attack", "Credential Attack" },
+		{ "event-destination-disabled",
+		    "Event Destination Disabled" } };
+	struct bulletin_news news = { NULL, account, NULL, text };
+	size_t		     i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(what, types[i].what) == 0)
+			news.type = types[i].type;
+	if (news.type != NULL)
+		notices_announce(n, &news);
+}
+
+void
 notices_warn(struct notices *n, const char *account, const char *what,
     const char *text)
 {
 	struct draft d;
 
+	notices_announce_warning(n, account, what, text);
 	if (notices_is_limited(n, account, what) ||
 	    !notices_find(n, account, &d.a))
 		return;

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 
 #include "mail/report.h"
+#include "reporting/bulletin.h"
 #include "reporting/reporter.h"
 
 struct notices;
@@ -32,6 +33,7 @@ struct notices_setup {
 	struct conf *conf; /* a reference is taken */
 	bool	   (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	    *send_mail_arg;
+	struct bulletin *bulletin; /* lent; NULL is allowed */
 };
 struct notices *notices_new(const struct notices_setup *s);
 void notices_free(struct notices *n); /* NULL is allowed */
@@ -39,6 +41,9 @@ void notices_reload(struct notices *n, struct conf *conf);
 /* what and text: as reporter_post_warning() says. */
 void notices_warn(struct notices *n, const char *account, const char *what,
     const char *text);
+/* A system event; nothing is mailed.  What notices_warn() is told of quotas,
+ * pauses and attacks is one by itself. */
+void notices_announce(struct notices *n, const struct bulletin_news *news);
 /* Rule P1 of bounces-and-feedback.md 3.5, with what the server answered; or
  * an authentication failure report, without: one for each identity a day. */
 void notices_auth_alert(struct notices *n, const char *account,

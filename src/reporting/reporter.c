@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "registry/identity.h"
 #include "reporting/blocklist.h"
+#include "reporting/bulletin.h"
 #include "reporting/feedback.h"
 #include "reporting/forwarder.h"
 #include "reporting/inbox.h"
@@ -39,6 +40,7 @@ struct reporter {
 	struct reputation   *reputation;
 	struct blocklist    *blocklist;
 	struct levels	    *levels;
+	struct bulletin	    *bulletin;
 	struct notices	    *notices;
 	struct verification *verification;
 	struct spf_watch    *spf_watch;
@@ -59,6 +61,7 @@ struct errand {
 		ERRAND_BLOCKLIST,
 		ERRAND_SENDERS,
 		ERRAND_WARNING,
+		ERRAND_NEWS,
 		ERRAND_VERIFICATION
 	} kind;
 	char account[ACCOUNT_ID_SIZE];
@@ -159,7 +162,11 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	struct notices_setup	  n = { .loop = s->loop, .book = s->book,
 		       .conf = s->conf, .send_mail = s->send_mail,
 		       .send_mail_arg = s->send_mail_arg };
+	struct bulletin_setup	  a = { .loop = s->loop,
+		.workers = s->workers, .conf = s->conf };
 
+	r->bulletin = bulletin_new(&a);
+	n.bulletin = r->bulletin;
 	r->notices = notices_new(&n);
 	f.notices = r->notices;
 	r->feedback = feedback_new(&f);
@@ -227,6 +234,7 @@ reporter_free(struct reporter *r)
 	suppressor_free(r->suppressor);
 	feedback_free(r->feedback);
 	notices_free(r->notices);
+	bulletin_free(r->bulletin);
 	mem_free(r);
 }
 
@@ -263,6 +271,7 @@ reporter_reload(struct reporter *r, struct conf *conf,
 	statistics_reload(r->statistics, conf);
 	reputation_reload(r->reputation, conf);
 	notices_reload(r->notices, conf);
+	bulletin_reload(r->bulletin, conf);
 	verification_reload(r->verification, conf);
 	spf_watch_reload(r->spf_watch, conf);
 }
@@ -302,6 +311,15 @@ reporter_on_synced(void *errand, void *unused)
 }
 
 static void
+reporter_announce(struct reporter *r, const struct errand *x)
+{
+	struct bulletin_news news = { x->what, x->account,
+		x->address[0] != '\0' ? x->address : NULL, x->text };
+
+	bulletin_tell(r->bulletin, &news);
+}
+
+static void
 reporter_on_errand(void *reporter, void *errand)
 {
 	struct reporter *r = reporter;
@@ -329,6 +347,9 @@ reporter_on_errand(void *reporter, void *errand)
 		break;
 	case ERRAND_WARNING:
 		notices_warn(r->notices, x->account, x->what, x->text);
+		break;
+	case ERRAND_NEWS:
+		reporter_announce(r, x);
 		break;
 	case ERRAND_VERIFICATION:
 		notices_verification(r->notices, x->account, x->address,
@@ -438,6 +459,17 @@ reporter_post_warning(struct reporter *r, const char *account,
 
 	bytes_text(bytes_of(what), x->what, sizeof(x->what));
 	bytes_text(bytes_of(text), x->text, sizeof(x->text));
+	return reporter_post(r, x);
+}
+
+bool
+reporter_post_news(struct reporter *r, const struct bulletin_news *n)
+{
+	struct errand *x = errand_new(ERRAND_NEWS, n->account);
+
+	bytes_text(bytes_of(n->type), x->what, sizeof(x->what));
+	bytes_text(bytes_of(n->identity), x->address, sizeof(x->address));
+	bytes_text(bytes_of(n->data), x->text, sizeof(x->text));
 	return reporter_post(r, x);
 }
 
@@ -566,10 +598,19 @@ reporter_on_grace(void *reporter, void *unused)
 }
 
 static void
-reporter_on_notices_idle(void *reporter, void *unused)
+reporter_on_bulletin_idle(void *reporter, void *unused)
 {
 	(void)unused;
 	reporter_end(reporter);
+}
+
+static void
+reporter_on_notices_idle(void *reporter, void *unused)
+{
+	struct reporter *r = reporter;
+
+	(void)unused;
+	bulletin_stop(r->bulletin, reporter_on_bulletin_idle, r);
 }
 
 static void

@@ -30,6 +30,7 @@
 #include "registry/conf.h"
 #include "registry/destination.h"
 #include "registry/ledger.h"
+#include "reporting/bulletin.h"
 #include "reporting/inbox.h"
 #include "reporting/inquiry.h"
 #include "reporting/operator_record.h"
@@ -117,6 +118,8 @@ bool reporter_post_senders(struct reporter *r);
  */
 bool reporter_post_warning(struct reporter *r, const char *account,
     const char *what, const char *text);
+/* A system event (bulletin.h): texts are copied. */
+bool reporter_post_news(struct reporter *r, const struct bulletin_news *n);
 /* Is the record of the operator's key published?  See operator_record.h. */
 bool reporter_post_operator(struct reporter *r, const struct operator_key *k);
 /* Questions to the verifier (inquiry.h). */

@@ -340,8 +340,15 @@ judge_tell(struct judge_job *j)
 {
 	const struct review_change *c = &j->out;
 	char causes[80], what[64], text[512];
+	struct bulletin_news news = { "Reputation Status Change", j->account,
+		NULL, text };
 
 	(void)review_causes_to_text(c->causes, causes);
+	snprintf(text, sizeof(text), "%s -> %s, %s",
+	    account_state_to_text(c->from), account_state_to_text(c->to),
+	    causes);
+	if (c->moved)
+		notices_announce(j->r->setup.notices, &news);
 	log_warn(c->moved ? "reputation-status" : "reputation-reminder",
 	    "account=%s old=%s new=%s cause=\"%s\"", j->account,
 	    account_state_to_text(c->from), account_state_to_text(c->to),
@@ -370,9 +377,13 @@ judge_on_done(void *job, void *unused)
 		    j->account, j->job.err.text);
 	else if (j->out.moved || j->out.is_reminder)
 		judge_tell(j);
-	if (!j->job.failed && was != is)
+	if (!j->job.failed && was != is) {
 		log_warn(is ? "sending-disabled" : "sending-enabled",
 		    "account=%s reason=reputation", j->account);
+		notices_announce(r->setup.notices, &(struct bulletin_news){
+		    is ? "Sending Status Disabled" : "Sending Status Enabled",
+		    j->account, NULL, "account, reputation" });
+	}
 	if (!j->job.failed && j->out.moved && r->setup.on_switch != NULL)
 		r->setup.on_switch(r->setup.on_switch_arg, j->account);
 	mem_free(j);
@@ -607,7 +618,13 @@ alarm_tell(struct reputation *r, const struct alarm_turn *x)
 {
 	char text[ALARM_NAME_SIZE + ALARM_REASON_SIZE + 128];
 	char what[ALARM_NAME_SIZE + 16];
+	struct bulletin_news news = { "Reputation Alarm State Change",
+		x->account, NULL, text };
 
+	snprintf(text, sizeof(text), "%s, %s -> %s, %s", x->name,
+	    alarm_state_to_text(x->to == ALARM_OK ? ALARM_ALARM : ALARM_OK),
+	    alarm_state_to_text(x->to), x->reason);
+	notices_announce(r->setup.notices, &news);
 	log_warn("reputation-alarm", "account=%s alarm=%s state=%s "
 	    "reason=\"%s\" paused=%s", x->account, x->name,
 	    alarm_state_to_text(x->to), x->reason,

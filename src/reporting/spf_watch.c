@@ -20,6 +20,7 @@
 struct spf_target {
 	char account[ACCOUNT_ID_SIZE]; /* "" = of all: the default one */
 	char domain[254];
+	char identity[IDENTITY_NAME_SIZE]; /* "" = of all: the default one */
 };
 struct round {
 	struct book_job	   job; /* first: what the book hands back */
@@ -148,8 +149,28 @@ round_end(struct round *r, bool failed)
 
 /* -- what is told ---------------------------------------------------------- */
 
+/* The finding that has come, or has gone (9.3). */
 static void
-round_tell(struct round *r, const struct spf_state_change *c)
+round_announce(struct round *r, const struct spf_target *t,
+    const struct spf_state_change *c)
+{
+	struct bulletin_news news = { NULL, t->account,
+		t->identity[0] != '\0' ? t->identity : NULL, c->finding };
+
+	if (c->finding[0] != '\0') {
+		news.type = "Advisor Recommendation Status Resolved";
+		notices_announce(r->w->setup.notices, &news);
+	}
+	if (c->s.standing != SPF_FAILS)
+		return;
+	news.type = "Advisor Recommendation Status Open";
+	news.data = c->s.finding;
+	notices_announce(r->w->setup.notices, &news);
+}
+
+static void
+round_tell(struct round *r, const struct spf_target *t,
+    const struct spf_state_change *c)
 {
 	const struct spf_state *s = &c->s;
 	char finding[LOG_QUOTE_SIZE], detail[LOG_QUOTE_SIZE], text[1024];
@@ -157,6 +178,7 @@ round_tell(struct round *r, const struct spf_state_change *c)
 
 	if (!c->moved)
 		return;
+	round_announce(r, t, c);
 	log_warn("spf-status", "account=%s domain=%s from=%s to=%s "
 	    "finding=%s detail=%s", s->account[0] != '\0' ? s->account : "-",
 	    s->domain, spf_standing_to_text(c->from),
@@ -225,7 +247,7 @@ batch_on_written(void *job, void *unused)
 		return;
 	}
 	for (k = r->first; k < r->next; k++)
-		round_tell(r, &r->changes[k - r->first]);
+		round_tell(r, &r->targets[k], &r->changes[k - r->first]);
 	if (r->next < r->count && !r->w->stopping)
 		batch_ask(r);
 	else
@@ -352,8 +374,10 @@ round_on_identity(void *round, const struct identity *i)
 
 	/* those of one domain come one after another */
 	if (i->mail_from.check.status == IDENTITY_SUCCESS &&
-	    (last == NULL || strcmp(last->domain, i->mail_from.domain) != 0))
-		round_add_target(r, i->account, i->mail_from.domain);
+	    (last == NULL || strcmp(last->domain, i->mail_from.domain) != 0)) {
+		last = round_add_target(r, i->account, i->mail_from.domain);
+		memcpy(last->identity, i->name, sizeof(last->identity));
+	}
 	return r->count < SPF_TARGETS;
 }
 

@@ -366,6 +366,52 @@ check_tell_activated(const struct check *c, const char *selector)
 }
 
 static void
+check_announce(const struct check *c, const char *type, const char *data)
+{
+	struct bulletin_news news = { type, c->account, c->name, data };
+
+	notices_announce(c->verification->setup.notices, &news);
+}
+
+static void
+check_announce_status(const struct check *c, const struct identity_notice *n)
+{
+	char data[64];
+
+	snprintf(data, sizeof(data), "%s -> %s",
+	    identity_status_to_text(n->from), identity_status_to_text(n->to));
+	switch (n->machine) {
+	case MACHINE_MAIL_FROM:
+		check_announce(c, "MAIL FROM Status Change", data);
+		break;
+	case MACHINE_DKIM:
+	case MACHINE_PREVIOUS:
+		check_announce(c, "DKIM Status Change", data);
+		break;
+	case MACHINE_TOKEN:
+	case MACHINE_LINK:
+		break;
+	}
+	if (n->whole_from == n->whole_to)
+		return;
+	snprintf(data, sizeof(data), "%s -> %s",
+	    identity_status_to_text(n->whole_from),
+	    identity_status_to_text(n->whole_to));
+	check_announce(c, "Identity Verification Status Change", data);
+}
+
+/* Those of the domain that lie in the zone. */
+static void
+check_announce_zone(const struct check *c)
+{
+	char data[DETAIL_MAX];
+
+	check_announce(c, "DKIM Zone Change", identity_zone_names(&c->keys,
+	    c->verification->setup.conf->dkim.cname_base, data,
+	    sizeof(data)));
+}
+
+static void
 check_use_mail_from(const struct check *c)
 {
 	const struct verification_setup *s = &c->verification->setup;
@@ -388,6 +434,7 @@ check_follow(const struct check *c, const struct identity_decision *d)
 		    identity_status_to_text(n->from),
 		    identity_status_to_text(n->to),
 		    identity_status_to_text(n->whole_to));
+		check_announce_status(c, n);
 		if (n->machine == MACHINE_MAIL_FROM) {
 			check_tell_mail_from(c, n);
 			check_use_mail_from(c);
@@ -397,9 +444,11 @@ check_follow(const struct check *c, const struct identity_decision *d)
 	if (d->operator_alarm)
 		log_error("dkim-zone-stale", "account=%s identity=%s "
 		    "selector=%s", c->account, c->name, d->operator_selector);
-	if (d->zone_changed)
+	if (d->zone_changed) {
 		log_warn("dkim-zone-change", "account=%s identity=%s",
 		    c->account, c->name);
+		check_announce_zone(c);
+	}
 	check_tell_activated(c, d->activated);
 	check_tell_activated(c, d->activated_ed25519);
 }

@@ -68,6 +68,13 @@ class Accounts(Running):
         self.refused("--reason is needed", "account", "resume", status=2)
         self.ctl("account", "resume", "--reason", "list is clean")
         self.assertTrue(self.json("account", "show")["SendingEnabled"])
+        # both are system events (events.md 12)
+        path = f"{self.relay.folder}/events/system.jsonl"
+        lines = lambda: open(path).read().splitlines() if os.path.exists(path) else []
+        told = [json.loads(l) for l in wait_for(lambda: len(lines()) >= 2 and lines(), "two system events")]
+        self.assertEqual([(n["detail-type"], n["account"], n["resources"]) for n in told[-2:]],
+                         [("Sending Status Disabled", account, []), ("Sending Status Enabled", account, [])])
+        self.assertIn("list is old", told[-2]["detail"]["data"])
         lines = self.audit("PutAccountSendingAttributes")
         self.assertEqual([l["requestParameters"]["reason"] for l in lines if "errorCode" not in l],
                          ["list is old", "list is clean"])
