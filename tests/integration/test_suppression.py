@@ -104,8 +104,8 @@ class Entries(World):
         self.assertRegex(text[at + 1], r'^ +"Reason": "BOUNCE",$')
         self.assertRegex(text[at + 2], r'^ +"LastUpdateTime": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d')
         table = self.relay.ctl("suppression", "list", "--table").splitlines()
-        self.assertRegex(table[0], "^address +reason +last-update")
-        self.assertRegex(table[1], "^recipient1@example.com +BOUNCE +")
+        self.assertRegex(table[0], "^address +reason +since +source$")
+        self.assertRegex(table[1], r"^recipient1@example.com +BOUNCE +\S+Z +manual$")
 
 
 class Global(World):

@@ -93,7 +93,17 @@ suppression_print_list(struct ctl *c, json_t *result)
 		return;
 	}
 	ctl_print_table(c, rows,
-	    "address=EmailAddress reason=Reason last-update=LastUpdateTime");
+	    "address=EmailAddress reason=Reason since=LastUpdateTime "
+	    "source=Source");
+}
+
+/* The table shows where an entry came from. */
+static int
+suppression_prepare_list(struct ctl *c)
+{
+	if (c->form == CTL_CSV || ctl_arg_true(c, "table"))
+		json_object_set_new(c->args, "full", json_true());
+	return CTL_DONE;
 }
 
 /* -- import ---------------------------------------------------------------------------- */
@@ -335,6 +345,7 @@ const struct ctl_command ctl_suppression_commands[] = {
 	    .options = "reason:words start-date:time end-date:time "
 		       "domain:text address:text limit:int next-token:text "
 		       "table:flag",
+	    .prepare = suppression_prepare_list,
 	    .show = suppression_print_list },
 	{ .verb = "suppression check", .arguments = "address",
 	    .usage = "ADDRESS", .options = "config-set:text" },
