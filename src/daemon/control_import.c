@@ -311,6 +311,7 @@ import_work(struct request *q)
 {
 	struct import *m = q->state;
 	char	       dir[IMPORT_PATH_SIZE];
+	uint64_t       ignored;
 
 	import_path(m->control, "", "", dir);
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
@@ -319,7 +320,10 @@ import_work(struct request *q)
 		return -1;
 	if (copy_all(m->given, fileno(m->data), &q->err) == 0 &&
 	    import_job_check(m->data, m->state.format, m->state.removes,
-		&q->err) == 0) {
+		&ignored, &q->err) == 0) {
+		if (ignored > 0)
+			request_warn(q, "the second column of %llu lines is "
+			    "ignored", (unsigned long long)ignored);
 		if (fdatasync(fileno(m->data)) == 0)
 			return 0;
 		err_sys(&q->err, "write the copy of the file");
@@ -381,7 +385,8 @@ suppression_import(struct request *q)
 	memcpy(m->state.account, q->account.id, sizeof(m->state.account));
 	m->state.created = q->now;
 	request_would(q, "import a file into the suppression list");
-	if (import_take(q, m) < 0 || q->dry_run)
+	if (import_take(q, m) < 0 ||
+	    q->dry_run)
 		request_end(q);
 	else
 		request_work(q, import_work, import_begin);

@@ -82,6 +82,7 @@ csv_parse(struct bytes line, bool removes, struct import_record *out)
 	}
 	if (i == 2 && !removes)
 		return "more than two columns";
+	out->has_more = removes && i > 0;
 	return record_take(out, field[0], field[1], removes);
 }
 
@@ -156,15 +157,26 @@ line_content(struct bytes line, bool first)
 	return bytes_trim(first ? bytes_without_bom(line) : line);
 }
 
+/* Of a file that removes: is there a column that is passed over? */
+static bool
+line_has_more(struct bytes line, enum import_format format)
+{
+	struct import_record r;
+
+	return format == IMPORT_CSV &&
+	    import_line_parse(line, format, true, &r) == NULL && r.has_more;
+}
+
 int
 import_job_check(FILE *data, enum import_format format, bool removes,
-    struct err *e)
+    uint64_t *ignored, struct err *e)
 {
 	char	     text[IMPORT_LINE_MAX + 1];
 	struct bytes line;
 	uint64_t     octets, n, records = 0;
 	unsigned     max = removes ? IMPORT_DELETE_MAX : IMPORT_PUT_MAX;
 
+	*ignored = 0;
 	rewind(data);
 	for (n = 0; file_line(data, text, &line, &octets); n++) {
 		line = line_content(line, n == 0);
@@ -174,6 +186,7 @@ import_job_check(FILE *data, enum import_format format, bool removes,
 		    line.p[0] == '[')
 			return book_refuse(e, BOOK_BAD_REQUEST,
 			    "a JSON array: one object a line is expected");
+		*ignored += removes && line_has_more(line, format);
 	}
 	if (ferror(data))
 		return err_sys(e, "read");

@@ -37,6 +37,8 @@ enum import_format { IMPORT_CSV, IMPORT_JSON };
 struct import_record {
 	char			address[ADDRESS_TEXT_MAX];
 	enum suppression_reason reason; /* of an entry to be added */
+	bool			has_more; /* of one to be removed: a column
+					     that says nothing */
 };
 /* line: without its end.  NULL, or what is wrong with it. */
 const char *import_line_parse(struct bytes line, enum import_format format,
@@ -75,10 +77,11 @@ int import_job_each(struct db_txn *t,
 
 /*
  * The whole file before anything is changed: 0, or -1 with what is wrong (too
- * many records, a JSON array, unreadable).  data stays open.
+ * many records, a JSON array, unreadable).  data stays open.  *ignored: lines
+ * with .has_more.
  */
 int import_job_check(FILE *data, enum import_format format, bool removes,
-    struct err *e);
+    uint64_t *ignored, struct err *e);
 /*
  * One batch, from j->offset on; *j moves on and is put.  reject() is told of
  * each bad record.  0 / -1 (nothing was done; the store's, or the file's).

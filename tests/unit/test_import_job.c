@@ -160,11 +160,13 @@ static void
 a_bad_record_stops_nothing(void **state)
 {
 	struct err e;
+	uint64_t   ignored;
 
 	(void)state;
 	fputs("\xef\xbb\xbfrecipient1@example.com,BOUNCE\r\nbad line\n\n"
 	      "recipient2@example.com,complaint", data);
-	assert_int_equal(import_job_check(data, IMPORT_CSV, false, &e), 0);
+	assert_int_equal(import_job_check(data, IMPORT_CSV, false, &ignored,
+	    &e), 0);
 	world_run(&w, run_batch);
 	assert_int_equal(job.status, IMPORT_COMPLETED);
 	assert_int_equal(job.processed, 3);
@@ -178,12 +180,14 @@ static void
 a_job_goes_on_behind_its_last_batch(void **state)
 {
 	struct err e;
+	uint64_t   ignored;
 	unsigned   i;
 
 	(void)state;
 	for (i = 0; i < 2500; i++)
 		fprintf(data, "r%u@example.com,BOUNCE\n", i);
-	assert_int_equal(import_job_check(data, IMPORT_CSV, false, &e), 0);
+	assert_int_equal(import_job_check(data, IMPORT_CSV, false, &ignored,
+	    &e), 0);
 	world_run(&w, run_batch);
 	world_reopen(&w);
 	world_run(&w, find_job);
@@ -201,19 +205,32 @@ static void
 a_file_is_looked_at_before(void **state)
 {
 	struct err e;
+	uint64_t   ignored;
 	unsigned   i;
 
 	(void)state;
 	for (i = 0; i < IMPORT_DELETE_MAX; i++)
 		fprintf(data, "r%u@example.com\n", i);
-	assert_int_equal(import_job_check(data, IMPORT_CSV, true, &e), 0);
+	assert_int_equal(import_job_check(data, IMPORT_CSV, true, &ignored,
+	    &e), 0);
 	fputs("one@more.example\n", data);
-	assert_int_equal(import_job_check(data, IMPORT_CSV, true, &e), -1);
+	assert_int_equal(import_job_check(data, IMPORT_CSV, true, &ignored,
+	    &e), -1);
 	assert_string_equal(e.text, "10001 records; at most 10000 per import");
-	assert_int_equal(import_job_check(data, IMPORT_CSV, false, &e), 0);
+	assert_int_equal(import_job_check(data, IMPORT_CSV, false, &ignored,
+	    &e), 0);
+	/* 7.1: of a removal the second column is passed over, and told */
+	rewind(data);
+	fputs("a@x.example,BOUNCE\nb@x.example\nc@x.example,\nbad,x\n", data);
+	fflush(data);
+	assert_int_equal(ftruncate(fileno(data), ftello(data)), 0);
+	assert_int_equal(import_job_check(data, IMPORT_CSV, true, &ignored,
+	    &e), 0);
+	assert_int_equal(ignored, 2);
 	rewind(data);
 	fputs("\n [{\"emailAddress\":\"x@y.example\"}]", data);
-	assert_int_equal(import_job_check(data, IMPORT_JSON, false, &e), -1);
+	assert_int_equal(import_job_check(data, IMPORT_JSON, false, &ignored,
+	    &e), -1);
 	assert_int_equal(e.code, BOOK_BAD_REQUEST);
 }
 
