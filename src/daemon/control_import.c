@@ -385,7 +385,7 @@ suppression_import(struct request *q)
 	memcpy(m->state.account, q->account.id, sizeof(m->state.account));
 	m->state.created = q->now;
 	request_would(q, "import a file into the suppression list");
-	if (import_take(q, m) < 0 ||
+	if (control_check_production(q) != 0 || import_take(q, m) < 0 ||
 	    q->dry_run)
 		request_end(q);
 	else

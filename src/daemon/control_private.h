@@ -277,6 +277,9 @@ json_t *json_of_overrides(const struct account_overrides *o);
 int arg_overrides(struct request *q, struct account_overrides *o);
 /* control_suppression.c */
 json_t *json_of_reasons(unsigned set); /* of suppression.h */
+/* Who adds to the list of an account in the sandbox (suppression.md 6)?  The
+ * operator alone.  0 / -1 */
+int control_check_production(struct request *q);
 /* control_policy.c: member "Policies" of the answer; 0 / -1 */
 int json_of_policies(struct request *q, struct db_txn *t,
     const char *identity);

@@ -168,6 +168,15 @@ each_address(struct request *q, struct db_txn *t,
 	return 0;
 }
 
+int
+control_check_production(struct request *q)
+{
+	if (q->operator || q->account.production)
+		return 0;
+	return request_refuse(q, BOOK_BAD_REQUEST,
+	    "Account is in the sandbox");
+}
+
 static int
 add_one(struct request *q, struct db_txn *t, const char *address)
 {
@@ -198,7 +207,7 @@ suppression_add_many(struct request *q)
 {
 	enum suppression_reason r;
 
-	if (arg_reason(q, &r) < 0)
+	if (arg_reason(q, &r) < 0 || control_check_production(q) != 0)
 		request_end(q);
 	else
 		request_write(q, add_write, NULL);

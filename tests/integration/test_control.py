@@ -57,6 +57,22 @@ class Rights(Running):
         self.assertEqual((line["errorCode"], line["userIdentity"]["userName"]), ("AccessDeniedException", "nobody"))
 
 
+    def test_sandbox(self):
+        """suppression 6: in the sandbox only the operator adds to a list"""
+        young = self.ctl("account", "create", "young").strip()
+        self.relay.extra += f"admin bin {{\n    role full\n    account {young}\n}}\n"
+        self.relay.write_conf()
+        self.ctl("reload")
+        add = ("-a", young, "suppression", "add", "a@sink.example", "--reason", "bounce")
+        r = self.as_user("bin", *add)
+        self.assertEqual((r.returncode, r.stderr), (1, "error: Account is in the sandbox\n"))
+        self.assertEqual(self.as_user("bin", "suppression", "import", "/dev/null").returncode, 1)
+        self.ctl(*add)
+        self.ctl("account", "set", young, "--production")
+        self.assertEqual(self.as_user("bin", *add[2:]).returncode, 0)
+        self.ctl("account", "delete", young, "--yes")
+
+
 class Configuration(unittest.TestCase):
     def test_reload(self):
         """admin-cli#14: errors keep the old configuration"""
