@@ -13,6 +13,7 @@
 #include "daemon/relay.h"
 #include "registry/account.h"
 #include "registry/suppression.h"
+#include "store/statistic.h"
 
 enum {
 	PURGE_EVERY_MS = 60 * 60 * 1000,
@@ -82,6 +83,43 @@ purge_write(struct book_job *j, struct db_txn *t)
 	return p->rc < 0 ? -1 : 0;
 }
 
+/* -- figures, which lie in the other store ---------------------------------- */
+
+struct forgetting {
+	struct change change;
+	char	      account[ACCOUNT_ID_SIZE];
+};
+
+static int
+forgetting_write(struct change *c, struct spool_txn *t, struct err *e)
+{
+	return statistic_forget(t, ((struct forgetting *)c->ctx)->account, e);
+}
+
+static void
+forgetting_done(void *ctx, void *unused)
+{
+	(void)unused;
+	mem_free(ctx);
+}
+
+/* All else that was counted of it was too old before (statistics.md 2). */
+static void
+purge_figures(struct relay *r, const char *account)
+{
+	struct forgetting *f = mem_alloc(sizeof(*f));
+
+	bytes_text(bytes_of(account), f->account, sizeof(f->account));
+	f->change.from = r->main;
+	f->change.on_receipt = forgetting_done;
+	f->change.ctx = f;
+	f->change.also = forgetting_write;
+	if (spool_change(r->spool, &f->change))
+		return;
+	log_warn("account-figures-kept", "account=%s", account);
+	mem_free(f);
+}
+
 static void
 purge_done(void *job, void *unused)
 {
@@ -95,8 +133,10 @@ purge_done(void *job, void *unused)
 	else if (p->list_only)
 		log_info("suppression-purged", "account=%s entries=%d",
 		    p->account, p->rc);
-	else if (p->rc == 1)
+	else if (p->rc == 1) {
 		log_info("account-removed", "account=%s", p->account);
+		purge_figures(r, p->account);
+	}
 	if (!r->stopping)
 		timer_set(&r->purge_time, p->job.failed ? PURGE_EVERY_MS : 0);
 	mem_free(p);

@@ -307,6 +307,30 @@ statistic_set(struct spool_txn *t, const struct statistic_key *k,
 	return row_put(t, key_put(&key, k), to, e);
 }
 
+int
+statistic_forget(struct spool_txn *t, const char *account, struct err *e)
+{
+	struct statistic_key k = { .series = STATISTIC_TOTAL };
+	struct db_cursor    *c = db_cursor(t->db, SPOOL_STATISTIC, e);
+	struct record_key    first;
+	struct bytes	     prefix, key, value;
+	int		     rc;
+
+	if (c == NULL)
+		return -1;
+	memcpy(k.account, account, strnlen(account, ACCOUNT_ID_SIZE - 1));
+	key_put_prefix(&first, &k, true);
+	prefix = (struct bytes){ first.p, ACCOUNT_ID_SIZE }; /* any scope */
+	rc = db_seek(c, prefix, &key, &value, e);
+	while (rc == 1 && bytes_starts(key, prefix)) {
+		rc = db_cursor_delete(c, e) < 0 ? -1 : 1;
+		if (rc == 1)
+			rc = db_next(c, &key, &value, e);
+	}
+	db_cursor_close(c);
+	return rc < 0 ? -1 : 0;
+}
+
 static struct bytes
 mark_put(struct record_key *k, const struct statistic_mark *m)
 {

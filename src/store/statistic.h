@@ -125,6 +125,9 @@ int statistic_add(struct spool_txn *t, const struct statistic_key *k,
 /* Takes the place of what was there. */
 int statistic_set(struct spool_txn *t, const struct statistic_key *k,
     const struct statistic *to, struct err *e);
+/* What is kept for ever goes with the account it was counted for.  0 / -1 */
+int statistic_forget(struct spool_txn *t, const char *account,
+    struct err *e);
 /* What was counted of a message: one octet of meaning, and 8 of whom. */
 struct statistic_mark {
 	struct msgid id;

@@ -81,6 +81,68 @@ put(struct rw *w, enum statistic_scope scope, const char *name, int64_t ago,
 	assert_true(r.is_done);
 }
 
+static int
+forget_write(struct change *c, struct spool_txn *t, struct err *e)
+{
+	(void)c;
+	return statistic_forget(t, rw_account, e);
+}
+
+static int64_t
+total_of(struct rw *w, const char *account)
+{
+	struct statistic_question q;
+	struct statistic	  v;
+	struct err		  e;
+
+	memset(&q, 0, sizeof(q));
+	q.key.series = STATISTIC_TOTAL;
+	q.key.scope = STATISTIC_CREDENTIAL;
+	memcpy(q.key.account, account, sizeof(q.key.account));
+	q.any_name = true;
+	assert_int_equal(statistic_read(w->spool, &q, &v, &e), 0);
+	return v.n[COUNT_SENDS];
+}
+
+/* statistics.md 2: what is kept for ever goes with its account alone */
+static void
+totals_are_forgotten(void **state)
+{
+	static const char *const accounts[] = { "123456789011", rw_account,
+		"123456789013" };
+	struct rw *w = *state;
+	struct row r;
+	size_t	   i;
+
+	for (i = 0; i < 6; i++) {
+		memset(&r, 0, sizeof(r));
+		r.key.series = STATISTIC_TOTAL;
+		r.key.scope = i < 3 ? STATISTIC_CREDENTIAL :
+				      STATISTIC_ACCOUNT;
+		r.key.name = i < 3 ? BYTES("app1") : BYTES("");
+		memcpy(r.key.account, accounts[i % 3], sizeof(r.key.account));
+		r.v.n[COUNT_SENDS] = 7;
+		r.change.from = w->loop;
+		r.change.on_receipt = row_done;
+		r.change.ctx = &r;
+		r.change.also = row_write;
+		assert_true(spool_change(w->spool, &r.change));
+		assert_true(fake_threads_settle());
+	}
+	assert_int_equal(total_of(w, rw_account), 7);
+	memset(&r, 0, sizeof(r));
+	r.change.from = w->loop;
+	r.change.on_receipt = row_done;
+	r.change.ctx = &r;
+	r.change.also = forget_write;
+	assert_true(spool_change(w->spool, &r.change));
+	assert_true(fake_threads_settle());
+	assert_true(r.is_done);
+	assert_int_equal(total_of(w, accounts[0]), 7);
+	assert_int_equal(total_of(w, rw_account), 0);
+	assert_int_equal(total_of(w, accounts[2]), 7);
+}
+
 static struct rates
 read_rates(struct rw *w, int64_t fresh)
 {
@@ -178,6 +240,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(totals_are_forgotten, make,
+		    unmake),
 		cmocka_unit_test_setup_teardown(nothing_is_no_rate, make,
 		    unmake),
 		cmocka_unit_test_setup_teardown(the_volume_ends, make,
