@@ -569,6 +569,21 @@ mem_random(void *p, size_t n)
 	}
 }
 
+char *
+mem_uuid(char out[MEM_UUID_SIZE])
+{
+	unsigned char b[16];
+	char	      hex[2 * sizeof(b) + 1];
+
+	mem_random(b, sizeof(b));
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	hex_encode(b, sizeof(b), hex);
+	snprintf(out, MEM_UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex,
+	    hex + 8, hex + 12, hex + 16, hex + 20);
+	return out;
+}
+
 /* -- keyed hash ----------------------------------------------------------- */
 
 void

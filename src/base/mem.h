@@ -98,6 +98,9 @@ void mem_wipe(void *p, size_t n);
 bool mem_same_secret(const void *a, const void *b, size_t n);
 /* n octets of the system's random source (getrandom); aborts on failure. */
 void mem_random(void *p, size_t n);
+/* A random UUID in lower case: version 4 of RFC 9562. */
+enum { MEM_UUID_SIZE = 37 };
+char *mem_uuid(char out[MEM_UUID_SIZE]);
 
 /*
  * Keyed hash (SipHash-2-4): who does not know the key cannot choose

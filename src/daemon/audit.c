@@ -89,21 +89,6 @@ audit_listen(struct audit *a, void (*fn)(void *arg, struct bytes line),
 
 /* -- writing --------------------------------------------------------------- */
 
-/* A random UUID, version 4. */
-static void
-audit_uuid(char out[AUDIT_UUID_SIZE])
-{
-	unsigned char b[16];
-	char	      hex[33];
-
-	mem_random(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	hex_encode(b, sizeof(b), hex);
-	snprintf(out, AUDIT_UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex,
-	    hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
 static void
 audit_add_text(struct buf *b, const char *name, const char *value)
 {
@@ -136,11 +121,11 @@ bool
 audit_format(const char *region, const struct audit_record *r,
     struct buf *out)
 {
-	char time[CLOCK_TEXT_MAX], request[AUDIT_UUID_SIZE],
-	    event[AUDIT_UUID_SIZE];
+	char time[CLOCK_TEXT_MAX], request[MEM_UUID_SIZE],
+	    event[MEM_UUID_SIZE];
 
-	audit_uuid(request);
-	audit_uuid(event);
+	mem_uuid(request);
+	mem_uuid(event);
 	buf_printf(out, "{\"eventVersion\":\"1.02\",\"eventTime\":\"%s\","
 	    "\"eventSource\":\"ses.amazonaws.com\"",
 	    wall_iso_seconds(r->at, time));

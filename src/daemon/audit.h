@@ -22,7 +22,6 @@
 
 struct audit;
 
-enum { AUDIT_UUID_SIZE = 37 };
 struct audit_record {
 	struct wall at;
 	const char *event_name; /* "CreateEmailIdentity" */

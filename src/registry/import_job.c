@@ -270,15 +270,7 @@ import_status_to_text(enum import_status s)
 void
 import_job_make_id(char out[IMPORT_ID_SIZE])
 {
-	unsigned char b[16];
-	char	      hex[33];
-
-	mem_random(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	hex_encode(b, sizeof(b), hex);
-	snprintf(out, IMPORT_ID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex,
-	    hex + 8, hex + 12, hex + 16, hex + 20);
+	(void)mem_uuid(out);
 }
 
 int

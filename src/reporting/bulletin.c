@@ -10,8 +10,6 @@
 
 enum {
 	RECORD_MAX = 8 * 1024,
-	UUID_OCTETS = 16,
-	UUID_TEXT = 37,
 	QUIET_MS = 60 * 60 * 1000 /* between two lines about trouble */
 };
 
@@ -178,21 +176,6 @@ bulletin_write(struct bulletin *b)
 
 /* -- a record -------------------------------------------------------------- */
 
-/* Version 4 of RFC 9562. */
-static void
-uuid_make(char out[UUID_TEXT])
-{
-	unsigned char r[UUID_OCTETS];
-	char	      hex[2 * UUID_OCTETS + 1];
-
-	mem_random(r, sizeof(r));
-	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40);
-	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
-	hex_encode(r, sizeof(r), hex);
-	snprintf(out, UUID_TEXT, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
-	    hex + 12, hex + 16, hex + 20);
-}
-
 static void
 add_member(struct buf *out, const char *name, const char *value)
 {
@@ -206,9 +189,9 @@ record_write(const struct bulletin *b, const struct bulletin_news *n,
     struct buf *out)
 {
 	const char *region = b->setup.conf->server.region;
-	char	    id[UUID_TEXT], at[CLOCK_TEXT_MAX], arn[512];
+	char	    id[MEM_UUID_SIZE], at[CLOCK_TEXT_MAX], arn[512];
 
-	uuid_make(id);
+	mem_uuid(id);
 	buf_add_char(out, '{');
 	add_member(out, "version", "0");
 	add_member(out, "id", id);
