@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ISC
 """posthornctl account and quota (admin-cli.md 5, quotas.md)."""
 import json
+import os
 import unittest
 
 from harness.control_world import Running
+from harness.waiting import wait_for
 
 
 class Accounts(Running):
