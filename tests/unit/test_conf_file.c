@@ -306,7 +306,7 @@ test_known_settings(void **state)
 	(void)state;
 	conf_known_settings(count_setting, n);
 	assert_int_equal(n[0], 200);
-	assert_int_equal(n[1], 29);
+	assert_int_equal(n[1], 28);
 }
 
 int
