@@ -78,16 +78,14 @@ dkim_show_read(struct request *q, struct db_txn *t)
 {
 	struct identity_work *w = q->state;
 	const struct dkim_key *meanwhile = NULL;
-	json_t		     *keys = json_array();
+	json_t		     *keys;
 	size_t		      n;
 
 	if (identity_work_load(q, t) != 0)
 		return -1;
 	request_set(q, "Identity", json_string(w->name));
-	if (w->i.is_address) {
-		json_decref(keys);
+	if (w->i.is_address)
 		return dkim_show_address(q, t);
-	}
 	dkim_warn_missing(q, &w->i, &w->ks);
 	if (w->i.external)
 		identity_warn_alone(q, &w->ks);
@@ -95,6 +93,7 @@ dkim_show_read(struct request *q, struct db_txn *t)
 	    q->conf->dkim.dual_sign)));
 	json_object_update_new(q->result,
 	    identity_dkim_json(q, &w->i, &w->ks));
+	keys = json_array();
 	for (n = 0; n < w->ks.n; n++)
 		json_array_append_new(keys, dkim_key_json(&w->ks.v[n]));
 	request_set(q, "Keys", keys);
