@@ -238,7 +238,9 @@ account_unpack(struct bytes key, struct bytes value, struct account *a,
 
 	memset(a, 0, sizeof(*a));
 	bytes_text(key, a->id, sizeof(a->id));
-	if (!account_id_is_valid(a->id) || unpack_u64(&u) != ACCOUNT_RECORD)
+	/* a name that is all of its key, here and elsewhere */
+	if (!account_id_is_valid(a->id) || !bytes_eq_text(key, a->id) ||
+	    unpack_u64(&u) != ACCOUNT_RECORD)
 		u.failed = true;
 	account_unpack_fields(&u, a);
 	if (!unpack_done(&u))

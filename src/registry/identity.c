@@ -209,8 +209,10 @@ identity_unpack(struct bytes key, struct bytes value, struct identity *i,
 	memset(i, 0, sizeof(*i));
 	bytes_text(bytes_head(key, ACCOUNT_OCTETS), i->account,
 	    sizeof(i->account));
-	bytes_text(bytes_from(key, ACCOUNT_OCTETS), i->name, sizeof(i->name));
+	key = bytes_from(key, ACCOUNT_OCTETS);
+	bytes_text(key, i->name, sizeof(i->name));
 	if (!account_id_is_valid(i->account) || i->name[0] == '\0' ||
+	    !bytes_eq_text(key, i->name) ||
 	    unpack_u64(&u) != IDENTITY_RECORD)
 		u.failed = true;
 	identity_unpack_fields(&u, i);
@@ -582,9 +584,11 @@ dkim_key_unpack(struct bytes key, struct bytes value, struct dkim_key *k,
 		return err_set(e, "DKIM key: the record is damaged");
 	bytes_text(bytes_head(key, (size_t)zero), k->domain,
 	    sizeof(k->domain));
-	bytes_text(bytes_from(key, (size_t)zero + 1), k->selector,
-	    sizeof(k->selector));
+	key = bytes_from(key, (size_t)zero + 1);
+	bytes_text(key, k->selector, sizeof(k->selector));
 	if (!account_id_is_valid(k->account) || zero == 0 ||
+	    strlen(k->domain) != (size_t)zero ||
+	    !bytes_eq_text(key, k->selector) ||
 	    unpack_u64(&u) != DKIM_KEY_RECORD)
 		u.failed = true;
 	dkim_key_unpack_fields(&u, k);

@@ -58,6 +58,9 @@ row_read(struct bytes key, struct bytes value, struct identity_policy *out,
 	bytes_text(bytes_from(key, (size_t)zero + 1), out->name,
 	    sizeof(out->name));
 	bytes_text(value, out->text, sizeof(out->text));
+	if (!bytes_eq_text(value, out->text) ||
+	    !bytes_eq_text(bytes_from(key, (size_t)zero + 1), out->name))
+		return err_set(e, "a policy of an identity is damaged");
 	return 1;
 }
 

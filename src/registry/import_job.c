@@ -322,7 +322,8 @@ import_unpack(struct bytes key, struct bytes value, struct import_job *j,
 	j->offset = unpack_u64(&u);
 	j->rejected = unpack_u64(&u);
 	unpack_text(&u, j->error, sizeof(j->error));
-	if (!unpack_done(&u) || j->format > IMPORT_JSON ||
+	if (!unpack_done(&u) || !bytes_eq_text(key, j->id) ||
+	    j->format > IMPORT_JSON ||
 	    j->status > IMPORT_FAILED)
 		return err_set(e, "import job %s: the record is damaged",
 		    j->id);

@@ -36,7 +36,8 @@ filter_unpack(struct bytes key, struct bytes value, struct ip_filter *f,
 	f->allow = unpack_bool(&u);
 	unpack_text(&u, f->listener, sizeof(f->listener));
 	f->created = unpack_wall(&u);
-	if (!unpack_done(&u) || !conf_cidr_parse(bytes_of(cidr), &f->cidr))
+	if (!unpack_done(&u) || !bytes_eq_text(key, f->name) ||
+	    !conf_cidr_parse(bytes_of(cidr), &f->cidr))
 		return err_set(e, "ip-filter %s: the record is damaged",
 		    f->name);
 	return 1;

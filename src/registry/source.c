@@ -64,7 +64,7 @@ source_unpack(struct bytes key, struct bytes value, struct source *s,
 		unpack_text(&u, s->pool, sizeof(s->pool));
 		unpack_text(&u, s->pool_account, sizeof(s->pool_account));
 	}
-	if (!unpack_done(&u) ||
+	if (!unpack_done(&u) || !bytes_eq_text(key, s->address) ||
 	    (s->family != AF_INET && s->family != AF_INET6))
 		return err_set(e, "source %s: the record is damaged",
 		    s->address);
