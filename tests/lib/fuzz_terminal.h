@@ -60,7 +60,8 @@ terminal_check(void)
 		    (u[i] == '\r' && i + 1 < shown.n && u[i + 1] == '\n');
 
 		must(is_line_end || (u[i] >= 0x20 && u[i] != 0x7f));
-		must(u[i] != 0xc2 || i + 1 == shown.n || u[i + 1] >= 0xa0);
+		must(u[i] != 0xc2 || i + 1 == shown.n ||
+		    u[i + 1] < 0x80 || u[i + 1] >= 0xa0);
 	}
 	buf_clear(&shown);
 }
