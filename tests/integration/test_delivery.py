@@ -33,7 +33,7 @@ class World(unittest.TestCase):
         cls.zones()
         cls.dns.start()
         cls.addClassCleanup(cls.dns.stop)
-        cls.relay.dns, cls.relay.sink_port = cls.dns, first.port
+        cls.relay.dns, cls.relay.sink_port = cls.asked(), first.port
         cls.relay.write_conf()
         cls.relay.start()
         cls.account, cls.key, cls.password = cls.relay.sender(config_set="main")
@@ -41,6 +41,11 @@ class World(unittest.TestCase):
     @classmethod
     def zones(cls):
         cls.dns.zone("sink.example", "@ MX 10 a\na A 127.0.0.2\nb A 127.0.0.3\nc A 127.0.0.4\n")
+
+    @classmethod
+    def asked(cls):
+        """Whom the relay asks."""
+        return cls.dns
 
     def setUp(self):
         # connections kept from another test know other capabilities
@@ -156,9 +161,9 @@ class Routing(World):
             self.assertEqual(self.wait_for_event(mid, "DeliveryDelay")[0]["deliveryDelay"]["delayType"],
                              "TransientCommunicationFailure")
         delays = self.of(missing, "DeliveryDelay")[0]
-        self.assertEqual(_hours(delays["mail"]["timestamp"], delays["deliveryDelay"]["expirationTime"]), 12)
+        self.assertEqual(hours(delays["mail"]["timestamp"], delays["deliveryDelay"]["expirationTime"]), 12)
         delays = self.of(broken, "DeliveryDelay")[0]
-        self.assertEqual(_hours(delays["mail"]["timestamp"], delays["deliveryDelay"]["expirationTime"]), 72)
+        self.assertEqual(hours(delays["mail"]["timestamp"], delays["deliveryDelay"]["expirationTime"]), 72)
 
     def test_loop(self):
         """delivery#19: MX is this host"""
@@ -167,7 +172,7 @@ class Routing(World):
         self.assertEqual(bounce["bouncedRecipients"][0]["status"], "5.4.6")
 
 
-def _hours(a, b):
+def hours(a, b):
     import datetime
     form = "%Y-%m-%dT%H:%M:%S.%fZ"
     return (datetime.datetime.strptime(b, form) - datetime.datetime.strptime(a, form)).total_seconds() / 3600
@@ -308,7 +313,7 @@ class Dialogue(World):
         mid = self.send("jane@sink.example")
         event = self.wait_for_event(mid, "Delivery")[0]
         self.assertEqual(event["delivery"]["smtpResponse"], "250 ok:  Message 64111812 accepted")
-        took = (_hours(event["mail"]["timestamp"], event["delivery"]["timestamp"])) * 3600000
+        took = (hours(event["mail"]["timestamp"], event["delivery"]["timestamp"])) * 3600000
         self.assertEqual(round(took), event["delivery"]["processingTimeMillis"])
 
     def test_pause(self):
