@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from harness.dns import Dns
-from harness.relay import Relay, certificate
+from harness.relay import Relay, certificate, expired_certificate
 from harness.sink import Sink
 from harness.waiting import wait_for
 
@@ -18,12 +18,13 @@ class World(unittest.TestCase):
     extra = "delivery {\n    allow_private yes\n    retry_jitter 0\n    retry_schedule 1s\n    reuse_idle 200ms\n}\n"
     hosts = 3
     tls = False
+    certificate = staticmethod(certificate)
 
     @classmethod
     def setUpClass(cls):
         cls.relay = Relay(extra=cls.extra)
         cls.addClassCleanup(cls.relay.cleanup)
-        pair = certificate(cls.relay.folder, "mx.sink.example", days=30) if cls.tls else None
+        pair = cls.certificate(cls.relay.folder, "mx.sink.example") if cls.tls else None
         first = Sink("127.0.0.2", tls=pair)
         cls.sinks = [first] + [Sink(f"127.0.0.{i + 3}", first.port, tls=pair) for i in range(cls.hosts - 1)]
         for s in cls.sinks:
@@ -335,9 +336,10 @@ class Dialogue(World):
 
 class Tls(World):
     tls = True
+    certificate = staticmethod(expired_certificate)
 
     def test_opportunistic(self):
-        """delivery#14: a foreign certificate does; without STARTTLS in clear; after a broken handshake in clear"""
+        """delivery#14: a certificate that nobody trusts, and whose time is over, does"""
         mid = self.send("jane@sink.example")
         self.assertTrue(self.sinks[0].wait(1)[0].tls)
         event = self.wait_for_event(mid, "Delivery")[0]
@@ -480,33 +482,58 @@ class EnvelopeOfMessage(World):
 
 
 class Crash(World):
+    # as many connections as messages, each of them with its transfer under way
+    extra = World.extra + "delivery.dest.initial_connections 100\ndelivery.dest.max_connections 100\n"
+
+    def copies(self):
+        """Message-ID: [envelope senders], and no message is in two pieces."""
+        found = {}
+        with self.sinks[0].lock:
+            for m in self.sinks[0].messages:
+                ident = re.findall(rb"(?im)^Message-ID: <([^@]+)@", m.data)
+                self.assertEqual(len(ident), 1)
+                found.setdefault(ident[0].decode(), []).append((m.mail_from, m.rcpts))
+        return found
+
     def test_kill(self):
-        """delivery#23, events#20: kill -9 with 100 messages in transfer"""
-        gate = threading.Event()
-        self.sinks[0].rules.hold["dot"] = gate
+        """delivery#23, events#20: kill -9 while 100 messages are in transfer"""
+        gate, reached = threading.Event(), set()
+        self.addCleanup(gate.set)
+
+        def stop(session):
+            reached.add(session.number)
+            gate.wait(60)
+        # half of them before the content, half behind it
+        self.sinks[0].rules.data = lambda session, _: stop(session) if session.number % 2 else None
+        self.sinks[0].rules.dot = lambda session, _: None if session.number % 2 else stop(session)
         w = self.relay.session(self.key, self.password)
         mids = set()
         for i in range(100):
             answer = w.message("bob@example.com", f"u{i}@sink.example", BODY)
             self.assertRegex(answer, ID)
             mids.add(answer.split()[2])
-        wait_for(lambda: any("DATA" in s.commands for s in list(self.sinks[0].sessions)), "a transfer")
+        wait_for(lambda: len(reached) == 100, "100 transfers")
+        self.assertEqual(self.relay.events("--types", "DELIVERY"), [])
         self.relay.kill()
+        # fifty were taken, which could not be said any more
         gate.set()
+        wait_for(lambda: self.sinks[0].open == 0, "the dead connections to end")
+        first = self.copies()
+        with self.sinks[0].lock:
+            self.sinks[0].messages.clear()
         self.relay.start()
-        wait_for(lambda: len({re.search(rb"(?im)^Message-ID: <([^@]+)@", m.data)[1]
-                              for m in list(self.sinks[0].messages)}) >= 100, "100 messages", 60)
-        seen = {}
-        for m in self.sinks[0].messages:
-            ident = re.search(rb"(?im)^Message-ID: <([^@]+)@", m.data)[1].decode()
-            seen.setdefault(ident, []).append(m.mail_from)
-        self.assertEqual(set(seen), mids)
-        for senders in seen.values():
-            self.assertEqual(len(set(senders)), 1)
+        self.sinks[0].wait(100, 60)
         delivered = self.relay.wait_events(
             lambda es: {e["mail"]["messageId"] for e in es if e["eventType"] == "Delivery"} >= mids,
             "100 delivery events", 60)
         self.assertTrue(delivered)
+        second = self.copies()
+        self.assertEqual(set(second), mids)
+        self.assertTrue(all(len(c) == 1 for c in second.values()), second)
+        # what came before came again as the same: Message-ID, sender, recipient
+        self.assertEqual(len(first), 50)
+        for ident, copies in first.items():
+            self.assertEqual(copies, second[ident])
 
 
 if __name__ == "__main__":

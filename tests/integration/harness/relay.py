@@ -33,6 +33,22 @@ def certificate(folder, name="mail.relay.example", days=30, key="ec"):
     return cert, private
 
 
+def expired_certificate(folder, name):
+    """A self-signed pair whose time is over."""
+    cert, private = certificate(folder, name)
+    request, conf = os.path.join(folder, name + ".csr"), os.path.join(folder, name + ".ca")
+    subprocess.run(["openssl", "x509", "-x509toreq", "-in", cert, "-signkey", private, "-out", request],
+                   check=True, capture_output=True)
+    open(conf + ".index", "w").close()
+    with open(conf, "w") as f:
+        f.write(f"[ca]\ndefault_ca = here\n[here]\ndatabase = {conf}.index\nserial = {conf}.serial\n"
+                f"new_certs_dir = {folder}\ndefault_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n")
+    subprocess.run(["openssl", "ca", "-batch", "-selfsign", "-config", conf, "-keyfile", private, "-in", request,
+                    "-out", cert, "-notext", "-create_serial", "-startdate", "20200101000000Z",
+                    "-enddate", "20200201000000Z"], check=True, capture_output=True)
+    return cert, private
+
+
 def has_ended(pid):
     """Gone, or a zombie without threads: as long as one of them ends, the sockets are still bound."""
     try:
