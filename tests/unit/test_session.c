@@ -559,7 +559,7 @@ test_pipelining(void **state)
 
 /* -- wrong passwords, timed ------------------------------------------------ */
 
-enum { TIMED_ROUNDS = 50, TIMED_LOGINS = 20 };
+enum { TIMED_ROUNDS = 50, TIMED_LOGINS = 20, TIMED_BATCHES_MAX = 50 };
 
 /* CPU time of so many refused logins, the client's share in it. */
 static int64_t
@@ -576,11 +576,37 @@ time_logins(struct client *c, const char *line)
 	    a.tv_nsec;
 }
 
+/* 1,000 refused logins of each kind, in turn; which of them begins changes. */
+static void
+time_batch(const char *const lines[2], int64_t best[2])
+{
+	struct client *c;
+	int64_t	       took;
+	int	       i, k;
+
+	for (i = 0; i < TIMED_ROUNDS; i++) {
+		c = client_ready("plain");
+		for (k = i & 1; k < 2 + (i & 1); k++) {
+			took = time_logins(c, lines[k & 1]);
+			if (took < best[k & 1])
+				best[k & 1] = took;
+		}
+		client_close(c);
+	}
+}
+
+static bool
+times_are_near(const int64_t t[2])
+{
+	return t[0] * 100 < t[1] * 105 && t[1] * 100 < t[0] * 105;
+}
+
 /*
- * credentials#9: 1,000 refused logins of each kind, in turn.  What counts is
- * the fastest round of each: CPU time, which a busy machine can only make
- * longer.  Most of it is the dialogue's, so the bound is far above what is
- * seen; the work alone is measured in test_login.c.
+ * credentials#9: less than 5 % apart.  The fastest round of each kind counts:
+ * it is CPU time, which a busy machine can only make longer, so with each
+ * batch the two come nearer to what the work takes; where that differs they
+ * stay apart.  That the work is the same, look-up for look-up, is counted in
+ * test_login.c.
  */
 static void
 test_equal_time(void **state)
@@ -592,31 +618,24 @@ test_equal_time(void **state)
 		"AUTH PLAIN AEFLSUFJT1NGT0ROTjdFWEFNUExYAEJGMlB5bnpiU0NBalgwOHpo"
 		"WlpuUC9rVytUOVA1enMvMUVyMHBpNXZURW1k"
 	};
-	int64_t	       best[2] = { INT64_MAX, INT64_MAX }, took;
-	struct client *c;
-	int	       i, k;
+	int64_t best[2] = { INT64_MAX, INT64_MAX };
+	int	n;
 
 	(void)state;
 	bed_open(&bed, "auth.max_failures_per_session 100\n"
-	    "auth.block_threshold 100000\n"
+	    "auth.block_threshold 1000000\n"
 	    "smtp.preauth_max_commands 1000\n"
 	    "smtp.preauth_max_octets 1m\n");
-	for (i = 0; i < TIMED_ROUNDS; i++) {
-		c = client_ready("plain");
-		for (k = 0; k < 2; k++) {
-			took = time_logins(c, lines[k]);
-			if (took < best[k])
-				best[k] = took;
-		}
-		client_close(c);
-	}
+	time_batch(lines, best);
+	for (n = 1; n == 1 || (n < TIMED_BATCHES_MAX && !times_are_near(best));
+	     n++)
+		time_batch(lines, best);
 	assert_true(bed_has_logged(&bed, "reason=bad-password"));
 	assert_true(bed_has_logged(&bed, "reason=unknown-key"));
-	print_message("known %lld, unknown %lld ns\n",
+	print_message("known %lld, unknown %lld ns, %d batches\n",
 	    (long long)best[0] / TIMED_LOGINS,
-	    (long long)best[1] / TIMED_LOGINS);
-	assert_true(best[0] < best[1] * 125 / 100);
-	assert_true(best[1] < best[0] * 125 / 100);
+	    (long long)best[1] / TIMED_LOGINS, n);
+	assert_true(times_are_near(best));
 }
 
 int
