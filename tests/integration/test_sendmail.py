@@ -480,6 +480,8 @@ class Local(unittest.TestCase):
             self.sink.changed.wait_for(lambda: sum(len(m.rcpts) for m in self.sink.messages) >= 3, 30)
             self.assertEqual(sorted(r for m in self.sink.messages for r in m.rcpts),
                              ["a@example.org", "b@example.org", "c@example.org"])
+            for m in self.sink.messages:
+                self.assertNotIn(b"bcc", m.data.lower())
 
     def test_dots(self):
         """credentials#22, admin-cli#21 at the sink"""
