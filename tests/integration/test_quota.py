@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from harness.relay import CtlError, Relay
 from harness.waiting import wait_for
@@ -62,6 +63,18 @@ class Kill(World):
         self.assertRegex(w.message("bob@example.com", "last@sink.example", BODY), ID)
         self.assertEqual(w.message("bob@example.com", "more@sink.example", BODY), FULL)
         self.relay.wait_log(r"quota-refused .*limit=credential-24h max=151 sent=151 rcpts=1")
+
+
+class Unlimited(World):
+    def test_ten_thousand(self):
+        """quotas#17: -1.0 twice, and 10,000 messages pass; by sessions side by side, which share commits"""
+        self.relay.ctl("quota", "set", "--max-24h", "unlimited", "--rate", "unlimited")
+        shown = self.relay.json("quota", "show")
+        self.assertEqual((shown["Max24HourSend"], shown["MaxSendRate"]), (-1.0, -1.0))
+        sessions = [self.session() for _ in range(20)]
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            list(pool.map(lambda w: self.pipelined(w, 500), sessions))
+        self.assertEqual(self.sent(), 10000.0)
 
 
 class Ways(World):
