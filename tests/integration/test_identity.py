@@ -406,12 +406,15 @@ class Loss(World):
         self.dns.set_zone("dkim.relay.example", operator(zone))
         self.relay.ctl("dkim", "verify", "slots.example")
         self.wait_status("slots.example", "SUCCESS")
-        stale = zone[1]["Name"].split(".")[0]
-        self.dns.set_zone("dkim.relay.example", operator([zone[0], zone[2]]))
-        self.relay.ctl("dkim", "verify", "slots.example")
-        self.wait_outcome("slots.example", stale, "OPERATOR_ZONE")
-        self.assertEqual(self.status("slots.example"), "SUCCESS")
-        self.relay.wait_log(f"error relay dkim-zone-stale .*selector={stale}")
+        token = zone[1]["Name"].split(".")[0]
+        # the record of another key, as before a rotation; then none at all
+        for stale in ([zone[0], dict(zone[1], Value=zone[0]["Value"]), zone[2]], [zone[0], zone[2]]):
+            offset = os.path.getsize(self.relay.log)
+            self.dns.set_zone("dkim.relay.example", operator(stale))
+            self.relay.ctl("dkim", "verify", "slots.example")
+            self.relay.wait_log(f"error relay dkim-zone-stale .*selector={token}", offset=offset)
+            self.wait_outcome("slots.example", token, "OPERATOR_ZONE")
+            self.assertEqual(self.status("slots.example"), "SUCCESS")
 
 
 class Keys(World):

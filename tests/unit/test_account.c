@@ -187,7 +187,7 @@ test_damaged(void **state)
 	world_test(body_damaged_key);
 }
 
-/* quotas.md 7 */
+/* quotas.md 7; quotas#24: who may end an enforcement */
 static void
 test_switch(void **state)
 {

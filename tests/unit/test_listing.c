@@ -99,7 +99,7 @@ look(struct db_txn *t, unsigned open, unsigned closed, struct findings *x)
 	assert_int_equal(x->closed, closed);
 }
 
-/* Three within an hour; cleared 24 hours after the last. */
+/* delivery#25, its end: three within an hour; cleared 24 hours after the last. */
 static void
 body_replies(struct db_txn *t)
 {
