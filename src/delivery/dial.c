@@ -36,6 +36,17 @@ dial_note(struct connection *cn, const struct result *r)
 		cn->best = *r;
 }
 
+/* Hosts that the bounds of an attempt, or a shut-down, left out: nobody knows
+ * what they say. */
+static bool
+dial_has_more(const struct connection *cn)
+{
+	const struct site *s = cn->egress->site;
+
+	return cn->host < s->host_count &&
+	    s->hosts[cn->order[cn->host]].preference < cn->self_preference;
+}
+
 /* What is told of a dial without success. */
 static void
 dial_finish(struct connection *cn)
@@ -57,13 +68,13 @@ dial_finish(struct connection *cn)
 	} else if (demand >= TLS_REQUIRE && cn->missing > 0) {
 		/* only when all hosts definitely do not offer it */
 		if (cn->missing == cn->tried && cn->dns_failures == 0 &&
-		    !cn->resolver_down)
+		    !cn->resolver_down && !dial_has_more(cn))
 			r.kind = RESULT_TLS_MISSING;
 		else
 			r.kind = RESULT_TLS_FAILED;
 	} else if (r.kind == RESULT_REPLY && r.code >= 500) {
 		r.not_final = cn->replies_5 != cn->tried ||
-		    cn->dns_failures > 0;
+		    cn->dns_failures > 0 || dial_has_more(cn);
 	}
 	cn->dialing = false;
 	if (cn->tried == 0 && r.kind == RESULT_CONNECT)

@@ -475,6 +475,46 @@ bounds_of_an_attempt(void **state)
 	close_bed();
 }
 
+/* Five refusals are not those of all, where there are six hosts. */
+static void
+what_the_others_say_is_not_known(void **state)
+{
+	static const struct {
+		unsigned	 hosts;
+		const char	*answer;
+		enum tls_demand	 demand;
+		enum result_kind kind;
+		bool		 not_final;
+	} cases[] = {
+		{ SITE_HOSTS_MAX, "554 no", TLS_TRY, RESULT_REPLY, false },
+		{ SITE_HOSTS_MAX + 1, "554 no", TLS_TRY, RESULT_REPLY, true },
+		{ SITE_HOSTS_MAX, "missing", TLS_REQUIRE, RESULT_TLS_MISSING,
+		    false },
+		{ SITE_HOSTS_MAX + 1, "missing", TLS_REQUIRE,
+		    RESULT_TLS_FAILED, false },
+	};
+	char	 name[32], address[SITE_HOSTS_MAX + 1][32];
+	unsigned i;
+	size_t	 k;
+
+	(void)state;
+	for (k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		open_bed(PUBLIC);
+		demand(cases[k].demand);
+		for (i = 0; i < cases[k].hosts; i++) {
+			snprintf(name, sizeof(name), "m%u.example", i);
+			snprintf(address[i], sizeof(address[i]),
+			    "198.51.100.%u", i + 1);
+			host(i, name, address[i], NULL);
+			answer(address[i], cases[k].answer);
+		}
+		dial();
+		assert_int_equal(w.result.kind, cases[k].kind);
+		assert_int_equal(w.result.not_final, cases[k].not_final);
+		close_bed();
+	}
+}
+
 static void
 equal_hosts_are_shuffled(void **state) /* delivery#2 */
 {
@@ -543,6 +583,7 @@ main(void)
 		cmocka_unit_test(our_own_address),
 		cmocka_unit_test(families),
 		cmocka_unit_test(bounds_of_an_attempt),
+		cmocka_unit_test(what_the_others_say_is_not_known),
 		cmocka_unit_test(equal_hosts_are_shuffled),
 		cmocka_unit_test(without_tls_for_an_hour),
 		cmocka_unit_test(cancelled),
