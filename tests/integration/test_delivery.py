@@ -318,7 +318,7 @@ class Dialogue(World):
         self.assertEqual(round(took), event["delivery"]["processingTimeMillis"])
 
     def test_pause(self):
-        """delivery#24, quotas#21: held while paused, delivered after the resume"""
+        """quotas#21 in part: refused while paused, accepted and delivered after the resume"""
         gate = threading.Event()
         self.sinks[0].rules.hold["greeting"] = gate
         self.relay.ctl("account", "pause", "--reason", "test")

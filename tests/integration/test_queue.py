@@ -347,7 +347,7 @@ class Changing(World):
 
 class Paused(World):
     def test_pause(self):
-        """delivery#24"""
+        """delivery#24, quotas#21: what waits is held, new mail refused; afterwards all of it goes out"""
         self.sink.rules.rcpt = "451 4.3.0 try later"
         mids = [self.send(f"r{i}@sink.example") for i in range(10)]
         wait_for(lambda: [r["state"] for r in self.listed()] == ["DEFERRED"] * 10, "ten to wait")
@@ -363,10 +363,15 @@ class Paused(World):
         self.assertEqual({r["state"] for r in self.listed()}, {"HELD"})
         with self.sink.lock:
             self.assertEqual(len(self.sink.sessions), connections)
+        w = self.relay.session(self.key, self.password)
+        self.assertEqual(w.message("bob@example.com", "b@sink.example", "Subject: x\n\nx\n"),
+                         "554 Message rejected: Sending paused for this account.")
+        w.close()
         self.relay.ctl("account", "resume", "--reason", "test is over")
         self.sink.wait(10)
         for mid in mids:
             self.wait_of(mid, "Delivery")
+        self.wait_of(self.send(), "Delivery")
 
     def test_two_holds(self):
         mid = self.deferred()
