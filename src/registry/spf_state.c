@@ -123,16 +123,25 @@ state_key(const char *account, const char *domain, char out[KEY_SIZE])
 	return (struct bytes){ out, (size_t)n };
 }
 
+/* A row that stands where another belongs is damaged. */
+static bool
+state_read_row(struct bytes key, struct bytes value, struct spf_state *out)
+{
+	char room[KEY_SIZE];
+
+	return spf_state_read_record(value, out) &&
+	    bytes_eq(state_key(out->account, out->domain, room), key);
+}
+
 int
 spf_state_get(struct db_txn *t, const char *account, const char *domain,
     struct spf_state *out, struct err *e)
 {
-	struct bytes value;
-	char	     key[KEY_SIZE];
-	int rc = db_get(t, BOOK_SPF, state_key(account, domain, key), &value,
-	    e);
+	char	     room[KEY_SIZE];
+	struct bytes key = state_key(account, domain, room), value;
+	int	     rc = db_get(t, BOOK_SPF, key, &value, e);
 
-	if (rc == 1 && !spf_state_read_record(value, out))
+	if (rc == 1 && !state_read_row(key, value, out))
 		return err_set(e, "SPF of %s: the record is damaged", domain);
 	return rc;
 }
@@ -202,8 +211,7 @@ expiry_on_row(void *arg, struct bytes key, struct bytes value)
 {
 	struct expiry *x = arg;
 
-	(void)key;
-	x->is_damaged = !spf_state_read_record(value, &x->v[x->n]);
+	x->is_damaged = !state_read_row(key, value, &x->v[x->n]);
 	x->n += !x->is_damaged && x->v[x->n].asked.ms != x->begun.ms;
 	return !x->is_damaged && x->n < EXPIRED_AT_ONCE;
 }

@@ -30,6 +30,7 @@
 #include "registry/mail_from.h"
 #include "registry/pool.h"
 #include "registry/snds.h"
+#include "registry/spf_state.h"
 #include "registry/suppression.h"
 #include "store/db.h"
 
@@ -357,6 +358,15 @@ LOOK(listing, listing_each(t, NULL, on_listing, &has, &e))
 LOOK(snds, snds_each(t, "192.0.2.1", on_snds, &has, &e))
 
 static int
+look_spf(struct db_txn *t)
+{
+	struct spf_state s;
+	struct err	 e;
+
+	return spf_state_get(t, ACCOUNT, "mail.example.com", &s, &e);
+}
+
+static int
 look_suppressed(struct db_txn *t)
 {
 	struct suppression s;
@@ -458,6 +468,7 @@ static const struct table {
 	[BOOK_LISTING] = { look_listing, NULL },
 	[BOOK_SNDS] = { look_snds, NULL },
 	[BOOK_IDENTITY_TAGS] = { look_identity_tags, NULL },
+	[BOOK_SPF] = { look_spf, NULL },
 };
 
 /* -- writing again ---------------------------------------------------------- */
@@ -517,6 +528,7 @@ change(struct db_txn *t)
 	(void)snds_put(t, &data, now, &has, &e);
 	(void)listing_note(t, &reply, changes, &e);
 	(void)listing_settle(t, true, &e);
+	(void)spf_state_expire(t, now, &e);
 	(void)listing_expire(t, now, changes, 4, &e);
 	(void)global_suppression_sweep(t, place, 10, now, &e);
 	(void)finding_count(t, ACCOUNT, FINDING_DIRECT_FEEDBACK, now,
@@ -627,7 +639,8 @@ usual_key(enum book_table table)
 		{ BOOK_LEVEL, BYTES(ACCOUNT "example.com") },
 		{ BOOK_LISTING, BYTES("192.0.2.1\0" "0list.example") },
 		{ BOOK_SNDS, BYTES("192.0.2.1\0\0\0\0\0\0\0\0\1") },
-		{ BOOK_IDENTITY_TAGS, BYTES(ACCOUNT "example.com") } };
+		{ BOOK_IDENTITY_TAGS, BYTES(ACCOUNT "example.com") },
+		{ BOOK_SPF, BYTES(ACCOUNT "mail.example.com") } };
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -644,6 +657,7 @@ records(enum book_table table, struct bytes in)
 	static struct listing listing, listing_back;
 	static struct level   level, level_back;
 	static struct snds_row snds, snds_back;
+	static struct spf_state spf, spf_back;
 	struct buf	      b;
 
 	buf_init(&b, 1 << 16);
@@ -660,6 +674,10 @@ records(enum book_table table, struct bytes in)
 		must(snds_write_record(&snds, &b));
 		must(snds_read_record(buf_bytes(&b), &snds_back));
 		must(memcmp(&snds, &snds_back, sizeof(snds)) == 0);
+	} else if (table == BOOK_SPF && spf_state_read_record(in, &spf)) {
+		must(spf_state_write_record(&spf, &b));
+		must(spf_state_read_record(buf_bytes(&b), &spf_back));
+		must(memcmp(&spf, &spf_back, sizeof(spf)) == 0);
 	}
 	buf_wipe(&b);
 }

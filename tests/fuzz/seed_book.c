@@ -42,6 +42,7 @@ static const char *const names[BOOK_TABLES] = {
 	[BOOK_LISTING] = "listing",
 	[BOOK_SNDS] = "snds",
 	[BOOK_IDENTITY_TAGS] = "identity-tags",
+	[BOOK_SPF] = "spf",
 };
 
 /* -- files ------------------------------------------------------------------ */

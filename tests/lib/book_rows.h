@@ -26,6 +26,7 @@
 #include "registry/listing.h"
 #include "registry/pool.h"
 #include "registry/snds.h"
+#include "registry/spf_state.h"
 #include "store/db.h"
 
 #define ROWS_ACCOUNT "123456789012"
@@ -141,6 +142,11 @@ rows_put_source(struct db_txn *t)
 	struct snds_row snds = { .address = "192.0.2.1", .day = 19843,
 		.rcpts = 10, .datas = 9, .recipients = 8, .traps = 1,
 		.filter = SNDS_YELLOW, .complaints = 3000 };
+	static const struct spf_state spf = { .account = ROWS_ACCOUNT,
+		.domain = "mail.example.com", .standing = SPF_FAILS,
+		.finding = "SPF record was not found.",
+		.detail = "192.0.2.1 none" };
+	struct spf_state_change spf_change;
 	struct pool p;
 	bool	    has_traps;
 
@@ -150,6 +156,7 @@ rows_put_source(struct db_txn *t)
 	rows_good(pool_add_source(t, &p, &s, &rows_err));
 	rows_good(listing_note(t, &r, &change, &rows_err));
 	rows_good(snds_put(t, &snds, rows_now, &has_traps, &rows_err));
+	rows_good(spf_state_note(t, &spf, rows_now, &spf_change, &rows_err));
 }
 
 static inline void
