@@ -299,6 +299,13 @@ class Pages(Example):
                 schema = {**whole["properties"][member], "$defs": whole["$defs"]}
             jsonschema.Draft202012Validator(schema).validate(shown)
 
+    def run_system(self, display):
+        """A system event is as one of its kind that was written."""
+        shown = json.loads(display)
+        with open(os.path.join(self.relay.folder, "events", "system.jsonl")) as f:
+            real = next(r for r in map(json.loads, f) if r["detail-type"] == shown["detail-type"])
+        self.assertEqual(list(real.items()), list({**shown, "id": real["id"], "time": real["time"]}.items()))
+
     def run_python(self, display):
         """What checks the signature of a webhook."""
         key = b"0123456789abcdef0123456789abcdef"
@@ -353,6 +360,8 @@ class Pages(Example):
                         shutil.copy(self.relay.conf, os.path.join(self.host.folder, "posthorn.conf"))
                     if display.startswith("import "):
                         self.run_python(display)
+                    elif "detail-type" in display:
+                        self.run_system(display)
                     elif page == "posthorn-events.7" and what == "json":
                         self.run_schema(display)
                     elif what == "commands":
