@@ -91,7 +91,8 @@ registry_MODULES = \
 	alarm finding level listing snds \
 	source pool json_reader resource_tags config_set config_set_json \
 	    destination destination_filter destination_json \
-	    destination_metrics destination_webhook \
+	    destination_metrics destination_show destination_webhook \
+	topic notification \
 	suppression suppression_global import_job \
 	keys_proto verify_job
 
@@ -117,7 +118,7 @@ delivery_MODULES = \
 
 reporting_MODULES = \
 	reporter publisher event_mail \
-	feedback feedback_channel notices suppressor \
+	feedback feedback_channel notices withdrawal suppressor \
 	inbox inbox_judge inbox_events forwarder simulated_return \
 	outbox outbox_ask outbox_file outbox_metrics outbox_read outbox_result \
 	    outbox_webhook outlet \
@@ -138,6 +139,7 @@ daemon_MODULES = \
 	control control_account control_alarm control_args control_audit \
 	    control_blocklist control_snds \
 	    control_config_set control_credential control_destination \
+	    control_destination_test control_topic control_notification \
 	    control_dkim control_doctor \
 	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
 	    control_event control_identity control_ip control_ip_filter \
@@ -168,7 +170,7 @@ POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call check config_set destination \
 	    doctor identity \
 	    init json offline output policy queue reputation row send stats store \
-	    stream suppression system \
+	    stream suppression system topic \
 	    value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \

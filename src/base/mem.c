@@ -569,21 +569,6 @@ mem_random(void *p, size_t n)
 	}
 }
 
-char *
-mem_uuid(char out[MEM_UUID_SIZE])
-{
-	unsigned char b[16];
-	char	      hex[2 * sizeof(b) + 1];
-
-	mem_random(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	hex_encode(b, sizeof(b), hex);
-	snprintf(out, MEM_UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex,
-	    hex + 8, hex + 12, hex + 16, hex + 20);
-	return out;
-}
-
 /* -- keyed hash ----------------------------------------------------------- */
 
 void
@@ -665,6 +650,28 @@ hex_encode(const void *p, size_t n, char *out)
 		out[2 * i + 1] = digits[in[i] & 15];
 	}
 	out[2 * n] = '\0';
+}
+
+char *
+uuid_encode(const void *p, char out[UUID_SIZE])
+{
+	char hex[33];
+
+	hex_encode(p, 16, hex);
+	snprintf(out, UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
+	    hex + 12, hex + 16, hex + 20);
+	return out;
+}
+
+char *
+mem_uuid(char out[UUID_SIZE])
+{
+	unsigned char b[16];
+
+	mem_random(b, sizeof(b));
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	return uuid_encode(b, out);
 }
 
 static int

@@ -98,10 +98,6 @@ void mem_wipe(void *p, size_t n);
 bool mem_same_secret(const void *a, const void *b, size_t n);
 /* n octets of the system's random source (getrandom); aborts on failure. */
 void mem_random(void *p, size_t n);
-/* A random UUID in lower case: version 4 of RFC 9562. */
-enum { MEM_UUID_SIZE = 37 };
-char *mem_uuid(char out[MEM_UUID_SIZE]);
-
 /*
  * Keyed hash (SipHash-2-4): who does not know the key cannot choose
  * collisions.
@@ -115,6 +111,9 @@ uint64_t mem_hash(const struct mem_hash_key *k, struct bytes b);
 /* Text forms used in several places; out has a NUL. */
 void hex_encode(const void *p, size_t n, char *out /* 2n + 1 */);
 bool hex_decode(struct bytes s, void *out, size_t n); /* exactly 2n digits */
+enum { UUID_SIZE = 37 };
+char *uuid_encode(const void *p /* 16 octets */, char out[UUID_SIZE]);
+char *mem_uuid(char out[UUID_SIZE]); /* a random one: version 4 of RFC 9562 */
 size_t base64_encode(const void *p, size_t n, char *out /* 4*((n+2)/3)+1 */);
 int base64_value(char c); /* of one digit, 0 to 63; -1 */
 /* Strict: whole groups, padding at the end only. false = not base64. */

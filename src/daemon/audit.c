@@ -121,8 +121,8 @@ bool
 audit_format(const char *region, const struct audit_record *r,
     struct buf *out)
 {
-	char time[CLOCK_TEXT_MAX], request[MEM_UUID_SIZE],
-	    event[MEM_UUID_SIZE];
+	char time[CLOCK_TEXT_MAX], request[UUID_SIZE],
+	    event[UUID_SIZE];
 
 	mem_uuid(request);
 	mem_uuid(event);

@@ -48,6 +48,9 @@ void control_on_reload(struct control *c, uint32_t request,
 void control_on_events(void *control, void *unused);
 /* The switch or the state of an account was changed, not by a command. */
 void control_on_switch(struct control *c, const char *account);
+/* A dead topic was taken from an identity. */
+struct withdrawal_case;
+void control_on_withdrawn(struct control *c, const struct withdrawal_case *w);
 /* control_ip.c: the address that the system would take to reach the world. */
 bool control_ip_of_system(int family, char out[64]);
 /* Once an hour: forgets import jobs of long ago. */

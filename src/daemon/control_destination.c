@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include "daemon/control_destination.h"
-#include "reporting/event_file.h"
-#include "reporting/series.h"
+#include "daemon/control_topic.h"
 
-enum { DESTINATION_JSON_MAX = 64 * 1024, TEST_RECORD_MAX = 256 };
+enum { DESTINATION_JSON_MAX = 64 * 1024 };
 
 void
 destination_wipe(void *work)
@@ -61,7 +60,8 @@ destination_find_named(struct request *q, struct db_txn *t)
 	const char *slash = dest != NULL ? strchr(dest, '/') : NULL;
 
 	if (slash == NULL)
-		return request_misuse(q, "which event destination? (SET/NAME)");
+		return request_misuse(q, "which event destination? (SET/NAME "
+		    "or the ARN of a topic)");
 	json_object_set_new(q->args, "set",
 	    json_stringn(dest, (size_t)(slash - dest)));
 	json_object_set_new(q->args, "name", json_string(slash + 1));
@@ -173,19 +173,25 @@ take_headers(struct request *q, struct destination_webhook *w)
 	    "(\"Name: value\")", DESTINATION_HEADERS_MAX);
 }
 
-static int
-take_webhook(struct request *q, struct destination_webhook *w)
+int
+destination_take_format(struct request *q, struct destination *d)
 {
-	int64_t n = 0;
-	int	i, rc;
+	int i, rc = arg_word(q, "format", webhook_format_names, &i);
+
+	if (rc == 1)
+		d->sns = i == 1;
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+take_webhook(struct request *q, struct destination *d)
+{
+	struct destination_webhook *w = &d->webhook;
+	int64_t			    n = 0;
+	int			    rc;
 
 	if (arg_copy(q, "webhook", w->url, sizeof(w->url)) < 0 ||
-	    take_headers(q, w) < 0)
-		return -1;
-	rc = arg_word(q, "format", webhook_format_names, &i);
-	if (rc == 1)
-		w->sns = i == 1;
-	if (rc < 0)
+	    take_headers(q, w) < 0 || destination_take_format(q, d) < 0)
 		return -1;
 	rc = arg_int(q, "timeout", 1, DESTINATION_TIMEOUT_MAX_S, &n);
 	if (rc == 1)
@@ -263,14 +269,15 @@ static const struct kind_option {
 	{ "timeout", DESTINATION_WEBHOOK, false },
 	{ "in-flight", DESTINATION_WEBHOOK, false },
 	{ "header", DESTINATION_WEBHOOK, false },
-	{ "metrics", DESTINATION_METRICS, true } };
+	{ "metrics", DESTINATION_METRICS, true },
+	{ "topic", DESTINATION_TOPIC, true } };
 enum { KIND_OPTIONS = sizeof(kind_options) / sizeof(kind_options[0]) };
 
 static int
 choose_kind(struct request *q, struct destination *d)
 {
 	static const char *const  kinds[] = { "a file", "a webhook",
-		"metrics" };
+		"metrics", "a topic" };
 	const struct kind_option *o, *end = kind_options + KIND_OPTIONS;
 	unsigned		  n = 0;
 
@@ -280,8 +287,8 @@ choose_kind(struct request *q, struct destination *d)
 			n++;
 		}
 	if (n > 1)
-		return request_refuse(q, BOOK_BAD_REQUEST, "--file, --webhook "
-		    "and --metrics exclude each other");
+		return request_refuse(q, BOOK_BAD_REQUEST, "--file, "
+		    "--webhook, --topic and --metrics exclude each other");
 	for (o = kind_options; o < end; o++)
 		if (o->kind != d->kind && arg_has(q, o->name))
 			return request_refuse(q, BOOK_BAD_REQUEST,
@@ -294,11 +301,18 @@ take_kind(struct request *q, struct destination *d)
 {
 	if (choose_kind(q, d) != 0)
 		return -1;
+	if (d->kind != DESTINATION_WEBHOOK)
+		d->sns = false;
+	if (d->kind != DESTINATION_TOPIC)
+		memset(&d->topic, 0, sizeof(d->topic));
 	switch (d->kind) {
 	case DESTINATION_WEBHOOK:
-		return take_webhook(q, &d->webhook);
+		return take_webhook(q, d);
 	case DESTINATION_METRICS:
 		return take_metrics(q, &d->metrics);
+	case DESTINATION_TOPIC:
+		return arg_has(q, "topic") ? topic_take_ref(q,
+		    arg_text(q, "topic"), &d->topic) : 0;
 	case DESTINATION_FILE:
 		break;
 	}
@@ -306,14 +320,13 @@ take_kind(struct request *q, struct destination *d)
 }
 
 /* A webhook that has no key yet gets one, and shows it this once. */
-static int
-finish_kind(struct request *q, struct destination *d)
+int
+destination_finish_webhook(struct request *q, struct destination *d,
+    json_t *show)
 {
 	static const uint8_t none[WEBHOOK_KEY_OCTETS];
 	char		     secret[WEBHOOK_SECRET_SIZE];
 
-	if (d->kind != DESTINATION_WEBHOOK)
-		return 0;
 	if (destination_check_url(d->webhook.url,
 		q->conf->events.webhook_allow_http,
 		q->conf->events.webhook_allow_private, &q->err) != 0)
@@ -322,9 +335,18 @@ finish_kind(struct request *q, struct destination *d)
 		return 0;
 	destination_new_key(&d->webhook, q->now);
 	if (!q->dry_run)
-		request_set(q, "Secret",
+		json_object_set_new(show, "Secret",
 		    json_string(destination_secret(&d->webhook, secret)));
 	return 0;
+}
+
+static int
+finish_kind(struct request *q, struct db_txn *t, struct destination *d)
+{
+	if (d->kind == DESTINATION_WEBHOOK)
+		return destination_finish_webhook(q, d, q->result);
+	return d->kind == DESTINATION_TOPIC ?
+		topic_may_take(q, t, &d->topic) : 0;
 }
 
 static int
@@ -338,7 +360,7 @@ take_filter(struct request *q, struct destination *d)
 
 /* The document first, then what is typed beside it. */
 static int
-take_options(struct request *q, struct destination *d)
+take_options(struct request *q, struct db_txn *t, struct destination *d)
 {
 	const char *document = arg_text(q, "document");
 	int	    rc;
@@ -351,12 +373,12 @@ take_options(struct request *q, struct destination *d)
 		return -1;
 	rc = arg_switch(q, "extensions", &d->extensions);
 	d->updated = q->now;
-	return rc < 0 ? -1 : finish_kind(q, d);
+	return rc < 0 ? -1 : finish_kind(q, t, d);
 }
 
 /* A file that cannot be written is found out here, not by the first event. */
-static void
-warn_of_folder(struct request *q)
+void
+destination_warn_of_folder(struct request *q)
 {
 	if (access(q->conf->events.dir, W_OK) != 0)
 		request_warn(q, "events.dir %s: is not there, or not writable "
@@ -379,7 +401,7 @@ add_write(struct request *q, struct db_txn *t)
 		return request_refuse(q, BOOK_BAD_REQUEST, "the name of an "
 		    "event destination is 1 to 64 of A-Z a-z 0-9 - _");
 	destination_init(&w->d, &w->set, name, q->now);
-	if (take_options(q, &w->d) != 0)
+	if (take_options(q, t, &w->d) != 0)
 		return -1;
 	if (arg_is_true(q, "disabled"))
 		(void)destination_switch(&w->d, false, q->now);
@@ -394,7 +416,7 @@ static void
 dest_add(struct request *q)
 {
 	if (arg_has(q, "file"))
-		warn_of_folder(q);
+		destination_warn_of_folder(q);
 	destination_run(q, add_write);
 }
 
@@ -403,7 +425,7 @@ set_write(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
 
-	if (destination_find(q, t) != 0 || take_options(q, &w->d) != 0 ||
+	if (destination_find(q, t) != 0 || take_options(q, t, &w->d) != 0 ||
 	    destination_put(t, &w->d, &q->err) != 0)
 		return -1;
 	request_would(q, "change event destination %s of %s", w->d.name,
@@ -481,18 +503,18 @@ types_of(const struct destination *d)
 }
 
 /* Records that wait for it; nothing is known before the first. */
-static json_int_t
-backlog_of(struct request *q, const struct destination *d)
+uint64_t
+destination_backlog(struct request *q, const struct destination *d)
 {
 	const struct outlet_meter *m = outbox_meter_find(
 	    &q->relay->outbox_meters, d);
 
-	return m == NULL ? 0 : (json_int_t)meter_get(&m->entries);
+	return m == NULL ? 0 : meter_get(&m->entries);
 }
 
-/* "ok", "503", "failed"; NULL = nothing was tried since the start. */
-static const char *
-result_of(struct request *q, const struct destination *d, char out[16])
+const char *
+destination_result(struct request *q, const struct destination *d,
+    char out[16])
 {
 	const struct outlet_meter *m = outbox_meter_find(
 	    &q->relay->outbox_meters, d);
@@ -512,6 +534,7 @@ result_of(struct request *q, const struct destination *d, char out[16])
 
 struct destination_list {
 	struct request *q;
+	struct db_txn  *txn;
 	json_t	       *rows;
 };
 
@@ -520,12 +543,21 @@ on_list(void *arg, const struct destination *d)
 {
 	struct destination_list *l = arg;
 	char			 room[16];
+	uint64_t		 backlog;
+	const char		*result;
 
+	if (d->kind == DESTINATION_TOPIC) {
+		result = topic_figures(l->q, l->txn, &d->topic, &backlog,
+		    room);
+	} else {
+		result = destination_result(l->q, d, room);
+		backlog = destination_backlog(l->q, d);
+	}
 	json_array_append_new(l->rows, json_pack("{s:s, s:b, s:s, s:s, s:o, "
 	    "s:I, s:s?}", "Name", d->name, "Enabled", d->enabled, "Kind",
 	    destination_kind_names[d->kind], "Target", destination_target(d),
 	    "MatchingEventTypes", types_of(d), "Backlog",
-	    backlog_of(l->q, d), "LastResult", result_of(l->q, d, room)));
+	    (json_int_t)backlog, "LastResult", result));
 	return true;
 }
 
@@ -533,7 +565,7 @@ static int
 list_read(struct request *q, struct db_txn *t)
 {
 	struct destination_work *w = q->state;
-	struct destination_list	 l = { .q = q };
+	struct destination_list	 l = { .q = q, .txn = t };
 
 	if (destination_find_set(q, t) != 0)
 		return -1;
@@ -559,7 +591,7 @@ show_read(struct request *q, struct db_txn *t)
 	if (destination_find(q, t) != 0)
 		return -1;
 	buf_init(&out, DESTINATION_JSON_MAX);
-	(void)destination_write_json(&w->d, &out);
+	(void)destination_write_json(&w->d, q->conf->server.region, &out);
 	return request_set_document(q, &out);
 }
 
@@ -569,106 +601,6 @@ dest_show(struct request *q)
 	(void)request_state(q, sizeof(struct destination_work),
 	    destination_wipe);
 	request_read(q, show_read);
-}
-
-/* -- test ----------------------------------------------------------------- */
-
-/* On a worker.  A line of its own into the file as it is, never a rotation:
- * the outbox may be at work on it. */
-static int
-test_work(struct request *q)
-{
-	struct destination_work *w = q->state;
-	struct destination_file	 how = w->d.file;
-	struct event_file	*f;
-	struct buf		 line;
-	int			 rc = -1;
-
-	how.rotate = ROTATE_NONE;
-	how.rotate_octets = 0;
-	buf_init(&line, TEST_RECORD_MAX);
-	buf_printf(&line, "{\"eventType\":\"Test\",\"account\":\"%s\"}\n",
-	    w->d.account);
-	f = event_file_open(q->conf->events.dir, w->d.account, &how, q->now,
-	    &q->err);
-	if (f != NULL && event_file_write(f, buf_bytes(&line), &q->err) == 0)
-		rc = event_file_sync(f, &q->err);
-	event_file_close(f);
-	buf_wipe(&line);
-	return rc;
-}
-
-static void
-test_done(struct request *q)
-{
-	request_set(q, "Result", json_string("ok"));
-	request_end(q);
-}
-
-/* From the reporting loop, back on main. */
-static void
-asked_done(void *ask, void *unused)
-{
-	struct reporter_ask *a = ask;
-	struct request	    *q = a->ctx;
-	request_fn	    *next = q->on_next;
-
-	(void)unused;
-	mem_wipe(&a->destination, sizeof(a->destination));
-	if (a->status != 0)
-		request_set(q, "Status", json_integer(a->status));
-	if (!a->ok)
-		(void)request_refuse(q, BOOK_BAD_REQUEST, "%s", a->text);
-	if (a->ok && next != NULL)
-		next(q);
-	else
-		request_end(q);
-}
-
-void
-destination_ask(struct request *q, enum reporter_ask_kind kind,
-    request_fn *done)
-{
-	struct destination_work *w = q->state;
-
-	w->ask.kind = kind;
-	w->ask.asker = q->relay->main;
-	w->ask.done = asked_done;
-	w->ask.ctx = q;
-	w->ask.destination = w->d;
-	q->on_next = done;
-	if (!reporter_ask(q->relay->reporter, &w->ask))
-		request_end_refused(q, BOOK_TOO_MANY, "too much to do");
-}
-
-/* Metrics count it under their default values. */
-static void
-test_metrics(struct request *q)
-{
-	struct destination_work *w = q->state;
-
-	if (series_count(q->relay->series, &w->d, NULL, NULL) ==
-	    SERIES_COUNTED)
-		test_done(q);
-	else
-		request_end_refused(q, BOOK_LIMIT,
-		    "there is no room for more series");
-}
-
-static void
-dest_test(struct request *q)
-{
-	struct destination_work *w = request_state(q, sizeof(*w),
-	    destination_wipe);
-
-	if (request_look(q, destination_find) != 0)
-		request_end(q);
-	else if (w->d.kind == DESTINATION_WEBHOOK)
-		destination_ask(q, ASK_TEST, test_done);
-	else if (w->d.kind == DESTINATION_METRICS)
-		test_metrics(q);
-	else
-		request_work(q, test_work, test_done);
 }
 
 /* -- rotate-secret --------------------------------------------------- */
@@ -724,7 +656,7 @@ const struct command control_destination_commands[] = {
 	    dest_delete },
 	{ "config-set dest test", NEED_FULL, SCOPE_ACCOUNT,
 	    "TestConfigurationSetEventDestination", "eventDestinationName",
-	    dest_test },
+	    destination_test },
 	{ "config-set dest rotate-secret", NEED_FULL, SCOPE_ACCOUNT,
 	    "UpdateConfigurationSetEventDestination", "eventDestinationName",
 	    dest_rotate },

@@ -31,4 +31,23 @@ int destination_take_types(struct request *q, unsigned *types);
 void destination_ask(struct request *q, enum reporter_ask_kind kind,
     request_fn *done);
 
+/* config-set dest test */
+void destination_test(struct request *q);
+
+/* -- what subscriptions of topics have as well ----------------------------- */
+/* "format" */
+int destination_take_format(struct request *q, struct destination *d);
+/* Is its URL allowed?  One without a key gets it: "Secret" of show. */
+int destination_finish_webhook(struct request *q, struct destination *d,
+    json_t *show);
+/* A file that cannot be written is found out here, not by the first event. */
+void destination_warn_of_folder(struct request *q);
+/* A test record into the file; on a worker. */
+int destination_test_file(struct request *q, const struct destination *d,
+    struct err *e);
+uint64_t destination_backlog(struct request *q, const struct destination *d);
+/* "ok", "503", "failed"; NULL = nothing was tried since the start. */
+const char *destination_result(struct request *q,
+    const struct destination *d, char out[16]);
+
 #endif

@@ -17,7 +17,6 @@ enum {
 /* -- list and show --------------------------------------------------------- */
 
 static const char *const type_words[] = { "email", "domain", NULL };
-static const char *const forwarding_words[] = { "on", "off", NULL };
 
 struct identity_list {
 	struct request *q;
@@ -191,6 +190,8 @@ identity_show_read(struct request *q, struct db_txn *t)
 	request_set(q, "IdentityName", json_of_bytes(bytes_of(i->name)));
 	request_set(q, "FeedbackForwardingStatus",
 	    json_boolean(i->forwarding));
+	if (identity_show_notifications(q, t, i) != 0)
+		return -1;
 	request_set(q, "VerifiedForSendingStatus",
 	    json_boolean(identity_may_send(i, q->now)));
 	request_set(q, "VerificationStatus",
@@ -367,49 +368,6 @@ static void
 identity_confirm_run(struct request *q)
 {
 	request_write(q, identity_confirm_write, identity_after_verify);
-}
-
-/* -- notifications: forwarding by mail; topics are of a later release ----- */
-
-static int
-identity_notify_show(struct request *q, struct db_txn *t)
-{
-	struct identity_work *w = q->state;
-
-	if (identity_work_load(q, t) != 0)
-		return -1;
-	request_set(q, "ForwardingEnabled", json_boolean(w->i.forwarding));
-	return 0;
-}
-
-static int
-identity_notify_write(struct request *q, struct db_txn *t)
-{
-	struct identity_work *w = q->state;
-	int		      off = -1;
-
-	if (arg_word(q, "forwarding", forwarding_words, &off) < 0 ||
-	    identity_work_load(q, t) != 0)
-		return -1;
-	w->i.forwarding = off == 0;
-	request_would(q, "switch forwarding %s for %s",
-	    forwarding_words[off], w->name);
-	if (off == 1)
-		request_warn(q, "no channel left, feedback is mailed to the "
-		    "Return-Path");
-	request_set(q, "ForwardingEnabled", json_boolean(w->i.forwarding));
-	return identity_work_store(q, t);
-}
-
-static void
-identity_notify(struct request *q)
-{
-	if (identity_work_new(q) == NULL)
-		request_end(q);
-	else if (arg_has(q, "forwarding"))
-		request_write(q, identity_notify_write, NULL);
-	else
-		request_read(q, identity_notify_show);
 }
 
 /* -- the default configuration set ----------------------------------------- */
@@ -755,9 +713,6 @@ const struct command control_identity_commands[] = {
 	    "emailIdentity", identity_resend },
 	{ "identity confirm", NEED_FULL, SCOPE_OPTIONAL, "IdentityConfirm",
 	    NULL, identity_confirm_run },
-	{ "identity notify", NEED_FULL, SCOPE_ACCOUNT,
-	    "PutEmailIdentityFeedbackAttributes", "emailIdentity",
-	    identity_notify },
 	{ "identity set-config-set", NEED_FULL, SCOPE_ACCOUNT,
 	    "PutEmailIdentityConfigurationSetAttributes", "emailIdentity",
 	    identity_set_config_set },

@@ -15,6 +15,7 @@
 
 #include "daemon/control_private.h"
 #include "registry/identity_check.h"
+#include "registry/notification.h"
 
 struct identity_work {
 	char			 name[IDENTITY_NAME_SIZE];
@@ -28,6 +29,8 @@ struct identity_work {
 	struct identity_decision d;
 	unsigned		 made; /* of d.make */
 	char			 token[IDENTITY_TOKEN_SIZE];
+	struct notification	 notification;
+	bool			 is_new_topic[NOTIFICATION_KINDS];
 	request_fn		*next; /* when fresh is complete */
 	bool			 show; /* the answer has the records */
 };
@@ -44,6 +47,11 @@ void identity_make_fresh(struct request *q, unsigned count, unsigned bits,
 void identity_import_fresh(struct request *q, request_fn *next);
 /* --bits: 1, 0, -1; *bits has the default */
 int arg_bits(struct request *q, unsigned *bits);
+
+/* control_notification.c: to which topics its events are told, into the
+ * answer; 0 / -1 */
+int identity_show_notifications(struct request *q, struct db_txn *t,
+    const struct identity *i);
 
 /* -- as JSON --------------------------------------------------------------- */
 json_t *identity_records_json(struct request *q,

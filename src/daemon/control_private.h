@@ -316,6 +316,8 @@ extern const struct command control_policy_commands[];
 extern const struct command control_config_set_commands[];
 extern const struct command control_destination_commands[];
 extern const struct command control_outbox_commands[];
+extern const struct command control_topic_commands[];
+extern const struct command control_notification_commands[];
 extern const struct command control_pool_commands[];
 extern const struct command control_dkim_commands[];
 extern const struct command control_mail_from_commands[];

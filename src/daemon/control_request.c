@@ -19,6 +19,7 @@ static const struct command *const command_lists[] = {
 	control_policy_commands,
 	control_config_set_commands,
 	control_destination_commands, control_outbox_commands,
+	control_topic_commands, control_notification_commands,
 	control_pool_commands,
 	control_dkim_commands,
 	control_mail_from_commands,

@@ -7,7 +7,7 @@
 #include "daemon/relay.h"
 #include "reporting/series.h"
 
-enum { PLACE_SIZE = CONFIG_SET_NAME_SIZE + DESTINATION_NAME_SIZE };
+enum { PLACE_SIZE = CONFIG_SET_NAME_SIZE + OUTLET_NAME_SIZE };
 
 struct outbox_metric {
 	const char *name, *help;
@@ -42,11 +42,12 @@ outbox_counter(struct metrics_page *p, const struct outbox_meters *all,
 	}
 }
 
-/* SET/NAME, where the set is no label of its own. */
+/* SET/NAME, where the set is no label of its own; TOPIC:ID of a topic. */
 static const char *
 outlet_place(const struct outlet_meter *m, char out[PLACE_SIZE])
 {
-	snprintf(out, PLACE_SIZE, "%s/%s", m->set_name, m->name);
+	snprintf(out, PLACE_SIZE, "%s%s%s", m->set_name,
+	    m->set_name[0] != '\0' ? "/" : "", m->name);
 	return out;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/relay.h"
 #include "registry/credential.h"
 #include "registry/identity_check.h"
+#include "reporting/withdrawal.h"
 
 /* -- keys made on demand --------------------------------------------------- */
 
@@ -304,6 +305,30 @@ relay_on_switch(void *arg, const char *account)
 		mem_free(copy);
 }
 
+/* -- topics that are dead --------------------------------------------------- */
+
+static void
+relay_withdraw(void *relay, void *withdrawn)
+{
+	struct relay *r = relay;
+
+	if (r->control != NULL && !r->stopping)
+		control_on_withdrawn(r->control, withdrawn);
+	mem_free(withdrawn);
+}
+
+/* A full feed: the log has told of it. */
+static void
+relay_on_withdrawn(void *arg, const struct withdrawal_case *c)
+{
+	struct relay	       *r = arg;
+	struct withdrawal_case *copy = mem_alloc(sizeof(*copy));
+
+	*copy = *c;
+	if (!loop_post(r->main, relay_withdraw, r, copy))
+		mem_free(copy);
+}
+
 /* -- source addresses ------------------------------------------------------ */
 
 /* A full feed: delivery sees it within a minute. */
@@ -354,6 +379,8 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->ledger = r->ledger;
 	s->on_switch = relay_on_switch;
 	s->on_switch_arg = r;
+	s->on_withdrawn = relay_on_withdrawn;
+	s->on_withdrawn_arg = r;
 	s->each_source = relay_each_source;
 	s->each_source_arg = r;
 	s->on_sources = relay_on_sources;

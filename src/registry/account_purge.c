@@ -11,6 +11,7 @@
 #include "registry/level.h"
 #include "registry/pool.h"
 #include "registry/suppression.h"
+#include "registry/topic.h"
 
 enum { FIRST_SIZE = IDENTITY_NAME_SIZE }; /* the longer one */
 
@@ -61,6 +62,8 @@ purge_one(struct db_txn *t, const char *id, struct err *e)
 		rc = alarm_purge(t, id, 1, e);
 	if (rc == 0)
 		rc = level_purge(t, id, 1, e);
+	if (rc == 0)
+		rc = topic_purge(t, id, 1, e);
 	return rc != 0 ? rc : finding_purge(t, id, 1, e);
 }
 

@@ -49,6 +49,8 @@ static const char *const book_table_names[BOOK_TABLES] = {
 	[BOOK_LISTING] = "listing",
 	[BOOK_SNDS] = "snds",
 	[BOOK_SPF] = "spf",
+	[BOOK_TOPIC] = "topic",
+	[BOOK_NOTIFICATION] = "notification",
 };
 
 struct book {

@@ -44,7 +44,7 @@ enum book_table {
 	BOOK_CONFIG_SET, /* account, name */
 	BOOK_SET_ID,	 /* id of a configuration set -> account, name */
 	BOOK_SET_TAGS,	 /* id of a configuration set */
-	BOOK_DESTINATION, /* id of a configuration set, name */
+	BOOK_DESTINATION, /* id of a configuration set or topic, name */
 	BOOK_SUPPRESSED, /* account, address as it is compared */
 	BOOK_SUPPRESSED_TIME, /* account, time of the last change, address */
 	BOOK_SUPPRESSED_ALL,  /* address: the installation's list */
@@ -60,6 +60,8 @@ enum book_table {
 	BOOK_SNDS,	 /* source address, 0, day */
 	BOOK_IDENTITY_TAGS, /* account, normal name */
 	BOOK_SPF,	 /* account, MAIL FROM domain; 0 = the default one */
+	BOOK_TOPIC,	 /* account, name */
+	BOOK_NOTIFICATION, /* account, normal name of an identity */
 	BOOK_TABLES
 };
 

@@ -5,6 +5,7 @@
 
 #include "mail/address.h"
 #include "registry/account.h"
+#include "registry/destination.h"
 #include "registry/identity.h"
 #include "registry/pool.h"
 #include "store/pack.h"
@@ -361,24 +362,6 @@ config_set_count_destinations(struct db_txn *t,
 	    e) < 0 ? -1 : count;
 }
 
-static int
-delete_destinations(struct db_txn *t, const struct config_set_id *id,
-    struct err *e)
-{
-	struct db_cursor *c = db_cursor(t, BOOK_DESTINATION, e);
-	struct bytes	  key, value;
-	int		  rc;
-
-	if (c == NULL)
-		return -1;
-	while ((rc = db_seek(c, id_bytes(id), &key, &value, e)) == 1 &&
-	    bytes_starts(key, id_bytes(id)))
-		if ((rc = db_cursor_delete(c, e)) < 0)
-			break;
-	db_cursor_close(c);
-	return rc < 0 ? -1 : 0;
-}
-
 int
 config_set_delete(struct db_txn *t, const char *account, const char *name,
     struct err *e)
@@ -389,7 +372,7 @@ config_set_delete(struct db_txn *t, const char *account, const char *name,
 
 	if (found <= 0)
 		return found;
-	if (delete_destinations(t, &s.id, e) < 0 ||
+	if (destination_delete_all(t, &s.id, e) < 0 ||
 	    db_delete(t, BOOK_SET_TAGS, id_bytes(&s.id), e) < 0 ||
 	    db_delete(t, BOOK_SET_ID, id_bytes(&s.id), e) < 0)
 		return -1;

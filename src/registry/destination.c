@@ -8,12 +8,12 @@
 #include "store/pack.h"
 
 enum {
-	DESTINATION_RECORD = 2, /* version; 1: webhooks without SNS */
+	DESTINATION_RECORD = 3, /* version */
 	DESTINATION_RECORD_MAX = 8192
 };
 
 const char *const destination_kind_names[] = { "file", "webhook", "metrics",
-	NULL };
+	"topic", NULL };
 
 const char *const rotate_interval_names[] = { "NONE", "HOURLY", "DAILY",
 	NULL };
@@ -43,7 +43,7 @@ file_name_is_valid(const char *s)
 	return n > 0 && n < DESTINATION_FILE_SIZE && s[0] != '.';
 }
 
-/* Of both kinds: what a destination is may change. */
+/* Of all kinds: what a destination is may change. */
 static void
 destination_kinds_init(struct destination *d)
 {
@@ -70,13 +70,26 @@ destination_init(struct destination *d, const struct config_set *s,
 	destination_kinds_init(d);
 }
 
+bool
+destination_is_subscription(const struct destination *d)
+{
+	return d->set_name[0] == '\0';
+}
+
 const char *
 destination_target(const struct destination *d)
 {
-	if (d->kind == DESTINATION_METRICS)
+	switch (d->kind) {
+	case DESTINATION_WEBHOOK:
+		return d->webhook.url;
+	case DESTINATION_METRICS:
 		return DESTINATION_METRIC;
-	return d->kind == DESTINATION_WEBHOOK ? d->webhook.url :
-		d->file.name;
+	case DESTINATION_TOPIC:
+		return d->topic.name;
+	case DESTINATION_FILE:
+		break;
+	}
+	return d->file.name;
 }
 
 bool
@@ -144,7 +157,6 @@ pack_webhook(struct buf *out, const struct destination_webhook *w)
 	pack_raw(out, w->key, sizeof(w->key));
 	pack_raw(out, w->old_key, sizeof(w->old_key));
 	pack_i64(out, w->rotated.ms);
-	pack_bool(out, w->sns);
 }
 
 static void
@@ -180,7 +192,10 @@ destination_write_record(const struct destination *d, struct buf *out)
 	pack_text(out, d->account);
 	pack_text(out, d->set_name);
 	pack_text(out, d->name);
-	pack_u64(out, (d->enabled ? 1 : 0) | (d->extensions ? 2 : 0));
+	pack_text(out, d->topic.account);
+	pack_text(out, d->topic.name);
+	pack_u64(out, (d->enabled ? 1 : 0) | (d->extensions ? 2 : 0) |
+	    (d->sns ? 4 : 0));
 	pack_u64(out, d->types);
 	pack_i64(out, d->since.ms);
 	pack_i64(out, d->until.ms);
@@ -195,7 +210,7 @@ destination_write_record(const struct destination *d, struct buf *out)
 		pack_webhook(out, &d->webhook);
 	else if (d->kind == DESTINATION_METRICS)
 		pack_text(out, d->metrics.dimensions);
-	else
+	else if (d->kind == DESTINATION_FILE)
 		pack_file(out, &d->file);
 	return !out->failed;
 }
@@ -211,8 +226,7 @@ unpack_upto(struct unpack *u, unsigned max)
 }
 
 static void
-unpack_webhook(struct unpack *u, struct destination_webhook *w,
-    uint64_t version)
+unpack_webhook(struct unpack *u, struct destination_webhook *w)
 {
 	unpack_text(u, w->url, sizeof(w->url));
 	w->timeout_s = unpack_upto(u, DESTINATION_TIMEOUT_MAX_S);
@@ -221,7 +235,6 @@ unpack_webhook(struct unpack *u, struct destination_webhook *w,
 	unpack_raw(u, w->key, sizeof(w->key));
 	unpack_raw(u, w->old_key, sizeof(w->old_key));
 	w->rotated = unpack_wall(u);
-	w->sns = version > 1 && unpack_bool(u);
 	/* they become lines of a request */
 	if (!destination_headers_are_valid(w->headers))
 		u->failed = true;
@@ -284,25 +297,60 @@ unpack_file(struct unpack *u, struct destination_file *f)
 		u->failed = true;
 }
 
+static void
+unpack_kind(struct unpack *u, struct destination *out)
+{
+	out->kind = (enum destination_kind)unpack_upto(u, DESTINATION_TOPIC);
+	switch (out->kind) {
+	case DESTINATION_FILE:
+		unpack_file(u, &out->file);
+		break;
+	case DESTINATION_WEBHOOK:
+		unpack_webhook(u, &out->webhook);
+		break;
+	case DESTINATION_METRICS:
+		unpack_metrics(u, &out->metrics);
+		break;
+	case DESTINATION_TOPIC:
+		break;
+	}
+}
+
+/* Those that have a topic: of that kind, and its subscriptions, which are
+ * files and webhooks. */
+static bool
+topic_is_right(const struct destination *d)
+{
+	bool has = account_id_is_valid(d->topic.account) &&
+	    topic_name_is_valid(bytes_of(d->topic.name));
+
+	if (destination_is_subscription(d))
+		return has && (d->kind == DESTINATION_FILE ||
+				  d->kind == DESTINATION_WEBHOOK);
+	return d->kind == DESTINATION_TOPIC ? has : d->topic.name[0] == '\0';
+}
+
 bool
 destination_read_record(struct bytes in, struct destination *out)
 {
 	struct unpack u = unpack_of(in);
-	uint64_t      version = unpack_u64(&u);
 	unsigned      bits;
 
 	memset(out, 0, sizeof(*out));
 	destination_kinds_init(out);
-	if (version < 1 || version > DESTINATION_RECORD)
+	if (unpack_u64(&u) != DESTINATION_RECORD)
 		u.failed = true;
 	unpack_raw(&u, out->set.b, sizeof(out->set.b));
 	unpack_raw(&u, out->id.b, sizeof(out->id.b));
 	unpack_text(&u, out->account, sizeof(out->account));
 	unpack_text(&u, out->set_name, sizeof(out->set_name));
 	unpack_text(&u, out->name, sizeof(out->name));
-	bits = unpack_upto(&u, 3);
+	unpack_text(&u, out->topic.account, sizeof(out->topic.account));
+	unpack_text(&u, out->topic.name, sizeof(out->topic.name));
+	bits = unpack_upto(&u, 7);
 	out->enabled = (bits & 1) != 0;
 	out->extensions = (bits & 2) != 0;
+	out->sns = (bits & 4) != 0;
 	out->types = unpack_upto(&u, DESTINATION_ALL_TYPES);
 	out->since = unpack_wall(&u);
 	out->until = unpack_wall(&u);
@@ -312,16 +360,9 @@ destination_read_record(struct bytes in, struct destination *out)
 	out->updated = unpack_wall(&u);
 	unpack_text(&u, out->reason, sizeof(out->reason));
 	unpack_filter(&u, &out->filter);
-	out->kind = (enum destination_kind)unpack_upto(&u,
-	    DESTINATION_METRICS);
-	if (out->kind == DESTINATION_WEBHOOK)
-		unpack_webhook(&u, &out->webhook, version);
-	else if (out->kind == DESTINATION_METRICS)
-		unpack_metrics(&u, &out->metrics);
-	else
-		unpack_file(&u, &out->file);
+	unpack_kind(&u, out);
 	return unpack_done(&u) && account_id_is_valid(out->account) &&
-	    !config_set_id_is_none(&out->set);
+	    !config_set_id_is_none(&out->set) && topic_is_right(out);
 }
 
 /* -- the register --------------------------------------------------------- */
@@ -411,6 +452,10 @@ destination_check(const struct destination *d, struct err *e)
 		return dimensions_are_valid(d->metrics.dimensions) ? 0 :
 			book_refuse(e, BOOK_BAD_REQUEST,
 			    "a metrics destination needs dimensions");
+	if (d->kind == DESTINATION_TOPIC)
+		return topic_name_is_valid(bytes_of(d->topic.name)) ? 0 :
+			book_refuse(e, BOOK_BAD_REQUEST,
+			    "a destination of this kind needs a topic");
 	if (!file_name_is_valid(d->file.name))
 		return book_refuse(e, BOOK_BAD_REQUEST, "the name of a file "
 		    "is 1 to %d of A-Z a-z 0-9 - _ . without a dot in front",
@@ -459,8 +504,12 @@ destination_create(struct db_txn *t, const struct destination *d,
 	if (count < 0)
 		return -1;
 	if (count >= DESTINATIONS_MAX)
-		return book_refuse(e, BOOK_LIMIT, "a configuration set can "
-		    "have at most %d event destinations", DESTINATIONS_MAX);
+		return destination_is_subscription(d) ?
+			book_refuse(e, BOOK_LIMIT, "a topic can have at most "
+			    "%d subscriptions", DESTINATIONS_MAX) :
+			book_refuse(e, BOOK_LIMIT, "a configuration set can "
+			    "have at most %d event destinations",
+			    DESTINATIONS_MAX);
 	return destination_put(t, d, e);
 }
 
@@ -472,6 +521,24 @@ destination_delete(struct db_txn *t, const struct destination *d,
 
 	return db_delete(t, BOOK_DESTINATION, key_of(&room, &d->set,
 	    bytes_of(d->name)), e);
+}
+
+int
+destination_delete_all(struct db_txn *t, const struct config_set_id *set,
+    struct err *e)
+{
+	struct db_cursor *c = db_cursor(t, BOOK_DESTINATION, e);
+	struct bytes	  key, value;
+	int		  rc;
+
+	if (c == NULL)
+		return -1;
+	while ((rc = db_seek(c, set_prefix(set), &key, &value, e)) == 1 &&
+	    bytes_starts(key, set_prefix(set)))
+		if ((rc = db_cursor_delete(c, e)) < 0)
+			break;
+	db_cursor_close(c);
+	return rc < 0 ? -1 : 0;
 }
 
 struct destination_walk {

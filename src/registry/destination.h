@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * destination.h - event destinations: where the records of a configuration
- * set go (events.md 8).
+ * set go (events.md 8), and the subscriptions of a topic.
  *
  * Use:    destination_init(), then destination_read_json() or the members;
  *         destination_create(); get, change, put; destination_each() for those
@@ -18,6 +18,8 @@
  * Its id stands for it in the spool: one that is made again under the same
  * name begins anew.
  * The key of a webhook is stored as it is: whoever may read state/ can sign.
+ * A subscription (topic.h) is a file or a webhook that belongs to a topic in
+ * place of a set; one of kind TOPIC hands what it takes to each of them.
  */
 #ifndef REGISTRY_DESTINATION_H
 #define REGISTRY_DESTINATION_H
@@ -31,6 +33,7 @@
 #include "mail/event.h"
 #include "registry/book.h"
 #include "registry/config_set.h"
+#include "registry/topic.h"
 
 enum {
 	DESTINATION_NAME_SIZE = 65,
@@ -58,7 +61,8 @@ enum {
 enum destination_kind {
 	DESTINATION_FILE,
 	DESTINATION_WEBHOOK,
-	DESTINATION_METRICS /* counts; carries no records */
+	DESTINATION_METRICS, /* counts; carries no records */
+	DESTINATION_TOPIC
 };
 extern const char *const destination_kind_names[]; /* "file" */
 enum rotate_interval { ROTATE_NONE, ROTATE_HOURLY, ROTATE_DAILY };
@@ -83,7 +87,6 @@ struct destination_file {
 struct destination_webhook {
 	char	 url[DESTINATION_URL_SIZE];
 	unsigned timeout_s, in_flight;
-	bool	 sns; /* each record in an envelope of SNS */
 	/* "Name: value\n" of each */
 	char	 headers[DESTINATION_HEADERS_SIZE];
 	uint8_t	 key[WEBHOOK_KEY_OCTETS], old_key[WEBHOOK_KEY_OCTETS];
@@ -101,12 +104,14 @@ struct destination_filter {
 	bool	 is_set, no_simulator;
 };
 struct destination {
-	struct config_set_id set;
+	struct config_set_id set; /* or topic */
 	struct destination_id id;
 	char	    account[ACCOUNT_ID_SIZE];
-	char	    set_name[CONFIG_SET_NAME_SIZE];
+	char	    set_name[CONFIG_SET_NAME_SIZE]; /* "": of a topic */
 	char	    name[DESTINATION_NAME_SIZE];
+	struct topic_ref topic; /* whose it is; of TOPIC: where it goes */
 	bool	    enabled, extensions;
+	bool	    sns; /* each record in an envelope of SNS */
 	unsigned    types; /* 1 << enum event_type */
 	struct wall since, until; /* until: 0 = no end */
 	struct wall gap_from, gap_to;
@@ -123,6 +128,7 @@ struct destination {
 void destination_init(struct destination *d, const struct config_set *s,
     const char *name, struct wall now);
 bool destination_name_is_valid(struct bytes name); /* 1-64 of A-Za-z0-9-_ */
+bool destination_is_subscription(const struct destination *d);
 /* false = it was so already */
 bool destination_switch(struct destination *d, bool on, struct wall now);
 /* The same by posthorn itself: what waits is kept until it is enabled. */
@@ -141,7 +147,7 @@ struct destination_message {
 };
 bool destination_filter_passes(const struct destination_filter *f,
     const struct event *ev, const struct destination_message *m);
-/* The file's name, the URL, the metric. */
+/* The file's name, the URL, the metric, the topic's name. */
 const char *destination_target(const struct destination *d);
 /* Its reader of the events. */
 char *destination_cursor(const struct destination_id *id,
@@ -178,7 +184,8 @@ bool dimension_source_from_text(struct bytes s, enum dimension_source *out);
 void dimension_label(struct bytes name, char out[DIMENSION_LABEL_SIZE]);
 
 /* -- records -------------------------------------------------------------- */
-/* A new one: refuses a name in use, and more than DESTINATIONS_MAX. */
+/* A new one: refuses a name in use, and more than DESTINATIONS_MAX of a set or
+ * topic. */
 int destination_create(struct db_txn *t, const struct destination *d,
     struct err *e);
 int destination_get(struct db_txn *t, const struct config_set_id *set,
@@ -187,7 +194,10 @@ int destination_put(struct db_txn *t, const struct destination *d,
     struct err *e);
 int destination_delete(struct db_txn *t, const struct destination *d,
     struct err *e);
-/* Of a set, or of all sets (NULL), until fn says false. */
+/* Of a set or topic that goes: all of them. */
+int destination_delete_all(struct db_txn *t, const struct config_set_id *set,
+    struct err *e);
+/* Of a set or topic, or of all (NULL), until fn says false. */
 int destination_each(struct db_txn *t, const struct config_set_id *set,
     bool (*fn)(void *arg, const struct destination *d), void *arg,
     struct err *e);
@@ -209,8 +219,10 @@ int destination_read_json(struct bytes text, struct destination *d,
 /* A filter alone; "{}" removes the one it has. */
 int destination_read_filter(struct bytes text, struct destination *d,
     struct err *e);
-/* One object, without key and headers' values; false = no room. */
-bool destination_write_json(const struct destination *d, struct buf *out);
+/* One object, without key and headers' values; region: of ARNs; false = no
+ * room. */
+bool destination_write_json(const struct destination *d, const char *region,
+    struct buf *out);
 /* The same structure to be filled in. */
 extern const char destination_skeleton[];
 

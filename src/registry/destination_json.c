@@ -15,7 +15,8 @@ const char destination_skeleton[] =
     "\"FileDestination\":{\"FileName\":\"\",\"RotateSize\":104857600,"
     "\"RotateInterval\":\"DAILY\",\"Keep\":14,\"Compress\":false,"
     "\"Sync\":\"INTERVAL\"},"
-    "\"WebhookDestination\":null,\"MetricsDestination\":null,"
+    "\"WebhookDestination\":null,\"SnsDestination\":null,"
+    "\"MetricsDestination\":null,"
     "\"Filter\":null,\"Extensions\":false}";
 
 /* A definition on its way. */
@@ -209,7 +210,7 @@ read_format(struct json_reader *r, const json_t *v)
 
 	if (json_read_word(r, v, webhook_format_names, &i) != 0)
 		return -1;
-	webhook_of(r)->sns = i == 1;
+	draft_of(r)->d.sns = i == 1;
 	return 0;
 }
 
@@ -308,6 +309,35 @@ read_webhook(struct json_reader *r, const json_t *v)
 	draft_of(r)->kinds++;
 	draft_of(r)->d.kind = DESTINATION_WEBHOOK;
 	return json_read_object(r, v, members);
+}
+
+/* -- SnsDestination -------------------------------------------------------- */
+
+/* Whether there is one is for those who can look. */
+static int
+read_topic_arn(struct json_reader *r, const json_t *v)
+{
+	const char *s;
+
+	if (json_read_text(r, v, &s) != 0)
+		return -1;
+	return topic_ref_read(bytes_of(s), NULL, &draft_of(r)->d.topic) ? 0 :
+		json_refuse(r, "is not the ARN of a topic");
+}
+
+static int
+read_sns(struct json_reader *r, const json_t *v)
+{
+	static const struct json_member members[] = {
+		{ "TopicArn", read_topic_arn }, { "TopicARN", read_topic_arn },
+		{ NULL, NULL } };
+
+	draft_of(r)->kinds++;
+	draft_of(r)->d.kind = DESTINATION_TOPIC;
+	if (json_read_object(r, v, members) != 0)
+		return -1;
+	return draft_of(r)->d.topic.name[0] != '\0' ? 0 :
+		json_refuse_member(r, "TopicArn", "is needed");
 }
 
 /* -- MetricsDestination ---------------------------------------------------- */
@@ -561,7 +591,7 @@ static const struct json_member members_of_all[] = { { "Name", read_name },
 	{ "Enabled", read_enabled }, { "MatchingEventTypes", read_types },
 	{ "FileDestination", read_file },
 	{ "WebhookDestination", read_webhook },
-	{ "SnsDestination", read_absent_kind },
+	{ "SnsDestination", read_sns },
 	{ "MetricsDestination", read_metrics },
 	{ "CloudWatchDestination", read_metrics },
 	{ "KinesisFirehoseDestination", read_firehose },
@@ -614,160 +644,9 @@ destination_read_json(struct bytes text, struct destination *d,
 		    "is needed");
 	if (x.kinds != 1)
 		return json_refuse_member(&r, "FileDestination", "exactly one "
-		    "of FileDestination, WebhookDestination and "
-		    "MetricsDestination is needed");
+		    "of FileDestination, WebhookDestination, SnsDestination "
+		    "and MetricsDestination is needed");
 	(void)destination_switch(&x.d, x.enabled, now);
 	*d = x.d;
 	return 0;
-}
-
-static json_t *
-types_json(const struct destination *d)
-{
-	json_t *list = json_array();
-	int	i;
-
-	for (i = 0; i < EVENT_TYPES; i++)
-		if ((d->types & (1u << i)) != 0)
-			json_array_append_new(list, json_string(
-			    event_type_to_text((enum event_type)i)));
-	return list;
-}
-
-static json_t *
-file_json(const struct destination_file *f)
-{
-	return json_pack("{s:s, s:I, s:s, s:i, s:b, s:s}", "FileName",
-	    f->name, "RotateSize", (json_int_t)f->rotate_octets,
-	    "RotateInterval", rotate_interval_names[f->rotate], "Keep",
-	    (int)f->keep, "Compress", f->compress, "Sync",
-	    file_sync_names[f->sync]);
-}
-
-/* Names only: values are tokens. */
-static json_t *
-headers_json(const char *headers)
-{
-	json_t	   *o = json_object();
-	const char *end;
-	char	    name[DESTINATION_HEADERS_SIZE];
-
-	for (; (end = strchr(headers, '\n')) != NULL; headers = end + 1) {
-		bytes_text((struct bytes){ headers, strcspn(headers, ":") },
-		    name, sizeof(name));
-		json_object_set_new(o, name, json_null());
-	}
-	return o;
-}
-
-static json_t *
-webhook_json(const struct destination_webhook *w)
-{
-	return json_pack("{s:s, s:s, s:i, s:i, s:o}", "Url", w->url, "Format",
-	    webhook_format_names[w->sns], "TimeoutSeconds",
-	    (int)w->timeout_s, "MaxInFlight", (int)w->in_flight,
-	    "Headers", headers_json(w->headers));
-}
-
-static json_t *
-metrics_json(const struct destination_metrics *m)
-{
-	json_t		*list = json_array();
-	struct dimension d;
-	size_t		 at = 0;
-
-	while (dimension_next(m->dimensions, &at, &d))
-		json_array_append_new(list, json_pack("{s:o, s:s, s:o}",
-		    "DimensionName", json_stringn(d.name.p, d.name.n),
-		    "DimensionValueSource", dimension_source_names[d.source],
-		    "DefaultDimensionValue",
-		    json_stringn(d.value.p, d.value.n)));
-	return json_pack("{s:o}", "DimensionConfigurations", list);
-}
-
-static json_t *
-list_json(const char *list)
-{
-	json_t	   *o = json_array();
-	const char *end;
-
-	for (; (end = strchr(list, '\n')) != NULL; list = end + 1)
-		json_array_append_new(o,
-		    json_stringn(list, (size_t)(end - list)));
-	return o;
-}
-
-static json_t *
-tags_json(const char *list)
-{
-	json_t	   *o = json_object(), *values;
-	const char *end, *equals;
-	char	    name[DESTINATION_LIST_SIZE];
-
-	for (; (end = strchr(list, '\n')) != NULL; list = end + 1) {
-		equals = strchr(list, '=');
-		bytes_text((struct bytes){ list, (size_t)(equals - list) },
-		    name, sizeof(name));
-		values = json_object_get(o, name);
-		if (values == NULL) {
-			values = json_array();
-			json_object_set_new(o, name, values);
-		}
-		json_array_append_new(values, json_stringn(equals + 1,
-		    (size_t)(end - equals - 1)));
-	}
-	return o;
-}
-
-static json_t *
-filter_json(const struct destination_filter *f)
-{
-	json_t *o = json_object(), *bounces = json_array();
-	int	i;
-
-	if (f->tags[0] != '\0')
-		json_object_set_new(o, "Tags", tags_json(f->tags));
-	if (f->identities[0] != '\0')
-		json_object_set_new(o, "Identities",
-		    list_json(f->identities));
-	if (f->domains[0] != '\0')
-		json_object_set_new(o, "RecipientDomains",
-		    list_json(f->domains));
-	for (i = 0; i <= BOUNCE_TRANSIENT; i++)
-		if ((f->bounce_types & (1u << i)) != 0)
-			json_array_append_new(bounces, json_string(
-			    bounce_type_to_text((enum bounce_type)i)));
-	if (f->bounce_types != 0)
-		json_object_set(o, "BounceTypes", bounces);
-	json_decref(bounces);
-	json_object_set_new(o, "IncludeSimulator",
-	    json_boolean(!f->no_simulator));
-	return o;
-}
-
-bool
-destination_write_json(const struct destination *d, struct buf *out)
-{
-	json_t *o = json_pack("{s:s, s:b, s:o}", "Name", d->name, "Enabled",
-	    d->enabled, "MatchingEventTypes", types_json(d));
-
-	if (d->reason[0] != '\0')
-		json_object_set_new(o, "Reason", json_string(d->reason));
-	if (d->kind == DESTINATION_WEBHOOK)
-		json_object_set_new(o, "WebhookDestination",
-		    webhook_json(&d->webhook));
-	else if (d->kind == DESTINATION_METRICS)
-		json_object_set_new(o, "MetricsDestination",
-		    metrics_json(&d->metrics));
-	else
-		json_object_set_new(o, "FileDestination",
-		    file_json(&d->file));
-	if (d->filter.is_set)
-		json_object_set_new(o, "Filter", filter_json(&d->filter));
-	json_object_set_new(o, "Extensions", json_boolean(d->extensions));
-	json_object_set_new(o, "Since", json_of_time(d->since));
-	json_object_set_new(o, "CreatedTimestamp", json_of_time(d->created));
-	json_object_set_new(o, "LastUpdatedTimestamp",
-	    json_of_time(d->updated));
-	return json_write(o, out);
 }

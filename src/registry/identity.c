@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "registry/identity_policy.h"
+#include "registry/notification.h"
 #include "store/pack.h"
 
 enum {
@@ -390,6 +391,7 @@ identity_delete(struct db_txn *t, const char *account, const char *name,
 	mem_free(ks);
 	if (rc < 0 || identity_drop_rows(t, &i, e) < 0 ||
 	    identity_policy_delete_all(t, account, name, e) < 0 ||
+	    notification_delete(t, account, name, e) < 0 ||
 	    db_delete(t, BOOK_IDENTITY_TAGS,
 		row_identity(&room, account, name), e) < 0)
 		return -1;

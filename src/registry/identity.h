@@ -165,7 +165,7 @@ int identity_tags_get(struct db_txn *t, const struct identity *i,
     struct arena *a, struct resource_tags *out, struct err *e);
 int identity_tags_put(struct db_txn *t, const struct identity *i,
     const struct resource_tags *tags, struct err *e);
-/* With its labels, keys, policies, tokens and due checks. */
+/* With its labels, keys, policies, notifications, tokens and due checks. */
 int identity_delete(struct db_txn *t, const char *account, const char *name,
     struct err *e);
 int identity_each(struct db_txn *t, const char *account,

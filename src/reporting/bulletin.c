@@ -189,7 +189,7 @@ record_write(const struct bulletin *b, const struct bulletin_news *n,
     struct buf *out)
 {
 	const char *region = b->setup.conf->server.region;
-	char	    id[MEM_UUID_SIZE], at[CLOCK_TEXT_MAX], arn[512];
+	char	    id[UUID_SIZE], at[CLOCK_TEXT_MAX], arn[512];
 
 	mem_uuid(id);
 	buf_add_char(out, '{');

@@ -593,7 +593,7 @@ feedback_tell(struct feedback *f, struct telling *t)
 {
 	enum simulated_kind	kind = simulated_return_of(t->ev);
 	struct feedback_channel channel = { f->setup.spool, f->setup.book,
-		f->setup.conf };
+		f->setup.conf, f->setup.withdrawal };
 	struct err		e;
 	int			found;
 

@@ -43,6 +43,7 @@
 
 struct feedback;
 struct notices;
+struct withdrawal;
 
 enum { FEEDBACK_HEADERS_MAX = 64 * 1024 };
 #define FEEDBACK_CURSOR "feedback-mail"
@@ -53,6 +54,7 @@ struct feedback_setup {
 	struct book  *book;
 	struct conf  *conf; /* a reference is taken */
 	struct notices *notices;
+	struct withdrawal *withdrawal; /* lent */
 	bool	    (*send_mail)(void *arg, const struct reporter_mail *m);
 	void	     *send_mail_arg;
 };

@@ -34,6 +34,7 @@
 #include "store/spool_intake.h"
 
 struct inbox;
+struct withdrawal;
 enum { INBOX_REPORTS_MAX = 10 };
 
 /* posthorn_intake_messages_total */
@@ -47,6 +48,7 @@ struct inbox_setup {
 	struct conf  *conf;	      /* a reference is taken */
 	struct ledger *ledger;	      /* lent; NULL = events are not counted */
 	struct inbox_meters *meters;  /* lent */
+	struct withdrawal *withdrawal; /* lent */
 };
 struct inbox *inbox_new(const struct inbox_setup *s, struct err *e);
 void inbox_free(struct inbox *i); /* NULL is allowed */

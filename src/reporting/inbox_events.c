@@ -87,7 +87,7 @@ judging_tell(struct judging *j, const struct target *t,
     const struct event *ev, enum intake_from from)
 {
 	struct feedback_channel channel = { j->setup->spool, j->setup->book,
-		j->setup->conf };
+		j->setup->conf, j->setup->withdrawal };
 	size_t			i;
 
 	/* NOTIFY=NEVER, or without FAILURE, for all of them */

@@ -472,6 +472,19 @@ notices_auth_alert(struct notices *n, const char *account,
 }
 
 void
+notices_topic(struct notices *n, const char *account, struct bytes identity,
+    struct bytes topic, struct bytes event_type)
+{
+	struct draft d;
+
+	if (!notices_find(n, account, &d.a))
+		return;
+	draft_open(&d, account);
+	draft_send(n, &d, report_write_topic(&d.head, identity, topic,
+	    event_type, &d.text));
+}
+
+void
 notices_verification(struct notices *n, const char *account,
     const char *address, const char *token)
 {

@@ -51,6 +51,9 @@ void notices_auth_alert(struct notices *n, const char *account,
 /* account and identity of s are filled by the caller. */
 void notices_status(struct notices *n, const char *account,
     const struct report_status *s);
+/* A dead topic was taken from the identity (events.md 7.4). */
+void notices_topic(struct notices *n, const char *account,
+    struct bytes identity, struct bytes topic, struct bytes event_type);
 void notices_verification(struct notices *n, const char *account,
     const char *address, const char *token);
 /* What waits is tried once more, then dropped; on_idle(arg, NULL). */

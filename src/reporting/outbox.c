@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "registry/notification.h"
 #include "reporting/outbox_private.h"
 #include "reporting/series.h"
 
@@ -81,14 +82,14 @@ outbox_wants(struct outbox *o, struct outlet *x)
 	outbox_meet_meter(o, x);
 }
 
-/* Events since then may have gone by without it. */
 static void
-outlet_go_back(struct outbox *o, struct outlet *x, struct wall since)
+outlet_rewind(struct outbox *o, struct outlet *x, struct wall since)
 {
 	uint64_t first = spool_first_event_since(o->setup.spool, since);
 	uint64_t from = first > 0 ? first - 1 : 0;
 
-	x->read = o->walked;
+	if (x->read < o->walked)
+		x->read = o->walked;
 	if (from >= o->walked)
 		return;
 	x->read = x->counted = from;
@@ -97,12 +98,37 @@ outlet_go_back(struct outbox *o, struct outlet *x, struct wall since)
 	outbox_wants(o, x);
 }
 
+/* Some of what they have had since then comes twice. */
+void
+outbox_rewind_topic(struct outbox *o, const struct topic_ref *topic,
+    struct wall since)
+{
+	struct outlet *x;
+
+	loop_must_own(o->setup.loop);
+	for (x = o->first; x != NULL; x = x->next)
+		if (destination_is_subscription(&x->d) && x->has_begun &&
+		    !x->lags && topic_ref_eq(&x->d.topic, topic))
+			outlet_rewind(o, x, since);
+}
+
+/* Events since then may have gone by without it. */
+static void
+outlet_go_back(struct outbox *o, struct outlet *x, struct wall since)
+{
+	if (x->d.kind == DESTINATION_TOPIC)
+		outbox_rewind_topic(o, &x->d.topic, since);
+	else
+		outlet_rewind(o, x, since);
+}
+
 /* Where it was: in an earlier life, or when it was made just now. */
 static void
 outlet_begin(struct outbox *o, struct outlet *x)
 {
 	x->has_begun = true;
-	x->saved = spool_cursor(o->setup.spool, x->cursor);
+	x->saved = x->d.kind == DESTINATION_TOPIC ? 0 :
+		spool_cursor(o->setup.spool, x->cursor);
 	if (x->saved == 0) {
 		if (o->looked)
 			outlet_go_back(o, x, x->d.created);
@@ -112,6 +138,20 @@ outlet_begin(struct outbox *o, struct outlet *x)
 	x->read = x->counted = x->saved;
 	x->lags = true;
 	x->is_counted = false;
+}
+
+/* What waits for it goes to the topic, which reads it for itself. */
+static void
+outlet_become_topic(struct outbox *o, struct outlet *x,
+    const struct topic_ref *topic)
+{
+	if (x->first != NULL)
+		outbox_rewind_topic(o, topic,
+		    event_id_time(&x->first->event));
+	else if (x->lags)
+		outbox_rewind_topic(o, topic, x->d.created);
+	(void)outlet_purge(x, o->walked);
+	x->unsynced = 0;
 }
 
 static bool
@@ -132,6 +172,8 @@ outbox_on_destination(void *outbox, const struct destination *d)
 	}
 	was_enabled = x->d.enabled;
 	x->found = true;
+	if (d->kind == DESTINATION_TOPIC && x->d.kind != DESTINATION_TOPIC)
+		outlet_become_topic(o, x, &d->topic);
 	x->d = *d;
 	if (d->kind != DESTINATION_FILE)
 		x->unsynced = 0; /* nobody syncs what was its file */
@@ -143,6 +185,24 @@ outbox_on_destination(void *outbox, const struct destination *d)
 	if (!x->lags && o->has_begun)
 		outlet_go_back(o, x, d->gap_to);
 	return true;
+}
+
+/* It named a topic, and is gone. */
+static void
+outbox_forget_via(struct outbox *o, const struct destination_id *via)
+{
+	struct outlet *x;
+	struct entry  *e, *next;
+
+	for (x = o->first; x != NULL; x = x->next) {
+		for (e = x->first; e != NULL; e = next) {
+			next = e->next;
+			if (memcmp(e->key.way.via.b, via->b,
+				sizeof(via->b)) == 0)
+				outlet_drop(x, e);
+		}
+		outlet_show(x);
+	}
 }
 
 /* Those that are gone take their cursors along: nothing waits for them. */
@@ -171,6 +231,8 @@ outbox_forget(struct outbox *o)
 		}
 		if (x->d.kind == DESTINATION_METRICS)
 			series_forget(o->setup.series, &x->d);
+		if (x->d.kind == DESTINATION_TOPIC)
+			outbox_forget_via(o, &x->d.id);
 		(void)table_take(o->by_id, id_key(&x->d.id));
 		outlet_wipe(x);
 		mem_free(x);
@@ -218,13 +280,28 @@ outbox_begin(struct outbox *o)
 	o->has_begun = true;
 }
 
+static bool
+outbox_on_topic(void *routes, const struct topic *x)
+{
+	routes_add_topic(routes, x);
+	return true;
+}
+
+static bool
+outbox_on_notification(void *routes, const struct notification *n)
+{
+	(void)n;
+	routes_set_notifies(routes);
+	return false; /* one is enough */
+}
+
 static void
-outbox_route(struct outbox *o)
+outbox_route(struct outbox *o, struct routes *routes)
 {
 	struct outlet *x;
 
 	routes_unref(o->routes);
-	o->routes = routes_new();
+	o->routes = routes;
 	for (x = o->first; x != NULL; x = x->next)
 		routes_add(o->routes, &x->d);
 	routes_seal(o->routes);
@@ -254,31 +331,45 @@ outbox_meet(struct outbox *o)
 			outlet_begin(o, x);
 }
 
+static int
+outbox_read_book(struct outbox *o, struct routes *routes, struct err *e)
+{
+	struct db_txn *t = book_read(o->setup.book, e);
+	int	       rc = -1;
+
+	if (t != NULL)
+		rc = destination_each(t, NULL, outbox_on_destination, o, e);
+	if (rc == 0)
+		rc = topic_each(t, NULL, outbox_on_topic, routes, e);
+	if (rc == 0)
+		rc = notification_each(t, NULL, outbox_on_notification,
+		    routes, e);
+	book_end(t);
+	return rc;
+}
+
 void
 outbox_look(struct outbox *o)
 {
 	uint64_t       version = book_version(o->setup.book);
+	struct routes *routes;
 	struct outlet *x;
-	struct db_txn *t;
 	struct err     e;
-	int	       rc = -1;
 
 	if (o->routes != NULL && version == o->version)
 		return;
 	for (x = o->first; x != NULL; x = x->next)
 		x->found = false;
-	t = book_read(o->setup.book, &e);
-	if (t != NULL)
-		rc = destination_each(t, NULL, outbox_on_destination, o, &e);
-	book_end(t);
-	if (rc < 0) {
+	routes = routes_new();
+	if (outbox_read_book(o, routes, &e) < 0) {
+		routes_unref(routes);
 		log_error("destinations-unreadable", "reason=\"%s\"", e.text);
 		return; /* with those that are known */
 	}
 	o->version = version;
 	outbox_forget(o);
 	outbox_meet(o);
-	outbox_route(o);
+	outbox_route(o, routes);
 	o->looked = o->first != NULL;
 }
 
@@ -507,6 +598,8 @@ outlet_serve(struct outbox *o, struct outlet *x)
 		return outbox_serve_webhook(o, x);
 	case DESTINATION_METRICS:
 		return outbox_serve_metrics(o, x);
+	case DESTINATION_TOPIC: /* its subscriptions have what it takes */
+		return 0;
 	case DESTINATION_FILE:
 		break;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * outbox.h - publishes events to the destinations of configuration sets
- * (events.md 8 and 10).
+ * outbox.h - publishes events to the destinations of configuration sets and
+ * to the subscriptions of topics (events.md 6 to 8 and 10).
  *
  * Use:    o = outbox_new(&setup, &e); outbox_wake(o) at the start, on new
  *         events and when destinations may have changed; outbox_stop().
@@ -37,6 +37,7 @@ struct outbox;
 struct notices;
 struct series;
 struct webhook;
+struct withdrawal;
 
 /* The common cursor; those of destinations begin so as well. */
 #define OUTBOX_CURSOR "dest/"
@@ -62,25 +63,37 @@ struct outbox_setup {
 	struct series	     *series;  /* lent */
 	struct webhook	     *webhook; /* lent */
 	struct notices	     *notices; /* lent */
+	struct withdrawal    *withdrawal; /* lent */
 };
 struct outbox *outbox_new(const struct outbox_setup *s);
 void outbox_free(struct outbox *o); /* NULL is allowed */
 void outbox_reload(struct outbox *o, struct conf *conf);
 void outbox_wake(struct outbox *o);
+/* Some identity's setting has named that topic since then: what was walked
+ * without it is read once more. */
+void outbox_rewind_topic(struct outbox *o, const struct topic_ref *topic,
+    struct wall since);
+/*
+ * Which destinations; "" = all.  With a topic: its subscriptions, and of what
+ * waits there what came by the destination of that name, if there is one.
+ */
+struct outbox_choice {
+	char account[ACCOUNT_ID_SIZE];
+	char set[CONFIG_SET_NAME_SIZE], name[DESTINATION_NAME_SIZE];
+	struct topic_ref topic;
+};
 /*
  * Tells the past once more: events since then of these types that are kept
  * and that its filter lets through, up to now.  false = no such destination.
  * Not written down: an end of the process is the end of it.
  */
-bool outbox_replay(struct outbox *o, const struct destination_id *id,
+bool outbox_replay(struct outbox *o, const struct outbox_choice *c,
     struct wall since, unsigned types);
-/* Which destinations; "" = all. */
-struct outbox_choice {
-	char account[ACCOUNT_ID_SIZE];
-	char set[CONFIG_SET_NAME_SIZE], name[DESTINATION_NAME_SIZE];
-};
 struct outbox_row {
+	/* by which destination it came; "" = a notification */
 	char set[CONFIG_SET_NAME_SIZE], name[DESTINATION_NAME_SIZE];
+	struct topic_ref topic; /* name "" = none */
+	char subscription[UUID_SIZE]; /* "" = none */
 	struct event_id event;
 	enum event_type type;
 	unsigned	attempts; /* that failed */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "reporting/event_file.h"
 #include "reporting/outbox_private.h"
+#include "reporting/sns.h"
 
 /* Records of one destination, on a worker; or only the sync of what is there. */
 struct file_batch {
@@ -15,7 +16,7 @@ struct file_batch {
 	struct wall	   now;
 	bool		   sync;
 	struct event_file *file;
-	struct buf	   line;
+	struct buf	   line, envelope; /* of SNS */
 	unsigned	   count;
 	/* what came of it */
 	unsigned	   done, written, expired;
@@ -23,9 +24,8 @@ struct file_batch {
 	bool		   synced, failed, rotated;
 	struct err	   err;
 	struct record_id {
-		uint64_t	sequence;
-		struct event_id id;
-		bool		is_replay;
+		struct entry_key key;
+		struct event_id	 id;
 	} records[OUTLET_ENTRIES];
 };
 
@@ -40,15 +40,39 @@ batch_open(struct file_batch *b)
 	return b->file != NULL ? 0 : -1;
 }
 
+/* The line as it is written: the record, or an envelope with it. */
+static int
+batch_wrap(struct file_batch *b, const struct record_id *r,
+    struct bytes *line)
+{
+	struct sns_names n;
+
+	if (b->d.sns) {
+		sns_names(&b->d, b->conf->server.region, &r->id, &n);
+		if (!sns_write(&n, r->key.way.form.notification ? NULL :
+			SNS_SUBJECT, event_id_time(&r->id),
+			buf_bytes(&b->line), &b->envelope))
+			return err_set(&b->err, "no room for a record");
+	}
+	if (!buf_add_char(b->d.sns ? &b->envelope : &b->line, '\n'))
+		return err_set(&b->err, "no room for a record");
+	*line = buf_bytes(b->d.sns ? &b->envelope : &b->line);
+	return 0;
+}
+
 static int
 batch_write(struct file_batch *b, const struct record_id *r)
 {
+	struct bytes line;
+
 	if (b->now.ms - event_id_time(&r->id).ms >
-		b->conf->events.retry_for_ms && !r->is_replay) {
+		b->conf->events.retry_for_ms && !r->key.is_replay) {
 		b->expired++;
 		return 0;
 	}
-	b->wanted.sequence = r->sequence;
+	b->wanted.sequence = r->key.sequence;
+	b->wanted.form = r->key.way.form;
+	b->wanted.form.extensions |= b->d.extensions;
 	switch (record_make(&b->wanted, &b->line, &b->err)) {
 	case RECORD_GONE: /* its message is not known any more */
 		b->expired++;
@@ -58,13 +82,11 @@ batch_write(struct file_batch *b, const struct record_id *r)
 	case RECORD_THERE:
 		break;
 	}
-	if (!buf_add_char(&b->line, '\n'))
-		return err_set(&b->err, "no room for a record");
-	if (batch_open(b) != 0 ||
-	    event_file_write(b->file, buf_bytes(&b->line), &b->err) != 0)
+	if (batch_wrap(b, r, &line) != 0 || batch_open(b) != 0 ||
+	    event_file_write(b->file, line, &b->err) != 0)
 		return -1;
-	if (b->first_written == 0 && !r->is_replay)
-		b->first_written = r->sequence;
+	if (b->first_written == 0 && !r->key.is_replay)
+		b->first_written = r->key.sequence;
 	b->written++;
 	return 0;
 }
@@ -75,6 +97,7 @@ batch_run(struct job *job)
 	struct file_batch *b = (struct file_batch *)(void *)job;
 
 	buf_init(&b->line, OUTBOX_RECORD_MAX);
+	buf_init(&b->envelope, 2 * OUTBOX_RECORD_MAX);
 	while (!b->failed && b->done < b->count) {
 		if (batch_write(b, &b->records[b->done]) != 0)
 			b->failed = true;
@@ -90,6 +113,7 @@ batch_run(struct job *job)
 	b->rotated = b->file != NULL && event_file_has_rotated(b->file);
 	event_file_close(b->file);
 	buf_wipe(&b->line);
+	buf_wipe(&b->envelope);
 }
 
 /* -- compression, beside the records ---------------------------------------- */
@@ -174,8 +198,7 @@ outlet_wrote(struct outbox *o, struct outlet *x, const struct file_batch *b)
 	unsigned      i;
 
 	for (i = 0; i < b->done; i++) {
-		e = outlet_find(x, b->records[i].sequence,
-		    b->records[i].is_replay);
+		e = outlet_find(x, &b->records[i].key);
 		if (e != NULL) /* else it has become a webhook meanwhile */
 			outlet_drop(x, e);
 	}
@@ -230,9 +253,8 @@ batch_fill(struct file_batch *b, struct outlet *x)
 
 	for (e = x->first; e != NULL && b->count < OUTLET_ENTRIES;
 	     e = e->next) {
-		b->records[b->count].sequence = e->sequence;
-		b->records[b->count].id = e->event;
-		b->records[b->count++].is_replay = e->is_replay;
+		b->records[b->count].key = e->key;
+		b->records[b->count++].id = e->event;
 	}
 }
 
@@ -245,7 +267,6 @@ batch_start(struct outbox *o, struct outlet *x, bool only_sync)
 	b->conf = conf_ref(o->setup.conf);
 	b->wanted.spool = o->setup.spool;
 	b->wanted.conf = b->conf;
-	b->wanted.extensions = x->d.extensions;
 	b->d = x->d;
 	b->now = loop_wall(o->setup.loop);
 	b->sync = x->d.file.sync == SYNC_EACH || only_sync;

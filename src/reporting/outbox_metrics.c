@@ -18,8 +18,8 @@ struct count_batch {
 	bool		   failed;
 	struct err	   err;
 	struct {
-		uint64_t	sequence;
-		struct event_id id;
+		struct entry_key key;
+		struct event_id	 id;
 	} events[OUTLET_ENTRIES];
 };
 
@@ -53,7 +53,7 @@ count_one(struct count_batch *b, unsigned i)
 		b->expired++;
 		return;
 	}
-	b->wanted.sequence = b->events[i].sequence;
+	b->wanted.sequence = b->events[i].key.sequence;
 	switch (record_read(&b->wanted, count_event, b, &b->err)) {
 	case RECORD_THERE:
 		break;
@@ -89,7 +89,7 @@ outlet_counted_some(struct outbox *o, struct outlet *x,
 	unsigned      i;
 
 	for (i = 0; i < b->done; i++) {
-		e = outlet_find(x, b->events[i].sequence, false);
+		e = outlet_find(x, &b->events[i].key);
 		if (e != NULL)
 			outlet_drop(x, e);
 	}
@@ -139,11 +139,11 @@ count_fill(struct count_batch *b, struct outlet *x)
 
 	for (e = x->first; e != NULL && b->count < OUTLET_ENTRIES; e = next) {
 		next = e->next;
-		if (e->is_replay) {
+		if (e->key.is_replay) {
 			outlet_drop(x, e);
 			continue;
 		}
-		b->events[b->count].sequence = e->sequence;
+		b->events[b->count].key = e->key;
 		b->events[b->count++].id = e->event;
 	}
 }

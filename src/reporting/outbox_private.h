@@ -5,7 +5,8 @@
  *	outbox.c	 the destinations, the walk, the cursors, whose turn
  *	outbox_ask.c	 what an operator asks for: the past, what waits
  *	outbox_result.c	 figures, waits and log lines of what became of records
- *	outbox_read.c	 reading events for some destinations, on a worker
+ *	outbox_read.c	 reading events for some destinations, on a worker; who
+ *			 wants them, and making records
  *	outbox_file.c	 records into a file, on a worker
  *	outbox_webhook.c records to a webhook
  *	outbox_metrics.c events counted, on a worker
@@ -74,6 +75,10 @@ void outbox_look(struct outbox *o);
 void outbox_wants(struct outbox *o, struct outlet *x);
 
 /* -- outbox_result.c ------------------------------------------------------- */
+/* Which, for lines of the log: "set=S destination=D", "topic=T
+ * subscription=ID". */
+enum { OUTBOX_PLACE_SIZE = OUTLET_NAME_SIZE + 32 };
+char *outbox_place(const struct destination *d, char out[OUTBOX_PLACE_SIZE]);
 /* At the first record: most destinations of an installation are quiet. */
 void outbox_meet_meter(struct outbox *o, struct outlet *x);
 /* outbox_wait_ms(), +-10 % */
@@ -98,10 +103,15 @@ struct reading {
 	struct job	   job; /* first: cast back from it */
 	struct outbox	  *outbox;
 	struct spool	  *spool;
+	struct book	  *book;
+	struct db_txn	  *txn;	   /* of the worker; NULL = not needed yet */
 	struct conf	  *conf;   /* a reference */
 	struct routes	  *routes; /* a reference */
 	enum reading_kind  kind;
 	struct destination_id id; /* of one */
+	/* of a replay: which, and by which way (all 0 = any) */
+	unsigned	   types;
+	struct destination_id via;
 	size_t		   hits_max; /* 0 = no bound */
 	/* what came of it */
 	uint64_t    at;
@@ -122,7 +132,7 @@ struct record_wanted {
 	struct spool *spool;
 	const struct conf *conf;
 	uint64_t sequence;
-	bool	 extensions;
+	struct event_form form;
 };
 /* The event and its message; fn says whether it had room for what it wants of
  * them; on a worker. */
@@ -133,6 +143,10 @@ enum record_answer record_read(const struct record_wanted *w, record_fn *fn,
 /* The record, without line end; on a worker. */
 enum record_answer record_make(const struct record_wanted *w, struct buf *out,
     struct err *e);
+
+/* An identity's notification has failed for good: its topic may be dead. */
+void outbox_withdraw(struct outbox *o, const struct topic_ref *topic,
+    uint64_t sequence);
 
 /* -- outbox_file.c --------------------------------------------------------- */
 /* 1 = it was started, 0 = it has nothing to do now, -1 = no worker. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What became of records: figures, waits, log lines. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -13,9 +14,11 @@ static const double webhook_bounds[] = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30,
 static bool
 meter_is_of(const struct outlet_meter *m, const struct destination *d)
 {
+	char name[OUTLET_NAME_SIZE];
+
 	return strcmp(m->account, d->account) == 0 &&
 	    strcmp(m->set_name, d->set_name) == 0 &&
-	    strcmp(m->name, d->name) == 0;
+	    strcmp(m->name, outlet_name(d, name)) == 0;
 }
 
 const struct outlet_meter *
@@ -49,7 +52,7 @@ outbox_meet_meter(struct outbox *o, struct outlet *x)
 	x->meter = m = &all->v[n];
 	memcpy(m->account, x->d.account, sizeof(m->account));
 	memcpy(m->set_name, x->d.set_name, sizeof(m->set_name));
-	memcpy(m->name, x->d.name, sizeof(m->name));
+	(void)outlet_name(&x->d, m->name);
 	m->seconds.bounds = webhook_bounds;
 	m->seconds.bound_count = sizeof(webhook_bounds) /
 	    sizeof(webhook_bounds[0]);
@@ -67,6 +70,18 @@ outbox_wait_ms(unsigned n)
 		ROWS - 1];
 }
 
+char *
+outbox_place(const struct destination *d, char out[OUTBOX_PLACE_SIZE])
+{
+	if (destination_is_subscription(d))
+		snprintf(out, OUTBOX_PLACE_SIZE, "topic=%s subscription=%s",
+		    d->topic.name, d->name);
+	else
+		snprintf(out, OUTBOX_PLACE_SIZE, "set=%s destination=%s",
+		    d->set_name, d->name);
+	return out;
+}
+
 /* -- what became of records ------------------------------------------------ */
 
 bool
@@ -79,13 +94,15 @@ outbox_is_late(const struct outbox *o, const struct event_id *id)
 void
 outbox_expired(struct outbox *o, struct outlet *x, unsigned records)
 {
+	char place[OUTBOX_PLACE_SIZE];
+
 	(void)o;
 	if (records == 0)
 		return;
 	if (x->meter != NULL)
 		meter_add(&x->meter->expired, records);
-	log_warn("events-expired", "account=%s set=%s destination=%s "
-	    "count=%u", x->d.account, x->d.set_name, x->d.name, records);
+	log_warn("events-expired", "account=%s %s count=%u", x->d.account,
+	    outbox_place(&x->d, place), records);
 }
 
 void
@@ -113,7 +130,7 @@ outbox_wait_random_ms(unsigned n)
 void
 outbox_failed(struct outbox *o, struct outlet *x, const char *why)
 {
-	char quoted[LOG_QUOTE_SIZE];
+	char quoted[LOG_QUOTE_SIZE], place[OUTBOX_PLACE_SIZE];
 
 	(void)o;
 	x->failures++;
@@ -121,18 +138,19 @@ outbox_failed(struct outbox *o, struct outlet *x, const char *why)
 		meter_add(&x->meter->failure, 1);
 		meter_set(&x->meter->failing, 1);
 	}
-	log_warn("event-publish-failed", "account=%s set=%s destination=%s "
-	    "failures=%u reason=%s", x->d.account, x->d.set_name, x->d.name,
+	log_warn("event-publish-failed", "account=%s %s failures=%u "
+	    "reason=%s", x->d.account, outbox_place(&x->d, place),
 	    x->failures, log_quote(bytes_of(why), quoted));
 }
 
 void
 outbox_dropped(struct outlet *x)
 {
+	char place[OUTBOX_PLACE_SIZE];
+
 	if (x->meter != NULL && meter_get(&x->meter->dropped) == 0)
-		log_warn("events-dropped", "account=%s set=%s "
-		    "destination=%s reason=outbox-full", x->d.account,
-		    x->d.set_name, x->d.name);
+		log_warn("events-dropped", "account=%s %s reason=outbox-full",
+		    x->d.account, outbox_place(&x->d, place));
 	if (x->meter != NULL)
 		meter_add(&x->meter->dropped, 1);
 }

@@ -22,9 +22,9 @@ struct record_call {
 	struct conf	  *conf;   /* a reference */
 	struct record_wanted wanted;
 	struct destination_id id;
+	struct entry_key   key;
 	struct event_id	   event;
 	enum event_type	   type;
-	bool		   is_replay;
 	struct buf	   body;
 	enum record_answer answer;
 	struct err	   err;
@@ -76,7 +76,7 @@ call_entry(const struct record_call *c, struct outlet **x)
 {
 	*x = outbox_find(c->outbox, &c->id);
 	return *x == NULL ? NULL :
-		outlet_find(*x, c->wanted.sequence, c->is_replay);
+		outlet_find(*x, &c->key);
 }
 
 /* -- 10.5: an endpoint that wants no more ---------------------------------- */
@@ -101,12 +101,13 @@ static void
 disable_done(void *job, void *unused)
 {
 	struct disable_job *j = job;
+	char		    place[OUTBOX_PLACE_SIZE];
 
 	(void)unused;
 	if (j->job.failed)
-		log_error("destination-not-disabled", "account=%s set=%s "
-		    "destination=%s reason=\"%s\"", j->d.account,
-		    j->d.set_name, j->d.name, j->job.err.text);
+		log_error("destination-not-disabled", "account=%s %s "
+		    "reason=\"%s\"", j->d.account,
+		    outbox_place(&j->d, place), j->job.err.text);
 	mem_wipe(&j->d, sizeof(j->d));
 	mem_free(j);
 }
@@ -116,7 +117,7 @@ void
 outbox_disable(struct outbox *o, struct outlet *x)
 {
 	struct disable_job *j;
-	char		    text[200];
+	char place[OUTBOX_PLACE_SIZE], text[OUTBOX_PLACE_SIZE + 64];
 
 	if (!x->d.enabled)
 		return;
@@ -132,11 +133,12 @@ outbox_disable(struct outbox *o, struct outlet *x)
 		return;
 	}
 	destination_disable(&x->d, refused_reason, j->now);
-	log_warn("destination-disabled", "account=%s set=%s destination=%s "
-	    "reason=\"%s\"", x->d.account, x->d.set_name, x->d.name,
-	    refused_reason);
-	snprintf(text, sizeof(text), "%s/%s: %s", x->d.set_name, x->d.name,
-	    refused_reason);
+	log_warn("destination-disabled", "account=%s %s reason=\"%s\"",
+	    x->d.account, outbox_place(&x->d, place), refused_reason);
+	snprintf(text, sizeof(text), "%s%s%s: %s",
+	    destination_is_subscription(&x->d) ? x->d.topic.name :
+		x->d.set_name, destination_is_subscription(&x->d) ? ":" : "/",
+	    x->d.name, refused_reason);
 	notices_warn(o->setup.notices, x->d.account,
 	    "event-destination-disabled", text);
 }
@@ -170,13 +172,15 @@ entry_failed(struct outbox *o, struct outlet *x, struct entry *e,
 	left = event_id_time(&e->event).ms +
 	    o->setup.conf->events.retry_for_ms + 1 -
 	    loop_wall(o->setup.loop).ms;
-	e->again.ms = now + (wait < left || e->is_replay ? wait : left);
+	e->again.ms = now + (wait < left || e->key.is_replay ? wait : left);
 	if (r->class == WEBHOOK_REFUSED)
 		outlet_refused(o, x);
 	else
 		x->refused = 0;
 	if (r->class == WEBHOOK_GONE)
 		outbox_disable(o, x);
+	if (!x->d.enabled && e->key.way.form.notification)
+		outbox_withdraw(o, &x->d.topic, e->key.sequence);
 }
 
 static void
@@ -222,7 +226,10 @@ call_on_result(void *call, const struct webhook_result *r)
 static void
 call_post(struct record_call *c, struct outlet *x, const struct entry *e)
 {
+	const struct outlet *via = outbox_find(c->outbox, &c->key.way.via);
 	struct webhook_call w = { .destination = &x->d,
+		.via = via == NULL ? NULL : &via->d,
+		.notification = c->key.way.form.notification,
 		.type = event_type_to_wire(c->type),
 		.event_id = &c->event, .attempt = e->attempts + 1,
 		.body = buf_bytes(&c->body), .done = call_on_result,
@@ -275,12 +282,13 @@ call_start(struct outbox *o, struct outlet *x, struct entry *e)
 	c->conf = conf_ref(o->setup.conf);
 	c->wanted.spool = o->setup.spool;
 	c->wanted.conf = c->conf;
-	c->wanted.sequence = e->sequence;
-	c->wanted.extensions = x->d.extensions;
+	c->wanted.sequence = e->key.sequence;
+	c->wanted.form = e->key.way.form;
+	c->wanted.form.extensions |= x->d.extensions;
 	c->id = x->d.id;
+	c->key = e->key;
 	c->event = e->event;
 	c->type = e->type;
-	c->is_replay = e->is_replay;
 	buf_init(&c->body, OUTBOX_RECORD_MAX);
 	c->job.asker = o->setup.loop;
 	c->job.run = call_run;
@@ -312,7 +320,7 @@ outlet_expire(struct outbox *o, struct outlet *x)
 
 	for (e = x->first; e != NULL; e = next) {
 		next = e->next;
-		if (e->is_out || e->is_replay ||
+		if (e->is_out || e->key.is_replay ||
 		    !outbox_is_late(o, &e->event))
 			continue;
 		outlet_drop(x, e);

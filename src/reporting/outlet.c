@@ -1,7 +1,33 @@
 /* SPDX-License-Identifier: ISC */
 #include "reporting/outlet.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static bool
+id_is_none(const struct destination_id *id)
+{
+	static const struct destination_id none;
+
+	return memcmp(id->b, none.b, sizeof(none.b)) == 0;
+}
+
+bool
+record_way_is_direct(const struct record_way *w)
+{
+	return id_is_none(&w->via) && !w->form.notification;
+}
+
+char *
+outlet_name(const struct destination *d, char out[OUTLET_NAME_SIZE])
+{
+	if (destination_is_subscription(d))
+		snprintf(out, OUTLET_NAME_SIZE, "%s:%s", d->topic.name,
+		    d->name);
+	else
+		snprintf(out, OUTLET_NAME_SIZE, "%s", d->name);
+	return out;
+}
 
 void
 outlet_init(struct outlet *x, const struct destination *d)
@@ -32,11 +58,12 @@ outlet_push(struct outlet *x, const struct hit *h, bool is_replay)
 {
 	struct entry *e = mem_alloc(sizeof(*e));
 
-	e->sequence = h->sequence;
+	e->key.sequence = h->sequence;
+	e->key.is_replay = is_replay;
+	e->key.way = h->way;
 	e->event = h->event;
 	e->type = h->type;
 	e->octets = h->octets;
-	e->is_replay = is_replay;
 	*x->end = e;
 	x->end = &e->next;
 	x->count++;
@@ -49,13 +76,22 @@ outlet_room(const struct outlet *x)
 	return x->count < OUTLET_ENTRIES ? OUTLET_ENTRIES - x->count : 0;
 }
 
+/* What a record shows may change meanwhile, and it is still the same. */
+static bool
+key_eq(const struct entry_key *a, const struct entry_key *b)
+{
+	return a->sequence == b->sequence && a->is_replay == b->is_replay &&
+	    a->way.form.notification == b->way.form.notification &&
+	    memcmp(a->way.via.b, b->way.via.b, sizeof(a->way.via.b)) == 0;
+}
+
 struct entry *
-outlet_find(struct outlet *x, uint64_t sequence, bool is_replay)
+outlet_find(struct outlet *x, const struct entry_key *k)
 {
 	struct entry *e;
 
 	for (e = x->first; e != NULL; e = e->next)
-		if (e->sequence == sequence && e->is_replay == is_replay)
+		if (key_eq(&e->key, k))
 			return e;
 	return NULL;
 }
@@ -146,19 +182,38 @@ level_drops(unsigned level, enum event_type t)
 
 /* -- hearing and reading -------------------------------------------------- */
 
+/* Another way of the event that was taken just now comes with it, whether
+ * there is room or not; one that went back has it perhaps. */
+static bool
+hit_is_old(struct outlet *x, const struct hit *h)
+{
+	struct entry_key k = { h->sequence, false, h->way };
+
+	return h->sequence < x->read ||
+	    (h->sequence == x->read && h->sequence != x->latest) ||
+	    outlet_find(x, &k) != NULL;
+}
+
+static void
+outlet_accept(struct outlet *x, const struct hit *h)
+{
+	outlet_push(x, h, false);
+	x->read = x->latest = h->sequence;
+}
+
 enum outlet_answer
 outlet_hear(struct outlet *x, const struct hit *h, uint64_t limit)
 {
-	if (h->sequence <= x->read)
+	if (hit_is_old(x, h))
 		return OUTLET_OLD;
 	if (level_drops(level_of(x, h, limit), h->type))
 		return OUTLET_DROPPED;
-	if (!x->lags && outlet_room(x) > 0) {
-		outlet_push(x, h, false);
-		x->read = h->sequence;
+	if (!x->lags && (outlet_room(x) > 0 || h->sequence == x->latest)) {
+		outlet_accept(x, h);
 		return OUTLET_TAKEN;
 	}
 	x->lags = true;
+	x->latest = 0;
 	if (x->is_counted) {
 		x->backlog++;
 		x->backlog_octets += h->octets;
@@ -169,11 +224,10 @@ outlet_hear(struct outlet *x, const struct hit *h, uint64_t limit)
 enum outlet_answer
 outlet_take(struct outlet *x, const struct hit *h)
 {
-	if (h->sequence <= x->read ||
+	if (hit_is_old(x, h) ||
 	    level_drops(level_at(x, h->sequence), h->type))
 		return OUTLET_OLD;
-	outlet_push(x, h, false);
-	x->read = h->sequence;
+	outlet_accept(x, h);
 	x->backlog -= x->backlog > 0;
 	x->backlog_octets -= x->backlog_octets < h->octets ?
 	    x->backlog_octets : h->octets;
@@ -183,7 +237,10 @@ outlet_take(struct outlet *x, const struct hit *h)
 void
 outlet_repeat(struct outlet *x, const struct hit *h)
 {
-	outlet_push(x, h, true);
+	struct entry_key k = { h->sequence, true, h->way };
+
+	if (outlet_find(x, &k) == NULL) /* it was asked for twice */
+		outlet_push(x, h, true);
 }
 
 void
@@ -196,6 +253,7 @@ outlet_count(struct outlet *x, const struct hit *h)
 void
 outlet_caught_up(struct outlet *x, uint64_t to, uint64_t walked)
 {
+	x->latest = 0;
 	if (to > x->read)
 		x->read = to;
 	if (x->read < walked)
@@ -227,8 +285,8 @@ outlet_done(const struct outlet *x, uint64_t walked)
 	const struct entry *e;
 
 	for (e = x->first; e != NULL; e = e->next)
-		if (!e->is_replay && e->sequence <= done)
-			done = e->sequence - 1;
+		if (!e->key.is_replay && e->key.sequence <= done)
+			done = e->key.sequence - 1;
 	if (x->unsynced != 0 && x->unsynced <= done)
 		done = x->unsynced - 1;
 	return done;

@@ -21,6 +21,7 @@
 #include "reporting/suppressor.h"
 #include "reporting/verification.h"
 #include "reporting/webhook.h"
+#include "reporting/withdrawal.h"
 
 enum {
 	WHAT_SIZE = 64,
@@ -42,6 +43,7 @@ struct reporter {
 	struct levels	    *levels;
 	struct bulletin	    *bulletin;
 	struct notices	    *notices;
+	struct withdrawal   *withdrawal;
 	struct verification *verification;
 	struct spf_watch    *spf_watch;
 	int		     verifier_fd; /* until reporter_begin() */
@@ -60,6 +62,7 @@ struct errand {
 		ERRAND_SYNC,
 		ERRAND_BLOCKLIST,
 		ERRAND_SENDERS,
+		ERRAND_TOPIC,
 		ERRAND_WARNING,
 		ERRAND_NEWS,
 		ERRAND_VERIFICATION
@@ -69,6 +72,8 @@ struct errand {
 	char address[IDENTITY_NAME_SIZE];
 	char text[WARNING_MAX]; /* or the token */
 	struct operator_key key; /* of OPERATOR */
+	struct topic_ref topic;	 /* of TOPIC */
+	struct wall	 since;
 	struct loop *asker;	 /* of SYNC, BLOCKLIST; its place is reserved */
 	loop_fn	    *fn;
 	void	    *arg;
@@ -84,7 +89,7 @@ reporter_open_inbox(struct reporter *r, const struct reporter_setup *s,
 {
 	struct inbox_setup     i = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .conf = s->conf, .ledger = s->ledger,
-		.meters = s->inbox_meters };
+		.meters = s->inbox_meters, .withdrawal = r->withdrawal };
 	struct forwarder_setup f = { .loop = s->loop, .spool = s->spool,
 		.conf = s->conf, .send_mail = s->send_mail,
 		.send_mail_arg = s->send_mail_arg };
@@ -164,11 +169,17 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 		       .send_mail_arg = s->send_mail_arg };
 	struct bulletin_setup	  a = { .loop = s->loop,
 		.workers = s->workers, .conf = s->conf };
+	struct withdrawal_setup	  w = { .loop = s->loop, .book = s->book,
+		.on_withdrawn = s->on_withdrawn,
+		.on_withdrawn_arg = s->on_withdrawn_arg };
 
 	r->bulletin = bulletin_new(&a);
 	n.bulletin = r->bulletin;
 	r->notices = notices_new(&n);
+	w.notices = r->notices;
+	r->withdrawal = withdrawal_new(&w);
 	f.notices = r->notices;
+	f.withdrawal = b.withdrawal = r->withdrawal;
 	r->feedback = feedback_new(&f);
 	r->suppressor = suppressor_new(&u);
 	b.notices = r->notices;
@@ -233,6 +244,7 @@ reporter_free(struct reporter *r)
 	webhook_free(r->webhook);
 	suppressor_free(r->suppressor);
 	feedback_free(r->feedback);
+	withdrawal_free(r->withdrawal);
 	notices_free(r->notices);
 	bulletin_free(r->bulletin);
 	mem_free(r);
@@ -342,6 +354,10 @@ reporter_on_errand(void *reporter, void *errand)
 	case ERRAND_SENDERS:
 		spf_watch_soon(r->spf_watch);
 		break;
+	case ERRAND_TOPIC:
+		outbox_rewind_topic(r->outbox, &x->topic, x->since);
+		outbox_wake(r->outbox);
+		break;
 	case ERRAND_OPERATOR:
 		verification_look_operator(r->verification, &x->key);
 		break;
@@ -397,6 +413,17 @@ reporter_post_operator(struct reporter *r, const struct operator_key *k)
 	struct errand *x = errand_new(ERRAND_OPERATOR, "");
 
 	x->key = *k;
+	return reporter_post(r, x);
+}
+
+bool
+reporter_post_topic(struct reporter *r, const struct topic_ref *topic,
+    struct wall since)
+{
+	struct errand *x = errand_new(ERRAND_TOPIC, "");
+
+	x->topic = *topic;
+	x->since = since;
 	return reporter_post(r, x);
 }
 
@@ -546,8 +573,7 @@ reporter_on_ask(void *reporter, void *ask)
 		reporter_test(r, a);
 		return;
 	case ASK_REPLAY:
-		if (outbox_replay(r->outbox, &a->destination.id, a->since,
-			a->types))
+		if (outbox_replay(r->outbox, &a->choice, a->since, a->types))
 			break;
 		ask_end(a, false, "the destination is not known yet");
 		return;

@@ -13,7 +13,8 @@
  *         to senders from them (DSNs), inbox.c reads what came back and
  *         forwarder.c passes it on, suppressor.c keeps the suppression
  *         lists, outbox.c publishes to event destinations, statistics.c
- *         counts, reputation.c judges by it, levels.c moves the
+ *         counts, withdrawal.c takes dead topics from identities,
+ *         reputation.c judges by it, levels.c moves the
  *         levels of sender domains, blocklist.c watches over the source
  *         addresses, spf_watch.c over their SPF, verification.c runs the
  *         checks of identities and their notices.
@@ -40,6 +41,7 @@
 
 struct intake_errand;
 struct reporter;
+struct withdrawal_case;
 
 /* Mail that reporting makes; the wiring hands it to a submission loop and
  * calls done() on the reporting loop. */
@@ -83,6 +85,9 @@ struct reporter_setup {
 	 * NULL is allowed. */
 	void (*on_switch)(void *arg, const char *account);
 	void  *on_switch_arg;
+	/* A dead topic was taken from an identity; NULL is allowed. */
+	void (*on_withdrawn)(void *arg, const struct withdrawal_case *c);
+	void  *on_withdrawn_arg;
 	/* Commands said from each source; as in statistics.h, NULL is allowed. */
 	statistics_sources_fn *each_source;
 	void  *each_source_arg;
@@ -122,6 +127,9 @@ bool reporter_post_warning(struct reporter *r, const char *account,
 bool reporter_post_news(struct reporter *r, const struct bulletin_news *n);
 /* Is the record of the operator's key published?  See operator_record.h. */
 bool reporter_post_operator(struct reporter *r, const struct operator_key *k);
+/* An identity names that topic since then (outbox_rewind_topic()). */
+bool reporter_post_topic(struct reporter *r, const struct topic_ref *topic,
+    struct wall since);
 /* Questions to the verifier (inquiry.h). */
 bool reporter_post_inquiry(struct reporter *r, struct inquiry *q);
 /*
@@ -131,7 +139,7 @@ bool reporter_post_inquiry(struct reporter *r, struct inquiry *q);
  */
 enum reporter_ask_kind {
 	ASK_TEST,    /* a test record to a webhook: destination */
-	ASK_REPLAY,  /* destination, since, types */
+	ASK_REPLAY,  /* choice, since, types */
 	ASK_PENDING, /* choice, rows, count */
 	ASK_RETRY,   /* choice */
 	ASK_PURGE    /* choice */

@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/notification.h"
+
 struct routes {
 	_Atomic unsigned    refs;
-	bool		    is_sealed;
-	unsigned	    types; /* of all of them */
+	bool		    is_sealed, has_subscription, notifies;
+	unsigned	    types; /* of all of them, without subscriptions */
 	size_t		    n, room;
-	struct destination *v; /* by set */
+	struct destination *v; /* by set, or topic */
+	size_t		    topic_count, topic_room;
+	struct topic	   *topics; /* by account and name */
 };
 
 struct routes *
@@ -33,7 +37,28 @@ routes_add(struct routes *r, const struct destination *d)
 	r->v[r->n] = *d;
 	/* where it goes is not asked here */
 	memset(&r->v[r->n++].webhook, 0, sizeof(d->webhook));
-	r->types |= d->types;
+	if (destination_is_subscription(d))
+		r->has_subscription = true;
+	else
+		r->types |= d->types;
+}
+
+void
+routes_add_topic(struct routes *r, const struct topic *x)
+{
+	must(!r->is_sealed);
+	if (r->topic_count == r->topic_room) {
+		r->topic_room = r->topic_room == 0 ? 16 : 2 * r->topic_room;
+		r->topics = mem_realloc(r->topics,
+		    r->topic_room * sizeof(r->topics[0]));
+	}
+	r->topics[r->topic_count++] = *x;
+}
+
+void
+routes_set_notifies(struct routes *r)
+{
+	r->notifies = true;
 }
 
 static int
@@ -49,9 +74,27 @@ route_cmp(const void *a, const void *b)
 	    &((const struct destination *)b)->set);
 }
 
+static int
+ref_cmp(const struct topic_ref *a, const struct topic_ref *b)
+{
+	int diff = strcmp(a->account, b->account);
+
+	return diff != 0 ? diff : strcmp(a->name, b->name);
+}
+
+static int
+topic_cmp(const void *a, const void *b)
+{
+	return ref_cmp(&((const struct topic *)a)->ref,
+	    &((const struct topic *)b)->ref);
+}
+
 void
 routes_seal(struct routes *r)
 {
+	if (r->topic_count > 1)
+		qsort(r->topics, r->topic_count, sizeof(r->topics[0]),
+		    topic_cmp);
 	if (r->n > 1)
 		qsort(r->v, r->n, sizeof(r->v[0]), route_cmp);
 	r->is_sealed = true;
@@ -70,13 +113,40 @@ routes_unref(struct routes *r)
 	if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	mem_free(r->v);
+	mem_free(r->topics);
 	mem_free(r);
 }
 
 bool
 routes_want(const struct routes *r, enum event_type type)
 {
-	return (r->types & (1u << type)) != 0;
+	return (r->types & (1u << type)) != 0 || routes_notify(r, type);
+}
+
+bool
+routes_notify(const struct routes *r, enum event_type type)
+{
+	enum notification_kind unused;
+
+	return r->notifies && r->has_subscription &&
+	    notification_kind_of(type, &unused);
+}
+
+const struct destination *
+routes_of_topic(const struct routes *r, const struct topic_ref *topic,
+    const char *account, size_t *n)
+{
+	struct topic	   *found;
+	const struct topic  wanted = { .ref = *topic };
+
+	*n = 0;
+	must(r->is_sealed);
+	found = r->topic_count == 0 ? NULL :
+		bsearch(&wanted, r->topics, r->topic_count,
+		    sizeof(r->topics[0]), topic_cmp);
+	if (found == NULL || !topic_may_publish(found, account))
+		return NULL;
+	return routes_of(r, &found->id, n);
 }
 
 const struct destination *

@@ -2,47 +2,40 @@
 #include "reporting/sns.h"
 
 #include <stdio.h>
-
-static void
-uuid_text(const uint8_t b[16], char out[SNS_UUID_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t		  i, n = 0;
-
-	for (i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			out[n++] = '-';
-		out[n++] = digits[b[i] >> 4];
-		out[n++] = digits[b[i] & 15];
-	}
-	out[n] = '\0';
-}
+#include <string.h>
 
 void
 sns_names(const struct destination *d, const char *region,
     const struct event_id *id, struct sns_names *out)
 {
-	char own[SNS_UUID_SIZE];
+	struct topic_ref topic = d->topic;
+	char		 own[UUID_SIZE];
 
-	uuid_text(id->b, out->message_id);
-	uuid_text(d->id.b, own);
-	snprintf(out->topic, sizeof(out->topic), "arn:aws:sns:%.32s:%s:%s-%s",
-	    region, d->account, d->set_name, d->name);
-	snprintf(out->subscription, sizeof(out->subscription), "%.270s:%s",
+	if (topic.name[0] == '\0') {
+		memcpy(topic.account, d->account, sizeof(topic.account));
+		snprintf(topic.name, sizeof(topic.name), "%s-%s",
+		    d->set_name, d->name);
+	}
+	(void)uuid_encode(id->b, out->message_id);
+	(void)uuid_encode(d->id.b, own);
+	(void)topic_ref_arn(&topic, region, out->topic);
+	snprintf(out->subscription, sizeof(out->subscription), "%s:%s",
 	    out->topic, own);
 }
 
 bool
-sns_write(const struct sns_names *n, struct wall at, struct bytes record,
-    struct buf *out)
+sns_write(const struct sns_names *n, const char *subject, struct wall at,
+    struct bytes record, struct buf *out)
 {
 	char time[CLOCK_TEXT_MAX];
 
 	buf_clear(out);
 	wall_iso(at, time);
 	buf_printf(out, "{\"Type\":\"Notification\",\"MessageId\":\"%s\","
-	    "\"TopicArn\":\"%s\",\"Subject\":\"Amazon SES Email Event "
-	    "Notification\",\"Message\":", n->message_id, n->topic);
+	    "\"TopicArn\":\"%s\",", n->message_id, n->topic);
+	if (subject != NULL)
+		buf_printf(out, "\"Subject\":\"%s\",", subject);
+	buf_add_text(out, "\"Message\":");
 	(void)event_write_string(record, out);
 	buf_printf(out, ",\"Timestamp\":\"%s\",\"SignatureVersion\":\"2\"}",
 	    time);

@@ -28,6 +28,11 @@ struct call {
 	struct webhook *webhook;
 	uint64_t	ticket, http; /* http: 0 = not there yet */
 	struct destination d;
+	/* what the event came by; no set: a notification, a test of a topic */
+	char		account[ACCOUNT_ID_SIZE];
+	char		set_name[CONFIG_SET_NAME_SIZE];
+	char		name[DESTINATION_NAME_SIZE];
+	bool		notification;
 	char		event_id[EVENT_ID_TEXT + 1], type[32];
 	unsigned	attempt;
 	struct bytes	body;
@@ -303,7 +308,7 @@ headers_make(struct header_lines *h, const struct call *c, struct wall now)
 	buf_init(&signature, SIGNATURES_SIZE);
 	ok = webhook_sign(&d->webhook, now, c->event_id, c->body,
 	    &signature);
-	headers_add(h, "Content-Type: %s", d->webhook.sns ?
+	headers_add(h, "Content-Type: %s", d->sns ?
 		"text/plain; charset=UTF-8" : "application/json");
 	headers_add(h, "User-Agent: posthorn/%s", PACKAGE_VERSION);
 	headers_add(h, "webhook-id: %s", c->event_id);
@@ -311,11 +316,14 @@ headers_make(struct header_lines *h, const struct call *c, struct wall now)
 	headers_add(h, "webhook-signature: %.*s", (int)signature.n,
 	    signature.p != NULL ? signature.p : "");
 	headers_add(h, "X-Posthorn-Attempt: %u", c->attempt);
-	headers_add(h, "X-Posthorn-Account: %s", d->account);
-	headers_add(h, "X-Posthorn-Configuration-Set: %s", d->set_name);
-	headers_add(h, "X-Posthorn-Event-Destination: %s", d->name);
+	headers_add(h, "X-Posthorn-Account: %s", c->account);
+	if (c->set_name[0] != '\0') {
+		headers_add(h, "X-Posthorn-Configuration-Set: %s",
+		    c->set_name);
+		headers_add(h, "X-Posthorn-Event-Destination: %s", c->name);
+	}
 	headers_add(h, "X-Posthorn-Event-Type: %s", c->type);
-	if (d->webhook.sns)
+	if (d->sns)
 		headers_add_sns(h, &c->sns);
 	headers_add_fixed(h, d->webhook.headers);
 	buf_wipe(&signature);
@@ -468,8 +476,19 @@ call_wrap(struct call *c, const struct event_id *id)
 {
 	sns_names(&c->d, c->webhook->conf->server.region, id, &c->sns);
 	buf_init(&c->envelope, SIGNED_MAX);
-	if (sns_write(&c->sns, event_id_time(id), c->body, &c->envelope))
+	if (sns_write(&c->sns, c->notification ? NULL : SNS_SUBJECT,
+		event_id_time(id), c->body, &c->envelope))
 		c->body = buf_bytes(&c->envelope);
+}
+
+static void
+call_name(struct call *c, const struct destination *by)
+{
+	memcpy(c->account, by->account, sizeof(c->account));
+	if (destination_is_subscription(by))
+		return;
+	memcpy(c->set_name, by->set_name, sizeof(c->set_name));
+	memcpy(c->name, by->name, sizeof(c->name));
 }
 
 uint64_t
@@ -483,11 +502,13 @@ webhook_post(struct webhook *w, const struct webhook_call *call)
 	c->webhook = w;
 	ticket = c->ticket = ++w->last_ticket;
 	c->d = *call->destination;
+	call_name(c, call->via != NULL ? call->via : call->destination);
+	c->notification = call->notification;
 	(void)event_id_to_text(call->event_id, c->event_id);
 	snprintf(c->type, sizeof(c->type), "%s", call->type);
 	c->attempt = call->attempt;
 	c->body = call->body;
-	if (c->d.webhook.sns)
+	if (c->d.sns)
 		call_wrap(c, call->event_id);
 	c->done = call->done;
 	c->arg = call->arg;

@@ -49,6 +49,9 @@ struct webhook_result {
 };
 struct webhook_call {
 	const struct destination *destination;
+	/* of a subscription: the one that names its topic; NULL = none does */
+	const struct destination *via;
+	bool	     notification; /* of an identity */
 	const struct event_id *event_id;
 	const char  *type;     /* "Delivery" */
 	unsigned     attempt;  /* from 1 on */

@@ -28,10 +28,12 @@
 #include "registry/level.h"
 #include "registry/listing.h"
 #include "registry/mail_from.h"
+#include "registry/notification.h"
 #include "registry/pool.h"
 #include "registry/snds.h"
 #include "registry/spf_state.h"
 #include "registry/suppression.h"
+#include "registry/topic.h"
 #include "store/db.h"
 
 #define ACCOUNT "123456789012"
@@ -61,6 +63,8 @@ static struct ip_filter	    filter;
 static struct import_job    import;
 static struct config_set    set;
 static struct destination   destination;
+static struct topic	    topic;
+static struct notification  notification;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fuzz_replay_end(void);
@@ -250,6 +254,29 @@ on_destination(void *has, const struct destination *d)
 }
 
 static bool
+on_topic(void *has, const struct topic *x)
+{
+	topic = *x;
+	*(bool *)has = true;
+	must(topic_name_is_valid(bytes_of(x->ref.name)));
+	must(x->publisher_count <= TOPIC_PUBLISHERS_MAX);
+	must(topic_may_publish(x, x->ref.account));
+	return true;
+}
+
+static bool
+on_notification(void *has, const struct notification *n)
+{
+	struct event ev = { .type = EVENT_BOUNCE };
+
+	notification = *n;
+	*(bool *)has = true;
+	must(n->identity[0] != '\0');
+	(void)notification_takes(n, &ev);
+	return true;
+}
+
+static bool
 on_listing(void *has, const struct listing *l)
 {
 	*(bool *)has = true;
@@ -273,6 +300,8 @@ ask_more(struct db_txn *t)
 	struct suppression_question q = { .account = ACCOUNT,
 		.address = BYTES("jane@sink.example"),
 		.account_reasons = SUPPRESS_ALL, .global = true, .now = now };
+	static const struct topic_ref ref = { ACCOUNT, "T" };
+	enum topic_state	state;
 	enum suppression_answer	answer;
 	struct mail_from_choice choice;
 	char		        owner[ACCOUNT_ID_SIZE];
@@ -285,6 +314,8 @@ ask_more(struct db_txn *t)
 	(void)config_set_find(t, &id, &set, &e);
 	(void)config_set_count_destinations(t, &id, &e);
 	(void)destination_get(t, &id, BYTES("d"), &destination, &e);
+	(void)topic_look(t, &ref, ACCOUNT, NULL, &state, &e);
+	(void)notification_get(t, ACCOUNT, "example.com", &notification, &e);
 	if (mail_from_owner(t, BYTES("bounce.example.com"), owner, &e) == 1)
 		must(strlen(owner) < ACCOUNT_ID_SIZE);
 	(void)mail_from_choose(t, ACCOUNT, BYTES("bob@example.com"), now,
@@ -348,6 +379,8 @@ LOOK(dkim_key, dkim_key_each(t, NULL, NULL, on_key, &has, &e))
 LOOK(source, source_each(t, on_source, &has, &e))
 LOOK(set, config_set_each(t, ACCOUNT, on_set, &has, &e))
 LOOK(destination, destination_each(t, NULL, on_destination, &has, &e))
+LOOK(topic, topic_each(t, NULL, on_topic, &has, &e))
+LOOK(notification, notification_each(t, NULL, on_notification, &has, &e))
 LOOK(global, global_suppression_each(t, "", on_global_suppression, &has, &e))
 LOOK(import, import_job_each(t, on_import, &has, &e))
 LOOK(filter, ip_filter_each(t, on_filter, &has, &e))
@@ -437,6 +470,8 @@ PUT(dkim_key, dkim_key)
 PUT(source, source)
 PUT(config_set, set)
 PUT(destination, destination)
+PUT(topic, topic)
+PUT(notification, notification)
 PUT(import_job, import)
 PUT(ip_filter, filter)
 PUT(alarm, alarm_row)
@@ -469,6 +504,8 @@ static const struct table {
 	[BOOK_SNDS] = { look_snds, NULL },
 	[BOOK_IDENTITY_TAGS] = { look_identity_tags, NULL },
 	[BOOK_SPF] = { look_spf, NULL },
+	[BOOK_TOPIC] = { look_topic, put_topic },
+	[BOOK_NOTIFICATION] = { look_notification, put_notification },
 };
 
 /* -- writing again ---------------------------------------------------------- */
@@ -640,7 +677,9 @@ usual_key(enum book_table table)
 		{ BOOK_LISTING, BYTES("192.0.2.1\0" "0list.example") },
 		{ BOOK_SNDS, BYTES("192.0.2.1\0\0\0\0\0\0\0\0\1") },
 		{ BOOK_IDENTITY_TAGS, BYTES(ACCOUNT "example.com") },
-		{ BOOK_SPF, BYTES(ACCOUNT "mail.example.com") } };
+		{ BOOK_SPF, BYTES(ACCOUNT "mail.example.com") },
+		{ BOOK_TOPIC, BYTES(ACCOUNT "T") },
+		{ BOOK_NOTIFICATION, BYTES(ACCOUNT "example.com") } };
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)

@@ -41,7 +41,7 @@ pass_record(struct bytes in, struct buf *out)
 	must(d.kind != DESTINATION_METRICS ||
 	    dimensions_are_valid(d.metrics.dimensions));
 	pass_filter(&d.filter);
-	must(destination_write_json(&d, out));
+	must(destination_write_json(&d, "us-east-1", out));
 	buf_clear(out);
 	must(destination_write_record(&d, out));
 	must(destination_read_record(buf_bytes(out), &again));
@@ -70,7 +70,7 @@ pass_json(struct bytes in, struct buf *out)
 	must(d.kind != DESTINATION_METRICS ||
 	    dimensions_are_valid(d.metrics.dimensions));
 	must(destination_headers_are_valid(d.webhook.headers));
-	must(destination_write_json(&d, out));
+	must(destination_write_json(&d, "us-east-1", out));
 	/* values of headers are not shown: it keeps those it has */
 	memcpy(again.webhook.headers, d.webhook.headers,
 	    sizeof(again.webhook.headers));

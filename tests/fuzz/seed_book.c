@@ -43,6 +43,8 @@ static const char *const names[BOOK_TABLES] = {
 	[BOOK_SNDS] = "snds",
 	[BOOK_IDENTITY_TAGS] = "identity-tags",
 	[BOOK_SPF] = "spf",
+	[BOOK_TOPIC] = "topic",
+	[BOOK_NOTIFICATION] = "notification",
 };
 
 /* -- files ------------------------------------------------------------------ */

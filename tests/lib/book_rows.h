@@ -24,9 +24,11 @@
 #include "registry/ip_filter.h"
 #include "registry/level.h"
 #include "registry/listing.h"
+#include "registry/notification.h"
 #include "registry/pool.h"
 #include "registry/snds.h"
 #include "registry/spf_state.h"
+#include "registry/topic.h"
 #include "store/db.h"
 
 #define ROWS_ACCOUNT "123456789012"
@@ -186,6 +188,25 @@ rows_put_set(struct db_txn *t)
 }
 
 static inline void
+rows_put_topic(struct db_txn *t)
+{
+	static struct topic	   x;
+	static struct notification n;
+	struct topic_ref	   other = { "888888888888", "U" };
+
+	topic_init(&x, ROWS_ACCOUNT, "T", rows_now);
+	memset(x.id.b, 4, sizeof(x.id.b));
+	(void)topic_add_publisher(&x, "888888888888");
+	rows_good(topic_create(t, &x, &rows_err));
+	notification_init(&n, ROWS_ACCOUNT, "example.com");
+	(void)notification_set(&n, NOTIFICATION_BOUNCE, &other, rows_now);
+	(void)notification_set(&n, NOTIFICATION_BOUNCE, &x.ref, rows_now);
+	(void)notification_set(&n, NOTIFICATION_DELIVERY, &x.ref, rows_now);
+	n.now[NOTIFICATION_BOUNCE].headers = true;
+	rows_good(notification_put(t, &n, &rows_err));
+}
+
+static inline void
 rows_put_suppression(struct db_txn *t)
 {
 	struct suppression s = { .account = ROWS_ACCOUNT,
@@ -237,6 +258,7 @@ rows_put(struct db_txn *t)
 	rows_put_identity(t);
 	rows_put_source(t);
 	rows_put_set(t);
+	rows_put_topic(t);
 	rows_put_suppression(t);
 	rows_put_reputation(t);
 }

@@ -301,8 +301,51 @@ json_both_ways(void **state)
 	    1u << EVENT_RENDERING_FAILURE);
 	assert_int_equal(d.until.ms, noon.ms);
 	buf_init(&out, 4096);
-	assert_true(destination_write_json(&d, &out));
+	assert_true(destination_write_json(&d, "us-east-1", &out));
 	assert_string_equal(text, (buf_add(&out, "", 1), out.p));
+	buf_wipe(&out);
+}
+
+/* Only its ARN; whatever region it was read with. */
+static void
+topic_both_ways(void **state)
+{
+	static const char text[] = "{\"MatchingEventTypes\":[\"BOUNCE\"],"
+	    "\"SnsDestination\":{\"TopicArn\":"
+	    "\"arn:aws:sns:eu-west-1:444455556666:T-1\"}}";
+	struct config_set  s = set_of("one");
+	struct destination d, back;
+	struct buf	   out;
+	struct err	   e;
+
+	(void)state;
+	destination_init(&d, &s, "topic", noon);
+	if (destination_read_json(bytes_of(text), &d, noon, &e) != 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(d.kind, DESTINATION_TOPIC);
+	assert_string_equal(d.topic.account, "444455556666");
+	assert_string_equal(destination_target(&d), "T-1");
+	assert_false(destination_is_subscription(&d));
+	buf_init(&out, 4096);
+	assert_true(destination_write_record(&d, &out));
+	assert_true(destination_read_record(buf_bytes(&out), &back));
+	assert_memory_equal(&back, &d, sizeof(d));
+	buf_clear(&out);
+	assert_true(destination_write_json(&d, "us-east-1", &out));
+	assert_true(bytes_find_nocase(buf_bytes(&out), BYTES(
+	    "\"SnsDestination\":{\"TopicArn\":"
+	    "\"arn:aws:sns:us-east-1:444455556666:T-1\"}")) > 0);
+	/* a topic that is none, or where none belongs, is damage */
+	strcpy(d.topic.name, "T 1");
+	buf_clear(&out);
+	assert_true(destination_write_record(&d, &out));
+	assert_false(destination_read_record(buf_bytes(&out), &back));
+	strcpy(d.topic.name, "T");
+	d.kind = DESTINATION_FILE;
+	strcpy(d.file.name, "f");
+	buf_clear(&out);
+	assert_true(destination_write_record(&d, &out));
+	assert_false(destination_read_record(buf_bytes(&out), &back));
 	buf_wipe(&out);
 }
 
@@ -364,7 +407,11 @@ json_refusals(void **state)
 		{ "{\"FileDestination\":{\"Compress\":1}}",
 		    "Compress: is not true or false" },
 		{ "{\"SnsDestination\":{}}",
-		    "SnsDestination: is not possible" },
+		    "SnsDestination.TopicArn: is needed" },
+		{ "{\"SnsDestination\":{\"TopicArn\":\"T\"}}",
+		    "SnsDestination.TopicArn: is not the ARN of a topic" },
+		{ "{\"PinpointDestination\":{}}",
+		    "PinpointDestination: is not possible" },
 		{ "{\"WebhookDestination\":{\"TimeoutSeconds\":0}}",
 		    "WebhookDestination.TimeoutSeconds: is not a number" },
 		{ "{\"WebhookDestination\":{\"MaxInFlight\":65}}",
@@ -440,7 +487,7 @@ webhook_json_both_ways(void **state)
 	assert_string_equal(d.filter.tags,
 	    "campaign=spring*\ncampaign=summer\ngenre=sf\n");
 	buf_init(&out, 4096);
-	assert_true(destination_write_json(&d, &out));
+	assert_true(destination_write_json(&d, "us-east-1", &out));
 	buf_add(&out, "", 1);
 	/* the same, but for the token, which is never shown */
 	assert_null(strstr(out.p, "Bearer"));
@@ -459,17 +506,14 @@ webhook_json_both_ways(void **state)
 	assert_true(destination_read_record(buf_bytes(&out), &kept));
 	assert_memory_equal(&d.webhook, &kept.webhook, sizeof(d.webhook));
 	assert_memory_equal(&d.filter, &kept.filter, sizeof(d.filter));
-	/* a row of version 1 ends before the format */
-	d.webhook.sns = true;
+	d.sns = true;
 	buf_clear(&out);
 	assert_true(destination_write_record(&d, &out));
 	assert_true(destination_read_record(buf_bytes(&out), &kept));
-	assert_true(kept.webhook.sns);
-	out.p[0] = 1;
-	assert_true(destination_read_record(bytes_head(buf_bytes(&out),
-	    out.n - 1), &kept));
-	assert_false(kept.webhook.sns);
+	assert_true(kept.sns);
 	assert_string_equal(kept.webhook.url, d.webhook.url);
+	out.p[0] = 2; /* another version */
+	assert_false(destination_read_record(buf_bytes(&out), &kept));
 	buf_wipe(&out);
 	assert_int_equal(destination_read_filter(BYTES("{}"), &d, &e), 0);
 	assert_false(d.filter.is_set);
@@ -506,7 +550,7 @@ metrics_json_both_ways(void **state)
 	assert_string_equal(d.metrics.dimensions,
 	    "campaign=Tnone\nses:from-domain=Ta@b.c\n");
 	buf_init(&out, 16384);
-	assert_true(destination_write_json(&d, &out));
+	assert_true(destination_write_json(&d, "us-east-1", &out));
 	assert_true(bytes_eq_text(buf_bytes(&out), text));
 	buf_clear(&out);
 	assert_true(destination_write_record(&d, &out));
@@ -711,6 +755,7 @@ main(void)
 		cmocka_unit_test(events_by_type_and_time),
 		cmocka_unit_test(cursor_of_an_id),
 		cmocka_unit_test(json_both_ways),
+		cmocka_unit_test(topic_both_ways),
 		cmocka_unit_test(json_replaces_the_whole),
 		cmocka_unit_test(json_refusals),
 		cmocka_unit_test(webhook_json_both_ways),

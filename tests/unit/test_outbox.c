@@ -558,7 +558,11 @@ a_replay(void **state)
 	late.types = DESTINATION_ALL_TYPES;
 	strcpy(late.file.name, "late.jsonl");
 	rw_write(&b->w, put_destination, &late);
-	ask.destination = late;
+	memcpy(ask.choice.account, late.account, sizeof(late.account));
+	strcpy(ask.choice.set, late.set_name);
+	strcpy(ask.choice.name, "none");
+	assert_false(outbox_asks(b, &ask));
+	strcpy(ask.choice.name, late.name);
 	ask.since = since;
 	ask.types = 1u << EVENT_BOUNCE;
 	assert_true(outbox_asks(b, &ask));

@@ -88,6 +88,7 @@ extern const struct ctl_command ctl_identity_commands[];
 extern const struct ctl_command ctl_policy_commands[];
 extern const struct ctl_command ctl_config_set_commands[];
 extern const struct ctl_command ctl_destination_commands[];
+extern const struct ctl_command ctl_topic_commands[];
 extern const struct ctl_command ctl_queue_commands[];
 extern const struct ctl_command ctl_suppression_commands[];
 extern const struct ctl_command ctl_send_commands[];

@@ -8,7 +8,7 @@
 #define OPTIONS \
 	"types:words file:text rotate-size:size rotate:text keep:int " \
 	"sync:text webhook:text format:text timeout:int in-flight:int " \
-	"header:many metrics:many filter:text "
+	"header:many metrics:many topic:text filter:text "
 
 static void
 secret_print(struct ctl *c, json_t *r)

@@ -283,7 +283,9 @@ const struct ctl_command ctl_identity_commands[] = {
 	{ .verb = "identity confirm", .arguments = "token", .usage = "TOKEN",
 	    .show = ctl_print_nothing },
 	{ .verb = "identity notify", .arguments = "name", .usage = "NAME",
-	    .options = "forwarding:text", .show = ctl_print_values },
+	    .options = "bounce-topic:text complaint-topic:text "
+		       "delivery-topic:text headers:words forwarding:text",
+	    .show = ctl_print_values },
 	{ .verb = "identity set-config-set", .arguments = "name set?",
 	    .usage = "NAME [SET]", .show = ctl_print_nothing,
 	    .json = "EmailIdentity=name ConfigurationSetName=set" },

@@ -3,6 +3,7 @@
 import functools
 import importlib.machinery
 import importlib.util
+import json
 import os
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "schemas", "validate")
@@ -16,9 +17,14 @@ def _schema():
     return module.Schema()
 
 
+def unwrap(line):
+    """The record in an envelope of SNS."""
+    return json.loads(line)["Message"] if line.startswith('{"Type":"Notification"') else line
+
+
 def check(lines, where):
-    """lines: records as text; those of "dest test" are none of mail."""
-    for line in lines:
+    """lines: records as text, perhaps in envelopes of SNS; those of "dest test" are none of mail."""
+    for line in map(unwrap, lines):
         if line and '"eventType":"Test"' not in line:
             faults = _schema().faults(line)
             if faults:
@@ -30,5 +36,5 @@ def check_files(folder):
         for name in names:
             with open(os.path.join(top, name), "rb") as f:
                 text = f.read()
-            if text.endswith(b"\n") and text.startswith(b'{"eventType"'):
+            if text.endswith(b"\n") and text.startswith((b'{"eventType"', b'{"notificationType"', b'{"Type":"Notification"')):
                 check(text.decode().split("\n"), name)
