@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/ascii.h"
 #include "base/clock.h"
 #include "base/err.h"
 
@@ -194,9 +195,9 @@ take_time(const char **p, struct tm *tm, int *ms)
 		return false;
 	if (!take_char(p, '.'))
 		return true;
-	if (**p < '0' || **p > '9')
+	if (!ascii_is_digit(**p))
 		return false;
-	for (; **p >= '0' && **p <= '9'; (*p)++, unit /= 10)
+	for (; ascii_is_digit(**p); (*p)++, unit /= 10)
 		*ms += (**p - '0') * unit;
 	return true;
 }

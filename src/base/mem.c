@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "base/reserve.h"
 
@@ -28,14 +29,6 @@ struct arena {
 	struct arena_chunk *first; /* the one that pieces are taken from */
 	size_t		    used, budget;
 };
-
-static int
-lower(char c)
-{
-	unsigned char u = (unsigned char)c;
-
-	return u >= 'A' && u <= 'Z' ? u - 'A' + 'a' : u;
-}
 
 /* -- counted strings ------------------------------------------------------ */
 
@@ -94,7 +87,7 @@ bytes_starts_nocase(struct bytes a, struct bytes prefix)
 	if (a.n < prefix.n)
 		return false;
 	for (i = 0; i < prefix.n; i++)
-		if (lower(a.p[i]) != lower(prefix.p[i]))
+		if (ascii_lower(a.p[i]) != ascii_lower(prefix.p[i]))
 			return false;
 	return true;
 }
@@ -105,12 +98,6 @@ bytes_ends_nocase(struct bytes a, struct bytes suffix)
 	if (a.n < suffix.n)
 		return false;
 	return bytes_starts_nocase(bytes_from(a, a.n - suffix.n), suffix);
-}
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* All content goes through here: eight octets at a time. */
@@ -130,6 +117,18 @@ bytes_has_eight_bit(struct bytes a)
 	return (all & high) != 0;
 }
 
+bool
+bytes_is_word(struct bytes a, const char *marks)
+{
+	size_t i;
+
+	for (i = 0; i < a.n; i++)
+		if (!ascii_is_alnum(a.p[i]) &&
+		    (a.p[i] == '\0' || strchr(marks, a.p[i]) == NULL))
+			return false;
+	return a.n > 0;
+}
+
 struct bytes
 bytes_without_bom(struct bytes text)
 {
@@ -141,11 +140,11 @@ bytes_without_bom(struct bytes text)
 struct bytes
 bytes_trim(struct bytes a)
 {
-	while (a.n > 0 && is_blank(a.p[0])) {
+	while (a.n > 0 && ascii_is_white(a.p[0])) {
 		a.p++;
 		a.n--;
 	}
-	while (a.n > 0 && is_blank(a.p[a.n - 1]))
+	while (a.n > 0 && ascii_is_white(a.p[a.n - 1]))
 		a.n--;
 	return a;
 }
@@ -674,16 +673,6 @@ mem_uuid(char out[UUID_SIZE])
 	return uuid_encode(b, out);
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (lower(c) >= 'a' && lower(c) <= 'f')
-		return lower(c) - 'a' + 10;
-	return -1;
-}
-
 bool
 hex_decode(struct bytes s, void *out, size_t n)
 {
@@ -694,8 +683,8 @@ hex_decode(struct bytes s, void *out, size_t n)
 	if (s.n % 2 != 0 || s.n / 2 != n)
 		return false;
 	for (i = 0; i < n; i++) {
-		hi = hex_value(s.p[2 * i]);
-		lo = hex_value(s.p[2 * i + 1]);
+		hi = ascii_hex_value(s.p[2 * i]);
+		lo = ascii_hex_value(s.p[2 * i + 1]);
 		if (hi < 0 || lo < 0)
 			return false;
 		to[i] = (unsigned char)(hi << 4 | lo);

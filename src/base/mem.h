@@ -42,6 +42,8 @@ ptrdiff_t bytes_find(struct bytes a, size_t from, char c);
 /* Index of the first needle, without regard to ASCII case; -1 = none. */
 ptrdiff_t bytes_find_nocase(struct bytes a, struct bytes needle);
 bool bytes_has_eight_bit(struct bytes a); /* an octet above 127 */
+/* Letters and digits of ASCII and these marks alone, at least one of them. */
+bool bytes_is_word(struct bytes a, const char *marks);
 /* Decimal digits only, at least one, all of a; false on overflow. */
 bool bytes_to_u64(struct bytes a, uint64_t *out);
 /* Copies into dst with a NUL, cut to size; returns dst. */

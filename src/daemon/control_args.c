@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/ascii.h"
 #include "daemon/control_private.h"
 
 enum {
@@ -323,7 +324,7 @@ args_camel(const char *name, char out[ARG_NAME_MAX])
 	for (; *name != '\0' && n + 1 < ARG_NAME_MAX; name++) {
 		if (*name == '-' && name[1] >= 'a' && name[1] <= 'z') {
 			name++;
-			out[n++] = (char)(*name - 'a' + 'A');
+			out[n++] = ascii_upper(*name);
 		} else if (*name != '-')
 			out[n++] = *name;
 	}

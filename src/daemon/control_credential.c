@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "daemon/control_private.h"
 #include "daemon/control_sweep.h"
 #include "registry/config_set.h"
@@ -547,10 +548,8 @@ credential_on_list(void *arg, const struct credential *c)
 	char			name[CREDENTIAL_NAME_SIZE];
 	unsigned		i;
 
-	for (i = 0; c->name[i] != '\0'; i++)
-		name[i] = c->name[i] >= 'A' && c->name[i] <= 'Z' ?
-			(char)(c->name[i] - 'A' + 'a') : c->name[i];
-	name[i] = '\0';
+	memcpy(name, c->name, sizeof(name));
+	ascii_lower_text(name);
 	if (!page_wants(&l->page, name))
 		return !page_is_full(&l->page);
 	keys = json_array();

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "daemon/control_identity.h"
 
@@ -185,8 +186,7 @@ identity_take_selector(struct request *q, struct dkim_key *k)
 		return request_refuse(q, BOOK_BAD_REQUEST, "selector must be "
 		    "1 to 63 letters, digits or inner hyphens");
 	for (n = 0; selector[n] != '\0'; n++)
-		k->selector[n] = selector[n] >= 'A' && selector[n] <= 'Z' ?
-			(char)(selector[n] - 'A' + 'a') : selector[n];
+		k->selector[n] = ascii_lower(selector[n]);
 	k->selector[n] = '\0';
 	return 0;
 }

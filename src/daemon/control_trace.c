@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "daemon/control_event.h"
 #include "daemon/control_sweep.h"
 #include "mail/address.h"
@@ -69,8 +70,7 @@ trace_add(struct trace *t, const struct msgid *id)
 static bool
 trace_is_word(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+	return ascii_is_alnum(c) || c == '-' || c == '_';
 }
 
 /* As a word of its own: "queued as 4XyZ9Abc12", not a part of another id. */

@@ -4,28 +4,15 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 
 /* RFC 5321 atext; nothing above 127. */
 static bool
 is_atext(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') ||
+	return ascii_is_alnum(c) ||
 	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
-}
-
-static bool
-is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9');
-}
-
-static char
-to_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 static bool
@@ -100,7 +87,7 @@ is_label(struct bytes l, unsigned flags)
 	if (l.n == 0 || l.n > DOMAIN_LABEL_MAX)
 		return false;
 	for (i = 0; i < l.n; i++) {
-		if (is_alnum(l.p[i]))
+		if (ascii_is_alnum(l.p[i]))
 			continue;
 		if (l.p[i] == '_' && (flags & ADDRESS_ALLOW_UNDERSCORE))
 			continue;
@@ -144,7 +131,7 @@ domain_normal(struct bytes d, unsigned flags, char *dst, struct bytes *out)
 	if (!domain_is_valid(d, flags))
 		return false;
 	for (i = 0; i < d.n; i++)
-		dst[i] = to_lower(d.p[i]);
+		dst[i] = ascii_lower(d.p[i]);
 	dst[d.n] = '\0';
 	*out = (struct bytes){ dst, d.n };
 	return true;
@@ -272,7 +259,7 @@ address_normal(const struct address *a, char *dst)
 	if (a->domain.n > 0) {
 		dst[used++] = '@';
 		for (i = 0; i < a->domain.n; i++)
-			dst[used++] = to_lower(a->domain.p[i]);
+			dst[used++] = ascii_lower(a->domain.p[i]);
 	}
 	dst[used] = '\0';
 	return (struct bytes){ dst, used };
@@ -312,12 +299,6 @@ struct element {
 	size_t open, close; /* "<" and ">"; open == end: there are none */
 	char   stop;	    /* ',' ';' ':' or 0 */
 };
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 /* Index behind the quoted string or comment that begins at i; 0 = broken. */
 static size_t
@@ -366,7 +347,7 @@ is_idle(struct bytes v, size_t i, size_t end)
 	while (i < end) {
 		if (v.p[i] == '(')
 			i = skip_comment(v, i);
-		else if (is_blank(v.p[i]))
+		else if (ascii_is_white(v.p[i]))
 			i++;
 		else
 			return false;
@@ -382,7 +363,7 @@ is_phrase(struct bytes v, size_t i, size_t end)
 	while (i < end) {
 		char c = v.p[i];
 
-		if (c != '"' && c != '(' && c != '.' && !is_blank(c) &&
+		if (c != '"' && c != '(' && c != '.' && !ascii_is_white(c) &&
 		    !is_atext(c) && (unsigned char)c < 0x80)
 			return false;
 		i = skip_one(v, i);
@@ -456,7 +437,7 @@ spec_compact(struct bytes v, size_t i, size_t end, char *dst, size_t *n)
 		next = skip_one(v, i);
 		if (next == 0 || next > end)
 			return false;
-		if (is_blank(c) || c == '(') {
+		if (ascii_is_white(c) || c == '(') {
 			gap = true;
 			i = next;
 			continue;
@@ -485,7 +466,7 @@ spec_trim(struct bytes v, size_t i, size_t end)
 	for (; i < end; i = next) {
 		next = skip_one(v, i);
 		must(next > i);
-		if (is_blank(v.p[i]) || v.p[i] == '(')
+		if (ascii_is_white(v.p[i]) || v.p[i] == '(')
 			continue;
 		if (first == end)
 			first = i;
@@ -566,7 +547,7 @@ list_follow_group(struct bytes v, const struct element *e, unsigned flags,
 			return false;
 		*in_group = false;
 		while (i < v.n && v.p[i] != ',') {
-			if (!is_blank(v.p[i]) && v.p[i] != '(')
+			if (!ascii_is_white(v.p[i]) && v.p[i] != '(')
 				return false;
 			i = skip_one(v, i);
 			if (i == 0)

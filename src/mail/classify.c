@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "mail/smtp.h"
 
 /* The expressions of bounces-and-feedback.md 3.3. */
@@ -181,13 +182,6 @@ classify_free(struct classify *c)
 
 /* -- normal form of a text (3.1) -------------------------------------- */
 
-static bool
-is_alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z');
-}
-
 /*
  * One octet of normal form: lower case, blank for controls.  Octets over 126
  * match no letter of any expression; one sign for them keeps the matcher
@@ -202,7 +196,7 @@ normal_char(char c)
 		return ' ';
 	if (u > 0x7f)
 		return '?';
-	return u >= 'A' && u <= 'Z' ? (char)(u - 'A' + 'a') : c;
+	return ascii_lower(c);
 }
 
 /* Appends c unless that would be a second blank in a row. */
@@ -227,14 +221,14 @@ address_at(struct bytes t, size_t at, struct bytes address)
 
 	if (address.n == 0 || !bytes_starts_nocase(rest, address))
 		return 0;
-	if (at > 0 && (is_alnum(t.p[at - 1]) || t.p[at - 1] == '.' ||
+	if (at > 0 && (ascii_is_alnum(t.p[at - 1]) || t.p[at - 1] == '.' ||
 			  t.p[at - 1] == '_' || t.p[at - 1] == '+' ||
 			  t.p[at - 1] == '-'))
 		return 0;
-	if (end < rest.n && (is_alnum(rest.p[end]) || rest.p[end] == '-'))
+	if (end < rest.n && (ascii_is_alnum(rest.p[end]) || rest.p[end] == '-'))
 		return 0;
 	if (end + 1 < rest.n && rest.p[end] == '.' &&
-	    is_alnum(rest.p[end + 1]))
+	    ascii_is_alnum(rest.p[end + 1]))
 		return 0;
 	return end;
 }
@@ -263,12 +257,6 @@ normalize(struct bytes raw, struct bytes recipient,
 }
 
 /* -- looking ---------------------------------------------------------- */
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 static void
 look_open(struct look *l, const struct classify *c,
@@ -335,12 +323,6 @@ look_is_content(const struct look *l)
 	    l->in->stage == CLASSIFY_ASYNC;
 }
 
-static bool
-is_hex(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'f');
-}
-
 /*
  * Is our address in the text, not merely as part of a longer one?  A point
  * or colon may follow as punctuation.
@@ -361,10 +343,12 @@ look_names_source(const struct look *l)
 		before = t.p[at - 1];
 		after = t.p[at + ip.n];
 		next = at + ip.n + 1 < t.n ? t.p[at + ip.n + 1] : ' ';
-		if (v6 ? is_hex(before) || is_hex(after)
-		       : is_digit(before) || before == '.' || is_digit(after))
+		if (v6 ? ascii_is_hex(before) || ascii_is_hex(after)
+		       : ascii_is_digit(before) || before == '.' ||
+			ascii_is_digit(after))
 			continue;
-		if (after == mark && (v6 ? is_hex(next) : is_digit(next)))
+		if (after == mark &&
+		    (v6 ? ascii_is_hex(next) : ascii_is_digit(next)))
 			continue;
 		return true;
 	}
@@ -421,7 +405,7 @@ rule_holds(const struct rule *r, struct look *l)
 static bool
 is_name_char(char c)
 {
-	return is_alnum(c) || c == '.' || c == '-' || c == '_';
+	return ascii_is_alnum(c) || c == '.' || c == '-' || c == '_';
 }
 
 /* The word around the place at, points at its ends left off. */
@@ -663,8 +647,8 @@ read_diagnostic(struct bytes diagnostic, struct classify_input *in)
 	    bytes_find(bytes_head(t, (size_t)semicolon), 0, ' ') < 0)
 		t = bytes_from(t, (size_t)semicolon + 1);
 	t = bytes_trim(t);
-	if (t.n >= 3 && t.p[0] >= '2' && t.p[0] <= '5' && is_digit(t.p[1]) &&
-	    is_digit(t.p[2]) &&
+	if (t.n >= 3 && t.p[0] >= '2' && t.p[0] <= '5' &&
+	    ascii_is_digit(t.p[1]) && ascii_is_digit(t.p[2]) &&
 	    (t.n == 3 || t.p[3] == ' ' || t.p[3] == '-' || t.p[3] == '\t')) {
 		in->code = (unsigned)(t.p[0] - '0') * 100 +
 		    (unsigned)(t.p[1] - '0') * 10 + (unsigned)(t.p[2] - '0');

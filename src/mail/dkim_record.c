@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
+
 enum { RECORD_NAMES_MAX = 32 };
 
 /* A record as a tag list; the tags that count, .p == NULL when not there. */
@@ -41,29 +43,9 @@ dkim_key_kind_to_text(enum dkim_key_kind k)
 /* -- the tag list --------------------------------------------------------- */
 
 static bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool
 is_tag_name(struct bytes s)
 {
-	size_t i;
-
-	if (s.n == 0 || !is_letter(s.p[0]))
-		return false;
-	for (i = 1; i < s.n; i++)
-		if (!is_letter(s.p[i]) && s.p[i] != '_' &&
-		    !(s.p[i] >= '0' && s.p[i] <= '9'))
-			return false;
-	return true;
+	return bytes_is_word(s, "_") && ascii_is_letter(s.p[0]);
 }
 
 static bool
@@ -72,7 +54,7 @@ is_tag_value(struct bytes s)
 	size_t i;
 
 	for (i = 0; i < s.n; i++)
-		if ((s.p[i] < 0x21 || s.p[i] > 0x7e) && !is_space(s.p[i]))
+		if ((s.p[i] < 0x21 || s.p[i] > 0x7e) && !ascii_is_white(s.p[i]))
 			return false;
 	return true;
 }
@@ -193,7 +175,7 @@ key_text(struct bytes value, char *out, size_t *n)
 
 	*n = 0;
 	for (i = 0; i < value.n; i++) {
-		if (is_space(value.p[i]))
+		if (ascii_is_white(value.p[i]))
 			continue;
 		if (*n == KEY_TEXT_MAX)
 			return false;

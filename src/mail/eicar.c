@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
+
 enum { OCTETS_MAX = 128 };
 
 /* In pieces, so that no scanner finds it in the program. */
@@ -78,16 +80,6 @@ eicar_take_base64(struct eicar *x, char c)
 	eicar_take(x, (char)(x->bits >> x->bit_count & 0xff));
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC 2045 6.7: "=41", or "=" at the end of a line, which joins two. */
 static void
 eicar_take_quoted(struct eicar *x, char c)
@@ -109,8 +101,8 @@ eicar_take_quoted(struct eicar *x, char c)
 	if (x->quoted_count < 2)
 		return;
 	x->is_quoted = false;
-	high = hex_value(x->quoted[0]);
-	low = hex_value(x->quoted[1]);
+	high = ascii_hex_value(x->quoted[0]);
+	low = ascii_hex_value(x->quoted[1]);
 	if (high < 0 || low < 0)
 		x->is_out = true;
 	else

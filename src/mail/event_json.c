@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "mail/address.h"
 #include "mail/event.h"
@@ -467,15 +468,12 @@ bounce(struct writer *w)
 static void
 feedback_type(struct writer *w)
 {
-	char   lower[64];
-	size_t i;
+	char lower[64];
 
 	if (w->ev->feedback_type.n == 0)
 		return;
 	bytes_text(w->ev->feedback_type, lower, sizeof(lower));
-	for (i = 0; lower[i] != '\0'; i++)
-		if (lower[i] >= 'A' && lower[i] <= 'Z')
-			lower[i] = (char)(lower[i] - 'A' + 'a');
+	ascii_lower_text(lower);
 	string(w, "complaintFeedbackType", bytes_of(lower));
 }
 

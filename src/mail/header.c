@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 
 enum { FIELDS_SPARE = 16 }; /* room for what is added later */
@@ -35,12 +36,6 @@ static const char *const unique_rfc5322[] = {
 	"References", "Subject",
 };
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* The line at from, without its line end; *next is behind it.  false: the
  * line has no end. */
 static bool
@@ -66,7 +61,7 @@ split_field(struct bytes line, struct field *out)
 	    line.p[i] != ':')
 		i++;
 	name = i;
-	while (i < line.n && is_blank(line.p[i]))
+	while (i < line.n && ascii_is_blank(line.p[i]))
 		i++;
 	if (name == 0 || i == line.n || line.p[i] != ':')
 		return false;
@@ -87,7 +82,7 @@ header_end(struct bytes sofar, size_t *from, bool lenient)
 		if (line.n == 0)
 			return (ptrdiff_t)next;
 		if (lenient && !split_field(line, &f) &&
-		    (*from == 0 || !is_blank(line.p[0])))
+		    (*from == 0 || !ascii_is_blank(line.p[0])))
 			return (ptrdiff_t)*from;
 		*from = next;
 	}
@@ -105,7 +100,7 @@ count_lines(struct bytes text, size_t max)
 		line_at(text, at, &line, &at);
 		if (line.n == 0)
 			break;
-		if (!is_blank(line.p[0]))
+		if (!ascii_is_blank(line.p[0]))
 			n++;
 	}
 	return n;
@@ -115,13 +110,13 @@ count_lines(struct bytes text, size_t max)
 static enum header_result
 take_line(struct header *h, struct bytes line, size_t *unfolded)
 {
-	if (is_blank(line.p[0]) && h->count > 0) {
+	if (ascii_is_blank(line.p[0]) && h->count > 0) {
 		struct bytes *v = &h->fields[h->count - 1].value;
 
 		v->n = (size_t)(line.p + line.n - v->p);
 		*unfolded += line.n;
 	} else {
-		must(h->count < h->room || !is_blank(line.p[0]));
+		must(h->count < h->room || !ascii_is_blank(line.p[0]));
 		if (!split_field(line, &h->fields[h->count]))
 			return HEADER_MALFORMED;
 		h->count++;
@@ -224,12 +219,9 @@ order_nocase(struct bytes a, const char *b)
 	size_t i;
 
 	for (i = 0; i < a.n && b[i] != '\0'; i++) {
-		int x = (unsigned char)a.p[i], y = (unsigned char)b[i];
+		int x = (unsigned char)ascii_lower(a.p[i]);
+		int y = (unsigned char)ascii_lower(b[i]);
 
-		if (x >= 'A' && x <= 'Z')
-			x += 'a' - 'A';
-		if (y >= 'A' && y <= 'Z')
-			y += 'a' - 'A';
 		if (x != y)
 			return x - y;
 	}

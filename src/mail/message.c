@@ -53,15 +53,7 @@ config_set_id_eq(const struct config_set_id *a, const struct config_set_id *b)
 bool
 message_tag_is_valid(struct bytes s)
 {
-	size_t i;
-
-	for (i = 0; i < s.n; i++)
-		if (!((s.p[i] >= '0' && s.p[i] <= '9') ||
-			(s.p[i] >= 'A' && s.p[i] <= 'Z') ||
-			(s.p[i] >= 'a' && s.p[i] <= 'z') || s.p[i] == '-' ||
-			s.p[i] == '_'))
-			return false;
-	return s.n > 0 && s.n <= MESSAGE_TAG_MAX;
+	return bytes_is_word(s, "-_") && s.n <= MESSAGE_TAG_MAX;
 }
 
 /* -- envelopes and texts --------------------------------------------------- */

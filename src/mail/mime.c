@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "mail/eicar.h"
 #include "mail/header.h"
 
@@ -245,7 +246,7 @@ header_line(struct mime *m, struct bytes line)
 	ptrdiff_t    colon;
 	struct bytes name;
 
-	if (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t')) {
+	if (line.n > 0 && ascii_is_blank(line.p[0])) {
 		if (m->keeps_field)
 			add_to_field(m, line);
 		return;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "mail/header.h"
 #include "mail/mime.h"
 
@@ -46,8 +47,6 @@ blocked_find(const struct mime_blocked *b, struct bytes extension)
 static void
 blocked_add(struct mime_blocked *b, struct bytes extension)
 {
-	char *p;
-
 	if (blocked_find(b, extension) < b->count)
 		return;
 	if (b->count == b->room) {
@@ -55,9 +54,7 @@ blocked_add(struct mime_blocked *b, struct bytes extension)
 		b->list = mem_realloc(b->list, b->room * sizeof(*b->list));
 	}
 	bytes_text(extension, b->list[b->count++], sizeof(*b->list));
-	for (p = b->list[b->count - 1]; *p != '\0'; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
+	ascii_lower_text(b->list[b->count - 1]);
 }
 
 static void
@@ -82,15 +79,7 @@ blocked_add_defaults(struct mime_blocked *b)
 static bool
 is_extension(struct bytes s)
 {
-	size_t i;
-
-	for (i = 0; i < s.n; i++)
-		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') ||
-		    (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
-		    (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_' ||
-		    s.p[i] == '-'))
-			return false;
-	return s.n > 0 && s.n <= EXTENSION_MAX;
+	return bytes_is_word(s, "-_") && s.n <= EXTENSION_MAX;
 }
 
 static bool
@@ -216,12 +205,6 @@ struct parameter {
 	bool	     quoted;
 };
 
-static bool
-is_white(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Behind blanks and comments at i. */
 static size_t
 skip_idle(struct bytes v, size_t i)
@@ -235,7 +218,7 @@ skip_idle(struct bytes v, size_t i)
 			depth++;
 		else if (depth > 0 && v.p[i] == ')')
 			depth--;
-		else if (depth == 0 && !is_white(v.p[i]))
+		else if (depth == 0 && !ascii_is_white(v.p[i]))
 			break;
 	}
 	return i < v.n ? i : v.n;
@@ -296,7 +279,7 @@ next_parameter(struct bytes *rest, struct parameter *out)
 	while (rest->n > 0) {
 		i = from = skip_idle(*rest, 1);
 		while (i < rest->n && rest->p[i] != '=' && rest->p[i] != ';' &&
-		    rest->p[i] != '"' && !is_white(rest->p[i]))
+		    rest->p[i] != '"' && !ascii_is_white(rest->p[i]))
 			i++;
 		out->name = (struct bytes){ rest->p + from, i - from };
 		i = skip_idle(*rest, i);
@@ -483,7 +466,7 @@ mime_media_type(struct bytes content_type)
 	size_t from = skip_idle(content_type, 0), i = from;
 
 	while (i < content_type.n && content_type.p[i] != ';' &&
-	    content_type.p[i] != '(' && !is_white(content_type.p[i]))
+	    content_type.p[i] != '(' && !ascii_is_white(content_type.p[i]))
 		i++;
 	return bytes_from(bytes_head(content_type, i), from);
 }
@@ -532,7 +515,7 @@ check_plain(struct search *s, const struct parameter *p)
 	check_name(s, buf_bytes(&text));
 	/* unquoted, it may end at the first blank for some readers */
 	for (i = 0; !p->quoted && i < p->value.n; i++) {
-		if (is_white(p->value.p[i])) {
+		if (ascii_is_white(p->value.p[i])) {
 			check_name(s, bytes_head(p->value, i));
 			break;
 		}
@@ -574,17 +557,17 @@ check_bare_at(struct search *s, struct bytes v, size_t i)
 
 	while (i < v.n && (v.p[i] == '*' || (v.p[i] >= '0' && v.p[i] <= '9')))
 		i++;
-	while (i < v.n && is_white(v.p[i]))
+	while (i < v.n && ascii_is_white(v.p[i]))
 		i++;
 	if (i == v.n || v.p[i] != '=')
 		return i;
-	for (i++; i < v.n && is_white(v.p[i]); i++)
+	for (i++; i < v.n && ascii_is_white(v.p[i]); i++)
 		;
 	x.p.quoted = i < v.n && v.p[i] == '"';
 	from = x.p.quoted ? i + 1 : i;
 	if (x.p.quoted)
 		i = quoted_end(v, i);
-	while (i < v.n && !x.p.quoted && v.p[i] != ';' && !is_white(v.p[i]))
+	while (i < v.n && !x.p.quoted && v.p[i] != ';' && !ascii_is_white(v.p[i]))
 		i++;
 	x.p.value = (struct bytes){ v.p + from, i - from };
 	if (x.encoded)
@@ -602,13 +585,13 @@ check_bare(struct search *s, struct bytes v, struct bytes name)
 	char   before = ' '; /* the last octet that is no blank */
 
 	while (i < v.n && s->verdict == MIME_OK) {
-		if ((i == 0 || (is_white(v.p[i - 1]) && before != ';')) &&
+		if ((i == 0 || (ascii_is_white(v.p[i - 1]) && before != ';')) &&
 		    bytes_starts_nocase(bytes_from(v, i), name)) {
 			i = check_bare_at(s, v, i + name.n);
 			before = ' ';
 			continue;
 		}
-		if (!is_white(v.p[i]))
+		if (!ascii_is_white(v.p[i]))
 			before = v.p[i];
 		i = v.p[i] == '"' ? quoted_end(v, i) + 1 : i + 1;
 	}

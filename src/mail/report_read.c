@@ -2,6 +2,7 @@
 /* Reports of others: RFC 3464 (delivery status), RFC 5965 (feedback). */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "mail/header.h"
 #include "mail/mime.h"
 #include "mail/report.h"
@@ -25,12 +26,6 @@ static void read_entity(struct reading *r, struct bytes entity,
     unsigned depth);
 
 /* -- dates ------------------------------------------------------------ */
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 /* Blanks and comments off the front. */
 static struct bytes
@@ -68,7 +63,7 @@ take_number(struct bytes *s, size_t max, int64_t *out, size_t *digits)
 
 	*s = skip_blank(*s);
 	*out = 0;
-	while (n < s->n && n < max && is_digit(s->p[n]))
+	while (n < s->n && n < max && ascii_is_digit(s->p[n]))
 		*out = *out * 10 + (s->p[n++] - '0');
 	*s = bytes_from(*s, n);
 	if (digits != NULL)
@@ -229,8 +224,7 @@ lower(struct bytes v, struct arena *a)
 	if (p == NULL)
 		return (struct bytes){ "", 0 };
 	for (i = 0; i < copy.n; i++)
-		if (p[i] >= 'A' && p[i] <= 'Z')
-			p[i] = (char)(p[i] - 'A' + 'a');
+		p[i] = ascii_lower(p[i]);
 	return copy;
 }
 

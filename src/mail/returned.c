@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "mail/address.h"
 #include "mail/header.h"
 #include "mail/mime.h"
@@ -155,16 +156,9 @@ kind_of(const struct sight *s, struct bytes sender, bool is_report,
 /* -- a bounce without a report ---------------------------------------------- */
 
 static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
 is_word(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == ':';
+	return ascii_is_alnum(c) || c == '.' || c == '-' || c == ':';
 }
 
 /*
@@ -180,7 +174,8 @@ find_code(struct bytes line)
 
 	for (i = 0; i + 3 < line.n; i++) {
 		if ((line.p[i] != '4' && line.p[i] != '5') ||
-		    !is_digit(line.p[i + 1]) || !is_digit(line.p[i + 2]) ||
+		    !ascii_is_digit(line.p[i + 1]) ||
+		    !ascii_is_digit(line.p[i + 2]) ||
 		    (line.p[i + 3] != ' ' && line.p[i + 3] != '-') ||
 		    (i > 0 && is_word(line.p[i - 1])))
 			continue;
@@ -281,7 +276,7 @@ value_find_id(struct bytes v, struct msgid *id, unsigned *recipient)
 	if (returned_find_id(v, id, recipient))
 		return true;
 	for (i = 0; i + MSGID_TEXT < v.n; i++)
-		if ((v.p[i] == ' ' || v.p[i] == '\t') &&
+		if (ascii_is_blank(v.p[i]) &&
 		    returned_find_id(bytes_from(v, i), id, recipient))
 			return true;
 	return false;

@@ -139,7 +139,8 @@ take_path(struct command *c, struct bytes *rest, unsigned flags)
 		c->syntax = COMMAND_BAD_PATH;
 	if (c->postmaster)
 		c->address.local = c->mailbox;
-	if (c->syntax == COMMAND_OK && rest->n > 0 && !is_blank(rest->p[0]))
+	if (c->syntax == COMMAND_OK && rest->n > 0 &&
+	    !ascii_is_blank(rest->p[0]))
 		c->syntax = COMMAND_BAD_PARAMS;
 	*rest = trim_blanks(*rest);
 }
@@ -161,13 +162,9 @@ is_keyword(struct bytes s)
 {
 	size_t i;
 
-	for (i = 0; i < s.n; i++) {
-		bool letter = (s.p[i] >= 'a' && s.p[i] <= 'z') ||
-		    (s.p[i] >= 'A' && s.p[i] <= 'Z') || is_digit(s.p[i]);
-
-		if (!letter && (i == 0 || s.p[i] != '-'))
+	for (i = 0; i < s.n; i++)
+		if (!ascii_is_alnum(s.p[i]) && (i == 0 || s.p[i] != '-'))
 			return false;
-	}
 	return s.n > 0;
 }
 
@@ -193,8 +190,8 @@ is_xtext(struct bytes s)
 			return false;
 		if (s.p[i] != '+')
 			continue;
-		if (i + 2 >= s.n || !is_hex(s.p[i + 1]) ||
-		    !is_hex(s.p[i + 2]))
+		if (i + 2 >= s.n || !ascii_is_hex(s.p[i + 1]) ||
+		    !ascii_is_hex(s.p[i + 2]))
 			return false;
 		i += 2;
 	}
@@ -209,7 +206,7 @@ take_size(struct command *c, struct bytes value)
 	if (value.n == 0 || value.n > SIZE_DIGITS_MAX)
 		return false;
 	for (i = 0; i < value.n; i++)
-		if (!is_digit(value.p[i]))
+		if (!ascii_is_digit(value.p[i]))
 			return false;
 	if (!bytes_to_u64(value, &c->size))
 		c->size = UINT64_MAX;
@@ -247,14 +244,6 @@ param_find_rcpt(struct bytes name)
 
 /* -- RFC 3461: what a client wants to hear -------------------------------- */
 
-static int
-hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	return (c >= 'a' ? c - 'a' : c - 'A') + 10;
-}
-
 bool
 smtp_xtext_decode(struct bytes xtext, struct buf *out)
 {
@@ -266,8 +255,8 @@ smtp_xtext_decode(struct bytes xtext, struct buf *out)
 	for (i = 0; i < xtext.n; i++) {
 		c = (unsigned char)xtext.p[i];
 		if (c == '+') {
-			c = hex_value(xtext.p[i + 1]) * 16 +
-			    hex_value(xtext.p[i + 2]);
+			c = ascii_hex_value(xtext.p[i + 1]) * 16 +
+			    ascii_hex_value(xtext.p[i + 2]);
 			i += 2;
 		}
 		/* it goes into a line of a report */

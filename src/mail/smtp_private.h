@@ -10,33 +10,16 @@
 
 #include <stdbool.h>
 
+#include "base/ascii.h"
 #include "base/mem.h"
-
-static inline bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static inline bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static inline bool
-is_hex(char c)
-{
-	return is_digit(c) || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
-}
 
 /* Blanks and tabs only: a CR or LF is never trimmed away. */
 static inline struct bytes
 trim_blanks(struct bytes s)
 {
-	while (s.n > 0 && is_blank(s.p[0]))
+	while (s.n > 0 && ascii_is_blank(s.p[0]))
 		s = bytes_from(s, 1);
-	while (s.n > 0 && is_blank(s.p[s.n - 1]))
+	while (s.n > 0 && ascii_is_blank(s.p[s.n - 1]))
 		s.n--;
 	return s;
 }
@@ -48,7 +31,7 @@ take_word(struct bytes *s)
 	struct bytes word;
 	size_t	     n = 0;
 
-	while (n < s->n && !is_blank(s->p[n]))
+	while (n < s->n && !ascii_is_blank(s->p[n]))
 		n++;
 	word = bytes_head(*s, n);
 	*s = trim_blanks(bytes_from(*s, n));

@@ -111,7 +111,7 @@ smtp_status_length(struct bytes s)
 		if (i == s.n || s.p[i++] != '.')
 			return 0;
 		digits = 0;
-		while (i < s.n && is_digit(s.p[i])) {
+		while (i < s.n && ascii_is_digit(s.p[i])) {
 			i++;
 			digits++;
 		}
@@ -132,7 +132,7 @@ reader_take_line(struct reply_reader *r, struct bytes line)
 	if (line.n < 3)
 		return reader_fail(r, "reply without code");
 	for (i = 0; i < 3; i++) {
-		if (!is_digit(line.p[i]))
+		if (!ascii_is_digit(line.p[i]))
 			return reader_fail(r, "reply without code");
 		code = code * 10 + (unsigned)(line.p[i] - '0');
 	}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "net/resolver_private.h"
 
@@ -39,8 +40,8 @@ static bool
 name_may_have(char c)
 {
 	/* '/' is in names of classless reverse zones (RFC 2317) */
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	    c == '-' || c == '_' || c == '/';
+	return (c >= 'a' && c <= 'z') || ascii_is_digit(c) || c == '-' ||
+	    c == '_' || c == '/';
 }
 
 bool
@@ -54,10 +55,7 @@ dns_name_normalize(const char *given, char out[DNS_NAME_SIZE])
 	if (n == 0 || n > 253)
 		return false;
 	for (i = 0; i < n; i++) {
-		c = given[i];
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
-		out[i] = c;
+		out[i] = c = ascii_lower(given[i]);
 		if (c == '.' && label == 0)
 			return false;
 		if (c != '.' && (!name_may_have(c) || label == 63))

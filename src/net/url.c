@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 static bool
 url_fail(const char **why, const char *text)
 {
@@ -12,16 +14,10 @@ url_fail(const char **why, const char *text)
 }
 
 static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
 is_host_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '.' ||
-	    c == '_';
+	return (c >= 'a' && c <= 'z') || ascii_is_digit(c) || c == '-' ||
+	    c == '.' || c == '_';
 }
 
 static void
@@ -30,8 +26,7 @@ url_lower(struct bytes host, char *out)
 	size_t i;
 
 	for (i = 0; i < host.n; i++)
-		out[i] = host.p[i] >= 'A' && host.p[i] <= 'Z' ?
-		    (char)(host.p[i] - 'A' + 'a') : host.p[i];
+		out[i] = ascii_lower(host.p[i]);
 	out[host.n] = '\0';
 }
 
@@ -52,7 +47,7 @@ host_is_name(const char *s)
 			has_letter = false;
 			continue;
 		}
-		has_letter |= !is_digit(s[i]);
+		has_letter |= !ascii_is_digit(s[i]);
 		if (++label > 63)
 			return false;
 	}

@@ -36,16 +36,7 @@ alarm_metric_to_text(enum alarm_metric m)
 bool
 alarm_name_is_valid(struct bytes name)
 {
-	size_t i;
-	char   c;
-
-	for (i = 0; i < name.n; i++) {
-		c = name.p[i];
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-			(c >= '0' && c <= '9') || c == '-' || c == '_'))
-			return false;
-	}
-	return name.n > 0 && name.n < ALARM_NAME_SIZE;
+	return bytes_is_word(name, "-_") && name.n < ALARM_NAME_SIZE;
 }
 
 /* -- the record ------------------------------------------------------------ */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* From a setting's name to its row in the table, its block and its member. */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "mail/address.h"
 #include "registry/conf_private.h"
@@ -28,7 +28,7 @@ pattern_next(struct bytes *rest)
 static bool
 pattern_is_label(struct bytes element)
 {
-	return isupper((unsigned char)element.p[0]) != 0;
+	return ascii_lower(element.p[0]) != element.p[0];
 }
 
 /* How many elements fit; *left: elements of the pattern behind them. */
@@ -190,14 +190,7 @@ item_pattern(struct conf_build *b, struct bytes label)
 static bool
 item_name_is_good(struct bytes label)
 {
-	size_t i;
-
-	for (i = 0; i < label.n; i++)
-		if (!isalnum((unsigned char)label.p[i]) &&
-		    (label.p[i] == '\0' ||
-			strchr("._-@", label.p[i]) == NULL))
-			return false;
-	return label.n > 0 && label.n <= CONF_LABEL_MAX;
+	return bytes_is_word(label, "._-@") && label.n <= CONF_LABEL_MAX;
 }
 
 /* Gives the item its name; false = it cannot have that one. */
@@ -207,7 +200,6 @@ item_name(struct conf_build *b, enum conf_kind kind, struct bytes label,
 {
 	const char *name;
 	char	    lower[CONF_LABEL_MAX + 1];
-	size_t	    i;
 
 	if (kind == CONF_KIND_ROUTE || kind == CONF_KIND_TLS_RULE) {
 		name = item_pattern(b, label);
@@ -221,9 +213,7 @@ item_name(struct conf_build *b, enum conf_kind kind, struct bytes label,
 	} else {
 		bytes_text(label, lower, sizeof(lower));
 		if (kind == CONF_KIND_DEST || kind == CONF_KIND_PROVIDER)
-			for (i = 0; i < label.n; i++)
-				lower[i] = (char)tolower(
-				    (unsigned char)lower[i]);
+			ascii_lower_text(lower);
 		name = conf_text(b, bytes_of(lower));
 	}
 	*(const char **)item = name;
@@ -316,8 +306,7 @@ item_get(struct conf_build *b, enum conf_kind kind, struct bytes label,
 	buf_printf(&key, "%d\n", (int)kind);
 	for (i = 0; i < label.n; i++)
 		buf_add_char(&key, kind >= CONF_KIND_ROUTE
-			? (char)tolower((unsigned char)label.p[i])
-			: label.p[i]);
+			? ascii_lower(label.p[i]) : label.p[i]);
 	index = (uintptr_t)table_get(b->impl->items, buf_bytes(&key));
 	if (index != 0) {
 		item = conf_item_at(b->c, kind, index - 1);

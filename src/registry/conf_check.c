@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What follows from other settings, and what does not go together. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "mail/address.h"
 #include "mail/mime.h"
@@ -270,9 +270,7 @@ check_server(struct conf_build *b)
 		prefix = arena_printf(b->arena, "%s", c->server.id_prefix);
 		if (prefix != NULL) {
 			c->server.id_prefix = prefix;
-			for (; *prefix != '\0'; prefix++)
-				*prefix = (char)tolower(
-				    (unsigned char)*prefix);
+			ascii_lower_text(prefix);
 		}
 	}
 	/* room for the longest name made from it */

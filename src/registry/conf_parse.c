@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "registry/conf_private.h"
 
@@ -87,7 +88,7 @@ parse_blanks(struct parse *p)
 
 	for (;;) {
 		c = parse_peek(p);
-		if (c == ' ' || c == '\t') {
+		if (ascii_is_blank(c)) {
 			p->at++;
 		} else if (c == '\\' &&
 		    (n = parse_line_end(p, p->at + 1)) > 0) {
@@ -212,17 +213,7 @@ parse_bare(struct parse *p, bool in_path, struct conf_word *out)
 static bool
 parse_is_name(struct bytes s)
 {
-	size_t i;
-
-	for (i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-			continue;
-		if (i == 0 || ((c < '0' || c > '9') && c != '_' && c != '-'))
-			return false;
-	}
-	return s.n > 0;
+	return bytes_is_word(s, "_-") && ascii_is_letter(s.p[0]);
 }
 
 static bool

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* Words of a configuration file into members, and back into text. */
-#include <ctype.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "mail/address.h"
 #include "registry/conf_private.h"
@@ -57,7 +57,7 @@ value_float(struct bytes s, double *out)
 	for (i = 0; i < s.n; i++) {
 		if (s.p[i] == '.' && !dot) {
 			dot = true;
-		} else if (isdigit((unsigned char)s.p[i])) {
+		} else if (ascii_is_digit(s.p[i])) {
 			digit = true;
 			v = v * 10 + (s.p[i] - '0');
 			if (dot)
@@ -77,7 +77,7 @@ value_unit(struct bytes s, const struct conf_unit *units, uint64_t bare,
 	size_t	 digits = 0;
 	uint64_t v, factor = bare;
 
-	while (digits < s.n && isdigit((unsigned char)s.p[digits]))
+	while (digits < s.n && ascii_is_digit(s.p[digits]))
 		digits++;
 	if (!bytes_to_u64(bytes_head(s, digits), &v))
 		return false;
@@ -100,16 +100,10 @@ value_unit(struct bytes s, const struct conf_unit *units, uint64_t bare,
 static bool
 value_label(struct bytes s, const struct conf_option *o)
 {
-	size_t i;
-
 	if (s.n == 0 || s.n > CONF_LABEL_MAX ||
 	    (o->max > 0 && ((double)s.n < o->min || (double)s.n > o->max)))
 		return false;
-	for (i = 0; i < s.n; i++)
-		if (!isalnum((unsigned char)s.p[i]) &&
-		    strchr("._-", s.p[i]) == NULL)
-			return false;
-	return memchr(s.p, '\0', s.n) == NULL;
+	return bytes_is_word(s, "._-");
 }
 
 static bool

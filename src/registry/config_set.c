@@ -36,15 +36,7 @@ id_bytes(const struct config_set_id *id)
 bool
 config_set_name_is_valid(struct bytes name)
 {
-	size_t i;
-
-	for (i = 0; i < name.n; i++)
-		if (!((name.p[i] >= '0' && name.p[i] <= '9') ||
-			(name.p[i] >= 'A' && name.p[i] <= 'Z') ||
-			(name.p[i] >= 'a' && name.p[i] <= 'z') ||
-			name.p[i] == '-' || name.p[i] == '_'))
-			return false;
-	return name.n > 0 && name.n < CONFIG_SET_NAME_SIZE;
+	return bytes_is_word(name, "-_") && name.n < CONFIG_SET_NAME_SIZE;
 }
 
 void

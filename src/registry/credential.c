@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/mem.h"
 #include "base/reserve.h"
 #include "registry/policy.h"
@@ -58,8 +59,7 @@ credential_region_is_valid(struct bytes region)
 
 	for (i = 0; i < region.n; i++) {
 		if (!((region.p[i] >= 'a' && region.p[i] <= 'z') ||
-			(region.p[i] >= '0' && region.p[i] <= '9') ||
-			region.p[i] == '-'))
+			ascii_is_digit(region.p[i]) || region.p[i] == '-'))
 			return false;
 	}
 	return region.n >= 1 && region.n <= 32;

@@ -2,6 +2,7 @@
 /* Part of registry/credential.h: the stored records and their indexes. */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "registry/credential.h"
 #include "store/pack.h"
 
@@ -221,8 +222,7 @@ credential_row_key(const char *account, const char *name,
 	for (i = 0; account[i] != '\0' && n < ACCOUNT_ID_SIZE - 1; i++)
 		out[n++] = account[i];
 	for (i = 0; name[i] != '\0' && n < CREDENTIAL_ROW_KEY_MAX; i++)
-		out[n++] = (char)(name[i] >= 'A' && name[i] <= 'Z' ?
-		    name[i] - 'A' + 'a' : name[i]);
+		out[n++] = ascii_lower(name[i]);
 	return (struct bytes){ out, n };
 }
 

@@ -32,15 +32,8 @@ destination_name_is_valid(struct bytes name)
 static bool
 file_name_is_valid(const char *s)
 {
-	size_t i, n = strlen(s);
-
-	for (i = 0; i < n; i++)
-		if (!((s[i] >= '0' && s[i] <= '9') ||
-			(s[i] >= 'A' && s[i] <= 'Z') ||
-			(s[i] >= 'a' && s[i] <= 'z') || s[i] == '-' ||
-			s[i] == '_' || s[i] == '.'))
-			return false;
-	return n > 0 && n < DESTINATION_FILE_SIZE && s[0] != '.';
+	return bytes_is_word(bytes_of(s), "-_.") && s[0] != '.' &&
+	    strlen(s) < DESTINATION_FILE_SIZE;
 }
 
 /* Of all kinds: what a destination is may change. */

@@ -10,17 +10,9 @@ const char *const dimension_source_names[] = { "MESSAGE_TAG", "EMAIL_HEADER",
 static const char source_letters[] = "THL";
 
 static bool
-is_of(struct bytes s, const char *others)
+is_of(struct bytes s, const char *marks)
 {
-	size_t i;
-
-	for (i = 0; i < s.n; i++)
-		if (!((s.p[i] >= '0' && s.p[i] <= '9') ||
-			(s.p[i] >= 'A' && s.p[i] <= 'Z') ||
-			(s.p[i] >= 'a' && s.p[i] <= 'z') ||
-			(s.p[i] != '\0' && strchr(others, s.p[i]) != NULL)))
-			return false;
-	return s.n > 0 && s.n <= DIMENSION_TEXT_MAX;
+	return bytes_is_word(s, marks) && s.n <= DIMENSION_TEXT_MAX;
 }
 
 bool

@@ -2,6 +2,7 @@
 /* Part of registry/destination.h: webhooks (events.md 10.3). */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "net/url.h"
 #include "registry/destination.h"
 
@@ -77,8 +78,7 @@ header_is_valid(struct bytes line)
 		return false;
 	for (i = 0; i < line.n; i++) {
 		c = line.p[i];
-		if (i < (size_t)colon ? !((c >= 'a' && c <= 'z') ||
-			(c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		if (i < (size_t)colon ? !(ascii_is_alnum(c) ||
 			strchr(marks, c) != NULL) : c < ' ' || c > '~')
 			return false;
 	}

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "registry/glob.h"
 
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
+#include "base/ascii.h"
 
 /* Behind one character, all octets of it in UTF-8. */
 static size_t
@@ -35,7 +31,7 @@ glob_matches(struct bytes pattern, struct bytes text, size_t fold)
 			g++;
 			a = glob_step(text, a);
 		} else if (g < pattern.n && (want == have ||
-		    (a >= fold && lower(want) == lower(have)))) {
+		    (a >= fold && ascii_lower(want) == ascii_lower(have)))) {
 			g++;
 			a++;
 		} else if (star != SIZE_MAX) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "registry/identity_check.h"
 #include "registry/identity_check_private.h"
 
@@ -276,15 +277,11 @@ identity_use_external(struct identity *i, struct identity_keys *ks,
 {
 	struct dkim_key	 k = *fresh;
 	struct dkim_key *there;
-	size_t		 n;
 
 	if (i->is_address)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "%s is an address; its domain has the DKIM keys", i->name);
-	for (n = 0; k.selector[n] != '\0'; n++) {
-		if (k.selector[n] >= 'A' && k.selector[n] <= 'Z')
-			k.selector[n] = (char)(k.selector[n] - 'A' + 'a');
-	}
+	ascii_lower_text(k.selector);
 	if (!selector_is_valid(k.selector))
 		return book_refuse(e, BOOK_BAD_REQUEST, "selector must be 1 "
 		    "to 63 letters, digits or inner hyphens");

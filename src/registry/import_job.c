@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "store/pack.h"
 
 enum { IMPORT_RECORD = 1, IMPORT_RECORD_MAX = 2048 };
@@ -35,7 +36,7 @@ csv_take(struct bytes line, size_t *at, char *out, size_t size,
 	size_t n = 0;
 	bool   quoted;
 
-	while (*at < line.n && (line.p[*at] == ' ' || line.p[*at] == '\t'))
+	while (*at < line.n && ascii_is_blank(line.p[*at]))
 		++*at;
 	quoted = *at < line.n && line.p[*at] == '"';
 	*at += quoted;
@@ -57,7 +58,7 @@ csv_take(struct bytes line, size_t *at, char *out, size_t size,
 	if (*at == line.n)
 		return "a quote is not closed";
 	++*at;
-	while (*at < line.n && (line.p[*at] == ' ' || line.p[*at] == '\t'))
+	while (*at < line.n && ascii_is_blank(line.p[*at]))
 		++*at;
 	return *at < line.n && line.p[*at] != ',' ? "text behind a quote"
 						  : NULL;

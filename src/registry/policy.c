@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "registry/credential.h"
 #include "registry/identity.h"
 #include "registry/policy_private.h"
@@ -128,7 +129,7 @@ is_account(struct bytes s)
 	size_t i;
 
 	for (i = 0; i < s.n; i++)
-		if (s.p[i] < '0' || s.p[i] > '9')
+		if (!ascii_is_digit(s.p[i]))
 			return false;
 	return s.n == ACCOUNT_ID_SIZE - 1;
 }

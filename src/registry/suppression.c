@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "store/pack.h"
 
 enum {
@@ -61,8 +62,7 @@ suppression_key(struct bytes address, char *dst, struct bytes *out)
 		out))
 		return false;
 	for (i = 0; i < out->n; i++)
-		if (dst[i] >= 'A' && dst[i] <= 'Z')
-			dst[i] = (char)(dst[i] - 'A' + 'a');
+		dst[i] = ascii_lower(dst[i]);
 	return true;
 }
 

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/ascii.h"
+
 enum {
 	FILE_MODE = 0640,
 	DIR_MODE = 0750,
@@ -167,7 +169,7 @@ rotated_read(const char *name, const char *of, struct rotated *out)
 		return false;
 	p = name + n + 1;
 	for (i = 0; i < STAMP_OCTETS; i++)
-		if (form[i] == '0' ? p[i] < '0' || p[i] > '9' :
+		if (form[i] == '0' ? !ascii_is_digit(p[i]) :
 			p[i] != form[i])
 			return false;
 	memcpy(out->stamp, p, STAMP_OCTETS);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/header.h"
@@ -120,7 +121,7 @@ add_value(struct buf *out, struct bytes v)
 		c = v.p[i];
 		if (c == '\r' || c == '\n' || c == '\0')
 			c = ' ';
-		if (since >= FOLD_AT && (c == ' ' || c == '\t')) {
+		if (since >= FOLD_AT && ascii_is_blank(c)) {
 			buf_add_text(out, "\r\n");
 			since = 0;
 		}

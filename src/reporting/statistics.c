@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "reporting/statistics_private.h"
 
@@ -171,15 +172,11 @@ statistics_sync(struct statistics *s, loop_fn *fn, void *arg)
 static uint64_t
 hash_add(uint64_t h, struct bytes a)
 {
-	size_t	      i;
-	unsigned char c;
+	size_t i;
 
-	for (i = 0; i < a.n; i++) {
-		c = (unsigned char)a.p[i];
-		if (c >= 'A' && c <= 'Z')
-			c = (unsigned char)(c - 'A' + 'a');
-		h = (h ^ c) * UINT64_C(1099511628211);
-	}
+	for (i = 0; i < a.n; i++)
+		h = (h ^ (unsigned char)ascii_lower(a.p[i])) *
+		    UINT64_C(1099511628211);
 	return (h ^ 0xff) * UINT64_C(1099511628211);
 }
 

@@ -2,6 +2,7 @@
 /* Of which message an event tells, and whose mailboxes they were. */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "mail/address.h"
 #include "registry/account.h"
@@ -197,8 +198,7 @@ lower(struct bytes s, char out[ADDRESS_TEXT_MAX])
 
 	s = bytes_head(s, ADDRESS_TEXT_MAX - 1);
 	for (i = 0; i < s.n; i++)
-		out[i] = s.p[i] >= 'A' && s.p[i] <= 'Z'
-		    ? (char)(s.p[i] - 'A' + 'a') : s.p[i];
+		out[i] = ascii_lower(s.p[i]);
 	return (struct bytes){ out, s.n };
 }
 

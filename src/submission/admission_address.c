@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "mail/address.h"
 #include "registry/policy.h"
 #include "submission/admission_private.h"
@@ -353,9 +354,7 @@ failed_init(struct failed_list *l, const struct conf *c)
 	l->room = c->smtp.enhanced_status_codes ? REPLY_TEXT_FIT :
 	    REPLY_TEXT_MAX;
 	for (i = 0; c->server.region[i] != '\0' && i + 1 < sizeof(region); i++)
-		region[i] = c->server.region[i] >= 'a' &&
-		    c->server.region[i] <= 'z' ?
-		    (char)(c->server.region[i] - 32) : c->server.region[i];
+		region[i] = ascii_upper(c->server.region[i]);
 	region[i] = '\0';
 	l->n = l->names = (size_t)snprintf(l->text, sizeof(l->text),
 	    "Message rejected: Email address is not verified. The following "

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "submission/desk_private.h"
 #include "submission/receive_private.h"
 
@@ -120,8 +121,7 @@ receive_clean_ehlo(struct bytes ehlo, char out[RECEIVE_EHLO_SIZE])
 
 	for (i = 0; i < ehlo.n && i < RECEIVE_EHLO_SIZE - 1; i++) {
 		c = ehlo.p[i];
-		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-		    (c >= 'a' && c <= 'z') ||
+		if (ascii_is_alnum(c) ||
 		    (c != '\0' && strchr(more, c) != NULL))
 			out[i] = c;
 		else

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "registry/conf.h"
 #include "submission/keys_client.h"
 
@@ -291,7 +292,7 @@ signer_next_field(struct bytes *rest, struct bytes *name, struct bytes *field)
 		at = bytes_find(*rest, end, '\n');
 		end = at < 0 ? rest->n : (size_t)at + 1;
 	} while (end < rest->n &&
-	    (rest->p[end] == ' ' || rest->p[end] == '\t'));
+	    ascii_is_blank(rest->p[end]));
 	*field = bytes_head(*rest, end);
 	*rest = bytes_from(*rest, end);
 	while (field->n > 0 && (field->p[field->n - 1] == '\n' ||
@@ -442,8 +443,7 @@ folder_add_names(struct folder *f, const struct signed_names *names)
 			    first ? "h=" : "", names->v[i].text,
 			    --left == 0 ? ";" : ":");
 			for (j = first ? 2 : 0; piece[j] != '\0'; j++)
-				if (piece[j] >= 'A' && piece[j] <= 'Z')
-					piece[j] = (char)(piece[j] + 32);
+				piece[j] = ascii_lower(piece[j]);
 			folder_add(f, piece, !first);
 		}
 	}

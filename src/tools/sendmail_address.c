@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "tools/sendmail_address.h"
 
-#include <ctype.h>
 #include <string.h>
 
 enum {
@@ -256,7 +255,7 @@ sendmail_add_display_name(struct bytes name, struct buf *out)
 			return true;
 		plain = plain && n == 1;
 		quotes = quotes || (name.p[i] != ' ' && n == 1 &&
-		    !isalnum((unsigned char)name.p[i]) &&
+		    !ascii_is_alnum(name.p[i]) &&
 		    strchr("!#$%&'*+-/=?^_`{|}~", name.p[i]) == NULL);
 	}
 	if (name.n == 0)
@@ -282,8 +281,7 @@ sendmail_gecos_name(const char *gecos, const char *login, struct buf *out)
 		if (*gecos != '&') {
 			buf_add_char(out, *gecos);
 		} else if (*login != '\0') {
-			buf_add_char(out,
-			    (char)toupper((unsigned char)*login));
+			buf_add_char(out, ascii_upper(*login));
 			buf_add_text(out, login + 1);
 		}
 	}

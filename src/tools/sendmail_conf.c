@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "mail/address.h"
 
 #define SENDMAIL_SOCKET "/run/posthorn/submit.sock"
@@ -80,7 +81,7 @@ reader_blanks(struct reader *r)
 
 	for (;;) {
 		c = reader_peek(r);
-		if (c == ' ' || c == '\t') {
+		if (ascii_is_blank(c)) {
 			r->at++;
 		} else if (c == '\\' &&
 		    (n = reader_line_end(r, r->at + 1)) > 0) {
@@ -108,9 +109,8 @@ reader_name(struct reader *r, struct bytes *out)
 	int    c;
 
 	while ((c = reader_peek(r)) != -1 &&
-	    ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		(r->at > start && ((c >= '0' && c <= '9') || c == '_' ||
-				      c == '-'))))
+	    (ascii_is_letter(c) || (r->at > start &&
+		(ascii_is_digit(c) || c == '_' || c == '-'))))
 		r->at++;
 	*out = bytes_head(bytes_from(r->text, start), r->at - start);
 	return out->n > 0 ||

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/table.h"
 #include "mail/header.h"
 #include "tools/sendmail_address.h"
@@ -210,8 +211,7 @@ build_complete(struct building *b, struct bytes host)
 			if (bytes_eq(value, f->value))
 				continue;
 			/* ": " is written again */
-			while (value.n > 0 &&
-			    (value.p[0] == ' ' || value.p[0] == '\t'))
+			while (value.n > 0 && ascii_is_blank(value.p[0]))
 				value = bytes_from(value, 1);
 			bytes_text(f->name, name, sizeof(name));
 			if (!header_replace(&b->h, f, name, value))

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "mail/framing.h"
 #include "tools/sendmail_body.h"
 #include "tools/sendmail_conf.h"
@@ -30,7 +31,7 @@ status_skip_enhanced(struct bytes text)
 {
 	size_t i = 0, dots = 0;
 
-	while (i < text.n && ((text.p[i] >= '0' && text.p[i] <= '9') ||
+	while (i < text.n && (ascii_is_digit(text.p[i]) ||
 		(i > 0 && text.p[i] == '.'))) {
 		dots += text.p[i] == '.';
 		i++;

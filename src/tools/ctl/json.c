@@ -6,12 +6,12 @@
  * there has the option's own name, as in max-24h, Max24h.  name/opposite: two
  * flags, of which false gives the second.
  */
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "tools/ctl/ctl.h"
 
 enum { NAME_MAX_ = 96, KIND_MAX = 16, FILE_OCTETS_MAX = 1024 * 1024 };
@@ -36,7 +36,7 @@ member_camel(const char *name, char out[NAME_MAX_])
 			start = true;
 			continue;
 		}
-		out[n++] = start ? (char)toupper((unsigned char)*name) : *name;
+		out[n++] = start ? ascii_upper(*name) : *name;
 		start = false;
 	}
 	out[n] = '\0';
@@ -382,13 +382,12 @@ text_is_time(const char *s)
 	if (n != 20 && n != 24)
 		return false;
 	for (i = 0; form[i] != '\0'; i++)
-		if (form[i] == 'd' ? !isdigit((unsigned char)s[i])
+		if (form[i] == 'd' ? !ascii_is_digit(s[i])
 				   : s[i] != form[i])
 			return false;
 	return strcmp(s + 19, "Z") == 0 ||
-	    (s[19] == '.' && isdigit((unsigned char)s[20]) &&
-		isdigit((unsigned char)s[21]) &&
-		isdigit((unsigned char)s[22]) && s[23] == 'Z');
+	    (s[19] == '.' && ascii_is_digit(s[20]) &&
+		ascii_is_digit(s[21]) && ascii_is_digit(s[22]) && s[23] == 'Z');
 }
 
 static json_t *

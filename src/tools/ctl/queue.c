@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "tools/ctl/ctl.h"
 
 enum {
@@ -35,14 +36,11 @@ static void
 summary_name(json_t *r, char out[64])
 {
 	const char *by = json_string_value(json_object_get(r, "HeldBy"));
-	size_t	    i;
 
 	snprintf(out, 64, "%s%s%s%s", queue_text(r, "State"),
 	    by != NULL ? ": " : "", by != NULL ? by : "",
 	    by != NULL && strcmp(by, "operator") != 0 ? " paused" : "");
-	for (i = 0; out[i] != '\0'; i++)
-		if (out[i] >= 'A' && out[i] <= 'Z')
-			out[i] = (char)(out[i] - 'A' + 'a');
+	ascii_lower_text(out);
 }
 
 static void

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
+
 /* -- reading --------------------------------------------------------------- */
 
 struct scan {
@@ -109,7 +111,7 @@ scan_number(struct scan *s, struct bytes *out)
 	out->p = s->p;
 	(void)scan_char(s, '-');
 	digits = s->p;
-	while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
+	while (s->p < s->end && ascii_is_digit(*s->p))
 		s->p++;
 	out->n = (size_t)(s->p - out->p);
 	/* jansson has integers of 64 bits, and no 0 in front */
