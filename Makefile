@@ -38,7 +38,7 @@ autoconf:
 # "make layers" checks that the lists and the folders agree.
 base_MODULES = \
 	err failpoint \
-	mem reserve \
+	mem utf8 reserve \
 	clock clock_text \
 	log \
 	table heap \

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 /* A line is at most PIPE_BUF octets: a pipe takes all of it or nothing. */
 enum { LOG_LINE_MAX = 4096, LOG_TEXT_MAX = 3072, LOG_NAME_MAX = 32 };
@@ -201,35 +202,6 @@ log_capture(void (*fn)(void *arg, const char *line), void *arg)
 
 /* -- making a line -------------------------------------------------------- */
 
-/* Length of the well-formed UTF-8 character at s; 0 = none is there. */
-static size_t
-utf8_length(const unsigned char *s, size_t n)
-{
-	size_t	      len, i;
-	unsigned char first = s[0], low = 0x80, high = 0xbf;
-
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc2 || first > 0xf4)
-		return 0;
-	len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	/* no overlong forms, no surrogates, nothing past U+10FFFF */
-	if (first == 0xe0)
-		low = 0xa0;
-	else if (first == 0xed)
-		high = 0x9f;
-	else if (first == 0xf0)
-		low = 0x90;
-	else if (first == 0xf4)
-		high = 0x8f;
-	if (n < len || s[1] < low || s[1] > high)
-		return 0;
-	for (i = 2; i < len; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return len;
-}
-
 /* Controls, C1 too, and what is not UTF-8 become '?'; n stays the same. */
 static void
 log_clean(char *text, size_t n)
@@ -239,7 +211,7 @@ log_clean(char *text, size_t n)
 	bool	       is_control;
 
 	for (i = 0; i < n; i += len) {
-		len = utf8_length(s + i, n - i);
+		len = utf8_length((struct bytes){ text, n }, i);
 		is_control = (len == 1 && (s[i] < 0x20 || s[i] == 0x7f)) ||
 		    (len == 2 && s[i] == 0xc2 && s[i + 1] < 0xa0);
 		if (len > 0 && !is_control)
@@ -257,8 +229,7 @@ log_add_json(struct bytes text, char *line, size_t *n, size_t end)
 	size_t i, len, quoting;
 
 	for (i = 0; i < text.n; i += len) {
-		len = utf8_length((const unsigned char *)text.p + i,
-		    text.n - i);
+		len = utf8_length(text, i);
 		quoting = text.p[i] == '"' || text.p[i] == '\\';
 		if (len == 0 || *n + quoting + len + end > LOG_LINE_MAX)
 			return;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 #include "daemon/control_private.h"
 
 enum {
@@ -339,7 +340,7 @@ args_cut_text(const json_t *v, size_t n)
 	struct buf  b;
 	json_t	   *out;
 
-	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+	while (n > 0 && utf8_is_inner(text[n]))
 		n--;
 	buf_init(&b, n + 8);
 	buf_add(&b, text, n);

@@ -2,39 +2,8 @@
 /* JSON strings as events.md section 2 has them. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "mail/event.h"
-
-/* Octets of the UTF-8 character at the front of s; 0 = not valid. */
-static size_t
-utf8_length(struct bytes s)
-{
-	const unsigned char *u = (const unsigned char *)s.p;
-	unsigned char	     low = 0x80, high = 0xbf;
-	size_t		     n, i;
-
-	if (u[0] < 0x80)
-		return 1;
-	if (u[0] < 0xc2 || u[0] > 0xf4)
-		return 0;
-	n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-	if (s.n < n)
-		return 0;
-	/* no overlong forms, surrogates, nothing over U+10FFFF */
-	if (u[0] == 0xe0)
-		low = 0xa0;
-	else if (u[0] == 0xed)
-		high = 0x9f;
-	else if (u[0] == 0xf0)
-		low = 0x90;
-	else if (u[0] == 0xf4)
-		high = 0x8f;
-	if (u[1] < low || u[1] > high)
-		return 0;
-	for (i = 2; i < n; i++)
-		if (u[i] < 0x80 || u[i] > 0xbf)
-			return 0;
-	return n;
-}
 
 static void
 add_escape(struct buf *out, unsigned char c)
@@ -97,7 +66,7 @@ add_chars(struct buf *out, struct bytes s)
 		buf_add(out, s.p + plain, at - plain);
 		if (at == s.n)
 			break;
-		n = utf8_length(bytes_from(s, at));
+		n = utf8_length(s, at);
 		if (!add_special(out, s.p + at, n))
 			buf_add(out, s.p + at, n);
 		at += n > 0 ? n : 1;
@@ -120,7 +89,7 @@ fitting(struct bytes s, size_t max)
 	size_t at = 0, sum = 0, n;
 
 	while (at < s.n) {
-		n = utf8_length(bytes_from(s, at));
+		n = utf8_length(s, at);
 		sum += n > 0 ? n : 3;
 		if (sum > max)
 			return at;

@@ -2,6 +2,7 @@
 /* Encoded words (RFC 2047) and the charsets behind them. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "mail/header.h"
 
 enum charset {
@@ -67,21 +68,6 @@ code_point(enum charset charset, unsigned char octet)
 	return octet;
 }
 
-static void
-add_code_point(struct buf *out, unsigned point)
-{
-	if (point < 0x80) {
-		buf_add_char(out, (char)point);
-	} else if (point < 0x800) {
-		buf_add_char(out, (char)(0xc0 | point >> 6));
-		buf_add_char(out, (char)(0x80 | (point & 0x3f)));
-	} else {
-		buf_add_char(out, (char)(0xe0 | point >> 12));
-		buf_add_char(out, (char)(0x80 | (point >> 6 & 0x3f)));
-		buf_add_char(out, (char)(0x80 | (point & 0x3f)));
-	}
-}
-
 bool
 header_to_utf8(struct bytes charset, struct bytes text, struct buf *out)
 {
@@ -94,7 +80,7 @@ header_to_utf8(struct bytes charset, struct bytes text, struct buf *out)
 		buf_add_bytes(out, text);
 	else
 		for (i = 0; i < text.n; i++)
-			add_code_point(out, code_point(which,
+			utf8_add(out, code_point(which,
 			    (unsigned char)text.p[i]));
 	return true;
 }

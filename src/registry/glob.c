@@ -2,13 +2,14 @@
 #include "registry/glob.h"
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 
 /* Behind one character, all octets of it in UTF-8. */
 static size_t
 glob_step(struct bytes text, size_t at)
 {
 	at++;
-	while (at < text.n && ((unsigned char)text.p[at] & 0xc0) == 0x80)
+	while (at < text.n && utf8_is_inner(text.p[at]))
 		at++;
 	return at;
 }

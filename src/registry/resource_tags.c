@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "registry/book.h"
 #include "store/pack.h"
 
@@ -17,21 +18,12 @@ enum {
 static ptrdiff_t
 text_characters(struct bytes s)
 {
-	ptrdiff_t n = 0;
-	size_t	  i, more;
+	size_t i;
 
-	for (i = 0; i < s.n; i++, n++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xc2) ||
-		    c > 0xf4)
+	for (i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
 			return -1;
-		for (more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-		     more > 0; more--)
-			if (++i >= s.n || (s.p[i] & 0xc0) != 0x80)
-				return -1;
-	}
-	return n;
+	return utf8_count(s);
 }
 
 int

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
+#include "base/utf8.h"
+
 enum {
 	LIST_ADDRESS_MAX = 4096,
 	ENCODED_OCTETS = 45 /* 60 characters of base64, 72 with the frame */
@@ -196,32 +199,6 @@ sendmail_list_complete(struct bytes value, struct bytes host,
 
 /* -- display names --------------------------------------------------------- */
 
-static size_t
-utf8_length(unsigned char c)
-{
-	if (c < 0x80)
-		return 1;
-	if (c >= 0xc2 && c <= 0xdf)
-		return 2;
-	if (c >= 0xe0 && c <= 0xef)
-		return 3;
-	return c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-}
-
-/* The character at i; 0 = no UTF-8.  Enough to keep characters whole. */
-static size_t
-utf8_at(struct bytes s, size_t i)
-{
-	size_t n = utf8_length((unsigned char)s.p[i]), k;
-
-	if (n == 0 || n > s.n - i)
-		return 0;
-	for (k = 1; k < n; k++)
-		if (((unsigned char)s.p[i + k] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 static bool
 name_encode(struct bytes name, struct buf *out)
 {
@@ -229,7 +206,7 @@ name_encode(struct bytes name, struct buf *out)
 	size_t from = 0, at = 0, n;
 
 	while (at < name.n) {
-		n = utf8_at(name, at);
+		n = utf8_length(name, at);
 		if (at + n - from > ENCODED_OCTETS) {
 			base64_encode(name.p + from, at - from, text);
 			buf_printf(out, "=?utf-8?B?%s?=\r\n ", text);
@@ -249,7 +226,7 @@ sendmail_add_display_name(struct bytes name, struct buf *out)
 
 	name = bytes_trim(name);
 	for (i = 0; i < name.n; i += n) {
-		n = utf8_at(name, i);
+		n = utf8_length(name, i);
 		if (n == 0 || (unsigned char)name.p[i] < ' ' ||
 		    name.p[i] == 0x7f)
 			return true;

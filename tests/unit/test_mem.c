@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/ascii.h"
 #include "base/mem.h"
 #include "base/reserve.h"
 
@@ -380,6 +381,50 @@ mem_reserve_is_there_when_nothing_else_is(void **state)
 	assert_false(reserve_spend());
 }
 
+/* Every octet, against the lists of its class. */
+static void
+mem_classes_of_characters(void **state)
+{
+	static const char digits[] = "0123456789", lower[] = "abcdefghij"
+	    "klmnopqrstuvwxyz", upper[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	int i;
+
+	(void)state;
+	for (i = -128; i < 256; i++) {
+		char c = (char)i;
+		bool is_digit = i > 0 && strchr(digits, i) != NULL;
+		bool is_lower = i > 0 && strchr(lower, i) != NULL;
+		bool is_upper = i > 0 && strchr(upper, i) != NULL;
+
+		assert_int_equal(ascii_is_digit(i), is_digit);
+		assert_int_equal(ascii_is_letter(i), is_lower || is_upper);
+		assert_int_equal(ascii_is_alnum(i),
+		    is_digit || is_lower || is_upper);
+		assert_int_equal(ascii_is_blank(i), i == ' ' || i == '\t');
+		assert_int_equal(ascii_is_white(i), i == ' ' || i == '\t' ||
+		    i == '\r' || i == '\n');
+		assert_int_equal(ascii_is_hex(i), is_digit ||
+		    (i > 0 && strchr("abcdefABCDEF", i) != NULL));
+		assert_true(ascii_lower(c) == (is_upper ? c + 32 : c));
+		assert_true(ascii_upper(c) == (is_lower ? c - 32 : c));
+	}
+	assert_int_equal(ascii_hex_value('9'), 9);
+	assert_int_equal(ascii_hex_value('a'), 10);
+	assert_int_equal(ascii_hex_value('F'), 15);
+	assert_int_equal(ascii_hex_value('g'), -1);
+}
+
+static void
+mem_words(void **state)
+{
+	(void)state;
+	assert_true(bytes_is_word(BYTES("a-Z_9"), "-_"));
+	assert_false(bytes_is_word(BYTES(""), "-_"));
+	assert_false(bytes_is_word(BYTES("a.b"), "-_"));
+	assert_false(bytes_is_word(BYTES("a\0b"), "-_"));
+	assert_false(bytes_is_word(BYTES("\xc3\xbc"), ""));
+}
+
 int
 main(void)
 {
@@ -394,6 +439,8 @@ main(void)
 		cmocka_unit_test(mem_plain),
 		cmocka_unit_test(mem_hash_follows_the_reference),
 		cmocka_unit_test(mem_hex),
+		cmocka_unit_test(mem_classes_of_characters),
+		cmocka_unit_test(mem_words),
 		cmocka_unit_test(mem_base64),
 		cmocka_unit_test(mem_base32),
 		cmocka_unit_test(mem_reserve_is_there_when_nothing_else_is),

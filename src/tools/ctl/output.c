@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/utf8.h"
 #include "tools/ctl/ctl.h"
 
 enum { COLUMNS_MAX = CTL_COLUMNS_MAX, MEMBER_MAX = CTL_MEMBER_MAX };
@@ -275,7 +276,7 @@ ctl_letters(struct bytes s)
 	size_t i, n = 0;
 
 	for (i = 0; i < s.n; i++)
-		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+		n += !utf8_is_inner(s.p[i]);
 	return n;
 }
 

@@ -348,29 +348,20 @@ trace_tags_text(json_t *tags, struct buf *out)
 		buf_add_char(out, '-');
 }
 
-static size_t
-trace_letters(const char *s)
-{
-	size_t n = 0;
-
-	for (; *s != '\0'; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
 /* Two lines whose values stand below each other. */
 static void
 trace_print_pair(const char *const a[4], const char *const b[4])
 {
 	const char *const *line;
-	size_t		   i, row, pad, width;
+	size_t		   i, row, pad, wide[2];
 
 	for (row = 0; row < 2; row++) {
 		line = row == 0 ? a : b;
 		for (i = 0; i < 4; i++) {
-			width = trace_letters(a[i]) > trace_letters(b[i])
-			    ? trace_letters(a[i]) : trace_letters(b[i]);
-			pad = i < 3 ? width + 3 - trace_letters(line[i]) : 0;
+			wide[0] = ctl_letters(bytes_of(a[i]));
+			wide[1] = ctl_letters(bytes_of(b[i]));
+			pad = i == 3 ? 0 : 3 - wide[row] +
+			    (wide[0] > wide[1] ? wide[0] : wide[1]);
 			printf("%s%*s", line[i], (int)pad, "");
 		}
 		putchar('\n');

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 
 /* -- reading --------------------------------------------------------------- */
 
@@ -195,22 +196,6 @@ row_find(const struct row *r, const char *name)
 
 /* -- writing --------------------------------------------------------------- */
 
-static void
-row_add_utf8(struct buf *out, unsigned c)
-{
-	char   b[4];
-	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
-
-	if (n == 1) {
-		buf_add_char(out, (char)c);
-		return;
-	}
-	for (i = n - 1; i > 0; i--, c >>= 6)
-		b[i] = (char)(0x80 | (c & 0x3f));
-	b[0] = (char)((0xf00 >> n & 0xff) | c);
-	buf_add(out, b, n);
-}
-
 bool
 row_unescape(struct bytes text, struct buf *out)
 {
@@ -227,7 +212,7 @@ row_unescape(struct bytes text, struct buf *out)
 			break;
 		if (!scan_escape(&s, &c))
 			return false;
-		row_add_utf8(out, c);
+		utf8_add(out, c);
 	}
 	return !out->failed;
 }

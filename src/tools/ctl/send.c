@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "tools/ctl/ctl.h"
 
 enum {
@@ -91,7 +92,7 @@ send_add_words(struct buf *out, struct bytes text)
 	}
 	for (; text.n > 0; text = bytes_from(text, n)) {
 		n = text.n < WORD_OCTETS ? text.n : WORD_OCTETS;
-		while (n < text.n && n > 1 && (text.p[n] & 0xc0) == 0x80)
+		while (n < text.n && n > 1 && utf8_is_inner(text.p[n]))
 			n--;
 		base64_encode(text.p, n, word);
 		buf_printf(out, "%s=?utf-8?B?%s?=", space, word);
