@@ -214,12 +214,13 @@ doctor_ask_source(struct doctor *d, size_t i)
 {
 	const struct doctor_source *s = &d->sources[i];
 	const struct conf_list	   *zones = &d->q->conf->dnsbl.zones;
-	struct dns_address	    a = { .family = s->family };
+	struct dns_address	    a;
 	struct doctor_question	   *question;
 	char			    reverse[80], name[DNSBL_NAME_SIZE];
 	size_t			    z;
 
-	inet_pton(s->family, s->address, &a.ip);
+	if (!dns_address_parse(bytes_of(s->address), &a))
+		return;
 	/* the world knows nothing of an address of a private network */
 	if (!s->is_stored && dns_address_is_private(&a))
 		return;

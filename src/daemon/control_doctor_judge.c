@@ -6,6 +6,7 @@
 
 #include "daemon/control_doctor.h"
 #include "net/dnsbl.h"
+#include "net/stream.h"
 #include "mail/dkim_record.h"
 
 /* -- name servers ---------------------------------------------------------- */
@@ -284,11 +285,11 @@ static bool
 judge_takes_mail(const struct conf *c, const struct dns_address *a)
 {
 	const struct conf_addr *l;
-	char			text[64], own[64];
+	char			text[64], own[STREAM_ADDR_MAX + 48];
 	size_t			i, k;
 
 	dns_address_text(a, text);
-	if (!control_ip_is_ours(text, a->family))
+	if (!control_ip_is_ours(text))
 		return false;
 	for (i = 0; i < c->listener_count; i++) {
 		if (!c->listeners[i].enabled ||
@@ -298,10 +299,7 @@ judge_takes_mail(const struct conf *c, const struct dns_address *a)
 			l = &c->listeners[i].addresses.v[k];
 			if (l->family != a->family)
 				continue;
-			inet_ntop(l->family, l->family == AF_INET ?
-				(const void *)&l->u.in.sin_addr :
-				(const void *)&l->u.in6.sin6_addr,
-			    own, sizeof(own));
+			sockaddr_text(&l->u.sa, false, own);
 			if (strcmp(own, text) == 0 || strcmp(own,
 				"0.0.0.0") == 0 || strcmp(own, "::") == 0)
 				return true;

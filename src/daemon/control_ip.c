@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Own addresses that mail leaves from (delivery.md 11). */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "daemon/control_private.h"
 #include "mail/address.h"
+#include "net/stream.h"
 #include "registry/listing.h"
 #include "registry/pool.h"
 
@@ -220,26 +220,17 @@ ip_show(struct request *q)
 
 /* Can mail leave from it?  Only an address of this host can be bound. */
 bool
-control_ip_is_ours(const char *address, int family)
+control_ip_is_ours(const char *address)
 {
-	struct sockaddr_in  in;
-	struct sockaddr_in6 in6;
-	int		    fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int		    rc;
+	struct conf_addr a = { .family = 0 };
+	int		 fd, rc;
 
+	if (!conf_addr_parse_ip(bytes_of(address), 0, &a))
+		return false;
+	fd = socket(a.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
-	memset(&in, 0, sizeof(in));
-	memset(&in6, 0, sizeof(in6));
-	in.sin_family = AF_INET;
-	in6.sin6_family = AF_INET6;
-	if (family == AF_INET) {
-		inet_pton(AF_INET, address, &in.sin_addr);
-		rc = bind(fd, (struct sockaddr *)&in, sizeof(in));
-	} else {
-		inet_pton(AF_INET6, address, &in6.sin6_addr);
-		rc = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
-	}
+	rc = bind(fd, &a.u.sa, a.length);
 	close(fd);
 	return rc == 0;
 }
@@ -317,7 +308,7 @@ ip_add_write(struct request *q, struct db_txn *t)
 	memset(&s, 0, sizeof(s));
 	(void)ip_name(q, s.address, &s.family);
 	if (!source_address_is_possible(s.address) ||
-	    !control_ip_is_ours(s.address, s.family))
+	    !control_ip_is_ours(s.address))
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "%s is no address of this host", s.address);
 	if (arg_copy(q, "ehlo", s.ehlo, sizeof(s.ehlo)) < 0 ||
@@ -385,7 +376,8 @@ control_ip_of_system(int family, char out[64])
 	socklen_t	 n = sizeof(own.u);
 	const char	*far = family == AF_INET ? "192.0.2.1" :
 		 "2001:db8::1";
-	bool		 found = false;
+	char		 text[STREAM_ADDR_MAX + 48];
+	bool		 found;
 	int		 fd;
 
 	if (!conf_addr_parse(bytes_of(far), 53, &to))
@@ -393,12 +385,10 @@ control_ip_of_system(int family, char out[64])
 	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
-	if (connect(fd, &to.u.sa, to.length) == 0 &&
-	    getsockname(fd, &own.u.sa, &n) == 0)
-		found = inet_ntop(family, family == AF_INET ?
-			(const void *)&own.u.in.sin_addr :
-			(const void *)&own.u.in6.sin6_addr,
-		    out, 64) != NULL;
+	found = connect(fd, &to.u.sa, to.length) == 0 &&
+	    getsockname(fd, &own.u.sa, &n) == 0;
+	if (found)
+		snprintf(out, 64, "%s", sockaddr_text(&own.u.sa, false, text));
 	close(fd);
 	return found;
 }

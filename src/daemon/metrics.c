@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "daemon/metrics.h"
 
-#include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -37,26 +36,16 @@ static bool
 metrics_is_allowed(struct metrics *m, struct evhttp_request *q)
 {
 	struct evhttp_connection *c = evhttp_request_get_connection(q);
-	struct sockaddr_in	  in;
-	struct sockaddr_in6	  in6;
+	struct conf_addr	  a = { .family = 0 };
 	char			 *address = NULL;
 	uint16_t		  port;
 
 	if (c == NULL)
 		return false;
 	evhttp_connection_get_peer(c, &address, &port);
-	if (address == NULL)
-		return false;
-	memset(&in, 0, sizeof(in));
-	in.sin_family = AF_INET;
-	if (inet_pton(AF_INET, address, &in.sin_addr) == 1)
-		return conf_cidrs_contain(&m->relay->conf->metrics.allow,
-		    (struct sockaddr *)&in);
-	memset(&in6, 0, sizeof(in6));
-	in6.sin6_family = AF_INET6;
-	return inet_pton(AF_INET6, address, &in6.sin6_addr) == 1 &&
-	    conf_cidrs_contain(&m->relay->conf->metrics.allow,
-		(struct sockaddr *)&in6);
+	return address != NULL &&
+	    conf_addr_parse_ip(bytes_of(address), 0, &a) &&
+	    conf_cidrs_contain(&m->relay->conf->metrics.allow, &a.u.sa);
 }
 
 static void

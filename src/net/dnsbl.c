@@ -21,9 +21,7 @@ dnsbl_name(const char *address, const char *zone, char out[DNSBL_NAME_SIZE])
 	char		   reverse[80];
 	int		   n;
 
-	memset(&a, 0, sizeof(a));
-	a.family = strchr(address, ':') == NULL ? AF_INET : AF_INET6;
-	if (inet_pton(a.family, address, &a.ip) != 1)
+	if (!dns_address_parse(bytes_of(address), &a))
 		return false;
 	dns_reverse_name(&a, reverse);
 	/* up to the dot before "in-addr.arpa", "ip6.arpa" */

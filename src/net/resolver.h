@@ -113,6 +113,8 @@ struct resolver_figures {
 void resolver_figures(const struct resolver *r, struct resolver_figures *out);
 /* Address classes that mail must not be sent to (delivery.md 4.2). */
 bool dns_address_is_private(const struct dns_address *a);
+/* "192.0.2.1", "2001:db8::1"; false = neither of them. */
+bool dns_address_parse(struct bytes text, struct dns_address *out);
 const char *dns_address_text(const struct dns_address *a, char out[64]);
 /* "7.113.0.203.in-addr.arpa" */
 void dns_reverse_name(const struct dns_address *a, char out[80]);

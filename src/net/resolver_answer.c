@@ -257,6 +257,20 @@ dns_address_is_private(const struct dns_address *a)
 	return true;
 }
 
+bool
+dns_address_parse(struct bytes text, struct dns_address *out)
+{
+	char buf[INET6_ADDRSTRLEN + 1];
+
+	memset(out, 0, sizeof(*out));
+	if (text.n == 0 || text.n >= sizeof(buf) ||
+	    memchr(text.p, '\0', text.n) != NULL)
+		return false;
+	bytes_text(text, buf, sizeof(buf));
+	out->family = strchr(buf, ':') == NULL ? AF_INET : AF_INET6;
+	return inet_pton(out->family, buf, &out->ip) == 1;
+}
+
 const char *
 dns_address_text(const struct dns_address *a, char out[64])
 {

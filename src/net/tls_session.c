@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 
 #include "base/table.h"
+#include "net/resolver.h"
 #include "net/stream.h"
 #include "net/tls.h"
 #include "net/tls_private.h"
@@ -250,15 +250,14 @@ tls_session_client(struct tls_client *t, int fd, const char *name,
 {
 	struct tls_session *s = session_new(t->ctx, fd);
 	struct tls_resume  *r;
-	unsigned char	    ip[16];
+	struct dns_address  ip;
 	bool		    is_address;
 
 	if (s == NULL)
 		return NULL;
 	s->client = tls_client_ref(t);
 	s->verify = verify;
-	is_address = inet_pton(AF_INET, name, ip) == 1 ||
-	    inet_pton(AF_INET6, name, ip) == 1;
+	is_address = dns_address_parse(bytes_of(name), &ip);
 	if (!session_set_verify(s, name, is_address) || (!is_address &&
 	    name[0] != '\0' && SSL_set_tlsext_host_name(s->ssl, name) != 1)) {
 		tls_session_free(s);

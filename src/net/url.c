@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "net/url.h"
 
-#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -64,16 +64,11 @@ url_read_host(struct bytes host, struct url *out, const char **why)
 	if (host.n == 0 || host.n >= sizeof(out->host))
 		return url_fail(why, "has no host");
 	url_lower(host, out->host);
-	if (is_v6) {
-		out->address.family = AF_INET6;
-		out->is_address = inet_pton(AF_INET6, out->host,
-		    &out->address.ip.v6) == 1;
+	out->is_address = dns_address_parse(bytes_of(out->host),
+	    &out->address) && (out->address.family == AF_INET6) == is_v6;
+	if (is_v6)
 		return out->is_address ||
 		    url_fail(why, "has no IPv6 address in its brackets");
-	}
-	out->address.family = AF_INET;
-	out->is_address = inet_pton(AF_INET, out->host,
-	    &out->address.ip.v4) == 1;
 	return out->is_address || host_is_name(out->host) ||
 	    url_fail(why, "has no host name or address");
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/resolver.h"
+
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	0xff, 0xff };
 
@@ -30,22 +32,16 @@ conf_cidr_parse(struct bytes text, struct conf_cidr *out)
 	struct conf_cidr c = { 0 };
 	ptrdiff_t	 slash = bytes_find(text, 0, '/');
 	struct bytes	 host = text;
-	char		 buf[INET6_ADDRSTRLEN + 1];
+	struct dns_address a;
 	uint64_t	 prefix;
 
 	if (slash >= 0)
 		host = bytes_head(text, (size_t)slash);
-	if (host.n == 0 || host.n >= sizeof(buf) ||
-	    memchr(host.p, '\0', host.n) != NULL)
+	if (!dns_address_parse(host, &a))
 		return false;
-	bytes_text(host, buf, sizeof(buf));
-	if (inet_pton(AF_INET, buf, c.octets) == 1)
-		c.family = AF_INET;
-	else if (inet_pton(AF_INET6, buf, c.octets) == 1)
-		c.family = AF_INET6;
-	else
-		return false;
+	c.family = (sa_family_t)a.family;
 	prefix = cidr_width(&c);
+	memcpy(c.octets, &a.ip, prefix / 8);
 	if (slash >= 0 &&
 	    (!bytes_to_u64(bytes_from(text, (size_t)slash + 1), &prefix) ||
 	     prefix > cidr_width(&c)))

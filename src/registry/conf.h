@@ -59,6 +59,9 @@ enum { CONF_ADDR_TEXT_MAX = 128 };
 /* 192.0.2.1:25, [2001:db8::1]:25, unix:/path; "none" when not set */
 char *conf_addr_to_text(const struct conf_addr *a,
     char out[CONF_ADDR_TEXT_MAX]);
+/* an IP address alone */
+bool conf_addr_parse_ip(struct bytes host, uint16_t port,
+    struct conf_addr *out);
 bool conf_addr_parse(struct bytes text, uint16_t port_default,
     struct conf_addr *out);
 bool conf_addr_is_loopback(const struct conf_addr *a); /* unix counts too */

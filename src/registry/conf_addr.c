@@ -6,6 +6,7 @@
 
 #include "mail/address.h"
 #include "net/resolver.h"
+#include "net/stream.h"
 #include "registry/conf_private.h"
 
 /* -- addresses ------------------------------------------------------------- */
@@ -26,27 +27,23 @@ addr_unix(struct bytes path, struct conf_addr *out)
 bool
 conf_addr_parse_ip(struct bytes host, uint16_t port, struct conf_addr *out)
 {
-	char buf[INET6_ADDRSTRLEN + 1];
+	struct dns_address a;
 
-	if (host.n == 0 || host.n >= sizeof(buf) ||
-	    memchr(host.p, '\0', host.n) != NULL)
+	if (!dns_address_parse(host, &a))
 		return false;
-	bytes_text(host, buf, sizeof(buf));
-	if (inet_pton(AF_INET, buf, &out->u.in.sin_addr) == 1) {
-		out->family = AF_INET;
+	out->family = (sa_family_t)a.family;
+	if (a.family == AF_INET) {
 		out->length = sizeof(out->u.in);
 		out->u.in.sin_family = AF_INET;
+		out->u.in.sin_addr = a.ip.v4;
 		out->u.in.sin_port = htons(port);
-		return true;
-	}
-	if (inet_pton(AF_INET6, buf, &out->u.in6.sin6_addr) == 1) {
-		out->family = AF_INET6;
+	} else {
 		out->length = sizeof(out->u.in6);
 		out->u.in6.sin6_family = AF_INET6;
+		out->u.in6.sin6_addr = a.ip.v6;
 		out->u.in6.sin6_port = htons(port);
-		return true;
 	}
-	return false;
+	return true;
 }
 
 /*
@@ -122,18 +119,10 @@ conf_addr_parse_full(struct bytes text, struct conf_addr *out)
 char *
 conf_addr_to_text(const struct conf_addr *a, char out[CONF_ADDR_TEXT_MAX])
 {
-	char host[INET6_ADDRSTRLEN] = "";
-
 	switch (a->family) {
 	case AF_INET:
-		inet_ntop(AF_INET, &a->u.in.sin_addr, host, sizeof(host));
-		snprintf(out, CONF_ADDR_TEXT_MAX, "%s:%u", host,
-		    (unsigned)ntohs(a->u.in.sin_port));
-		break;
 	case AF_INET6:
-		inet_ntop(AF_INET6, &a->u.in6.sin6_addr, host, sizeof(host));
-		snprintf(out, CONF_ADDR_TEXT_MAX, "[%s]:%u", host,
-		    (unsigned)ntohs(a->u.in6.sin6_port));
+		sockaddr_text(&a->u.sa, true, out);
 		break;
 	case AF_UNIX:
 		snprintf(out, CONF_ADDR_TEXT_MAX, "unix:%s",

@@ -207,10 +207,8 @@ bool conf_principal_parse(struct conf_build *b, struct bytes s,
     struct conf_principal *out);
 bool conf_is_printable(struct bytes s);
 
-/* conf_addr.c: as conf_addr_parse(), port needed; IP only; route target */
+/* conf_addr.c: as conf_addr_parse(), port needed; route target */
 bool conf_addr_parse_full(struct bytes text, struct conf_addr *out);
-bool conf_addr_parse_ip(struct bytes host, uint16_t port,
-    struct conf_addr *out);
 /* The port is 0 when none is written; conf_derive() fills it in. */
 bool conf_target_parse(struct conf_build *b, struct bytes s,
     struct conf_route *r);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* The types of values: their names, units, and members as text. */
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "net/stream.h"
 #include "registry/conf_private.h"
 
 const struct conf_type_info conf_types[] = {
@@ -147,10 +147,8 @@ render_addr(const struct conf_option *o, const struct conf_addr *a,
 
 	if (o->type != CONF_IP || a->family == AF_UNSPEC)
 		conf_addr_to_text(a, text);
-	else if (a->family == AF_INET)
-		inet_ntop(AF_INET, &a->u.in.sin_addr, text, sizeof(text));
 	else
-		inet_ntop(AF_INET6, &a->u.in6.sin6_addr, text, sizeof(text));
+		sockaddr_text(&a->u.sa, false, text);
 	conf_add_quoted(out, bytes_of(text), true);
 }
 

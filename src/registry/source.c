@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mail/address.h"
+#include "net/resolver.h"
 #include "store/pack.h"
 
 enum {
@@ -16,30 +17,29 @@ enum {
 bool
 source_address_normal(const char *text, char out[64], int *family)
 {
-	unsigned char octets[16];
+	struct dns_address a;
 
-	*family = AF_INET;
-	if (inet_pton(AF_INET, text, octets) != 1) {
-		*family = AF_INET6;
-		if (inet_pton(AF_INET6, text, octets) != 1)
-			return false;
-	}
-	return inet_ntop(*family, octets, out, 64) != NULL;
+	if (!dns_address_parse(bytes_of(text), &a))
+		return false;
+	*family = a.family;
+	dns_address_text(&a, out);
+	return true;
 }
 
 bool
 source_address_is_possible(const char *address)
 {
-	struct in6_addr six;
-	struct in_addr	four;
+	struct dns_address a;
 
-	if (inet_pton(AF_INET, address, &four) == 1)
-		return four.s_addr != htonl(INADDR_ANY) &&
-		    four.s_addr != htonl(INADDR_BROADCAST) &&
-		    !IN_MULTICAST(ntohl(four.s_addr));
-	return inet_pton(AF_INET6, address, &six) == 1 &&
-	    !IN6_IS_ADDR_UNSPECIFIED(&six) && !IN6_IS_ADDR_MULTICAST(&six) &&
-	    !IN6_IS_ADDR_V4MAPPED(&six);
+	if (!dns_address_parse(bytes_of(address), &a))
+		return false;
+	if (a.family == AF_INET)
+		return a.ip.v4.s_addr != htonl(INADDR_ANY) &&
+		    a.ip.v4.s_addr != htonl(INADDR_BROADCAST) &&
+		    !IN_MULTICAST(ntohl(a.ip.v4.s_addr));
+	return !IN6_IS_ADDR_UNSPECIFIED(&a.ip.v6) &&
+	    !IN6_IS_ADDR_MULTICAST(&a.ip.v6) &&
+	    !IN6_IS_ADDR_V4MAPPED(&a.ip.v6);
 }
 
 static int

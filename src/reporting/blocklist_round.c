@@ -238,12 +238,12 @@ adding_on_source(void *arg, const struct source *s)
 static void
 round_add_system(struct round *r, int family)
 {
-	struct dns_address a = { .family = family };
+	struct dns_address a;
 	char		   text[64];
 
 	if (r->b->setup.system_address != NULL &&
 	    r->b->setup.system_address(family, text) &&
-	    inet_pton(family, text, &a.ip) == 1 &&
+	    dns_address_parse(bytes_of(text), &a) &&
 	    !dns_address_is_private(&a))
 		round_add(r, text);
 }
