@@ -119,6 +119,10 @@ class Identities(Running):
             self.assertEqual(made["DkimAttributes"]["SigningAttributesOrigin"], "EXTERNAL")
             self.assertEqual(made["Records"][0]["Name"], f"mail-2024._domainkey.own{i}.example")
             values.add(made["Records"][0]["Value"])
+        with open(self.keys["rsa2048"]) as f:
+            made = self.json("identity", "add", "pipe.example", "--selector", "mail-2024", "--key-file", "-",
+                             input=f.read())
+        values.add(made["Records"][0]["Value"])
         self.assertEqual(len(values), 1)
         self.ctl("identity", "add", "set.example")
         for form in ("rsa512", "sealed"):

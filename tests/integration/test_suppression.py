@@ -141,6 +141,12 @@ class Imports(World):
         self.assertEqual(len(set(self.listed())), 2500)
         self.assertEqual(self.listed("--address", "r24?9@*"), [f"r24{i}9@x.example" for i in range(10)])
 
+    def test_import_by_a_pipe(self):
+        """The daemon reads files alone: what comes by a pipe is made one."""
+        said = self.relay.json("suppression", "import", "-", input="p@x.example,BOUNCE\n")
+        self.assertEqual((said["ProcessedRecordsCount"], said["FailedRecordsCount"]), (1, 0))
+        self.assertEqual(self.listed(), ["p@x.example"])
+
     def test_import(self):
         """suppression#20, admin-cli#8: a bad record is counted and set aside, and stops nothing"""
         path = self.file("\ufeffrecipient1@example.com,BOUNCE\r\n\nbad line\n \"recipient2@example.com\" , complaint\n")

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Arguments and options of one command, by its small language (ctl.h). */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tools/ctl/ctl.h"
 
@@ -50,31 +48,6 @@ args_kind(const char *options, const char *name, size_t n, char kind[ROLES])
 	return false;
 }
 
-bool
-ctl_read_input(struct ctl *c, const char *path, struct buf *out)
-{
-	int	fd = strcmp(path, "-") == 0 ? dup(0)
-					    : open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = -1;
-	char   *room;
-
-	if (fd < 0) {
-		ctl_say_misuse(c, "%s: %s", path,
-		    strerror(errno));
-		return false;
-	}
-	while ((room = buf_room(out, 65536)) != NULL &&
-	    (n = read(fd, room, 65536)) > 0)
-		buf_commit(out, (size_t)n);
-	close(fd);
-	if (room == NULL || n < 0) {
-		ctl_say_misuse(c, "%s: %s", path,
-		    room == NULL ? "too large" : strerror(errno));
-		return false;
-	}
-	return true;
-}
-
 static json_t *
 args_input(struct ctl *c, const char *path)
 {
@@ -91,16 +64,9 @@ args_input(struct ctl *c, const char *path)
 static json_t *
 args_file(struct ctl *c, const char *path)
 {
-	int fd = strcmp(path, "-") == 0 ? dup(0)
-					: open(path, O_RDONLY | O_CLOEXEC);
-	int index;
+	int fd = ctl_open_file(c, path);
+	int index = fd < 0 ? -1 : ctl_add_fd(c, fd);
 
-	if (fd < 0) {
-		ctl_say_misuse(c, "%s: %s", path,
-		    strerror(errno));
-		return NULL;
-	}
-	index = ctl_add_fd(c, fd);
 	return index < 0 ? NULL : json_integer(index);
 }
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /* One request on the control socket, and its answers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "tools/ctl/ctl.h"
 
-enum { ANSWER_MAX = 512 * 1024 * 1024 };
+enum { ANSWER_MAX = 512 * 1024 * 1024, PIPE_MAX = 64 * 1024 * 1024 };
 
 /* -- what travels along ---------------------------------------------------- */
 
@@ -28,6 +30,99 @@ ctl_copy_fd(int from, int to)
 				return false;
 		}
 	return n == 0;
+}
+
+bool
+ctl_read_fd(int fd, struct buf *out)
+{
+	char   *room;
+	ssize_t n = 0;
+
+	while ((room = buf_room(out, 65536)) != NULL &&
+	    (n = read(fd, room, 65536)) > 0)
+		buf_commit(out, (size_t)n);
+	if (room == NULL)
+		errno = EFBIG;
+	return room != NULL && n == 0;
+}
+
+/* A file of memory that holds the text; -1 and errno. */
+static int
+memory_of(const char *name, struct bytes text)
+{
+	int	fd = memfd_create(name, MFD_CLOEXEC);
+	ssize_t n;
+
+	while (fd >= 0 && text.n > 0) {
+		n = write(fd, text.p, text.n);
+		if (n <= 0) {
+			close(fd);
+			return -1;
+		}
+		text = bytes_from(text, (size_t)n);
+	}
+	if (fd >= 0)
+		lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+bool
+ctl_add_text(struct ctl *c, const char *argument, struct bytes text)
+{
+	int fd = memory_of(argument, text);
+	int index = fd < 0 ? -1 : ctl_add_fd(c, fd);
+
+	if (index < 0)
+		ctl_say_error(c, "InternalServiceErrorException", "%s: %s",
+		    argument, strerror(errno));
+	else
+		json_object_set_new(c->args, argument, json_integer(index));
+	return index >= 0;
+}
+
+static int
+file_open(struct ctl *c, const char *path)
+{
+	int fd = strcmp(path, "-") == 0 ? dup(0)
+					: open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		ctl_say_misuse(c, "%s: %s", path, strerror(errno));
+	return fd;
+}
+
+bool
+ctl_read_input(struct ctl *c, const char *path, struct buf *out)
+{
+	int  fd = file_open(c, path);
+	bool done = fd >= 0 && ctl_read_fd(fd, out);
+
+	if (fd < 0)
+		return false;
+	if (!done)
+		ctl_say_misuse(c, "%s: %s", path, strerror(errno));
+	close(fd);
+	return done;
+}
+
+int
+ctl_open_file(struct ctl *c, const char *path)
+{
+	int	    fd = file_open(c, path), memory = -1;
+	struct stat st;
+	struct buf  text;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	buf_init(&text, PIPE_MAX);
+	if (ctl_read_fd(fd, &text))
+		memory = memory_of("input", buf_bytes(&text));
+	if (memory < 0)
+		ctl_say_misuse(c, "%s: %s", path, strerror(errno));
+	mem_wipe(text.p, text.n); /* it may be a private key */
+	buf_wipe(&text);
+	close(fd);
+	return memory;
 }
 
 int

@@ -11,7 +11,7 @@
  *         comma lists and repetition, empty = empty set), many (repetition),
  *         int, amount (or "unlimited"), size, duration, time, expires (time
  *         or "never"), file (a descriptor that travels along), input (the
- *         text of a file, "-" = standard input).
+ *         text of a file); "-" is standard input.
  *         columns: "heading=Member heading=Member.Inner ...".
  * Owner:  struct ctl lives in main(); JSON values belong to it.
  * Thread: one.
@@ -106,7 +106,6 @@ const char *ctl_arg(const struct ctl *c, const char *name); /* or NULL */
 bool ctl_arg_true(const struct ctl *c, const char *name);
 bool ctl_add_option(struct ctl *c, const char *kind, const char *name,
     const char *text);
-bool ctl_read_input(struct ctl *c, const char *path, struct buf *out);
 
 /* json.c: the arguments from a file ("-" = standard input); false = usage
  * error, said. */
@@ -138,7 +137,17 @@ int ctl_call_list(struct ctl *c, const char *name, const char *columns);
 bool ctl_list_take(struct ctl *c, struct bytes line);
 /* A file of memory for content: its index in args, -1 = said. */
 int ctl_add_memory(struct ctl *c, const char *argument, int *fd);
-bool ctl_copy_fd(int from, int to); /* all that is left of it */
+/* One that holds this text, for the daemon to read; false = said. */
+bool ctl_add_text(struct ctl *c, const char *argument, struct bytes text);
+/*
+ * A file that the daemon may read from its beginning to its end: what comes
+ * by a pipe is one of memory then, of 64 MB at most.  -1 = said.
+ */
+int ctl_open_file(struct ctl *c, const char *path);
+bool ctl_read_input(struct ctl *c, const char *path, struct buf *out);
+/* All that is left of it; false and errno (EFBIG: more than out holds). */
+bool ctl_read_fd(int fd, struct buf *out);
+bool ctl_copy_fd(int from, int to);
 
 /* output.c */
 void ctl_say_error(struct ctl *c, const char *code, const char *fmt, ...)

@@ -6,10 +6,8 @@
  * there has the option's own name, as in max-24h, Max24h.  name/opposite: two
  * flags, of which false gives the second.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/ascii.h"
 #include "tools/ctl/ctl.h"
@@ -238,15 +236,10 @@ member_take_file(struct ctl *c, const struct member *m, json_t *v)
 {
 	const char *text = json_string_value(v);
 	size_t	    n = json_string_length(v);
-	int	    fd;
 
 	if (text == NULL)
 		return member_misuse(c, m, "is not a text");
-	if (ctl_add_memory(c, m->name, &fd) < 0)
-		return false;
-	if (write(fd, text, n) != (ssize_t)n || lseek(fd, 0, SEEK_SET) != 0)
-		return member_misuse(c, m, "cannot be handed over");
-	return true;
+	return ctl_add_text(c, m->name, (struct bytes){ text, n });
 }
 
 /* Numbers and times as they are typed; RSA_2048_BIT is 2048. */

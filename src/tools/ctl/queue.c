@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The queue, mail that came back, events, traces, source addresses. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +9,6 @@
 
 enum {
 	SHOWN_MAX = 256 * 1024 * 1024,
-	SNDS_INPUT_MAX = 16 * 1024 * 1024,
 	SUMMARY_NAME = 32 /* with the number of recipients */
 };
 
@@ -124,14 +121,8 @@ queue_list(struct ctl *c)
 static bool
 queue_read_all(int fd, struct buf *out)
 {
-	char   *room;
-	ssize_t n = 0;
-
 	lseek(fd, 0, SEEK_SET);
-	while ((room = buf_room(out, 65536)) != NULL &&
-	    (n = read(fd, room, 65536)) > 0)
-		buf_commit(out, (size_t)n);
-	return room != NULL && n == 0;
+	return ctl_read_fd(fd, out);
 }
 
 /* What is not UTF-8 is shown as far as it is ASCII. */
@@ -442,42 +433,16 @@ trace_print(struct ctl *c, json_t *result)
 }
 
 #define QUEUE_CHOICE "to:text from:text credential:text"
-/* What comes by a pipe has to be a file for the daemon. */
-static int
-snds_take_input(struct ctl *c)
-{
-	struct buf text;
-	int	   fd, status = CTL_USAGE;
-
-	buf_init(&text, SNDS_INPUT_MAX);
-	if (ctl_read_input(c, "-", &text)) {
-		status = ctl_add_memory(c, "file", &fd) < 0 ||
-		    (text.n > 0 && write(fd, text.p, text.n) !=
-			(ssize_t)text.n) || lseek(fd, 0, SEEK_SET) < 0 ?
-			CTL_REFUSED : 0;
-		json_object_del(c->args, "path");
-	}
-	buf_wipe(&text);
-	return status;
-}
-
 /* The daemon reads the file; only we may open it. */
 static int
 snds_open(struct ctl *c)
 {
-	const char *path = ctl_arg(c, "path");
-	int	    fd, index;
+	int fd = ctl_open_file(c, ctl_arg(c, "path"));
 
-	if (strcmp(path, "-") == 0)
-		return snds_take_input(c);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		ctl_say_misuse(c, "%s: %s", path, strerror(errno));
+	if (fd < 0)
 		return CTL_USAGE;
-	}
-	index = ctl_add_fd(c, fd);
 	json_object_del(c->args, "path");
-	json_object_set_new(c->args, "file", json_integer(index));
+	json_object_set_new(c->args, "file", json_integer(ctl_add_fd(c, fd)));
 	return 0;
 }
 

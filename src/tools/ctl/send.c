@@ -2,7 +2,6 @@
 /* posthornctl send: a message made of options, or handed over as it is. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/utf8.h"
 #include "tools/ctl/ctl.h"
@@ -214,49 +213,36 @@ send_compose(struct ctl *c, struct buf *out)
 	return true;
 }
 
-/* Standard input may be a pipe: the daemon gets a file of memory. */
+/* Its lines become those of a message. */
 static bool
 send_take_raw(struct ctl *c, struct buf *out)
 {
 	int	fd = c->fds[json_integer_value(
 		    json_object_get(c->args, "raw"))];
 	struct buf in;
-	char   *room;
-	ssize_t n = 0;
+	bool	   done;
 
 	buf_init(&in, MESSAGE_MAX);
-	while ((room = buf_room(&in, 65536)) != NULL &&
-	    (n = read(fd, room, 65536)) > 0)
-		buf_commit(&in, (size_t)n);
-	if (room != NULL && n == 0)
+	done = ctl_read_fd(fd, &in);
+	if (done)
 		send_add_lines(out, buf_bytes(&in));
 	else
 		ctl_say_error(c, "BadRequestException",
 		    "the message cannot be read");
 	buf_wipe(&in);
-	return room != NULL && n == 0;
+	return done;
 }
 
 static int
 send_hand_over(struct ctl *c, struct buf *text)
 {
-	struct bytes rest = buf_bytes(text);
-	ssize_t	     n;
-	int	     fd;
-
 	if (text->failed) {
 		ctl_say_error(c, "BadRequestException",
 		    "the message is too large");
 		return CTL_REFUSED;
 	}
-	if (ctl_add_memory(c, "message", &fd) < 0)
-		return CTL_REFUSED;
-	while (rest.n > 0 && (n = write(fd, rest.p, rest.n)) > 0)
-		rest = bytes_from(rest, (size_t)n);
-	if (rest.n == 0)
-		return CTL_DONE;
-	ctl_say_error(c, "InternalServiceErrorException", "no memory");
-	return CTL_REFUSED;
+	return ctl_add_text(c, "message", buf_bytes(text)) ? CTL_DONE
+							   : CTL_REFUSED;
 }
 
 /* All are recipients; how they are shown the message says itself. */

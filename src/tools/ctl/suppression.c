@@ -224,14 +224,11 @@ suppression_import(struct ctl *c)
 	if (chunks) {
 		status = import_chunks(c, path, rejects);
 	} else {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0) {
-			ctl_say_misuse(c, "%s: %s", path, strerror(errno));
-			status = CTL_USAGE;
-		} else {
-			status = import_one(c, fd, rejects, true);
+		fd = ctl_open_file(c, path);
+		status = fd < 0 ? CTL_USAGE
+				: import_one(c, fd, rejects, true);
+		if (fd >= 0)
 			close(fd);
-		}
 	}
 	mem_free((void *)(uintptr_t)path);
 	mem_free(rejects);
