@@ -169,9 +169,8 @@ POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call check config_set destination \
 	    doctor identity \
-	    init json offline output policy queue reputation row send stats store \
-	    stream suppression system topic \
-	    value)
+	    init ip json offline output policy queue reputation row send stats \
+	    store stream suppression system topic trace value)
 SENDMAIL = tools/sendmail \
 	$(addprefix tools/sendmail_, address body conf link message options \
 	    smtp tls)

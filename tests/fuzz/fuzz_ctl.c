@@ -97,7 +97,8 @@ daemon_open(void)
 
 static const struct ctl_command *const tables[] = { ctl_system_commands,
 	ctl_account_commands, ctl_identity_commands, ctl_config_set_commands,
-	ctl_queue_commands, ctl_suppression_commands, ctl_send_commands };
+	ctl_queue_commands, ctl_suppression_commands, ctl_send_commands,
+	ctl_trace_commands, ctl_ip_commands };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
 /* NULL: there is no such command. */

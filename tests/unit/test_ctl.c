@@ -210,7 +210,7 @@ test_arguments(void **state)
 static const struct ctl_command *const tables[] = { ctl_account_commands,
 	ctl_identity_commands, ctl_config_set_commands, ctl_queue_commands,
 	ctl_system_commands,
-	ctl_offline_commands };
+	ctl_trace_commands, ctl_ip_commands, ctl_offline_commands };
 
 /* Each row is whole: one to three words, known kinds, a way to be shown. */
 static void

@@ -42,19 +42,11 @@
 	"message-id:text received:text description:text config-set:text " \
 	"force-config-set:flag tag:many"
 
-static const char *
-account_text(json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL ? s : "-";
-}
-
 static void
 account_show_id(struct ctl *c, json_t *result)
 {
 	(void)c;
-	puts(account_text(result, "AccountId"));
+	puts(ctl_text(result, "AccountId"));
 }
 
 /* account show ID is --account ID. */
@@ -101,15 +93,15 @@ credential_print_secret(struct ctl *c, json_t *r)
 		return;
 	if (c->form == CTL_CSV) {
 		printf("User name,SMTP user name,SMTP password\n%s,%s,%s\n",
-		    account_text(r, "UserName"),
-		    account_text(r, "AccessKeyId"),
-		    account_text(r, "SmtpPassword"));
+		    ctl_text(r, "UserName"),
+		    ctl_text(r, "AccessKeyId"),
+		    ctl_text(r, "SmtpPassword"));
 		return;
 	}
-	printf("user            %s\n", account_text(r, "UserName"));
-	printf("access key id   %s\n", account_text(r, "AccessKeyId"));
-	printf("smtp password   %s\n", account_text(r, "SmtpPassword"));
-	printf("region          %s\n", account_text(r, "Region"));
+	printf("user            %s\n", ctl_text(r, "UserName"));
+	printf("access key id   %s\n", ctl_text(r, "AccessKeyId"));
+	printf("smtp password   %s\n", ctl_text(r, "SmtpPassword"));
+	printf("region          %s\n", ctl_text(r, "Region"));
 	printf("This password is not shown again.\n");
 }
 
@@ -127,7 +119,7 @@ credential_print_list(struct ctl *c, json_t *result)
 			row = json_deep_copy(key);
 			json_object_set(row, "UserName",
 			    json_object_get(credential, "UserName"));
-			if (strcmp(account_text(credential, "Status"),
+			if (strcmp(ctl_text(credential, "Status"),
 				"DISABLED") == 0)
 				json_object_set_new(row, "Status",
 				    json_string("DISABLED"));

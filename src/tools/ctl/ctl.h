@@ -90,6 +90,8 @@ extern const struct ctl_command ctl_config_set_commands[];
 extern const struct ctl_command ctl_destination_commands[];
 extern const struct ctl_command ctl_topic_commands[];
 extern const struct ctl_command ctl_queue_commands[];
+extern const struct ctl_command ctl_trace_commands[];
+extern const struct ctl_command ctl_ip_commands[];
 extern const struct ctl_command ctl_suppression_commands[];
 extern const struct ctl_command ctl_send_commands[];
 extern const struct ctl_command ctl_stats_commands[];
@@ -182,6 +184,9 @@ void ctl_print_values(struct ctl *c, json_t *object);
 void ctl_print_texts(json_t *texts); /* a line each; NULL = none */
 /* Most commands that change print nothing when they succeed. */
 void ctl_print_nothing(struct ctl *c, json_t *result);
+/* A member that is a text, "-" where it is none or empty; a number, 0. */
+const char *ctl_text(json_t *object, const char *name);
+long long ctl_number(json_t *object, const char *name);
 /* A value as text: "-" for null, lists joined by commas. */
 void ctl_value_text(struct ctl *c, json_t *v, struct buf *out);
 void ctl_show(struct ctl *c, json_t *result);

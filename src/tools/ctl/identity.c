@@ -10,24 +10,16 @@
 
 enum { STRING_MAX_ = 255, WAIT_STEP_MS = 500 };
 
-static const char *
-identity_text(json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL ? s : "-";
-}
-
 /* -- DNS records (dkim.md 7.4) --------------------------------------------- */
 
 /* Strings of at most 255 octets inside one TXT record. */
 static void
 records_print_value(json_t *r)
 {
-	const char *v = identity_text(r, "Value");
+	const char *v = ctl_text(r, "Value");
 	size_t	    n = strlen(v), k;
 
-	if (strcmp(identity_text(r, "Type"), "TXT") != 0) {
+	if (strcmp(ctl_text(r, "Type"), "TXT") != 0) {
 		printf("%s.", v);
 		return;
 	}
@@ -47,8 +39,8 @@ records_print_zone(json_t *rows, bool nsupdate)
 
 	json_array_foreach(rows, i, r) {
 		printf("%s%s. 1800 %s%s ", nsupdate ? "update add " : "",
-		    identity_text(r, "Name"), nsupdate ? "" : "IN ",
-		    identity_text(r, "Type"));
+		    ctl_text(r, "Name"), nsupdate ? "" : "IN ",
+		    ctl_text(r, "Type"));
 		records_print_value(r);
 		puts(!nsupdate && json_is_true(json_object_get(r,
 		    "Optional")) ? " ; optional" : "");
@@ -65,8 +57,8 @@ records_print_csv(json_t *rows)
 
 	puts("Type,Name,Value");
 	json_array_foreach(rows, i, r)
-		printf("%s,%s,\"%s\"\n", identity_text(r, "Type"),
-		    identity_text(r, "Name"), identity_text(r, "Value"));
+		printf("%s,%s,\"%s\"\n", ctl_text(r, "Type"),
+		    ctl_text(r, "Name"), ctl_text(r, "Value"));
 }
 
 static void
@@ -154,7 +146,7 @@ identity_wait_once(struct ctl *c)
 		json_decref(result);
 		return r;
 	}
-	status = identity_text(result, "VerificationStatus");
+	status = ctl_text(result, "VerificationStatus");
 	r = strcmp(status, "SUCCESS") == 0  ? CTL_DONE
 	    : strcmp(status, "FAILED") == 0 ? CTL_REFUSED
 					    : -1;
@@ -244,8 +236,8 @@ dkim_print_shown(struct ctl *c, json_t *result)
 	ctl_print_values(c, result);
 	if (meanwhile != NULL)
 		printf("signing meanwhile with selector %s (%s)\n",
-		    identity_text(meanwhile, "Selector"),
-		    identity_text(meanwhile, "Status"));
+		    ctl_text(meanwhile, "Selector"),
+		    ctl_text(meanwhile, "Status"));
 	json_decref(meanwhile);
 }
 

@@ -270,6 +270,20 @@ output_csv_cell(const char *text, size_t n)
 	putchar('"');
 }
 
+const char *
+ctl_text(json_t *object, const char *name)
+{
+	const char *s = json_string_value(json_object_get(object, name));
+
+	return s != NULL && *s != '\0' ? s : "-";
+}
+
+long long
+ctl_number(json_t *object, const char *name)
+{
+	return (long long)json_integer_value(json_object_get(object, name));
+}
+
 size_t
 ctl_letters(struct bytes s)
 {

@@ -4,14 +4,6 @@
 
 #include "tools/ctl/ctl.h"
 
-static const char *
-rep_text(json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL && *s != '\0' ? s : "-";
-}
-
 /* 24 310 */
 static void
 rep_thousands(long long n, char out[48])
@@ -46,10 +38,10 @@ rep_print_rate(json_t *r, const char *label, bool is_bounce)
 		    review, pause);
 	printf("%-16s %.4f   %-12s %-40s base %s %s", label,
 	    json_number_value(json_object_get(r, "Value")),
-	    rep_text(r, "Shown"), limits, base,
+	    ctl_text(r, "Shown"), limits, base,
 	    is_bounce ? "sends" : "deliveries");
 	if (is_bounce && json_is_string(json_object_get(r, "Since")))
-		printf(" since %s", rep_text(r, "Since"));
+		printf(" since %s", ctl_text(r, "Since"));
 	if (json_is_true(json_object_get(r, "FeedbackLoopsOnly")))
 		printf(" to groups that send reports");
 	putchar('\n');
@@ -60,8 +52,8 @@ rep_print_review(json_t *review)
 {
 	if (json_is_object(review))
 		printf("%-16s since %s, ends %s, cause %s\n", "review",
-		    rep_text(review, "Since"), rep_text(review, "Ends"),
-		    rep_text(review, "Causes"));
+		    ctl_text(review, "Since"), ctl_text(review, "Ends"),
+		    ctl_text(review, "Causes"));
 }
 
 static void
@@ -78,21 +70,21 @@ rep_print_show(struct ctl *c, json_t *r)
 		    "complaints=Complaints");
 		return;
 	}
-	printf("account %s   %s     sending %s\n", rep_text(r, "Account"),
-	    rep_text(r, "StateShown"), json_is_true(json_object_get(r,
+	printf("account %s   %s     sending %s\n", ctl_text(r, "Account"),
+	    ctl_text(r, "StateShown"), json_is_true(json_object_get(r,
 		"SendingEnabled")) ? "enabled" : "disabled");
 	rep_print_rate(json_object_get(r, "BounceRate"), "bounce rate", true);
 	rep_print_rate(json_object_get(r, "ComplaintRate"), "complaint rate",
 	    false);
-	printf("%-16s %s\n", "fresh start", rep_text(r, "LastFreshStart"));
+	printf("%-16s %s\n", "fresh start", ctl_text(r, "LastFreshStart"));
 	rep_print_review(json_object_get(r, "Review"));
 	if (json_array_size(list) == 0)
 		printf("%-16s none open\n", "findings");
 	json_array_foreach(list, i, f)
 		printf("%-16s %s  %s  %s  since %s  %s\n",
-		    i == 0 ? "findings" : "", rep_text(f, "Type"),
-		    rep_text(f, "Action"), rep_text(f, "Scope"),
-		    rep_text(f, "Opened"), rep_text(f, "Note"));
+		    i == 0 ? "findings" : "", ctl_text(f, "Type"),
+		    ctl_text(f, "Action"), ctl_text(f, "Scope"),
+		    ctl_text(f, "Opened"), ctl_text(f, "Note"));
 }
 
 static void
@@ -100,7 +92,7 @@ rep_print_id(struct ctl *c, json_t *r)
 {
 	(void)c;
 	if (json_object_get(r, "FindingId") != NULL)
-		puts(rep_text(r, "FindingId"));
+		puts(ctl_text(r, "FindingId"));
 }
 
 static int

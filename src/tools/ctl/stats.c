@@ -4,20 +4,6 @@
 
 #include "tools/ctl/ctl.h"
 
-static long long
-stats_number(json_t *o, const char *name)
-{
-	return (long long)json_integer_value(json_object_get(o, name));
-}
-
-static const char *
-stats_text(json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL && *s != '\0' ? s : "-";
-}
-
 static const char *
 stats_yes(json_t *o, const char *name)
 {
@@ -76,7 +62,7 @@ stats_print_row(json_t *r, const char *label, const char *name,
 	json_t *counts = json_object_get(r, "Counts");
 	char	percent[32];
 
-	printf("%-18s%10lld", label, stats_number(counts, name));
+	printf("%-18s%10lld", label, ctl_number(counts, name));
 	if (of != NULL) {
 		stats_percent(json_object_get(json_object_get(r, "Rates"),
 		    name), false, percent);
@@ -94,9 +80,9 @@ stats_print_opens(json_t *r)
 	char	text[2][32] = { "-", "-" };
 
 	if (opens != NULL)
-		snprintf(text[0], 32, "%lld", stats_number(counts, "Opens"));
+		snprintf(text[0], 32, "%lld", ctl_number(counts, "Opens"));
 	if (clicks != NULL)
-		snprintf(text[1], 32, "%lld", stats_number(counts,
+		snprintf(text[1], 32, "%lld", ctl_number(counts,
 		    "Clicks"));
 	printf("%-18s%10s  /  %s\n", "opens / clicks", text[0], text[1]);
 }
@@ -112,12 +98,12 @@ stats_print_end(json_t *r)
 	if (json_is_integer(oldest))
 		ctl_span_text(json_integer_value(oldest), span);
 	printf("%-18s%10lld     oldest %s\n\n", "in queue",
-	    stats_number(queue, "Recipients"), span);
+	    ctl_number(queue, "Recipients"), span);
 	printf("reputation        bounce %.2f %%  %s      complaint %.3f %%  "
 	    "%s\n", json_number_value(json_object_get(rep, "BounceRate")) *
-	    100, stats_text(rep, "BounceShown"),
+	    100, ctl_text(rep, "BounceShown"),
 	    json_number_value(json_object_get(rep, "ComplaintRate")) * 100,
-	    stats_text(rep, "ComplaintShown"));
+	    ctl_text(rep, "ComplaintShown"));
 }
 
 static void
@@ -131,11 +117,11 @@ stats_print_dashboard(struct ctl *c, json_t *r)
 		return;
 	}
 	days = n > 1 ? "days" : "day";
-	printf("account %s (%s)   region %s   %s\n", stats_text(r,
-	    "AccountId"), stats_text(r, "AccountName"), stats_text(r,
-	    "Region"), stats_text(r, "Time"));
+	printf("account %s (%s)   region %s   %s\n", ctl_text(r,
+	    "AccountId"), ctl_text(r, "AccountName"), ctl_text(r,
+	    "Region"), ctl_text(r, "Time"));
 	printf("status            %-18s sending enabled   %-9s production "
-	    "access   %s\n", stats_text(r, "Status"), stats_yes(r,
+	    "access   %s\n", ctl_text(r, "Status"), stats_yes(r,
 	    "SendingEnabled"), stats_yes(r, "ProductionAccessEnabled"));
 	stats_print_quota(r);
 	printf("\nlast %lld %-11s%10s%10s\n", (long long)(n > 0 ? n : 1),
@@ -237,7 +223,7 @@ stats_print_funnel(struct ctl *c, json_t *result)
 
 	(void)c;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		printf("%-22s%10lld\n", names[i][0], stats_number(
+		printf("%-22s%10lld\n", names[i][0], ctl_number(
 		    json_object_get(result, "Funnel"), names[i][1]));
 	for (i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
 		stats_percent(json_object_get(json_object_get(result,
@@ -252,7 +238,7 @@ static void
 stats_print_search(struct ctl *c, json_t *result)
 {
 	json_t	 *rows = json_object_get(result, "Messages");
-	long long total = stats_number(result, "Total");
+	long long total = ctl_number(result, "Total");
 
 	ctl_print_table(c, rows, "time=Timestamp id=MessageId "
 	    "from=FromEmailAddress to=Destination isp=Isp "

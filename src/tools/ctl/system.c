@@ -12,20 +12,6 @@
 #include "tools/ctl/ctl.h"
 #include "tools/ctl/doctor.h"
 
-static const char *
-system_text(json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL ? s : "-";
-}
-
-static long long
-system_number(json_t *o, const char *name)
-{
-	return (long long)json_integer_value(json_object_get(o, name));
-}
-
 /* -- status ---------------------------------------------------------------- */
 
 static void
@@ -39,7 +25,7 @@ status_print_stores(struct ctl *c, json_t *stores)
 
 	json_array_foreach(stores, i, v)
 		for (k = 0; k < 4; k++) {
-			ctl_octets_text((uint64_t)system_number(v, sizes[k]),
+			ctl_octets_text((uint64_t)ctl_number(v, sizes[k]),
 			    text);
 			json_object_set_new(v, sizes[k], json_string(text));
 		}
@@ -53,20 +39,20 @@ status_print(struct ctl *c, json_t *r)
 	json_t *queue = json_object_get(r, "Queue");
 	char	span[32], octets[32];
 
-	ctl_span_text(system_number(r, "UptimeSeconds"), span);
-	ctl_octets_text((uint64_t)system_number(queue, "Bytes"), octets);
+	ctl_span_text(ctl_number(r, "UptimeSeconds"), span);
+	ctl_octets_text((uint64_t)ctl_number(queue, "Bytes"), octets);
 	printf("posthorn %s on %s, region %s, up %s\n"
 	    "accounts  %lld\n"
 	    "queue     %lld messages, %lld recipients (%lld active, %lld "
 	    "deferred, %lld held), %s\n"
 	    "outbox    %lld events\n\n",
-	    system_text(r, "Version"), system_text(r, "ServerName"),
-	    system_text(r, "Region"), span, system_number(r, "Accounts"),
-	    system_number(queue, "Messages"),
-	    system_number(queue, "Recipients"),
-	    system_number(queue, "Active"), system_number(queue, "Deferred"),
-	    system_number(queue, "Held"), octets,
-	    system_number(r, "OutboxEvents"));
+	    ctl_text(r, "Version"), ctl_text(r, "ServerName"),
+	    ctl_text(r, "Region"), span, ctl_number(r, "Accounts"),
+	    ctl_number(queue, "Messages"),
+	    ctl_number(queue, "Recipients"),
+	    ctl_number(queue, "Active"), ctl_number(queue, "Deferred"),
+	    ctl_number(queue, "Held"), octets,
+	    ctl_number(r, "OutboxEvents"));
 	ctl_print_table(c, json_object_get(r, "Listeners"),
 	    "listener=Listener addresses=Addresses connections=Connections "
 	    "accepted=Accepted");
@@ -98,8 +84,10 @@ reload_print(struct ctl *c, json_t *r)
 static void
 metrics_print(struct ctl *c, json_t *r)
 {
+	const char *page = json_string_value(json_object_get(r, "Text"));
+
 	(void)c;
-	fputs(system_text(r, "Text"), stdout);
+	fputs(page != NULL ? page : "", stdout);
 }
 
 static void
@@ -110,8 +98,8 @@ spf_print(struct ctl *c, json_t *r)
 
 	(void)c;
 	json_array_foreach(json_object_get(r, "Records"), i, v)
-		printf("%s. 1800 IN TXT \"%s\"\n", system_text(v, "Name"),
-		    system_text(v, "Value"));
+		printf("%s. 1800 IN TXT \"%s\"\n", ctl_text(v, "Name"),
+		    ctl_text(v, "Value"));
 }
 
 /* statistics.md 4.4 */
@@ -125,7 +113,7 @@ settings_print(struct ctl *c, json_t *r)
 	size_t	i, k;
 
 	(void)c;
-	printf("SMTP endpoint      %s\n", system_text(r, "SmtpEndpoint"));
+	printf("SMTP endpoint      %s\n", ctl_text(r, "SmtpEndpoint"));
 	for (k = 0; k < 2; k++) {
 		printf("%-19s", names[k][0]);
 		json_array_foreach(json_object_get(r, names[k][1]), i, v)
@@ -137,7 +125,7 @@ settings_print(struct ctl *c, json_t *r)
 	printf("TLS                required, %s or newer\n"
 	    "region             %s\n"
 	    "credentials        posthornctl credential create USER\n",
-	    system_text(r, "MinTlsVersion"), system_text(r, "Region"));
+	    ctl_text(r, "MinTlsVersion"), ctl_text(r, "Region"));
 }
 
 int
