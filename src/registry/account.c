@@ -277,50 +277,37 @@ account_get(struct db_txn *t, const char *id, struct account *out,
 	return account_unpack(bytes_of(id), value, out, e);
 }
 
-struct account_walk {
-	bool (*fn)(void *arg, const struct account *a);
-	void	    *arg;
-	struct err  *err;
-	bool	     failed;
-	const char  *name; /* of account_find() */
-	struct account *out;
-	bool	     found;
-};
-
-static bool
-account_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct account_walk *w = arg;
-	struct account	     a;
-
-	if (account_unpack(key, value, &a, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &a);
-}
-
 int
 account_each(struct db_txn *t, bool (*fn)(void *arg, const struct account *a),
     void *arg, struct err *e)
 {
-	struct account_walk w = { .fn = fn, .arg = arg, .err = e };
+	struct book_rows r;
+	struct account	 a;
 
-	if (book_walk(t, BOOK_ACCOUNT, BYTES(""), account_on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_ACCOUNT, BYTES(""), e);
+	while (book_rows_next(&r)) {
+		r.status = account_unpack(r.key, r.value, &a, e);
+		if (r.status < 0 || !fn(arg, &a))
+			break;
+	}
+	return book_rows_close(&r);
 }
+
+struct account_search {
+	const char     *name;
+	struct account *out;
+	bool		found;
+};
 
 static bool
 account_match_name(void *arg, const struct account *a)
 {
-	struct account_walk *w = arg;
+	struct account_search *s = arg;
 
-	if (!bytes_eq_nocase(bytes_of(a->name), bytes_of(w->name)))
-		return true;
-	*w->out = *a;
-	w->found = true;
-	return false;
+	s->found = bytes_eq_nocase(bytes_of(a->name), bytes_of(s->name));
+	if (s->found)
+		*s->out = *a;
+	return !s->found;
 }
 
 /* There are few accounts and this is asked by operators only: no index. */
@@ -328,11 +315,11 @@ static int
 account_find_name(struct db_txn *t, const char *name, struct account *out,
     struct err *e)
 {
-	struct account_walk w = { .name = name, .out = out };
+	struct account_search s = { .name = name, .out = out };
 
-	if (account_each(t, account_match_name, &w, e) < 0)
+	if (account_each(t, account_match_name, &s, e) < 0)
 		return -1;
-	return w.found ? 1 : 0;
+	return s.found;
 }
 
 int
@@ -393,18 +380,13 @@ account_put(struct db_txn *t, const struct account *a, struct err *e)
 {
 	struct account noted = *a;
 	struct buf     b;
-	int	       rc;
 
 	if (account_check(t, a, e) < 0)
 		return -1;
 	account_note_pause(&noted);
 	buf_init(&b, ACCOUNT_RECORD_MAX);
 	account_pack(&b, &noted);
-	rc = b.failed ? err_set(e, "account %s: out of memory", a->id) :
-			db_put(t, BOOK_ACCOUNT, bytes_of(a->id),
-			    buf_bytes(&b), false, e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return book_put(t, BOOK_ACCOUNT, bytes_of(a->id), &b, e);
 }
 
 static void

@@ -10,8 +10,7 @@
 enum {
 	ALARM_RECORD = 1,
 	RECORD_MAX = 2048,
-	HISTORY_MAX = ALARM_HISTORY * (ALARM_REASON_SIZE + 16) + 16,
-	KEY_SIZE = ACCOUNT_ID_SIZE - 1 + ALARM_NAME_SIZE
+	HISTORY_MAX = ALARM_HISTORY * (ALARM_REASON_SIZE + 16) + 16
 };
 
 struct transition {
@@ -84,25 +83,15 @@ alarm_read_record(struct bytes in, struct alarm *out)
 	return unpack_done(&u);
 }
 
-static struct bytes
-alarm_key(const char *account, const char *name, char out[KEY_SIZE])
-{
-	size_t n = strnlen(name, ALARM_NAME_SIZE - 1);
-
-	memcpy(out, account, ACCOUNT_ID_SIZE - 1);
-	memcpy(out + ACCOUNT_ID_SIZE - 1, name, n);
-	return (struct bytes){ out, ACCOUNT_ID_SIZE - 1 + n };
-}
-
 /* A row that stands where another belongs is damaged: what is done to it
  * would be done to the other. */
 static bool
 alarm_read_row(struct bytes key, struct bytes value, struct alarm *out)
 {
-	char room[KEY_SIZE];
+	struct book_key room;
 
 	return alarm_read_record(value, out) &&
-	    bytes_eq(alarm_key(out->account, out->name, room), key);
+	    bytes_eq(book_key(&room, out->account, bytes_of(out->name)), key);
 }
 
 /* -- the register ---------------------------------------------------------- */
@@ -110,16 +99,13 @@ alarm_read_row(struct bytes key, struct bytes value, struct alarm *out)
 static int
 alarm_store(struct db_txn *t, const struct alarm *a, struct err *e)
 {
-	struct buf b;
-	char	   key[KEY_SIZE];
-	int	   rc;
+	struct book_key key;
+	struct buf	b;
 
 	buf_init(&b, RECORD_MAX);
-	rc = alarm_write_record(a, &b) ? db_put(t, BOOK_ALARM,
-	    alarm_key(a->account, a->name, key), buf_bytes(&b), false, e)
-				       : err_set(e, "alarm: no memory");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	alarm_write_record(a, &b);
+	return book_put(t, BOOK_ALARM, book_key(&key, a->account,
+	    bytes_of(a->name)), &b, e);
 }
 
 /* Those apply to the whole account: a set's pause needs figures of its own. */
@@ -157,21 +143,14 @@ alarm_put(struct db_txn *t, const struct alarm *a, struct err *e)
 	return alarm_check(t, a, e) < 0 ? -1 : alarm_store(t, a, e);
 }
 
-static bool
-count_on_alarm(void *arg, const struct alarm *a)
-{
-	(void)a;
-	return ++*(unsigned *)arg < ALARMS_MAX;
-}
-
 int
 alarm_create(struct db_txn *t, const struct alarm *a, struct err *e)
 {
 	struct alarm there;
-	unsigned     n = 0;
 	int	     rc = alarm_get(t, a->account, a->name, &there, e);
+	int n = book_count(t, BOOK_ALARM, bytes_of(a->account), e);
 
-	if (rc < 0 || alarm_each(t, a->account, count_on_alarm, &n, e) < 0)
+	if (rc < 0 || n < 0)
 		return -1;
 	if (rc == 1)
 		return book_refuse(e, BOOK_EXISTS, "alarm %s exists",
@@ -186,9 +165,9 @@ int
 alarm_get(struct db_txn *t, const char *account, const char *name,
     struct alarm *out, struct err *e)
 {
-	char	     room[KEY_SIZE];
-	struct bytes key = alarm_key(account, name, room), value;
-	int	     rc = db_get(t, BOOK_ALARM, key, &value, e);
+	struct book_key room;
+	struct bytes	key = book_key(&room, account, bytes_of(name)), value;
+	int		rc = db_get(t, BOOK_ALARM, key, &value, e);
 
 	if (rc == 1 && !alarm_read_row(key, value, out))
 		return err_set(e, "alarm %s: the record is damaged", name);
@@ -199,66 +178,38 @@ int
 alarm_delete(struct db_txn *t, const char *account, const char *name,
     struct err *e)
 {
-	char key[KEY_SIZE];
+	struct book_key room;
+	struct bytes	key = book_key(&room, account, bytes_of(name));
 
-	if (db_delete(t, BOOK_ALARM_PAST, alarm_key(account, name, key), e) <
-	    0)
+	if (db_delete(t, BOOK_ALARM_PAST, key, e) < 0)
 		return -1;
-	return db_delete(t, BOOK_ALARM, alarm_key(account, name, key), e);
-}
-
-struct alarm_walk {
-	bool (*fn)(void *arg, const struct alarm *a);
-	void *arg;
-	bool  is_damaged;
-};
-
-static bool
-walk_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct alarm_walk *w = arg;
-	struct alarm	   a;
-
-	w->is_damaged = !alarm_read_row(key, value, &a);
-	return !w->is_damaged && w->fn(w->arg, &a);
+	return db_delete(t, BOOK_ALARM, key, e);
 }
 
 int
 alarm_each(struct db_txn *t, const char *account,
     bool (*fn)(void *arg, const struct alarm *a), void *arg, struct err *e)
 {
-	struct alarm_walk w = { fn, arg, false };
+	struct book_rows r;
+	struct alarm	 a;
 
-	if (book_walk(t, BOOK_ALARM, bytes_of(account), walk_on_row, &w, e) <
-	    0)
-		return -1;
-	return w.is_damaged ? err_set(e, "an alarm is damaged") : 0;
-}
-
-static bool
-first_on_alarm(void *arg, const struct alarm *a)
-{
-	*(struct alarm *)arg = *a;
-	return false;
+	book_rows_open(&r, t, BOOK_ALARM, bytes_of(account), e);
+	while (book_rows_next(&r))
+		if (!alarm_read_row(r.key, r.value, &a))
+			r.status = err_set(e, "an alarm is damaged");
+		else if (!fn(arg, &a))
+			break;
+	return book_rows_close(&r);
 }
 
 int
 alarm_purge(struct db_txn *t, const char *account, unsigned max,
     struct err *e)
 {
-	struct alarm a;
-	unsigned     n;
-
-	for (n = 0; n < max; n++) {
-		a.name[0] = '\0';
-		if (alarm_each(t, account, first_on_alarm, &a, e) < 0)
-			return -1;
-		if (a.name[0] == '\0')
-			break;
-		if (alarm_delete(t, account, a.name, e) < 0)
-			return -1;
-	}
-	return (int)n;
+	/* there are as many alarms as there are pasts, or more */
+	if (book_purge(t, BOOK_ALARM_PAST, bytes_of(account), max, e) < 0)
+		return -1;
+	return book_purge(t, BOOK_ALARM, bytes_of(account), max, e);
 }
 
 /* -- transitions ----------------------------------------------------------- */
@@ -285,10 +236,11 @@ history_add(struct db_txn *t, const struct alarm *a, struct err *e)
 	struct transition *v = mem_alloc((ALARM_HISTORY + 1) * sizeof(*v));
 	struct bytes	   value;
 	struct buf	   b;
-	char		   key[KEY_SIZE];
+	struct book_key	   room;
+	struct bytes	   key = book_key(&room, a->account,
+		  bytes_of(a->name));
 	unsigned	   n = 0, i;
-	int rc = db_get(t, BOOK_ALARM_PAST, alarm_key(a->account, a->name,
-	    key), &value, e);
+	int		   rc = db_get(t, BOOK_ALARM_PAST, key, &value, e);
 
 	if (rc == 1)
 		n = history_read(value, v);
@@ -301,12 +253,11 @@ history_add(struct db_txn *t, const struct alarm *a, struct err *e)
 		pack_bool(&b, v[i].to == ALARM_ALARM);
 		pack_text(&b, v[i].reason);
 	}
-	if (rc >= 0)
-		rc = db_put(t, BOOK_ALARM_PAST, alarm_key(a->account, a->name,
-		    key), buf_bytes(&b), false, e);
-	buf_wipe(&b);
 	mem_free(v);
-	return rc < 0 ? -1 : 0;
+	if (rc >= 0)
+		return book_put(t, BOOK_ALARM_PAST, key, &b, e);
+	buf_wipe(&b);
+	return -1;
 }
 
 int
@@ -317,10 +268,10 @@ alarm_history(struct db_txn *t, const struct alarm *a,
 {
 	struct transition *v = mem_alloc(ALARM_HISTORY * sizeof(*v));
 	struct bytes	   value;
-	char		   key[KEY_SIZE];
+	struct book_key	   key;
 	unsigned	   n = 0;
-	int rc = db_get(t, BOOK_ALARM_PAST, alarm_key(a->account, a->name,
-	    key), &value, e);
+	int rc = db_get(t, BOOK_ALARM_PAST, book_key(&key, a->account,
+	    bytes_of(a->name)), &value, e);
 
 	if (rc == 1)
 		n = history_read(value, v);

@@ -226,26 +226,106 @@ book_end(struct db_txn *t)
 	db_end(t);
 }
 
+void
+book_rows_open(struct book_rows *r, struct db_txn *t, enum book_table table,
+    struct bytes prefix, struct err *e)
+{
+	memset(r, 0, sizeof(*r));
+	r->prefix = prefix;
+	r->err = e;
+	r->cursor = db_cursor(t, table, e);
+	r->status = r->cursor == NULL ? -1 : 1;
+}
+
+bool
+book_rows_next(struct book_rows *r)
+{
+	if (r->status != 1)
+		return false;
+	r->status = r->is_begun
+		? db_next(r->cursor, &r->key, &r->value, r->err)
+		: db_seek(r->cursor, r->prefix, &r->key, &r->value, r->err);
+	r->is_begun = true;
+	if (r->status == 1 && !bytes_starts(r->key, r->prefix))
+		r->status = 0;
+	return r->status == 1;
+}
+
+int
+book_rows_close(struct book_rows *r)
+{
+	if (r->cursor != NULL)
+		db_cursor_close(r->cursor);
+	r->cursor = NULL;
+	return r->status < 0 ? -1 : 0;
+}
+
 int
 book_walk(struct db_txn *t, enum book_table table, struct bytes prefix,
     bool (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
     struct err *e)
 {
-	struct db_cursor *c;
-	struct bytes	  key, value;
-	int		  found;
+	struct book_rows r;
 
-	c = db_cursor(t, table, e);
-	if (c == NULL)
-		return -1;
-	found = db_seek(c, prefix, &key, &value, e);
-	while (found == 1 && bytes_starts(key, prefix)) {
-		if (!fn(arg, key, value))
-			break;
-		found = db_next(c, &key, &value, e);
+	book_rows_open(&r, t, table, prefix, e);
+	while (book_rows_next(&r) && fn(arg, r.key, r.value))
+		;
+	return book_rows_close(&r);
+}
+
+int
+book_count(struct db_txn *t, enum book_table table, struct bytes prefix,
+    struct err *e)
+{
+	struct book_rows r;
+	int		 n = 0;
+
+	book_rows_open(&r, t, table, prefix, e);
+	while (book_rows_next(&r))
+		n++;
+	return book_rows_close(&r) < 0 ? -1 : n;
+}
+
+int
+book_purge(struct db_txn *t, enum book_table table, struct bytes prefix,
+    unsigned max, struct err *e)
+{
+	struct book_rows r;
+	unsigned	 n = 0;
+
+	book_rows_open(&r, t, table, prefix, e);
+	/* behind the one that goes is the first again */
+	while (n < max && book_rows_next(&r)) {
+		r.is_begun = false;
+		if (db_cursor_delete(r.cursor, e) < 0)
+			r.status = -1;
+		else
+			n++;
 	}
-	db_cursor_close(c);
-	return found < 0 ? -1 : 0;
+	return book_rows_close(&r) < 0 ? -1 : (int)n;
+}
+
+int
+book_put(struct db_txn *t, enum book_table table, struct bytes key,
+    struct buf *record, struct err *e)
+{
+	int rc = record->failed ? err_set(e, "a record: no memory")
+	    : db_put(t, table, key, buf_bytes(record), false, e);
+
+	buf_wipe(record);
+	return rc < 0 ? -1 : 0;
+}
+
+struct bytes
+book_key(struct book_key *room, const char *account, struct bytes name)
+{
+	size_t n = strlen(account);
+
+	must(n < sizeof(room->p));
+	name = bytes_head(name, sizeof(room->p) - n);
+	memcpy(room->p, account, n);
+	memcpy(room->p + n, name.p, name.n);
+	return (struct bytes){ room->p, n + name.n };
 }
 
 /* -- writing -------------------------------------------------------------- */

@@ -94,12 +94,46 @@ void book_close(struct book *b);
 struct db_txn *book_read(struct book *b, struct err *e);
 void book_end(struct db_txn *t); /* NULL is allowed */
 /*
- * Rows of a table whose keys begin with prefix, in order, until fn says
- * false.  fn may not write.  0 / -1.
+ * Rows of a table whose keys begin with prefix, in order:
+ *     book_rows_open(&r, t, BOOK_POOL, prefix, &e);
+ *     while (book_rows_next(&r)) ... r.key, r.value
+ *     return book_rows_close(&r);			0 / -1
+ * Whoever finds a damaged one sets r.status to -1: it ends the walk, and is
+ * what close says.  Nothing may be written before that.
  */
+struct book_rows {
+	struct bytes	  key, value;
+	int		  status; /* 1 = there are rows, 0 = no more, -1 */
+	struct db_cursor *cursor;
+	struct bytes	  prefix;
+	bool		  is_begun;
+	struct err	 *err;
+};
+void book_rows_open(struct book_rows *r, struct db_txn *t,
+    enum book_table table, struct bytes prefix, struct err *e);
+bool book_rows_next(struct book_rows *r);
+int book_rows_close(struct book_rows *r);
+/* The same with a function, until it says false. */
 int book_walk(struct db_txn *t, enum book_table table, struct bytes prefix,
     bool (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
     struct err *e);
+int book_count(struct db_txn *t, enum book_table table, struct bytes prefix,
+    struct err *e); /* how many, or -1 */
+/* Removes the first of them, max at most: how many that were, or -1. */
+int book_purge(struct db_txn *t, enum book_table table, struct bytes prefix,
+    unsigned max, struct err *e);
+/* Stores what was packed, and wipes the buffer: 0 / -1. */
+int book_put(struct db_txn *t, enum book_table table, struct bytes key,
+    struct buf *record, struct err *e);
+/*
+ * The key of a row of "account, name", in room.  A name that is longer than
+ * any may be is cut: it is not found.
+ */
+struct book_key {
+	char p[DB_KEY_MAX];
+};
+struct bytes book_key(struct book_key *room, const char *account,
+    struct bytes name);
 
 struct book_job {
 	struct loop *asker;

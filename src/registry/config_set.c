@@ -12,8 +12,7 @@
 
 enum {
 	CONFIG_SET_RECORD = 1, /* versions of the records */
-	CONFIG_SET_RECORD_MAX = 4096,
-	ACCOUNT_OCTETS = ACCOUNT_ID_SIZE - 1
+	CONFIG_SET_RECORD_MAX = 4096
 };
 
 /* Bits of a record. */
@@ -192,28 +191,16 @@ config_set_tags_put(struct db_txn *t, const struct config_set *s,
 
 /* -- the register --------------------------------------------------------- */
 
-struct set_row {
-	char p[ACCOUNT_OCTETS + CONFIG_SET_NAME_SIZE];
-};
-
-static struct bytes
-row_of(struct set_row *room, const char *account, struct bytes name)
-{
-	memcpy(room->p, account, ACCOUNT_OCTETS);
-	memcpy(room->p + ACCOUNT_OCTETS, name.p, name.n);
-	return (struct bytes){ room->p, ACCOUNT_OCTETS + name.n };
-}
-
 /* A row that stands where another belongs is damaged: what is done to it
  * would be done to the other. */
 static int
 row_read(struct bytes row, struct bytes value, struct config_set *out,
     struct err *e)
 {
-	struct set_row room;
+	struct book_key room;
 
 	if (config_set_read_record(value, out) &&
-	    bytes_eq(row_of(&room, out->account, bytes_of(out->name)), row))
+	    bytes_eq(book_key(&room, out->account, bytes_of(out->name)), row))
 		return 1;
 	return err_set(e, "configuration set %.*s: the record is damaged",
 	    (int)row.n, row.p);
@@ -233,20 +220,20 @@ int
 config_set_get(struct db_txn *t, const char *account, struct bytes name,
     struct config_set *out, struct err *e)
 {
-	struct set_row room;
+	struct book_key room;
 
 	if (!account_id_is_valid(account) || !config_set_name_is_valid(name))
 		return 0;
-	return row_get(t, row_of(&room, account, name), out, e);
+	return row_get(t, book_key(&room, account, name), out, e);
 }
 
 int
 config_set_find(struct db_txn *t, const struct config_set_id *id,
     struct config_set *out, struct err *e)
 {
-	struct set_row room;
-	struct bytes   row;
-	int	       found = db_get(t, BOOK_SET_ID, id_bytes(id), &row, e);
+	struct book_key room;
+	struct bytes	row;
+	int		found = db_get(t, BOOK_SET_ID, id_bytes(id), &row, e);
 
 	if (found <= 0)
 		return found;
@@ -292,49 +279,36 @@ config_set_check(struct db_txn *t, const struct config_set *s, struct err *e)
 int
 config_set_put(struct db_txn *t, const struct config_set *s, struct err *e)
 {
-	struct set_row room;
-	struct buf     b;
-	int	       rc;
+	struct book_key room;
+	struct buf	b;
 
 	if (config_set_check(t, s, e) < 0)
 		return -1;
 	buf_init(&b, CONFIG_SET_RECORD_MAX);
-	rc = config_set_write_record(s, &b) ?
-		db_put(t, BOOK_CONFIG_SET, row_of(&room, s->account,
-		    bytes_of(s->name)), buf_bytes(&b), false, e) :
-		err_set(e, "configuration set %s: out of memory", s->name);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
-}
-
-static bool
-on_count(void *count, struct bytes key, struct bytes value)
-{
-	(void)key;
-	(void)value;
-	++*(int *)count;
-	return true;
+	config_set_write_record(s, &b);
+	return book_put(t, BOOK_CONFIG_SET, book_key(&room, s->account,
+	    bytes_of(s->name)), &b, e);
 }
 
 int
 config_set_create(struct db_txn *t, const struct config_set *s,
     struct err *e)
 {
-	struct set_row	  room;
+	struct book_key	  room;
 	struct bytes	  row, unused;
-	int		  found, count = 0;
+	int		  found, count;
 
 	if (config_set_check(t, s, e) < 0)
 		return -1;
-	row = row_of(&room, s->account, bytes_of(s->name));
+	row = book_key(&room, s->account, bytes_of(s->name));
 	found = db_get(t, BOOK_CONFIG_SET, row, &unused, e);
 	if (found < 0)
 		return -1;
 	if (found == 1)
 		return book_refuse(e, BOOK_EXISTS,
 		    "configuration set %s exists already", s->name);
-	if (book_walk(t, BOOK_CONFIG_SET, bytes_of(s->account), on_count,
-		&count, e) < 0)
+	count = book_count(t, BOOK_CONFIG_SET, bytes_of(s->account), e);
+	if (count < 0)
 		return -1;
 	if (count >= CONFIG_SETS_MAX)
 		return book_refuse(e, BOOK_LIMIT, "an account can have at "
@@ -348,17 +322,14 @@ int
 config_set_count_destinations(struct db_txn *t,
     const struct config_set_id *id, struct err *e)
 {
-	int count = 0;
-
-	return book_walk(t, BOOK_DESTINATION, id_bytes(id), on_count, &count,
-	    e) < 0 ? -1 : count;
+	return book_count(t, BOOK_DESTINATION, id_bytes(id), e);
 }
 
 int
 config_set_delete(struct db_txn *t, const char *account, const char *name,
     struct err *e)
 {
-	struct set_row	  room;
+	struct book_key	  room;
 	struct config_set s;
 	int found = config_set_get(t, account, bytes_of(name), &s, e);
 
@@ -369,27 +340,7 @@ config_set_delete(struct db_txn *t, const char *account, const char *name,
 	    db_delete(t, BOOK_SET_ID, id_bytes(&s.id), e) < 0)
 		return -1;
 	return db_delete(t, BOOK_CONFIG_SET,
-	    row_of(&room, account, bytes_of(name)), e);
-}
-
-struct set_walk {
-	bool (*fn)(void *arg, const struct config_set *s);
-	void	   *arg;
-	struct err *err;
-	bool	    failed;
-};
-
-static bool
-on_row(void *walk, struct bytes key, struct bytes value)
-{
-	struct set_walk	 *w = walk;
-	struct config_set s;
-
-	if (row_read(key, value, &s, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &s);
+	    book_key(&room, account, bytes_of(name)), e);
 }
 
 int
@@ -397,12 +348,16 @@ config_set_each(struct db_txn *t, const char *account,
     bool (*fn)(void *arg, const struct config_set *s), void *arg,
     struct err *e)
 {
-	struct set_walk w = { fn, arg, e, false };
+	struct book_rows r;
+	struct config_set s;
 
-	if (book_walk(t, BOOK_CONFIG_SET, bytes_of(account), on_row, &w, e) <
-	    0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_CONFIG_SET, bytes_of(account), e);
+	while (book_rows_next(&r)) {
+		r.status = row_read(r.key, r.value, &s, e);
+		if (r.status < 0 || !fn(arg, &s))
+			break;
+	}
+	return book_rows_close(&r);
 }
 
 int

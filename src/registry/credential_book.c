@@ -432,11 +432,7 @@ credential_put(struct db_txn *t, const struct credential *c, struct err *e)
 		return -1;
 	buf_init(&b, CREDENTIAL_RECORD_MAX);
 	credential_pack(&b, c);
-	rc = b.failed ? err_set(e, "credential %s: out of memory", c->name) :
-			db_put(t, BOOK_CREDENTIAL, row, buf_bytes(&b), false,
-			    e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return book_put(t, BOOK_CREDENTIAL, row, &b, e);
 }
 
 int
@@ -481,61 +477,31 @@ credential_delete(struct db_txn *t, const char *account, const char *name,
 	    credential_row_key(account, name, room), e);
 }
 
-struct credential_walk {
-	bool (*fn)(void *arg, const struct credential *c);
-	void		  *arg;
-	struct credential *room; /* one for all rows: it is large */
-	struct err	  *err;
-	bool		   failed;
-	unsigned	   count;
-};
-
-static bool
-credential_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct credential_walk *w = arg;
-
-	if (credential_unpack(key, value, w->room, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, w->room);
-}
-
 int
 credential_each(struct db_txn *t, const char *account,
     bool (*fn)(void *arg, const struct credential *c), void *arg,
     struct err *e)
 {
-	struct credential_walk w = { .fn = fn, .arg = arg, .err = e };
-	int		       rc;
+	/* one for all rows: it is large */
+	struct credential *c = mem_alloc(sizeof(*c));
+	struct book_rows   r;
 
-	w.room = mem_alloc(sizeof(*w.room));
-	rc = book_walk(t, BOOK_CREDENTIAL, bytes_of(account),
-	    credential_on_row, &w, e);
-	mem_free(w.room);
-	return rc < 0 || w.failed ? -1 : 0;
-}
-
-static bool
-credential_on_count(void *arg, struct bytes key, struct bytes value)
-{
-	struct credential_walk *w = arg;
-
-	(void)key;
-	(void)value;
-	w->count++;
-	return true;
+	book_rows_open(&r, t, BOOK_CREDENTIAL, bytes_of(account), e);
+	while (book_rows_next(&r)) {
+		r.status = credential_unpack(r.key, r.value, c, e);
+		if (r.status < 0 || !fn(arg, c))
+			break;
+	}
+	mem_free(c);
+	return book_rows_close(&r);
 }
 
 unsigned
 credential_count(struct db_txn *t, const char *account)
 {
-	struct credential_walk w = { .count = 0 };
-	struct err	       unused;
+	struct err unused;
+	int	   n = book_count(t, BOOK_CREDENTIAL, bytes_of(account),
+			 &unused);
 
-	/* what cannot be read now fails at the next put */
-	(void)book_walk(t, BOOK_CREDENTIAL, bytes_of(account),
-	    credential_on_count, &w, &unused);
-	return w.count;
+	return n < 0 ? 0 : (unsigned)n; /* the next put fails, too */
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "registry/destination.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -465,17 +466,13 @@ destination_put(struct db_txn *t, const struct destination *d, struct err *e)
 {
 	struct destination_key room;
 	struct buf	       b;
-	int		       rc;
 
 	if (destination_check(d, e) < 0)
 		return -1;
 	buf_init(&b, DESTINATION_RECORD_MAX);
-	rc = destination_write_record(d, &b) ?
-		db_put(t, BOOK_DESTINATION, key_of(&room, &d->set,
-		    bytes_of(d->name)), buf_bytes(&b), false, e) :
-		err_set(e, "event destination %s: out of memory", d->name);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	destination_write_record(d, &b);
+	return book_put(t, BOOK_DESTINATION, key_of(&room, &d->set,
+	    bytes_of(d->name)), &b, e);
 }
 
 int
@@ -520,39 +517,8 @@ int
 destination_delete_all(struct db_txn *t, const struct config_set_id *set,
     struct err *e)
 {
-	struct db_cursor *c = db_cursor(t, BOOK_DESTINATION, e);
-	struct bytes	  key, value;
-	int		  rc;
-
-	if (c == NULL)
-		return -1;
-	while ((rc = db_seek(c, set_prefix(set), &key, &value, e)) == 1 &&
-	    bytes_starts(key, set_prefix(set)))
-		if ((rc = db_cursor_delete(c, e)) < 0)
-			break;
-	db_cursor_close(c);
-	return rc < 0 ? -1 : 0;
-}
-
-struct destination_walk {
-	bool (*fn)(void *arg, const struct destination *d);
-	void	   *arg;
-	struct err *err;
-	bool	    failed;
-};
-
-static bool
-on_row(void *walk, struct bytes key, struct bytes value)
-{
-	struct destination_walk *w = walk;
-	struct destination	 d;
-
-	if (!destination_read_row(key, value, &d)) {
-		(void)err_set(w->err, "an event destination is damaged");
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &d);
+	return book_purge(t, BOOK_DESTINATION, set_prefix(set), UINT_MAX, e) <
+	    0 ? -1 : 0;
 }
 
 int
@@ -560,10 +526,16 @@ destination_each(struct db_txn *t, const struct config_set_id *set,
     bool (*fn)(void *arg, const struct destination *d), void *arg,
     struct err *e)
 {
-	struct destination_walk w = { fn, arg, e, false };
+	struct book_rows   r;
+	struct destination d;
 
-	if (book_walk(t, BOOK_DESTINATION, set != NULL ? set_prefix(set) :
-		BYTES(""), on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_DESTINATION, set != NULL ?
+		set_prefix(set) : BYTES(""), e);
+	while (book_rows_next(&r))
+		if (!destination_read_row(r.key, r.value, &d))
+			r.status = err_set(e,
+			    "an event destination is damaged");
+		else if (!fn(arg, &d))
+			break;
+	return book_rows_close(&r);
 }

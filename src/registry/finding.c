@@ -193,16 +193,11 @@ finding_put(struct db_txn *t, const struct finding *f, struct err *e)
 {
 	struct buf b;
 	char	   key[KEY_SIZE];
-	int	   rc;
 
 	buf_init(&b, 8192);
-	if (finding_write_record(f, &b))
-		rc = db_put(t, BOOK_FINDING, finding_key(f->account, f->id,
-		    key), buf_bytes(&b), false, e);
-	else
-		rc = err_set(e, "finding: out of memory");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	finding_write_record(f, &b);
+	return book_put(t, BOOK_FINDING, finding_key(f->account, f->id, key),
+	    &b, e);
 }
 
 int
@@ -233,36 +228,29 @@ finding_get(struct db_txn *t, const char *account, const char *id,
 	return rc;
 }
 
-struct finding_walk {
-	bool (*fn)(void *arg, const struct finding *f);
-	void *arg;
-	bool  is_damaged;
-};
-
-static bool
-walk_on_row(void *arg, struct bytes key, struct bytes value)
+/* Those of an account, NULL: of all. */
+static struct bytes
+finding_prefix(const char *account, char out[KEY_SIZE])
 {
-	struct finding_walk *w = arg;
-	struct finding	     f;
-
-	w->is_damaged = !finding_read_row(key, value, &f);
-	return !w->is_damaged && w->fn(w->arg, &f);
+	return account == NULL ? BYTES("")
+	    : bytes_head(finding_key(account, "", out), ACCOUNT_ID_SIZE - 1);
 }
 
 int
 finding_each(struct db_txn *t, const char *account,
     bool (*fn)(void *arg, const struct finding *f), void *arg, struct err *e)
 {
-	struct finding_walk w = { fn, arg, false };
-	char		    key[KEY_SIZE];
-	struct bytes	    prefix = BYTES("");
+	struct book_rows r;
+	struct finding	 f;
+	char		 key[KEY_SIZE];
 
-	if (account != NULL)
-		prefix = bytes_head(finding_key(account, "", key),
-		    ACCOUNT_ID_SIZE - 1);
-	if (book_walk(t, BOOK_FINDING, prefix, walk_on_row, &w, e) < 0)
-		return -1;
-	return w.is_damaged ? err_set(e, "a finding is damaged") : 0;
+	book_rows_open(&r, t, BOOK_FINDING, finding_prefix(account, key), e);
+	while (book_rows_next(&r))
+		if (!finding_read_row(r.key, r.value, &f))
+			r.status = err_set(e, "a finding is damaged");
+		else if (!fn(arg, &f))
+			break;
+	return book_rows_close(&r);
 }
 
 struct finding_by_id {
@@ -411,37 +399,12 @@ finding_look(struct db_txn *t, const char *account, bool *review, bool *pause,
 	return finding_each(t, account, look_on_finding, &l, e);
 }
 
-struct finding_purging {
-	struct finding list[16];
-	unsigned       n, max;
-};
-
-static bool
-purge_on_finding(void *arg, const struct finding *f)
-{
-	struct finding_purging *p = arg;
-
-	p->list[p->n++] = *f;
-	return p->n < p->max;
-}
-
 int
 finding_purge(struct db_txn *t, const char *account, unsigned max,
     struct err *e)
 {
-	struct finding_purging *p = mem_alloc(sizeof(*p));
-	char			key[KEY_SIZE];
-	unsigned		i;
-	int			rc;
+	char key[KEY_SIZE];
 
-	p->max = max < 16 ? max : 16;
-	rc = finding_each(t, account, purge_on_finding, p, e);
-	for (i = 0; i < p->n && rc == 0; i++)
-		if (db_delete(t, BOOK_FINDING, finding_key(
-			p->list[i].account, p->list[i].id, key), e) < 0)
-			rc = -1;
-	if (rc == 0)
-		rc = (int)p->n;
-	mem_free(p);
-	return rc;
+	return book_purge(t, BOOK_FINDING, finding_prefix(account, key), max,
+	    e);
 }

@@ -344,12 +344,8 @@ identity_put(struct db_txn *t, const struct identity *i, struct err *e)
 		return -1;
 	buf_init(&b, IDENTITY_RECORD_MAX);
 	identity_pack(&b, i);
-	rc = b.failed ? err_set(e, "identity %s: out of memory", i->name) :
-			db_put(t, BOOK_IDENTITY,
-			    row_identity(&room, i->account, i->name),
-			    buf_bytes(&b), false, e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return book_put(t, BOOK_IDENTITY, row_identity(&room, i->account,
+	    i->name), &b, e);
 }
 
 int
@@ -419,84 +415,29 @@ identity_tags_put(struct db_txn *t, const struct identity *i,
 	    row_identity(&room, i->account, i->name), tags, e);
 }
 
-struct identity_walk {
-	bool (*fn)(void *arg, const struct identity *i);
-	bool (*on_key)(void *arg, const struct dkim_key *k);
-	bool (*on_due)(void *arg, struct wall due, const char *account,
-	    const char *name);
-	void	      *arg;
-	struct wall    by;
-	unsigned       count;
-	struct err    *err;
-	bool	       failed;
-};
-
-static bool
-identity_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct identity_walk *w = arg;
-	struct identity	      i;
-
-	if (identity_unpack(key, value, &i, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &i);
-}
-
 int
 identity_each(struct db_txn *t, const char *account,
     bool (*fn)(void *arg, const struct identity *i), void *arg, struct err *e)
 {
-	struct identity_walk w = { .fn = fn, .arg = arg, .err = e };
+	struct book_rows r;
+	struct identity	 i;
 
-	if (book_walk(t, BOOK_IDENTITY, bytes_of(account), identity_on_row,
-		&w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
-}
-
-static bool
-identity_on_count(void *arg, struct bytes key, struct bytes value)
-{
-	struct identity_walk *w = arg;
-
-	(void)key;
-	(void)value;
-	w->count++;
-	return true;
+	book_rows_open(&r, t, BOOK_IDENTITY, bytes_of(account), e);
+	while (book_rows_next(&r)) {
+		r.status = identity_unpack(r.key, r.value, &i, e);
+		if (r.status < 0 || !fn(arg, &i))
+			break;
+	}
+	return book_rows_close(&r);
 }
 
 unsigned
 identity_count(struct db_txn *t, const char *account)
 {
-	struct identity_walk w = { .count = 0 };
-	struct err	     unused;
+	struct err unused;
+	int n = book_count(t, BOOK_IDENTITY, bytes_of(account), &unused);
 
-	/* what cannot be read now fails at the next put */
-	(void)book_walk(t, BOOK_IDENTITY, bytes_of(account),
-	    identity_on_count, &w, &unused);
-	return w.count;
-}
-
-static bool
-identity_on_due(void *arg, struct bytes key, struct bytes value)
-{
-	struct identity_walk *w = arg;
-	char		      account[ACCOUNT_ID_SIZE];
-	char		      name[IDENTITY_NAME_SIZE];
-	struct wall	      due;
-
-	(void)value;
-	if (key.n <= 8 + ACCOUNT_OCTETS)
-		return true;
-	due.ms = (int64_t)db_get_be64(key.p);
-	if (due.ms > w->by.ms)
-		return false;
-	key = bytes_from(key, 8);
-	bytes_text(bytes_head(key, ACCOUNT_OCTETS), account, sizeof(account));
-	bytes_text(bytes_from(key, ACCOUNT_OCTETS), name, sizeof(name));
-	return w->on_due(w->arg, due, account, name);
+	return n < 0 ? 0 : (unsigned)n; /* the next put fails, too */
 }
 
 int
@@ -505,9 +446,27 @@ identity_each_due(struct db_txn *t, struct wall by,
 	const char *name),
     void *arg, struct err *e)
 {
-	struct identity_walk w = { .on_due = fn, .arg = arg, .by = by };
+	struct book_rows r;
+	struct bytes	 row;
+	struct wall	 due;
+	char account[ACCOUNT_ID_SIZE], name[IDENTITY_NAME_SIZE];
 
-	return book_walk(t, BOOK_CHECK, BYTES(""), identity_on_due, &w, e);
+	book_rows_open(&r, t, BOOK_CHECK, BYTES(""), e);
+	while (book_rows_next(&r)) {
+		if (r.key.n <= 8 + ACCOUNT_OCTETS)
+			continue;
+		due.ms = (int64_t)db_get_be64(r.key.p);
+		if (due.ms > by.ms)
+			break;
+		row = bytes_from(r.key, 8);
+		bytes_text(bytes_head(row, ACCOUNT_OCTETS), account,
+		    sizeof(account));
+		bytes_text(bytes_from(row, ACCOUNT_OCTETS), name,
+		    sizeof(name));
+		if (!fn(arg, due, account, name))
+			break;
+	}
+	return book_rows_close(&r);
 }
 
 /* -- keys ----------------------------------------------------------------- */
@@ -643,7 +602,6 @@ dkim_key_put(struct db_txn *t, const struct dkim_key *k, struct err *e)
 {
 	struct row room;
 	struct buf b;
-	int	   rc;
 
 	must(account_id_is_valid(k->account) && k->domain[0] != '\0');
 	if (!selector_is_valid(k->selector))
@@ -653,13 +611,8 @@ dkim_key_put(struct db_txn *t, const struct dkim_key *k, struct err *e)
 		return -1;
 	buf_init(&b, DKIM_KEY_RECORD_MAX);
 	dkim_key_pack(&b, k);
-	rc = b.failed ? err_set(e, "DKIM key %s: out of memory", k->selector) :
-			db_put(t, BOOK_DKIM_KEY,
-			    row_key(&room, k->account, k->domain,
-				k->selector),
-			    buf_bytes(&b), false, e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return book_put(t, BOOK_DKIM_KEY, row_key(&room, k->account,
+	    k->domain, k->selector), &b, e);
 }
 
 int
@@ -676,31 +629,23 @@ dkim_key_delete(struct db_txn *t, const struct dkim_key *k, struct err *e)
 	    row_key(&room, NULL, k->domain, k->selector), e) < 0 ? -1 : 1;
 }
 
-static bool
-dkim_key_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct identity_walk *w = arg;
-	struct dkim_key	      k;
-
-	if (dkim_key_unpack(key, value, &k, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->on_key(w->arg, &k);
-}
-
 int
 dkim_key_each(struct db_txn *t, const char *account, const char *domain,
     bool (*fn)(void *arg, const struct dkim_key *k), void *arg, struct err *e)
 {
-	struct identity_walk w = { .on_key = fn, .arg = arg, .err = e };
-	struct row	     room;
+	struct book_rows r;
+	struct dkim_key	 k;
+	struct row	 room;
 
 	must(account != NULL || domain == NULL);
-	if (book_walk(t, BOOK_DKIM_KEY, row_key(&room, account, domain, NULL),
-		dkim_key_on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_DKIM_KEY, row_key(&room, account, domain,
+	    NULL), e);
+	while (book_rows_next(&r)) {
+		r.status = dkim_key_unpack(r.key, r.value, &k, e);
+		if (r.status < 0 || !fn(arg, &k))
+			break;
+	}
+	return book_rows_close(&r);
 }
 
 struct signing_search {

@@ -82,36 +82,24 @@ identity_policy_get(struct db_txn *t, const char *account,
 	return found == 1 ? row_read(row, value, out, e) : found;
 }
 
-struct policy_walk {
-	bool (*fn)(void *arg, const struct identity_policy *p);
-	void		      *arg;
-	struct identity_policy at;
-	struct err	      *err;
-	bool		       failed;
-};
-
-static bool
-policy_on_row(void *walk, struct bytes key, struct bytes value)
-{
-	struct policy_walk *w = walk;
-
-	w->failed = row_read(key, value, &w->at, w->err) < 0;
-	return !w->failed && w->fn(w->arg, &w->at);
-}
-
 int
 identity_policy_each(struct db_txn *t, const char *account,
     const char *identity,
     bool (*fn)(void *arg, const struct identity_policy *p), void *arg,
     struct err *e)
 {
-	struct policy_walk w = { .fn = fn, .arg = arg, .err = e };
-	struct policy_row  room;
+	struct identity_policy at;
+	struct book_rows       r;
+	struct policy_row      room;
 
-	if (book_walk(t, BOOK_POLICY, row_of(&room, account, identity, NULL),
-		policy_on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_POLICY, row_of(&room, account, identity,
+	    NULL), e);
+	while (book_rows_next(&r)) {
+		r.status = row_read(r.key, r.value, &at, e);
+		if (r.status < 0 || !fn(arg, &at))
+			break;
+	}
+	return book_rows_close(&r);
 }
 
 static bool

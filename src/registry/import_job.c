@@ -278,7 +278,6 @@ int
 import_job_put(struct db_txn *t, const struct import_job *j, struct err *e)
 {
 	struct buf b;
-	int	   rc;
 
 	buf_init(&b, IMPORT_RECORD_MAX);
 	pack_u64(&b, IMPORT_RECORD);
@@ -294,11 +293,7 @@ import_job_put(struct db_txn *t, const struct import_job *j, struct err *e)
 	pack_u64(&b, j->offset);
 	pack_u64(&b, j->rejected);
 	pack_text(&b, j->error);
-	rc = b.failed ? err_set(e, "import job: out of memory") :
-			db_put(t, BOOK_IMPORT, bytes_of(j->id), buf_bytes(&b),
-			    false, e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return book_put(t, BOOK_IMPORT, bytes_of(j->id), &b, e);
 }
 
 static int
@@ -350,34 +345,19 @@ import_job_delete(struct db_txn *t, const char *id, struct err *e)
 	return db_delete(t, BOOK_IMPORT, bytes_of(id), e);
 }
 
-struct import_walk {
-	bool (*fn)(void *arg, const struct import_job *j);
-	void	   *arg;
-	struct err *err;
-	bool	    failed;
-};
-
-static bool
-import_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct import_walk *w = arg;
-	struct import_job   j;
-
-	if (import_unpack(key, value, &j, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &j);
-}
-
 int
 import_job_each(struct db_txn *t,
     bool (*fn)(void *arg, const struct import_job *j), void *arg,
     struct err *e)
 {
-	struct import_walk w = { fn, arg, e, false };
+	struct book_rows r;
+	struct import_job j;
 
-	if (book_walk(t, BOOK_IMPORT, BYTES(""), import_on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_IMPORT, BYTES(""), e);
+	while (book_rows_next(&r)) {
+		r.status = import_unpack(r.key, r.value, &j, e);
+		if (r.status < 0 || !fn(arg, &j))
+			break;
+	}
+	return book_rows_close(&r);
 }

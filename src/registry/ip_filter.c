@@ -76,7 +76,6 @@ ip_filter_put(struct db_txn *t, const struct ip_filter *f, struct err *e)
 	struct filter_count c = { f, 0 };
 	struct buf	    b;
 	char		    cidr[CIDR_TEXT_MAX];
-	int		    rc;
 
 	if (!ip_filter_name_is_valid(f->name))
 		return book_refuse(e, BOOK_BAD_REQUEST,
@@ -91,10 +90,7 @@ ip_filter_put(struct db_txn *t, const struct ip_filter *f, struct err *e)
 	pack_bool(&b, f->allow);
 	pack_text(&b, f->listener);
 	pack_i64(&b, f->created.ms);
-	rc = db_put(t, BOOK_IP_FILTER, bytes_of(f->name), buf_bytes(&b),
-	    false, e);
-	buf_wipe(&b);
-	return rc;
+	return book_put(t, BOOK_IP_FILTER, bytes_of(f->name), &b, e);
 }
 
 int
@@ -104,35 +100,21 @@ ip_filter_delete(struct db_txn *t, const char *name, struct err *e)
 	    bytes_of(name), e) : 0;
 }
 
-struct filter_walk {
-	bool (*fn)(void *arg, const struct ip_filter *f);
-	void	   *arg;
-	struct err *e;
-	bool	    failed;
-};
-
-static bool
-filter_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct filter_walk *w = arg;
-	struct ip_filter    f;
-
-	if (filter_unpack(key, value, &f, w->e) != 1) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &f);
-}
-
 int
 ip_filter_each(struct db_txn *t,
     bool (*fn)(void *arg, const struct ip_filter *f), void *arg,
     struct err *e)
 {
-	struct filter_walk w = { fn, arg, e, false };
+	struct book_rows r;
+	struct ip_filter f;
 
-	return book_walk(t, BOOK_IP_FILTER, BYTES(""), filter_on_row, &w, e) <
-		0 || w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_IP_FILTER, BYTES(""), e);
+	while (book_rows_next(&r)) {
+		r.status = filter_unpack(r.key, r.value, &f, e);
+		if (r.status < 0 || !fn(arg, &f))
+			break;
+	}
+	return book_rows_close(&r);
 }
 
 /* -- judging --------------------------------------------------------------- */

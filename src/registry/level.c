@@ -9,7 +9,6 @@
 enum {
 	LEVEL_RECORD = 1,
 	RECORD_MAX = 512,
-	KEY_SIZE = ACCOUNT_ID_SIZE - 1 + LEVEL_DOMAIN_SIZE,
 	DAY_MS = 24 * 60 * 60 * 1000
 };
 
@@ -51,27 +50,26 @@ level_read_record(struct bytes in, struct level *out)
 	return unpack_done(&u);
 }
 
+/* A longer domain is cut, everywhere alike. */
 static struct bytes
-level_key(const char *account, const char *domain, char out[KEY_SIZE])
+level_key(const char *account, const char *domain, struct book_key *room)
 {
-	size_t n = strnlen(domain, LEVEL_DOMAIN_SIZE - 1);
-
-	memcpy(out, account, ACCOUNT_ID_SIZE - 1);
-	memcpy(out + ACCOUNT_ID_SIZE - 1, domain, n);
-	return (struct bytes){ out, ACCOUNT_ID_SIZE - 1 + n };
+	return book_key(room, account, bytes_head(bytes_of(domain),
+	    LEVEL_DOMAIN_SIZE - 1));
 }
 
 int
 level_get(struct db_txn *t, const char *account, const char *domain,
     struct level *out, struct err *e)
 {
-	char	     room[KEY_SIZE], own[KEY_SIZE];
-	struct bytes key = level_key(account, domain, room), value;
-	int	     rc = db_get(t, BOOK_LEVEL, key, &value, e);
+	struct book_key room, own;
+	struct bytes	key = level_key(account, domain, &room), value;
+	int		rc = db_get(t, BOOK_LEVEL, key, &value, e);
 
 	/* so is a row that stands where another belongs */
 	if (rc == 1 && (!level_read_record(value, out) ||
-	    !bytes_eq(level_key(out->account, out->domain, own), key)))
+	    !bytes_eq(level_key(out->account, out->domain,
+		&own), key)))
 		return err_set(e, "level of %s: the record is damaged",
 		    domain);
 	if (rc == 0) {
@@ -88,54 +86,20 @@ level_get(struct db_txn *t, const char *account, const char *domain,
 int
 level_put(struct db_txn *t, const struct level *l, struct err *e)
 {
-	struct buf b;
-	char	   key[KEY_SIZE];
-	int	   rc;
+	struct book_key key;
+	struct buf	b;
 
 	buf_init(&b, RECORD_MAX);
-	rc = level_write_record(l, &b) ? db_put(t, BOOK_LEVEL,
-	    level_key(l->account, l->domain, key), buf_bytes(&b), false, e)
-				       : err_set(e, "level: no memory");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
-}
-
-struct level_first {
-	char	     key[KEY_SIZE];
-	struct bytes found; /* n = 0: none */
-};
-
-static bool
-first_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct level_first *f = arg;
-
-	(void)value;
-	if (key.n <= sizeof(f->key)) {
-		memcpy(f->key, key.p, key.n);
-		f->found = (struct bytes){ f->key, key.n };
-	}
-	return false;
+	level_write_record(l, &b);
+	return book_put(t, BOOK_LEVEL, level_key(l->account, l->domain,
+	    &key), &b, e);
 }
 
 int
 level_purge(struct db_txn *t, const char *account, unsigned max,
     struct err *e)
 {
-	struct level_first f;
-	unsigned	   n;
-
-	for (n = 0; n < max; n++) {
-		f.found.n = 0;
-		if (book_walk(t, BOOK_LEVEL, bytes_of(account), first_on_row,
-			&f, e) < 0)
-			return -1;
-		if (f.found.n == 0)
-			break;
-		if (db_delete(t, BOOK_LEVEL, f.found, e) < 0)
-			return -1;
-	}
-	return (int)n;
+	return book_purge(t, BOOK_LEVEL, bytes_of(account), max, e);
 }
 
 /* -- limits ---------------------------------------------------------------- */

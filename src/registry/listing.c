@@ -101,14 +101,10 @@ listing_put(struct db_txn *t, const struct listing *l, struct err *e)
 {
 	struct buf b;
 	char	   key[KEY_SIZE];
-	int	   rc;
 
 	buf_init(&b, RECORD_MAX);
-	rc = listing_write_record(l, &b) ? db_put(t, BOOK_LISTING,
-	    listing_key(l, key), buf_bytes(&b), false, e)
-					 : err_set(e, "listing: no memory");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	listing_write_record(l, &b);
+	return book_put(t, BOOK_LISTING, listing_key(l, key), &b, e);
 }
 
 int
@@ -125,34 +121,23 @@ listing_get(struct db_txn *t, const struct listing *key, struct listing *out,
 	return rc;
 }
 
-struct listing_walk {
-	bool (*fn)(void *arg, const struct listing *l);
-	void *arg;
-	bool  is_damaged;
-};
-
-static bool
-walk_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct listing_walk *w = arg;
-	struct listing	     l;
-
-	w->is_damaged = !listing_read_row(key, value, &l);
-	return !w->is_damaged && w->fn(w->arg, &l);
-}
-
 int
 listing_each(struct db_txn *t, const char *address,
     bool (*fn)(void *arg, const struct listing *l), void *arg, struct err *e)
 {
-	struct listing_walk w = { fn, arg, false };
-	struct bytes	    prefix = BYTES("");
+	struct book_rows r;
+	struct listing	 l;
+	struct bytes	 prefix = BYTES("");
 
 	if (address != NULL) /* with its NUL */
 		prefix = (struct bytes){ address, strlen(address) + 1 };
-	if (book_walk(t, BOOK_LISTING, prefix, walk_on_row, &w, e) < 0)
-		return -1;
-	return w.is_damaged ? err_set(e, "a listing is damaged") : 0;
+	book_rows_open(&r, t, BOOK_LISTING, prefix, e);
+	while (book_rows_next(&r))
+		if (!listing_read_row(r.key, r.value, &l))
+			r.status = err_set(e, "a listing is damaged");
+		else if (!fn(arg, &l))
+			break;
+	return book_rows_close(&r);
 }
 
 /* -- findings -------------------------------------------------------------- */

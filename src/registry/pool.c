@@ -65,42 +65,28 @@ pool_read_record(struct bytes in, struct pool *out)
 
 /* -- the register ---------------------------------------------------------- */
 
-struct pool_key {
-	char p[ACCOUNT_ID_SIZE - 1 + POOL_NAME_SIZE];
-};
-
-static struct bytes
-key_of(struct pool_key *room, const char *account, const char *name)
-{
-	size_t n = strlen(account), m = strlen(name);
-
-	must(n == ACCOUNT_ID_SIZE - 1 && m < POOL_NAME_SIZE);
-	memcpy(room->p, account, n);
-	memcpy(room->p + n, name, m);
-	return (struct bytes){ room->p, n + m };
-}
-
 /* A row that stands where another belongs is damaged. */
 static bool
 pool_read_row(struct bytes key, struct bytes value, struct pool *out)
 {
-	struct pool_key room;
+	struct book_key room;
 
 	return pool_read_record(value, out) &&
-	    bytes_eq(key_of(&room, out->account, out->name), key);
+	    bytes_eq(book_key(&room, out->account,
+		bytes_of(out->name)), key);
 }
 
 int
 pool_get(struct db_txn *t, const char *account, const char *name,
     struct pool *out, struct err *e)
 {
-	struct pool_key room;
+	struct book_key room;
 	struct bytes	key, value;
 	int		found;
 
 	if (!pool_name_is_valid(bytes_of(name)))
 		return 0;
-	key = key_of(&room, account, name);
+	key = book_key(&room, account, bytes_of(name));
 	found = db_get(t, BOOK_POOL, key, &value, e);
 	if (found == 1 && !pool_read_row(key, value, out))
 		return err_set(e, "pool %s: the record is damaged", name);
@@ -120,9 +106,8 @@ pool_exists(struct db_txn *t, const char *account, const char *name,
 int
 pool_put(struct db_txn *t, const struct pool *p, struct err *e)
 {
-	struct pool_key room;
+	struct book_key room;
 	struct buf	b;
-	int		rc;
 
 	if (!pool_name_is_valid(bytes_of(p->name)))
 		return book_refuse(e, BOOK_BAD_REQUEST,
@@ -131,67 +116,38 @@ pool_put(struct db_txn *t, const struct pool *p, struct err *e)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "%s is built in: it cannot be changed", p->name);
 	buf_init(&b, POOL_RECORD_MAX);
-	rc = pool_write_record(p, &b) ?
-		db_put(t, BOOK_POOL, key_of(&room, p->account, p->name),
-		    buf_bytes(&b), false, e) :
-		err_set(e, "pool %s: out of memory", p->name);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
-}
-
-struct pool_walk {
-	bool (*fn)(void *arg, const struct pool *p);
-	void	   *arg;
-	struct err *err;
-	bool	    failed;
-};
-
-static bool
-pool_on_row(void *walk, struct bytes key, struct bytes value)
-{
-	struct pool_walk *w = walk;
-	struct pool	  p;
-
-	if (!pool_read_row(key, value, &p)) {
-		(void)err_set(w->err, "a pool is damaged");
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &p);
+	pool_write_record(p, &b);
+	return book_put(t, BOOK_POOL, book_key(&room, p->account,
+	    bytes_of(p->name)), &b, e);
 }
 
 int
 pool_each(struct db_txn *t, const char *account,
     bool (*fn)(void *arg, const struct pool *p), void *arg, struct err *e)
 {
-	struct pool_walk w = { fn, arg, e, false };
+	struct book_rows r;
+	struct pool	 p;
 
-	if (book_walk(t, BOOK_POOL, bytes_of(account), pool_on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
-}
-
-static bool
-pool_on_count(void *count, const struct pool *p)
-{
-	(void)p;
-	++*(unsigned *)count;
-	return true;
+	book_rows_open(&r, t, BOOK_POOL, bytes_of(account), e);
+	while (book_rows_next(&r))
+		if (!pool_read_row(r.key, r.value, &p))
+			r.status = err_set(e, "a pool is damaged");
+		else if (!fn(arg, &p))
+			break;
+	return book_rows_close(&r);
 }
 
 int
 pool_create(struct db_txn *t, const struct pool *p, struct err *e)
 {
-	unsigned count = 0;
-	int	 found = pool_exists(t, p->account, p->name, e);
+	int found = pool_exists(t, p->account, p->name, e);
+	int count = book_count(t, BOOK_POOL, bytes_of(p->account), e);
 
-	if (found < 0)
+	if (found < 0 || count < 0)
 		return -1;
 	if (found == 1)
 		return book_refuse(e, BOOK_EXISTS, "pool %s exists already",
 		    p->name);
-	if (pool_each(t, p->account, pool_on_count, &count, e) < 0)
-		return -1;
 	if (count >= POOLS_MAX)
 		return book_refuse(e, BOOK_LIMIT,
 		    "an account can have at most %d pools", POOLS_MAX);
@@ -286,11 +242,12 @@ naming_on_set(void *naming, const struct config_set *s)
 static int
 pool_take_away(struct db_txn *t, const struct pool *p, struct err *e)
 {
-	struct pool_key room;
+	struct book_key room;
 
 	if (pool_empty(t, p, e) < 0)
 		return -1;
-	return db_delete(t, BOOK_POOL, key_of(&room, p->account, p->name), e);
+	return db_delete(t, BOOK_POOL, book_key(&room, p->account,
+	    bytes_of(p->name)), e);
 }
 
 int

@@ -110,16 +110,12 @@ resource_tags_put(struct db_txn *t, enum book_table table, struct bytes key,
     const struct resource_tags *tags, struct err *e)
 {
 	struct buf b;
-	int	   rc;
 
 	if (tags->n == 0)
 		return db_delete(t, table, key, e) < 0 ? -1 : 0;
 	buf_init(&b, TAGS_OCTETS);
-	rc = resource_tags_write(tags, &b) ?
-		db_put(t, table, key, buf_bytes(&b), false, e) :
-		err_set(e, "no memory for the tags of a resource");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	resource_tags_write(tags, &b);
+	return book_put(t, table, key, &b, e);
 }
 
 json_t *

@@ -270,37 +270,27 @@ snds_key(const char *address, int64_t day, char out[KEY_SIZE])
 	return (struct bytes){ out, n + 8 };
 }
 
-struct snds_walk {
-	bool (*fn)(void *arg, const struct snds_row *r);
-	void *arg;
-	bool  is_damaged;
-};
-
-static bool
-walk_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct snds_walk *w = arg;
-	struct snds_row	  r;
-	char		  own[KEY_SIZE];
-
-	/* one of another day would be looked for there when it is old */
-	w->is_damaged = !snds_read_record(value, &r) ||
-	    !bytes_eq(snds_key(r.address, r.day, own), key);
-	return !w->is_damaged && w->fn(w->arg, &r);
-}
-
 int
 snds_each(struct db_txn *t, const char *address,
     bool (*fn)(void *arg, const struct snds_row *r), void *arg,
     struct err *e)
 {
-	struct snds_walk w = { fn, arg, false };
-	/* with its NUL */
-	struct bytes prefix = { address, strlen(address) + 1 };
+	struct book_rows r;
+	struct snds_row	 row;
+	char		 own[KEY_SIZE];
 
-	if (book_walk(t, BOOK_SNDS, prefix, walk_on_row, &w, e) < 0)
-		return -1;
-	return w.is_damaged ? err_set(e, "a row of SNDS data is damaged") : 0;
+	/* with its NUL */
+	book_rows_open(&r, t, BOOK_SNDS, (struct bytes){ address,
+	    strlen(address) + 1 }, e);
+	while (book_rows_next(&r))
+		/* one of another day would be looked for there when it is
+		 * old */
+		if (!snds_read_record(r.value, &row) ||
+		    !bytes_eq(snds_key(row.address, row.day, own), r.key))
+			r.status = err_set(e, "a row of SNDS data is damaged");
+		else if (!fn(arg, &row))
+			break;
+	return book_rows_close(&r);
 }
 
 static bool
@@ -350,9 +340,9 @@ snds_put(struct db_txn *t, const struct snds_row *r, struct wall now,
 	*has_traps = r->traps > 0 && (rc == 0 ||
 	    !snds_read_record(value, &before) || before.traps < r->traps);
 	buf_init(&b, RECORD_MAX);
-	rc = snds_write_record(r, &b) ? db_put(t, BOOK_SNDS,
-	    snds_key(r->address, r->day, key), buf_bytes(&b), false, e)
-				      : err_set(e, "SNDS data: no memory");
-	buf_wipe(&b);
-	return rc < 0 ? -1 : snds_prune(t, r->address, from, e);
+	snds_write_record(r, &b);
+	if (book_put(t, BOOK_SNDS, snds_key(r->address, r->day, key), &b,
+		e) < 0)
+		return -1;
+	return snds_prune(t, r->address, from, e);
 }

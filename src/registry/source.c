@@ -130,7 +130,6 @@ source_put(struct db_txn *t, const struct source *s, struct err *e)
 {
 	char	   key[64];
 	struct buf b;
-	int	   rc;
 
 	if (source_check(s, key, e) < 0)
 		return -1;
@@ -145,11 +144,7 @@ source_put(struct db_txn *t, const struct source *s, struct err *e)
 	pack_i64(&b, s->created.ms);
 	pack_text(&b, s->pool);
 	pack_text(&b, s->pool_account);
-	rc = b.failed ? err_set(e, "source %s: out of memory", key) :
-			db_put(t, BOOK_SOURCE, bytes_of(key), buf_bytes(&b),
-			    false, e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 0;
+	return book_put(t, BOOK_SOURCE, bytes_of(key), &b, e);
 }
 
 int
@@ -163,33 +158,18 @@ source_delete(struct db_txn *t, const char *address, struct err *e)
 	return db_delete(t, BOOK_SOURCE, bytes_of(key), e);
 }
 
-struct source_walk {
-	bool (*fn)(void *arg, const struct source *s);
-	void	   *arg;
-	struct err *err;
-	bool	    failed;
-};
-
-static bool
-source_on_row(void *arg, struct bytes key, struct bytes value)
-{
-	struct source_walk *w = arg;
-	struct source	    s;
-
-	if (source_unpack(key, value, &s, w->err) < 0) {
-		w->failed = true;
-		return false;
-	}
-	return w->fn(w->arg, &s);
-}
-
 int
 source_each(struct db_txn *t, bool (*fn)(void *arg, const struct source *s),
     void *arg, struct err *e)
 {
-	struct source_walk w = { fn, arg, e, false };
+	struct book_rows r;
+	struct source s;
 
-	if (book_walk(t, BOOK_SOURCE, BYTES(""), source_on_row, &w, e) < 0)
-		return -1;
-	return w.failed ? -1 : 0;
+	book_rows_open(&r, t, BOOK_SOURCE, BYTES(""), e);
+	while (book_rows_next(&r)) {
+		r.status = source_unpack(r.key, r.value, &s, e);
+		if (r.status < 0 || !fn(arg, &s))
+			break;
+	}
+	return book_rows_close(&r);
 }

@@ -187,15 +187,11 @@ suppression_put(struct db_txn *t, const struct suppression *s,
 {
 	struct key k;
 	struct buf b;
-	int	   rc;
 
 	buf_init(&b, SUPPRESSION_RECORD_MAX);
 	suppression_pack(&b, s);
-	rc = b.failed ? err_set(e, "suppression list: out of memory") :
-			db_put(t, BOOK_SUPPRESSED, key_entry(&k, s->account,
-			    address), buf_bytes(&b), false, e);
-	buf_wipe(&b);
-	if (rc < 0)
+	if (book_put(t, BOOK_SUPPRESSED, key_entry(&k, s->account, address),
+		&b, e) < 0)
 		return -1;
 	return db_put(t, BOOK_SUPPRESSED_TIME, key_time(&k, s->account,
 		s->updated, address), BYTES(""), false, e) < 0 ? -1 : 1;

@@ -49,7 +49,6 @@ global_put(struct db_txn *t, const struct global_suppression *g,
     struct bytes key, struct err *e)
 {
 	struct buf b;
-	int	   rc;
 
 	buf_init(&b, GLOBAL_RECORD_MAX);
 	pack_u64(&b, GLOBAL_RECORD);
@@ -60,11 +59,7 @@ global_put(struct db_txn *t, const struct global_suppression *g,
 	pack_text(&b, g->last_account);
 	pack_text(&b, g->last_message_id);
 	pack_text(&b, g->last_feedback_id);
-	rc = b.failed ?
-	    err_set(e, "global suppression list: out of memory") :
-	    db_put(t, BOOK_SUPPRESSED_ALL, key, buf_bytes(&b), false, e);
-	buf_wipe(&b);
-	return rc < 0 ? -1 : 1;
+	return book_put(t, BOOK_SUPPRESSED_ALL, key, &b, e) < 0 ? -1 : 1;
 }
 
 static int
