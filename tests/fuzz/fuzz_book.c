@@ -7,7 +7,6 @@
  * stood, and is the same from then on; and the account it belongs to can be
  * deleted.
  */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +34,7 @@
 #include "registry/suppression.h"
 #include "registry/topic.h"
 #include "store/db.h"
+#include "temp_folder.h"
 
 #define ACCOUNT "123456789012"
 #define SET_ID "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"
@@ -620,31 +620,19 @@ run(struct book_job *job, struct db_txn *t)
 
 /* -- the store -------------------------------------------------------------- */
 
-static int
-on_file(const char *path, const struct stat *st, int kind, struct FTW *f)
-{
-	(void)st;
-	(void)kind;
-	(void)f;
-	return remove(path);
-}
-
 static struct book *
 the_book(void)
 {
 	static struct book *b;
-	const char	   *tmp = getenv("TMPDIR");
-	char		    dir[128];
+	char		    dir[TEMP_FOLDER_SIZE];
 	struct err	    e;
 
 	if (b != NULL)
 		return b;
-	snprintf(dir, sizeof(dir), "%.90s/posthorn-fuzz-XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	must(mkdtemp(dir) != NULL);
+	temp_folder_make(dir, "fuzz");
 	b = book_open(dir, 16 << 20, &e);
 	must(b != NULL);
-	must(nftw(dir, on_file, 8, FTW_DEPTH | FTW_PHYS) == 0);
+	temp_folder_remove(dir);
 	return b;
 }
 

@@ -10,7 +10,6 @@
 #ifndef TESTS_BOOK_WORLD_H
 #define TESTS_BOOK_WORLD_H
 
-#include <ftw.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -24,13 +23,14 @@
 
 #include "base/mem.h"
 #include "registry/book.h"
+#include "temp_folder.h"
 
 static const char world_account[] = "123456789012";
 static const char world_other[] = "888888888888";
 static const int64_t world_time = 1714564800000; /* 2024-05-01T12:00:00Z */
 
 struct book_world {
-	char	     dir[64];
+	char	     dir[TEMP_FOLDER_SIZE];
 	struct book *book;
 };
 
@@ -48,31 +48,16 @@ world_reopen(struct book_world *w)
 static inline void
 world_open(struct book_world *w)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(w->dir, sizeof(w->dir), "%.30s/posthorn-book-XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	assert_non_null(mkdtemp(w->dir));
+	temp_folder_make(w->dir, "book");
 	w->book = NULL;
 	world_reopen(w);
-}
-
-static inline int
-world_remove_one(const char *path, const struct stat *st, int what,
-    struct FTW *place)
-{
-	(void)st;
-	(void)what;
-	(void)place;
-	return remove(path);
 }
 
 static inline void
 world_close(struct book_world *w)
 {
 	book_close(w->book);
-	assert_int_equal(nftw(w->dir, world_remove_one, 8,
-			     FTW_DEPTH | FTW_PHYS), 0);
+	temp_folder_remove(w->dir);
 }
 
 struct world_job {

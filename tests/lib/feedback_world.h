@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * feedback_world.h - a relay's reporting side, and the mail it writes.
- * Use:    make and unmake around each test; rw_begin(), a message by rw_spec,
- *         rw_pass(); then look into the mails: has(), count(), third_part().
+ * Use:    rw_make, rw_unmake around each test; rw_begin(), a message by
+ *         rw_spec, rw_pass(); then look into the mails: has(), count(),
+ *         third_part().
  * Owner:  the test; one struct rw.
  * Thread: one.
  * Fails:  by the test's assertions.
@@ -24,26 +25,6 @@ static const char header[] = "From: Bob <bob@example.com>\r\n"
 			     "Message-ID: <order-17@app.example.com>\r\n";
 static const struct rw_spec to_jane = { .header = header,
 	.forward = "bounces@example.com", .rcpts = { "jane@sink.example" } };
-
-static inline int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	*state = w;
-	return 0;
-}
-
-static inline int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
 
 static inline bool
 has(const struct rw_mail *m, const char *text)

@@ -15,7 +15,6 @@
 #ifndef TESTS_REPORTING_WORLD_H
 #define TESTS_REPORTING_WORLD_H
 
-#include <ftw.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -37,6 +36,7 @@
 #include "registry/verify_job.h"
 #include "reporting/reporter.h"
 #include "reporting/series.h"
+#include "temp_folder.h"
 
 static const char rw_account[] = "123456789012";
 static const int64_t minute = 60 * 1000, hour = 3600 * 1000;
@@ -61,7 +61,7 @@ struct rw_order {
 };
 
 struct rw {
-	char		 dir[64];
+	char		 dir[TEMP_FOLDER_SIZE];
 	struct loop	*loop;
 	struct spool	*spool;
 	struct book	*book;
@@ -336,12 +336,8 @@ rw_configure(struct rw *w)
 static inline void
 rw_open(struct rw *w)
 {
-	const char *tmp = getenv("TMPDIR");
-
 	memset(w, 0, sizeof(*w));
-	snprintf(w->dir, sizeof(w->dir), "%.30s/posthorn-report-XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	assert_non_null(mkdtemp(w->dir));
+	temp_folder_make(w->dir, "report");
 	fake_clock_set((struct wall){ 1714564800000 });
 	w->others = DKIM_ABSENT;
 	rw_configure(w);
@@ -486,16 +482,6 @@ rw_crash(struct rw *w)
 	w->crash_at = RW_NO_CRASH;
 }
 
-static inline int
-rw_remove_one(const char *path, const struct stat *st, int what,
-    struct FTW *place)
-{
-	(void)st;
-	(void)what;
-	(void)place;
-	return remove(path);
-}
-
 static inline void
 rw_close(struct rw *w)
 {
@@ -506,8 +492,37 @@ rw_close(struct rw *w)
 	conf_unref(w->conf);
 	log_capture(NULL, NULL);
 	buf_wipe(&w->log);
-	assert_int_equal(nftw(w->dir, rw_remove_one, 8, FTW_DEPTH | FTW_PHYS),
-	    0);
+	temp_folder_remove(w->dir);
+}
+
+/* Around each test: *state is the world, without a reporter yet. */
+static inline int
+rw_make(void **state)
+{
+	struct rw *w = calloc(1, sizeof(*w));
+
+	rw_open(w);
+	*state = w;
+	return 0;
+}
+
+/* With one. */
+static inline int
+rw_make_begun(void **state)
+{
+	rw_make(state);
+	rw_begin(*state);
+	return 0;
+}
+
+static inline int
+rw_unmake(void **state)
+{
+	struct rw *w = *state;
+
+	rw_close(w);
+	free(w);
+	return 0;
 }
 
 /* -- the book ---------------------------------------------------------- */

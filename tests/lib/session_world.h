@@ -17,7 +17,6 @@
 #ifndef TESTS_SESSION_WORLD_H
 #define TESTS_SESSION_WORLD_H
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,7 @@
 #include "registry/credential.h"
 #include "registry/identity.h"
 #include "submission/desk_private.h"
+#include "temp_folder.h"
 
 #define SESSION_USER "AKIAIOSFODNN7EXAMPLE"
 #define SESSION_PASSWORD "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9"
@@ -287,32 +287,19 @@ session_on_populate(struct book_job *j, struct db_txn *t)
 	return 0;
 }
 
-static inline int
-session_remove(const char *path, const struct stat *st, int what,
-    struct FTW *place)
-{
-	(void)st;
-	(void)what;
-	(void)place;
-	return remove(path);
-}
-
 static inline struct book *
 session_open_book(void)
 {
-	const char     *tmp = getenv("TMPDIR");
 	struct book_job j = { .run = session_on_populate };
 	struct book    *b;
 	struct err	e;
-	char		dir[128];
+	char		dir[TEMP_FOLDER_SIZE];
 
-	snprintf(dir, sizeof(dir), "%.90s/posthorn-fuzz-XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	must(mkdtemp(dir) != NULL);
+	temp_folder_make(dir, "fuzz");
 	b = book_open(dir, 16 << 20, &e);
 	must(b != NULL);
 	must(book_write_now(b, &j) == 0);
-	must(nftw(dir, session_remove, 8, FTW_DEPTH | FTW_PHYS) == 0);
+	temp_folder_remove(dir);
 	return b;
 }
 

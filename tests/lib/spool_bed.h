@@ -16,9 +16,10 @@
 #include "store/db_private.h"
 #include "store/spool.h"
 #include "store/spool_private.h"
+#include "temp_folder.h"
 
 struct bed {
-	char		   dir[64];
+	char		   dir[TEMP_FOLDER_SIZE];
 	struct spool_setup setup;
 	struct spool	  *spool;
 	struct loop	  *asker;
@@ -35,9 +36,7 @@ bed_make(void **state)
 	struct bed *b = calloc(1, sizeof(*b));
 	struct err  e;
 
-	strcpy(b->dir, "/tmp/posthorn-spool-XXXXXX");
-	if (mkdtemp(b->dir) == NULL)
-		return -1;
+	temp_folder_make(b->dir, "spool");
 	b->setup.dir = b->dir;
 	b->setup.map_bytes = 64 << 20;
 	b->setup.messages_max = 1000000;
@@ -163,21 +162,12 @@ static inline int
 bed_remove(void **state)
 {
 	struct bed *b = *state;
-	char	    path[128];
 
 	if (b->spool != NULL)
 		bed_stop(b);
 	bed_forget_arrivals(b);
 	loop_free(b->asker);
-	snprintf(path, sizeof(path), "%s/spool/data.mdb", b->dir);
-	unlink(path);
-	snprintf(path, sizeof(path), "%s/spool/lock.mdb", b->dir);
-	unlink(path);
-	snprintf(path, sizeof(path), "%s/spool/redo", b->dir);
-	unlink(path);
-	snprintf(path, sizeof(path), "%s/spool", b->dir);
-	rmdir(path);
-	rmdir(b->dir);
+	temp_folder_remove(b->dir);
 	free(b);
 	return 0;
 }

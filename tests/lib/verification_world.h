@@ -2,7 +2,7 @@
 /*
  * verification_world.h - identities that are checked, over days of the fake
  * clock, against a verifier that finds what the test says.
- * Use:    make and unmake around each test; begin(), add() an identity or
+ * Use:    rw_make, rw_unmake around each test; begin(), add() an identity or
  *         begin_verified(); rw_pass() moves time, status() and look() tell.
  * Owner:  the test; one struct rw.
  * Thread: one.
@@ -20,26 +20,6 @@
 
 static const char *const contact[] = { "owner@example.com", NULL };
 static const int64_t day = 24 * 3600 * 1000;
-
-static inline int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	*state = w;
-	return 0;
-}
-
-static inline int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
 
 /* -- identities -------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The configuration: files, display, reload. */
 #include "conf_world.h"
+#include "temp_folder.h"
 
 /* -- files ----------------------------------------------------------------- */
 
@@ -44,7 +45,7 @@ test_include(void **state)
 
 /* A folder of its own, for what concerns real files. */
 struct folder {
-	char path[64], file[96];
+	char path[TEMP_FOLDER_SIZE], file[96];
 };
 
 static void
@@ -52,8 +53,7 @@ folder_make(struct folder *f, const char *text, mode_t mode)
 {
 	FILE *out;
 
-	strcpy(f->path, "/tmp/test_conf.XXXXXX");
-	assert_non_null(mkdtemp(f->path));
+	temp_folder_make(f->path, "conf");
 	snprintf(f->file, sizeof(f->file), "%s/posthorn.conf", f->path);
 	out = fopen(f->file, "w");
 	assert_non_null(out);
@@ -65,8 +65,7 @@ folder_make(struct folder *f, const char *text, mode_t mode)
 static void
 folder_remove(const struct folder *f)
 {
-	assert_int_equal(unlink(f->file), 0);
-	assert_int_equal(rmdir(f->path), 0);
+	temp_folder_remove(f->path);
 }
 
 static void

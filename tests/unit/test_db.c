@@ -16,12 +16,13 @@
 
 #include "store/db.h"
 #include "store/db_private.h"
+#include "temp_folder.h"
 
 enum { TABLE_A, TABLE_B, TABLES };
 static const char *const names[TABLES] = { "a", "b" };
 
 struct place {
-	char dir[64];
+	char dir[TEMP_FOLDER_SIZE];
 };
 
 static int
@@ -29,9 +30,7 @@ place_make(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	strcpy(p->dir, "/tmp/posthorn-db-XXXXXX");
-	if (mkdtemp(p->dir) == NULL)
-		return -1;
+	temp_folder_make(p->dir, "db");
 	*state = p;
 	return 0;
 }
@@ -40,13 +39,8 @@ static int
 place_remove(void **state)
 {
 	struct place *p = *state;
-	char	      path[128];
 
-	snprintf(path, sizeof(path), "%s/data.mdb", p->dir);
-	unlink(path);
-	snprintf(path, sizeof(path), "%s/lock.mdb", p->dir);
-	unlink(path);
-	rmdir(p->dir);
+	temp_folder_remove(p->dir);
 	free(p);
 	return 0;
 }

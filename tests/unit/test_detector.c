@@ -9,27 +9,6 @@
 
 static const int64_t quarter = STATISTIC_QUARTER_MS;
 
-static int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	rw_begin(w);
-	*state = w;
-	return 0;
-}
-
-static int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
-
 struct row {
 	struct change	     change; /* first */
 	struct statistic_key key;
@@ -151,7 +130,7 @@ refusals_by_policy(void **state)
 int
 main(void)
 {
-#define test(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define test(f) cmocka_unit_test_setup_teardown(f, rw_make_begun, rw_unmake)
 	const struct CMUnitTest tests[] = {
 		test(a_jump_of_the_volume),
 		test(an_old_hour),

@@ -2,7 +2,6 @@
 /* events.md 10.2: lines, rotation, what is left of a broken one. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -19,12 +18,13 @@
 #include <zlib.h>
 
 #include "reporting/event_file.h"
+#include "temp_folder.h"
 
 static const struct wall noon = { 1714564800000 }; /* 2024-05-01T12:00Z */
 static const char account[] = "123456789012";
 
 struct bed {
-	char dir[64], sub[96];
+	char dir[TEMP_FOLDER_SIZE], sub[96];
 	struct destination_file how;
 };
 
@@ -32,11 +32,8 @@ static int
 make(void **state)
 {
 	struct bed *b = calloc(1, sizeof(*b));
-	const char *tmp = getenv("TMPDIR");
 
-	snprintf(b->dir, sizeof(b->dir), "%.30s/posthorn-file-XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	assert_non_null(mkdtemp(b->dir));
+	temp_folder_make(b->dir, "file");
 	snprintf(b->sub, sizeof(b->sub), "%s/%s", b->dir, account);
 	strcpy(b->how.name, "a.jsonl");
 	b->how.sync = SYNC_EACH;
@@ -45,21 +42,11 @@ make(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int what, struct FTW *p)
-{
-	(void)st;
-	(void)what;
-	(void)p;
-	return remove(path);
-}
-
-static int
 unmake(void **state)
 {
 	struct bed *b = *state;
 
-	assert_int_equal(nftw(b->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS),
-	    0);
+	temp_folder_remove(b->dir);
 	free(b);
 	return 0;
 }

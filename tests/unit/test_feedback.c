@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bounces-and-feedback.md 5.4: what a notice says, octet by octet, and its third
- * part.
+ * bounces-and-feedback.md 5.4: what a notice says, octet by octet, and its
+ * third part.
  */
 #include "feedback_world.h"
 
@@ -408,7 +408,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rw_make, rw_unmake)
 		TEST(the_notice_is_that_of_the_specification),
 		TEST(the_notice_can_be_read_back),
 		TEST(merged_bounces_make_one_mail),

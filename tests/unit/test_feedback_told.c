@@ -404,7 +404,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rw_make, rw_unmake)
 		TEST(it_goes_to_the_forward_address),
 		TEST(it_is_never_lost), TEST(another_channel_is_enough),
 		TEST(some_are_not_told),

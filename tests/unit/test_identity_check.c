@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The machine of an identity's checks: intervals, verification, loss, token and
- * link, what an error is called (dkim.md 9, identities-and-policies.md 2 and 4).
+ * The machine of an identity's checks: intervals, verification, loss, token
+ * and link, what an error is called (dkim.md 9, identities-and-policies.md 2
+ * and 4).
  */
 #include "identity_story.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Another length of the keys, managed keys and own ones, and the way from one to
- * the other (dkim.md 10.3, 10.4).
+ * Another length of the keys, managed keys and own ones, and the way from one
+ * to the other (dkim.md 10.3, 10.4).
  */
 #include "identity_story.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Rotation of an identity's keys, with TXT records and with CNAME slots (dkim.md
- * 7.2, 10).
+ * Rotation of an identity's keys, with TXT records and with CNAME slots
+ * (dkim.md 7.2, 10).
  */
 #include "identity_story.h"
 

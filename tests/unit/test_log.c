@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "temp_folder.h"
 
 enum { TIME_LENGTH = 24, LINE_MAX_ = 4096 };
 
@@ -172,13 +173,13 @@ log_never_waits_for_a_reader(void **state)
 static void
 log_opens_targets(void **state)
 {
-	char		 dir[] = "/tmp/test-log-XXXXXX", path[64], out[256];
+	char		 dir[TEMP_FOLDER_SIZE], path[80], out[256];
 	struct log_setup s = { path, NULL, LOG_WARN_, LOG_TEXT };
 	struct err	 e;
 	int		 fd;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	temp_folder_make(dir, "log");
 	snprintf(path, sizeof(path), "%s/none/log", dir);
 	assert_int_equal(log_open(&s, &e), -1);
 	assert_non_null(strstr(e.text, "No such file"));
@@ -208,8 +209,7 @@ log_opens_targets(void **state)
 	assert_non_null(strstr(out, "Z warn p two n=2\n"));
 	assert_null(strstr(out, "wanted"));
 	close(fd);
-	unlink(path);
-	rmdir(dir);
+	temp_folder_remove(dir);
 	log_close();
 }
 

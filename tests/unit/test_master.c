@@ -29,6 +29,7 @@
 #include "daemon/child_proto.h"
 #include "daemon/keys.h"
 #include "daemon/master.h"
+#include "temp_folder.h"
 
 enum { CHILD_CHANNEL = 3, SAID_MAX = 65536 };
 static const char *const names[] = { "keys", "verifier", "relay" };
@@ -114,7 +115,7 @@ part_run(const char *name)
 /* -- the test's side ---------------------------------------------------------- */
 
 struct bed {
-	char  dir[64], conf[96];
+	char  dir[TEMP_FOLDER_SIZE], conf[96];
 	pid_t pid;
 	FILE *from; /* standard error of the master, the log too */
 	char  said[SAID_MAX];
@@ -126,9 +127,7 @@ bed_make(void **state)
 {
 	struct bed *b = calloc(1, sizeof(*b));
 
-	strcpy(b->dir, "/tmp/posthorn-master-XXXXXX");
-	if (mkdtemp(b->dir) == NULL)
-		return -1;
+	temp_folder_make(b->dir, "master");
 	snprintf(b->conf, sizeof(b->conf), "%s/conf", b->dir);
 	setenv("MASTER_DIR", b->dir, 1);
 	*state = b;
@@ -139,12 +138,10 @@ static int
 bed_end(void **state)
 {
 	struct bed *b = *state;
-	char	    command[128];
 
 	if (b->pid != 0)
 		kill(b->pid, SIGKILL);
-	snprintf(command, sizeof(command), "rm -rf %s", b->dir);
-	(void)!system(command);
+	temp_folder_remove(b->dir);
 	free(b);
 	return 0;
 }

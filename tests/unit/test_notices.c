@@ -10,27 +10,6 @@ static const char *const none[] = { NULL };
 static const char *const two[] = { "ops@example.com", "owner@example.com",
 	NULL };
 
-static int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	rw_begin(w);
-	*state = w;
-	return 0;
-}
-
-static int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
-
 static void
 make_account(struct rw *w, const char *const *contacts)
 {
@@ -256,7 +235,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rw_make_begun, rw_unmake)
 		TEST(quota_warnings_quotas_26),
 		TEST(a_pause_and_its_end_are_told_every_time),
 		TEST(other_warnings_come_once_a_day),

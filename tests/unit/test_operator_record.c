@@ -82,7 +82,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rw_make, rw_unmake)
 		TEST(operator_record),
 		TEST(operator_record_and_verifiers),
 	};

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "base/process.h"
+#include "temp_folder.h"
 
 /* -- channels ------------------------------------------------------------- */
 
@@ -600,7 +601,7 @@ process_hardens(void **state)
 static void
 process_notifies(void **state)
 {
-	char		   dir[] = "/tmp/test-process-XXXXXX", name[108];
+	char		   dir[TEMP_FOLDER_SIZE], name[108];
 	char		   got[32];
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	socklen_t	   len = sizeof(sun);
@@ -609,7 +610,7 @@ process_notifies(void **state)
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
 	process_notify("READY=1"); /* nobody asked */
-	assert_non_null(mkdtemp(dir));
+	temp_folder_make(dir, "process");
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/notify", dir);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
@@ -619,8 +620,7 @@ process_notifies(void **state)
 	assert_memory_equal(got, "READY=1", 7);
 	close(fd);
 	process_notify("STOPPING=1"); /* nobody listens: nothing happens */
-	unlink(sun.sun_path);
-	rmdir(dir);
+	temp_folder_remove(dir);
 	/* abstract; the kernel chooses the name */
 	memset(&sun, 0, sizeof(sun));
 	sun.sun_family = AF_UNIX;

@@ -9,27 +9,6 @@
 
 static const int64_t day = 24 * 3600 * 1000;
 
-static int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	rw_begin(w);
-	*state = w;
-	return 0;
-}
-
-static int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
-
 struct row {
 	struct change	     change; /* first */
 	struct statistic_key key;
@@ -240,16 +219,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(totals_are_forgotten, make,
-		    unmake),
-		cmocka_unit_test_setup_teardown(nothing_is_no_rate, make,
-		    unmake),
-		cmocka_unit_test_setup_teardown(the_volume_ends, make,
-		    unmake),
+		cmocka_unit_test_setup_teardown(totals_are_forgotten,
+		    rw_make_begun, rw_unmake),
+		cmocka_unit_test_setup_teardown(nothing_is_no_rate,
+		    rw_make_begun, rw_unmake),
+		cmocka_unit_test_setup_teardown(the_volume_ends, rw_make_begun,
+		    rw_unmake),
 		cmocka_unit_test_setup_teardown(little_mail_reaches_far_back,
-		    make, unmake),
+		    rw_make_begun, rw_unmake),
 		cmocka_unit_test_setup_teardown(
-		    complaints_are_over_who_tells_of_them, make, unmake),
+		    complaints_are_over_who_tells_of_them, rw_make_begun,
+		    rw_unmake),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

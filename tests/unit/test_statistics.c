@@ -15,26 +15,6 @@ static const struct rw_spec to_one = { .header = "Subject: test\r\n",
 	.forward = "", .identity = "example.com",
 	.rcpts = { "jane@sink.example" } };
 
-static int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	*state = w;
-	return 0;
-}
-
-static int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
-
 static void
 begin(struct rw *w)
 {
@@ -375,16 +355,18 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(events_are_counted_by_scope,
-		    make, unmake),
-		cmocka_unit_test_setup_teardown(feedback_counts_once, make,
-		    unmake),
-		cmocka_unit_test_setup_teardown(a_late_bounce, make, unmake),
+		    rw_make, rw_unmake),
+		cmocka_unit_test_setup_teardown(feedback_counts_once, rw_make,
+		    rw_unmake),
+		cmocka_unit_test_setup_teardown(a_late_bounce, rw_make,
+		    rw_unmake),
 		cmocka_unit_test_setup_teardown(
-		    a_crash_loses_nothing_and_counts_nothing_twice, make,
-		    unmake),
-		cmocka_unit_test_setup_teardown(rejects_and_opens, make,
-		    unmake),
-		cmocka_unit_test_setup_teardown(old_rows_go, make, unmake),
+		    a_crash_loses_nothing_and_counts_nothing_twice, rw_make,
+		    rw_unmake),
+		cmocka_unit_test_setup_teardown(rejects_and_opens, rw_make,
+		    rw_unmake),
+		cmocka_unit_test_setup_teardown(old_rows_go, rw_make,
+		    rw_unmake),
 		cmocka_unit_test(keys_and_rows_are_read_as_written),
 		cmocka_unit_test(damaged_rows_are_known),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "net_world.h"
+#include "temp_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -687,11 +688,11 @@ stale_unix_socket_is_replaced(void **state)
 	struct sockaddr_storage addr;
 	struct sockaddr_un     *un = (struct sockaddr_un *)&addr;
 	struct err		e;
-	char			dir[] = "/tmp/test-stream-XXXXXX";
+	char			dir[TEMP_FOLDER_SIZE];
 	int			fd;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	temp_folder_make(dir, "stream");
 	memset(&addr, 0, sizeof(addr));
 	un->sun_family = AF_UNIX;
 	snprintf(un->sun_path, sizeof(un->sun_path), "%s/s", dir);
@@ -702,8 +703,7 @@ stale_unix_socket_is_replaced(void **state)
 	fd = stream_bind(&addr, sizeof(*un), false, true, &e);
 	assert_true(fd >= 0);
 	close(fd);
-	unlink(un->sun_path);
-	rmdir(dir);
+	temp_folder_remove(dir);
 }
 
 static void

@@ -10,26 +10,6 @@ static const struct rw_spec to_two = { .header = "Subject: test\r\n",
 	.forward = "", .rcpts = { "jane@sink.example", "joe@sink.example",
 	"sue@sink.example" } };
 
-static int
-make(void **state)
-{
-	struct rw *w = calloc(1, sizeof(*w));
-
-	rw_open(w);
-	*state = w;
-	return 0;
-}
-
-static int
-unmake(void **state)
-{
-	struct rw *w = *state;
-
-	rw_close(w);
-	free(w);
-	return 0;
-}
-
 static void
 put_account(struct db_txn *t, void *reasons)
 {
@@ -298,7 +278,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, make, unmake)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, rw_make, rw_unmake)
 		TEST(a_hard_bounce_adds_to_both),
 		TEST(an_account_without_reasons_has_no_list),
 		TEST(what_is_not_hard_adds_nothing),

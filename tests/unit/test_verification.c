@@ -380,7 +380,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rw_make, rw_unmake)
 		TEST(a_job_names_all_that_is_needed),
 		TEST(a_record_appears_dkim_9),
 		TEST(a_wrong_value_dkim_10),

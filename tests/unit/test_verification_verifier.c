@@ -271,7 +271,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rw_make, rw_unmake)
 		TEST(without_a_verifier_time_passes),
 		TEST(one_that_never_answers),
 		TEST(one_that_dies_and_its_successor),
