@@ -254,7 +254,7 @@ $(CTL_TESTS): TOOL_PARTS = $(CTL_PARTS)
 $(CTL_TESTS): $(CTL_PARTS)
 unit-binaries: $(UNIT_BIN)
 check-unit: $(UNIT_BIN)
-	tests/run-unit $(UNIT_BIN)
+	tests/in-memory tests/run-unit $(UNIT_BIN)
 
 # -- fuzz targets: with clang for fuzzing, with any compiler for the corpus --
 FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
@@ -265,7 +265,7 @@ $(O)/fuzz/%-replay: tests/fuzz/%.c tests/fuzz/replay_main.c $(LINK_LIBS)
 	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) tests/fuzz/replay_main.c \
 	    $(LINK_LIBS) $(LIBS_ALL)
 check-fuzz: $(FUZZ_REPLAY)
-	tests/fuzz/run-corpus $(FUZZ_REPLAY)
+	tests/in-memory tests/fuzz/run-corpus $(FUZZ_REPLAY)
 comma = ,
 include tests/fuzz/rules.mk
 

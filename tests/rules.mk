@@ -42,7 +42,8 @@ COMMA = ,
 check-replay: $(O)/replay/replay
 	@rm -f $(O)/replay/events.jsonl
 	REPLAY_EVENTS=$(O)/replay/events.jsonl \
-	    $(O)/replay/replay $(wildcard tests/replay/*.play)
+	    tests/in-memory $(O)/replay/replay \
+	    $(wildcard tests/replay/*.play)
 	schemas/validate $(O)/replay/events.jsonl
 
 # Real peers on loopback.
@@ -126,8 +127,8 @@ check-tsan:
 tsan-tests: export TSAN_OPTIONS = suppressions=$(TSAN_SUPP)
 tsan-tests: export UNIT_LIMIT_S = 1200
 tsan-tests: all $(UNIT_BIN) $(O)/replay/replay
-	tests/run-unit $(UNIT_BIN)
-	$(O)/replay/replay $(wildcard tests/replay/*.play)
+	tests/in-memory tests/run-unit $(UNIT_BIN)
+	tests/in-memory $(O)/replay/replay $(wildcard tests/replay/*.play)
 	tests/tsan/load $(O)
 
 # The time of refused logins; looked at from outside: testssl.sh, nmap.

@@ -40,6 +40,7 @@ struct keys {
 	struct kept_key	 *newest, *oldest; /* by last use */
 	struct timer	  idle;
 	int64_t		  keep_ms;
+	size_t		  keep_max;
 	struct kept_key	 *operator_key; /* NULL = none */
 	struct kept_key	 *operator_before; /* the last reload */
 	struct keys_job	 *spare, *busy;
@@ -150,7 +151,7 @@ kept_add(struct keys *k, struct keys_job *j)
 		return;
 	if (x != NULL)
 		kept_drop(k, x);
-	while (table_count(k->table) >= KEYS_TABLE_MAX)
+	while (table_count(k->table) >= k->keep_max)
 		kept_drop(k, k->oldest);
 	x = kept_new(j->opened);
 	j->opened = NULL;
@@ -579,7 +580,8 @@ keys_open(struct loop *l, const struct keys_setup *s, struct err *e)
 
 	k->loop = l;
 	k->relay_uid = s->relay_uid;
-	k->table = table_new(KEYS_TABLE_MAX);
+	k->keep_max = s->keep_max > 0 ? s->keep_max : KEYS_TABLE_MAX;
+	k->table = table_new(k->keep_max);
 	k->keep_ms = s->keep_ms > 0 ? s->keep_ms : KEYS_KEEP_MS;
 	timer_init(&k->idle, l, kept_on_idle, k);
 	buf_init(&k->out, KEYS_MESSAGE_MAX);

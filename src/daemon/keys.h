@@ -54,6 +54,7 @@ struct keys_setup {
 	unsigned    relay_uid;
 	unsigned    threads; /* that sign; 0 = one for each core */
 	int64_t	    keep_ms; /* 0 = KEYS_KEEP_MS */
+	size_t	    keep_max; /* 0 = KEYS_TABLE_MAX */
 	enum sandbox_mode sandbox; /* keys_run() */
 	/* keys_run(): channel of the master (child_proto.h), -1 = none: then
 	 * it ends when the last peer has gone */

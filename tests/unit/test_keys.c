@@ -122,6 +122,10 @@ test_signing_does_not_wait_for_making(void **state)
 static void
 test_table_is_bounded(void **state)
 {
+	enum { KEPT = 32 };
+	struct keys_setup   setup = { .master_key_fd = master_file('m'),
+		.operator_key_fd = -1, .control_fd = -1, .threads = 2,
+		.keep_max = KEPT };
 	struct world	    w;
 	struct keys_figures f;
 	struct sealer	   *s;
@@ -138,8 +142,8 @@ test_table_is_bounded(void **state)
 	m.public_n = signing_key_public(k, m.public_key,
 	    sizeof(m.public_key));
 	strcpy(m.domain, "example.com");
-	world_open(&w);
-	for (i = 0; i < KEYS_TABLE_MAX + 5; i++) {
+	world_open_setup(&w, &setup);
+	for (i = 0; i < KEPT + 5; i++) {
 		snprintf(m.selector, sizeof(m.selector), "s%u", i);
 		n = snprintf(name, sizeof(name), "%s%c%s", m.domain, 0,
 		    m.selector);
@@ -149,21 +153,14 @@ test_table_is_bounded(void **state)
 		m.sealed_n = (size_t)len;
 		if (i == 0)
 			first = m;
-		if (i < 3 || i % 1024 == 0)
-			sign(&w, &m, (unsigned char)i);
-		else {
-			struct keys_sign r = to_sign(&m, 1);
-
-			keys_client_sign(w.client, &r, on_answer, &w);
-			wait_for(&w, 1);
-		}
-		if (i == KEYS_TABLE_MAX)
+		sign(&w, &m, (unsigned char)i);
+		if (i == KEPT)
 			sign(&w, &first, 9); /* was thrown out */
 	}
 	f = figures_at_end(&w);
 	assert_int_equal(w.failed + w.down, 0);
-	assert_int_equal(f.kept, KEYS_TABLE_MAX);
-	assert_int_equal(f.unsealed, KEYS_TABLE_MAX + 5 + 1);
+	assert_int_equal(f.kept, KEPT);
+	assert_int_equal(f.unsealed, KEPT + 5 + 1);
 	world_close(&w);
 	signing_key_free(k);
 	sealer_free(s);
