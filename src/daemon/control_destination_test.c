@@ -127,15 +127,21 @@ destination_test(struct request *q)
 	struct destination_work *w = request_state(q, sizeof(*w),
 	    destination_wipe);
 
-	if (request_look(q, destination_find) != 0)
+	if (request_look(q, destination_find) != 0) {
+		request_end(q);
+		return;
+	}
+	request_would(q, "send a test record to %s of %s", w->d.name,
+	    w->set.name);
+	if (w->d.kind == DESTINATION_TOPIC)
+		request_end_refused(q, BOOK_BAD_REQUEST, "%s names a topic: "
+		    "posthornctl topic test %s", w->d.name, w->d.topic.name);
+	else if (q->dry_run)
 		request_end(q);
 	else if (w->d.kind == DESTINATION_WEBHOOK)
 		destination_ask(q, ASK_TEST, test_done);
 	else if (w->d.kind == DESTINATION_METRICS)
 		test_metrics(q);
-	else if (w->d.kind == DESTINATION_TOPIC)
-		request_end_refused(q, BOOK_BAD_REQUEST, "%s names a topic: "
-		    "posthornctl topic test %s", w->d.name, w->d.topic.name);
 	else
 		request_work(q, test_work, test_done);
 }

@@ -708,7 +708,12 @@ topic_test(struct request *q)
 	}
 	w->rows = json_array();
 	request_set(q, "Subscriptions", w->rows);
-	topic_test_next(q);
+	request_would(q, "send a test record to %u subscriptions of %s",
+	    enabled, w->x.ref.name);
+	if (q->dry_run)
+		request_end(q);
+	else
+		topic_test_next(q);
 }
 
 const struct command control_topic_commands[] = {

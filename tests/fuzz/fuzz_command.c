@@ -216,7 +216,7 @@ is_for_others(const char *verb)
 		"suppression import", "dkim set-key", "dkim new-key",
 		"dkim rotate", "dkim export", "dkim managed", "dkim dual",
 		"identity check", "blocklist check", "identity add",
-		"complaint add", "config-set dest test", "stats",
+		"complaint add", "stats",
 		"reputation show",
 		"identity mail-from set", "ip add" };
 	size_t i;
