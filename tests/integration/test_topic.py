@@ -35,6 +35,7 @@ class Topics(World):
         self.assertIn("not shown again", made[3])
         self.relay.ctl("identity", "notify", "example.com", "--bounce-topic", "notes", "--complaint-topic", self.arn,
                        "--headers", "bounce", "--forwarding", "off")
+        self.assertEqual(self.relay.json("identity", "notify", "example.com")["BounceTopic"], self.arn)
         self.bounce()
         wait_for(lambda: len(web.posted) == 1, "the first request, which has no answer")
         self.relay.kill()
@@ -66,6 +67,7 @@ class Topics(World):
         for text in (audit, self.relay.log_text(), self.relay.ctl("topic", "show", "notes", "--json")):
             for word in (secret, newer):
                 self.assertNotIn(word, text)
+        self.assertEqual(audit.count('"eventName":"PutEmailIdentityFeedbackAttributes"'), 1)
         for name in ("CreateTopic", "SetSubscriptionAttributes", "PutEmailIdentityFeedbackAttributes"):
             self.assertIn(f'"eventName":"{name}"', audit)
 
