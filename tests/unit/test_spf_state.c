@@ -154,12 +154,39 @@ body_expire(struct db_txn *t)
 	assert_int_equal(spf_state_get(t, "", "mail.example", &s, &e), 0);
 }
 
+/* A whole record where that of another domain belongs is told, not used. */
+static void
+body_misplaced(struct db_txn *t)
+{
+	struct spf_state_change c;
+	struct spf_state	s;
+	struct buf		b;
+	struct err		e;
+	char			key[64];
+
+	note(t, "mail.example", DKIM_MATCH, 0, &c);
+	buf_init(&b, 4096);
+	assert_true(spf_state_write_record(&c.s, &b));
+	snprintf(key, sizeof(key), "%sother.example", world_account);
+	assert_int_equal(db_put(t, BOOK_SPF, bytes_of(key), buf_bytes(&b),
+	    false, &e), 0);
+	buf_wipe(&b);
+	assert_int_equal(spf_state_get(t, world_account, "other.example", &s,
+	    &e), -1);
+	assert_string_equal(e.text,
+	    "SPF of other.example: the record is damaged");
+	assert_int_equal(spf_state_expire(t, (struct wall){ world_time }, &e),
+	    -1);
+	assert_string_equal(e.text, "an SPF record of the store is damaged");
+}
+
 static void
 test_states(void **state)
 {
 	(void)state;
 	world_test(body_states);
 	world_test(body_expire);
+	world_test(body_misplaced);
 }
 
 static void
