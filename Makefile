@@ -259,10 +259,11 @@ check-unit: $(UNIT_BIN)
 # -- fuzz targets: with clang for fuzzing, with any compiler for the corpus --
 FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY = $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%-replay)
+# the source that stands last is the one whose headers are in the .d
 $(O)/fuzz/%-replay: tests/fuzz/%.c tests/fuzz/replay_main.c $(LINK_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) -MMD -MP -MF $@.d \
-	    $(LDFLAGS_ALL) -o $@ $< $(TOOL_PARTS) tests/fuzz/replay_main.c \
+	    $(LDFLAGS_ALL) -o $@ tests/fuzz/replay_main.c $< $(TOOL_PARTS) \
 	    $(LINK_LIBS) $(LIBS_ALL)
 check-fuzz: $(FUZZ_REPLAY)
 	tests/in-memory tests/fuzz/run-corpus $(FUZZ_REPLAY)

@@ -379,10 +379,13 @@ session_open_desk(struct session_world *w)
 static inline void
 session_on_log(void *arg, const char *line)
 {
+	const char *event = strstr(line, "auth-failure sid=");
+	const char *quote = strchr(line, '"');
 	const char *user = strstr(line, " user=");
 
 	(void)arg;
-	if (strstr(line, "auth-failure ") == NULL)
+	/* the name of the event, not what a client wrote */
+	if (event == NULL || (quote != NULL && quote < event))
 		return;
 	/* people type passwords into the wrong field */
 	must(user != NULL);
