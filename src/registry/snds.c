@@ -113,6 +113,9 @@ day_read(const char *text, int64_t *out)
 	if (sscanf(text, "%2u/%2u/%4u%n", &m, &d, &y, &end) != 3 ||
 	    (text[end] != '\0' && text[end] != ' '))
 		return false;
+	/* sscanf takes blanks and signs */
+	if (strspn(text, "0123456789/") < (size_t)end)
+		return false;
 	if (m < 1 || m > 12 || d < 1 || d > last[m - 1] || y < 2000)
 		return false;
 	if (m == 2 && d == 29 && days_of(y, 3, 1) - days_of(y, 2, 28) != 2)
