@@ -356,6 +356,7 @@ destination_read_record(struct bytes in, struct destination *out)
 	unpack_filter(&u, &out->filter);
 	unpack_kind(&u, out);
 	return unpack_done(&u) && account_id_is_valid(out->account) &&
+	    destination_name_is_valid(bytes_of(out->name)) &&
 	    !config_set_id_is_none(&out->set) && topic_is_right(out);
 }
 
