@@ -6,6 +6,7 @@
 #ifndef TEST_SPOOL_BED_H
 #define TEST_SPOOL_BED_H
 
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,38 @@ bed_passes(struct bed *b, unsigned n)
 {
 	while (n-- > 0)
 		assert_int_equal(bed_change(b, NULL, 0), RECEIPT_OK);
+}
+
+/* -- what is the writer's ------------------------------------------------- */
+
+struct bed_look {
+	const bool *flag;
+	bool	    value;
+	sem_t	    seen;
+};
+
+static inline void
+bed_on_look(void *look, void *unused)
+{
+	struct bed_look *l = look;
+
+	(void)unused;
+	l->value = *l->flag;
+	sem_post(&l->seen);
+}
+
+/* A flag of the running spool, looked at by its writer. */
+static inline bool
+bed_flag(struct bed *b, const bool *flag)
+{
+	struct bed_look l = { .flag = flag };
+
+	assert_int_equal(sem_init(&l.seen, 0, 0), 0);
+	assert_true(loop_post(b->spool->loop, bed_on_look, &l, NULL));
+	while (sem_wait(&l.seen) != 0)
+		;
+	sem_destroy(&l.seen);
+	return l.value;
 }
 
 /* -- messages ------------------------------------------------------------ */

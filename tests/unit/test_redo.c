@@ -350,7 +350,8 @@ put_counted(struct bed *b, size_t body)
 	bed_wait(b);
 	assert_int_equal(s.result, RECEIPT_OK);
 	spool_catch_up(b->spool);
-	while (b->spool->redo.is_under_way) /* the next one wants the log, too */
+	/* the next one wants the log, too */
+	while (bed_flag(b, &b->spool->redo.is_under_way))
 		bed_passes(b, 1);
 	message_free(m);
 	return id;

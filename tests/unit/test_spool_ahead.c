@@ -61,7 +61,7 @@ wait_until_laid(struct bed *b)
 
 	for (i = 0; i < LOOKS_MAX; i++) {
 		bed_passes(b, 1);
-		if (!b->spool->ahead.is_under_way)
+		if (!bed_flag(b, &b->spool->ahead.is_under_way))
 			return;
 		sched_yield();
 	}
@@ -158,7 +158,7 @@ a_short_disk_is_left_alone(void **state)
 	start_with(b, &w);
 	bed_passes(b, 3);
 	reach = db_reach_bytes(b->spool->db);
-	assert_false(b->spool->ahead.is_under_way);
+	assert_false(bed_flag(b, &b->spool->ahead.is_under_way));
 	assert_true(db_file_bytes(b->spool->db) <= reach);
 	stop_with(b, w);
 }
