@@ -319,6 +319,10 @@ ip_add_write(struct request *q, struct db_txn *t)
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not a host name: %s", s.ehlo);
 	s.dedicated = kind == 1;
+	if (s.account[0] != '\0' && !s.dedicated)
+		return request_refuse(q, BOOK_BAD_REQUEST, "%s is shared: "
+		    "only a dedicated address can belong to an account",
+		    s.address);
 	s.enabled = true;
 	s.created = q->now;
 	request_would(q, "add source address %s", s.address);

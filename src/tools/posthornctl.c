@@ -169,6 +169,44 @@ ctl_help(struct ctl *c, int argc, char **argv)
 	return ctl_unknown(c, argv[0], argc > 1 ? argv[1] : NULL);
 }
 
+/* -- the verb -------------------------------------------------------------- */
+
+/* How many words of a verb stand at the beginning of argv; 0 = another. */
+static int
+ctl_match(const char *verb, int argc, char **argv)
+{
+	size_t n;
+	int    i;
+
+	for (i = 0; *verb != '\0'; i++, verb += n + strspn(verb + n, " ")) {
+		n = strcspn(verb, " ");
+		if (i == argc || strlen(argv[i]) != n ||
+		    strncmp(argv[i], verb, n) != 0)
+			return 0;
+	}
+	return i;
+}
+
+/* The longest verb that fits: "suppression list", "suppression global list" */
+static const struct ctl_command *
+ctl_find(int argc, char **argv, int *used)
+{
+	const struct ctl_command *k, *best = NULL;
+	size_t			  t;
+	int			  n;
+
+	*used = 0;
+	for (t = 0; t < TABLES; t++)
+		for (k = ctl_tables[t]; k->verb != NULL; k++) {
+			n = ctl_match(k->verb, argc, argv);
+			if (n > *used) {
+				*used = n;
+				best = k;
+			}
+		}
+	return best;
+}
+
 /* -- global options -------------------------------------------------------- */
 
 struct words {
@@ -234,6 +272,17 @@ ctl_take_flag(struct ctl *c, const char *a)
 	return true;
 }
 
+/* --timeout and --account are also options of some commands: behind the verb of
+ * such a one, of which n words have been kept so far, they are the command's. */
+static bool
+ctl_is_own(int n, char **argv, const char *word)
+{
+	int			  used;
+	const struct ctl_command *k = ctl_find(n, argv, &used);
+
+	return k != NULL && ctl_has_option(k, word);
+}
+
 /* Takes the global options out of argv, wherever they stand; how many words
  * are left, or -1: misuse, said. */
 static int
@@ -249,13 +298,14 @@ ctl_take_globals(struct ctl *c, int argc, char **argv)
 				argv[n++] = argv[w.i++];
 			break;
 		}
-		if (ctl_take_flag(c, argv[w.i]) ||
+		if (!ctl_is_own(n, argv, argv[w.i]) &&
+		    (ctl_take_flag(c, argv[w.i]) ||
 		    ctl_take_value(c, &w, "--socket", "-s",
 			&c->socket_path) ||
 		    ctl_take_value(c, &w, "--config", "-c",
 			&c->conf_path) ||
 		    ctl_take_value(c, &w, "--account", "-a", &c->account) ||
-		    ctl_take_value(c, &w, "--timeout", NULL, &timeout))
+		    ctl_take_value(c, &w, "--timeout", NULL, &timeout)))
 			continue;
 		argv[n++] = argv[w.i];
 	}
@@ -272,42 +322,6 @@ ctl_take_globals(struct ctl *c, int argc, char **argv)
 }
 
 /* -- running --------------------------------------------------------------- */
-
-/* How many words of a verb stand at the beginning of argv; 0 = another. */
-static int
-ctl_match(const char *verb, int argc, char **argv)
-{
-	size_t n;
-	int    i;
-
-	for (i = 0; *verb != '\0'; i++, verb += n + strspn(verb + n, " ")) {
-		n = strcspn(verb, " ");
-		if (i == argc || strlen(argv[i]) != n ||
-		    strncmp(argv[i], verb, n) != 0)
-			return 0;
-	}
-	return i;
-}
-
-/* The longest verb that fits: "suppression list", "suppression global list" */
-static const struct ctl_command *
-ctl_find(int argc, char **argv, int *used)
-{
-	const struct ctl_command *k, *best = NULL;
-	size_t			  t;
-	int			  n;
-
-	*used = 0;
-	for (t = 0; t < TABLES; t++)
-		for (k = ctl_tables[t]; k->verb != NULL; k++) {
-			n = ctl_match(k->verb, argc, argv);
-			if (n > *used) {
-				*used = n;
-				best = k;
-			}
-		}
-	return best;
-}
 
 /* What cannot be made again is confirmed: typed, or by --yes. */
 static int

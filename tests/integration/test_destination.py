@@ -154,6 +154,14 @@ class Files(World):
         changed = self.relay.json("config-set", "dest", "show", "ConfigSet", "all")
         self.assertEqual((changed["FileDestination"]["Keep"], changed["Extensions"]), (7, False))
         self.refused("nothing to set", "set", "ConfigSet", "all", status=2)
+        # its own --timeout, not that of posthornctl
+        web = ("config-set", "dest", "add", "ConfigSet", "web", "--types", "send", "--webhook", "https://hooks.example/")
+        timeout = lambda: self.relay.json("config-set", "dest", "show", "ConfigSet",
+                                          "web")["WebhookDestination"]["TimeoutSeconds"]
+        self.relay.ctl("--timeout", "50s", *web, "--timeout", "7")
+        self.assertEqual(timeout(), 7)
+        self.relay.ctl("config-set", "dest", "set", "ConfigSet", "web", "--timeout=9")
+        self.assertEqual(timeout(), 9)
         # what waits, and a secret, cannot be made again
         for line in (("event", "purge", "--dest", "ConfigSet/all"),
                      ("config-set", "dest", "delete", "ConfigSet", "all")):

@@ -35,6 +35,16 @@ class Sources(World):
         self.refused("ip", "disable", "127.0.0.53")
         self.assertTrue(self.audit("IpAdd")[-1]["requestParameters"])
 
+    def test_of_an_account(self):
+        """--account is the owner here, not the account to act on; a shared address has none"""
+        self.relay.ctl("ip", "add", "127.0.0.57", "--kind", "dedicated", "--account", self.account)
+        self.assertEqual(self.relay.json("ip", "show", "127.0.0.57")["Account"], self.account)
+        self.assertIn("no such account", self.refused("ip", "add", "127.0.0.58", "--kind", "dedicated",
+                                                      "--account=999999999999"))
+        self.assertIn("only a dedicated", self.refused("ip", "add", "127.0.0.58", "--account", self.account))
+        self.relay.ctl("--account", self.account, "ip", "add", "127.0.0.58")
+        self.assertIsNone(self.relay.json("ip", "show", "127.0.0.58")["Account"])
+
     def test_disabled_is_not_used(self):
         self.relay.ctl("ip", "add", "127.0.0.54")
         self.relay.ctl("ip", "add", "127.0.0.55")

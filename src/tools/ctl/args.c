@@ -303,6 +303,15 @@ args_option(struct ctl *c, int argc, char **argv, int *i)
 }
 
 bool
+ctl_has_option(const struct ctl_command *k, const char *word)
+{
+	char kind[ROLES];
+
+	return strncmp(word, "--", 2) == 0 && args_kind(k->options, word + 2,
+	    strcspn(word + 2, "="), kind);
+}
+
+bool
 ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used)
 {
 	size_t place = 0;

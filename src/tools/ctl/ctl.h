@@ -103,6 +103,7 @@ int ctl_version(struct ctl *c); /* system.c */
 
 /* args.c: false = usage error, said. */
 bool ctl_read_arguments(struct ctl *c, int argc, char **argv, int *used);
+bool ctl_has_option(const struct ctl_command *k, const char *word);
 int ctl_add_fd(struct ctl *c, int fd); /* index, or -1 */
 const char *ctl_arg(const struct ctl *c, const char *name); /* or NULL */
 bool ctl_arg_true(const struct ctl *c, const char *name);
