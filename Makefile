@@ -167,8 +167,8 @@ spf_MODULES = spf
 # Programs: the first has main().
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
-	$(addprefix tools/ctl/, account args backup call check config_set destination \
-	    doctor identity \
+	$(addprefix tools/ctl/, account args backup call check commands \
+	    config_set destination doctor identity \
 	    init ip json offline output policy queue reputation row send stats \
 	    store stream suppression system topic trace value)
 SENDMAIL = tools/sendmail \

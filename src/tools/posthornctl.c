@@ -2,7 +2,7 @@
 /*
  * posthornctl - the operator's tool: reads a command line, asks posthornd
  * over the control socket, shows the answer.  The commands are the tables of
- * tools/ctl/; a few work without the daemon.
+ * tools/ctl/ (commands.c lists them); a few work without the daemon.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +10,6 @@
 
 #include "registry/conf.h"
 #include "tools/ctl/ctl.h"
-
-static const struct ctl_command *const ctl_tables[] = { ctl_offline_commands,
-	ctl_system_commands, ctl_account_commands, ctl_identity_commands,
-	ctl_policy_commands, ctl_config_set_commands, ctl_destination_commands,
-	ctl_topic_commands, ctl_queue_commands, ctl_trace_commands,
-	ctl_ip_commands, ctl_suppression_commands, ctl_send_commands,
-	ctl_stats_commands, ctl_reputation_commands };
-enum { TABLES = sizeof(ctl_tables) / sizeof(ctl_tables[0]) };
 
 static void
 ctl_usage(FILE *to)
@@ -68,7 +60,7 @@ ctl_help_rows(FILE *to, const char *prefix)
 	size_t			  t, n = strlen(prefix);
 	bool			  any = false;
 
-	for (t = 0; t < TABLES; t++)
+	for (t = 0; ctl_tables[t] != NULL; t++)
 		for (k = ctl_tables[t]; k->verb != NULL; k++)
 			if (strncmp(k->verb, prefix, n) == 0 &&
 			    (n == 0 || k->verb[n] == '\0' ||
@@ -117,7 +109,7 @@ ctl_near(const char *typed)
 
 	if (strlen(typed) > NEAR_MAX)
 		return NULL;
-	for (t = 0; t < TABLES; t++)
+	for (t = 0; ctl_tables[t] != NULL; t++)
 		for (k = ctl_tables[t]; k->verb != NULL; k++) {
 			snprintf(noun, sizeof(noun), "%.*s",
 			    two ? NEAR_MAX : (int)strcspn(k->verb, " "),
@@ -196,7 +188,7 @@ ctl_find(int argc, char **argv, int *used)
 	int			  n;
 
 	*used = 0;
-	for (t = 0; t < TABLES; t++)
+	for (t = 0; ctl_tables[t] != NULL; t++)
 		for (k = ctl_tables[t]; k->verb != NULL; k++) {
 			n = ctl_match(k->verb, argc, argv);
 			if (n > *used) {

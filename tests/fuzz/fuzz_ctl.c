@@ -95,22 +95,16 @@ daemon_open(void)
 
 /* -- commands --------------------------------------------------------------- */
 
-static const struct ctl_command *const tables[] = { ctl_system_commands,
-	ctl_account_commands, ctl_identity_commands, ctl_config_set_commands,
-	ctl_queue_commands, ctl_suppression_commands, ctl_send_commands,
-	ctl_trace_commands, ctl_ip_commands };
-enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
-
 /* NULL: there is no such command. */
 static const struct ctl_command *
 find_command(struct bytes verb)
 {
 	size_t t, k;
 
-	for (t = 0; t < TABLES; t++)
-		for (k = 0; tables[t][k].verb != NULL; k++)
-			if (bytes_eq(bytes_of(tables[t][k].verb), verb))
-				return &tables[t][k];
+	for (t = 0; ctl_tables[t] != NULL; t++)
+		for (k = 0; ctl_tables[t][k].verb != NULL; k++)
+			if (bytes_eq(bytes_of(ctl_tables[t][k].verb), verb))
+				return &ctl_tables[t][k];
 	return NULL;
 }
 
@@ -119,7 +113,8 @@ static bool
 is_stream(const struct ctl_command *k)
 {
 	static const char *const verbs[] = { "queue list", "queue show",
-		"event tail", "audit list", "audit tail" };
+		"event tail", "audit list", "audit tail", "feedback list",
+		"feedback show", "stats" };
 	size_t i;
 
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)

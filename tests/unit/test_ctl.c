@@ -207,11 +207,6 @@ test_arguments(void **state)
 
 /* -- the tables ------------------------------------------------------------------------ */
 
-static const struct ctl_command *const tables[] = { ctl_account_commands,
-	ctl_identity_commands, ctl_config_set_commands, ctl_queue_commands,
-	ctl_system_commands,
-	ctl_trace_commands, ctl_ip_commands, ctl_offline_commands };
-
 /* Each row is whole: one to three words, known kinds, a way to be shown. */
 static void
 test_tables(void **state)
@@ -224,8 +219,8 @@ test_tables(void **state)
 	size_t			  t, i, n;
 
 	(void)state;
-	for (t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
-		for (k = tables[t]; k->verb != NULL; k++) {
+	for (t = 0; ctl_tables[t] != NULL; t++)
+		for (k = ctl_tables[t]; k->verb != NULL; k++) {
 			/* at most three words */
 			p = strchr(k->verb, ' ');
 			p = p != NULL ? strchr(p + 1, ' ') : NULL;
@@ -257,11 +252,10 @@ test_no_command_twice(void **state)
 	size_t			  s, t;
 
 	(void)state;
-	for (s = 0; s < sizeof(tables) / sizeof(tables[0]); s++)
-		for (a = tables[s]; a->verb != NULL; a++)
-			for (t = 0; t < sizeof(tables) / sizeof(tables[0]);
-			     t++)
-				for (b = tables[t]; b->verb != NULL; b++)
+	for (s = 0; ctl_tables[s] != NULL; s++)
+		for (a = ctl_tables[s]; a->verb != NULL; a++)
+			for (t = 0; ctl_tables[t] != NULL; t++)
+				for (b = ctl_tables[t]; b->verb != NULL; b++)
 					assert_true(a == b ||
 					    strcmp(a->verb, b->verb) != 0);
 }

@@ -98,6 +98,8 @@ extern const struct ctl_command ctl_stats_commands[];
 extern const struct ctl_command ctl_reputation_commands[];
 extern const struct ctl_command ctl_system_commands[];
 extern const struct ctl_command ctl_offline_commands[];
+/* all of them; NULL ends it */
+extern const struct ctl_command *const ctl_tables[];
 
 int ctl_version(struct ctl *c); /* system.c */
 
