@@ -4,7 +4,7 @@
  * down, until GO; and again for each reload.
  *
  * Use:    child_run("relay") from main(); it receives the set-up on
- *         descriptor 3 and enters relay_run(), keys_run() or verifier_run().
+ *         descriptor 3 and enters relay_main(), keys_main() or verifier_main().
  *         struct child_files is what came: conf_load() reads it through
  *         child_files_opener().
  * Owner:  the files own their descriptors until child_files_wipe(); sockets
@@ -32,7 +32,7 @@ struct child_file {
 	int   fd;
 };
 struct child_fd {
-	enum child_kind kind; /* LISTEN, PEER_KEYS, PEER_VERIFIER ... */
+	enum child_kind kind; /* LISTEN, PEER_KEYS ... of CHILD_* */
 	uint32_t	index;
 	int		fd; /* -1 once taken */
 };

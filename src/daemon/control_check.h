@@ -13,8 +13,8 @@
  * Owner:  struct preflight is the state of the request.
  * Thread: main.
  * Fails:  what could not be asked is UNKNOWN.
- * Bounds: PREFLIGHT_SOURCES_MAX addresses; INQUIRY_MS for DNS, PROBE_MS for
- *         the connection.
+ * Bounds: PREFLIGHT_SOURCES_MAX addresses; INQUIRY_MS for DNS,
+ *         PREFLIGHT_PROBE_MS for the connection.
  */
 #ifndef DAEMON_CONTROL_CHECK_H
 #define DAEMON_CONTROL_CHECK_H

@@ -7,7 +7,7 @@
  *         connection_carry() gives one to a connection that is ready;
  *         connection_stop() at shut-down.  What becomes of an attempt goes
  *         to carrier_settle(); what the egress should know is told by
- *         egress_on_failure() and egress_on_free().
+ *         egress_on_failure(), _on_connected() and _on_ended().
  * Owner:  its egress; it frees itself when it has ended.
  * Thread: the delivery loop's.
  * Fails:  a dial without success ends it (connection_failed(), by dial.c).

@@ -3,7 +3,7 @@
  * message.h - what is carried: a message, its envelopes, its content.
  *
  * Use:    m = message_new(budget); the session fills sender and envelopes,
- *         receive.c the content; message_close() makes it final: from then
+ *         receive.c the content; receive_close() makes it final: from then
  *         on it is const until it is freed.
  * Owner:  the session, then lent to the spool writer until the receipt;
  *         message_free() frees the arena and the chunks: everything.

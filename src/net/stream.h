@@ -139,8 +139,8 @@ uint64_t stream_octets_out(const struct stream *s);
 
 /*
  * Listening socket on a loop.  on_accept gets a descriptor it owns.
- * listen_fd is bound and listening (made by the master or by
- * stream_listen_fd()).  Closing leaves the descriptor open.
+ * listen_fd is bound and listening (made by the master with
+ * stream_bind()).  Closing leaves the descriptor open.
  */
 struct stream_listener;
 struct stream_listener *stream_listen(struct loop *l, int listen_fd,

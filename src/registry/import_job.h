@@ -3,7 +3,7 @@
  * import_job.h - a file of suppressed addresses on its way into the list:
  * what its lines mean, and how far it has come (suppression.md 7).
  *
- * Use:    import_job_count() looks at the whole file; import_job_put() makes
+ * Use:    import_job_check() looks at the whole file; import_job_put() makes
  *         the job known; import_job_run() takes up to IMPORT_BATCH records in
  *         each transaction, until the status is no longer PROCESSING.
  * Owner:  struct import_job is plain data; the file is the caller's.

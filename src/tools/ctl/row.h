@@ -2,7 +2,7 @@
 /*
  * row.h - a line of a long list, read without making anything of it.
  *
- * Use:    row_read(line, &row) for {"line":{...}}; row_find(); row_text()
+ * Use:    row_read(line, &row) for {"line":{...}}; row_find(); row_unescape()
  *         for what a table shows, row_write() for the same as JSON.
  * Owner:  the slices lie in the line.
  * Thread: one.
