@@ -304,6 +304,9 @@ install: all
 	install -m 755 $(O)/posthornd "$(DESTDIR)$(sbindir)/posthornd"
 	install -m 755 $(O)/posthornctl "$(DESTDIR)$(bindir)/posthornctl"
 	install -m 755 $(O)/sendmail "$(DESTDIR)$(sbindir)/posthorn-sendmail"
+	for n in mailq newaliases; do \
+	    ln -srf "$(DESTDIR)$(sbindir)/posthorn-sendmail" \
+		"$(DESTDIR)$(bindir)/posthorn-$$n" || exit 1; done
 	install -m 644 conf/*.conf "$(DESTDIR)$(examplesdir)/"
 	install -D -m 644 schemas/event.json \
 	    "$(DESTDIR)$(schemasdir)/event.json"
@@ -328,6 +331,8 @@ uninstall:
 	rm -f "$(DESTDIR)$(sbindir)/posthornd" \
 	    "$(DESTDIR)$(bindir)/posthornctl" \
 	    "$(DESTDIR)$(sbindir)/posthorn-sendmail" \
+	    "$(DESTDIR)$(bindir)/posthorn-mailq" \
+	    "$(DESTDIR)$(bindir)/posthorn-newaliases" \
 	    "$(DESTDIR)$(unitdir)/posthorn.service" \
 	    "$(DESTDIR)$(sysusersdir)/posthorn.conf" \
 	    "$(DESTDIR)$(tmpfilesdir)/posthorn.conf" \

@@ -154,6 +154,9 @@ options_by_name(struct sendmail_options *o, const char *program)
 	const char *slash = strrchr(program, '/');
 	const char *name = slash == NULL ? program : slash + 1;
 
+	/* as it is installed */
+	if (strncmp(name, "posthorn-", 9) == 0)
+		name += 9;
 	if (strcmp(name, "mailq") == 0)
 		o->mode = SENDMAIL_QUEUE;
 	else if (strcmp(name, "newaliases") == 0)

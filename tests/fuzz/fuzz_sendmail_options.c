@@ -79,9 +79,10 @@ their_reading(int argc, char **argv, struct sendmail_options *o)
 	int	    letter;
 
 	memset(o, 0, sizeof(*o));
-	if (strcmp(name, "mailq") == 0)
+	if (strcmp(name, "mailq") == 0 || strcmp(name, "posthorn-mailq") == 0)
 		o->mode = SENDMAIL_QUEUE;
-	if (strcmp(name, "newaliases") == 0)
+	if (strcmp(name, "newaliases") == 0 ||
+	    strcmp(name, "posthorn-newaliases") == 0)
 		o->mode = SENDMAIL_NOTHING;
 	optind = 0; /* begin anew */
 	opterr = 0;
