@@ -37,8 +37,10 @@ reload_answer(struct master *m, uint32_t request, struct bytes text)
 static void
 reload_refuse(struct master *m, uint32_t request, struct buf *text)
 {
-	log_error("reload-refused", "errors=\"%.*s\"",
-	    (int)(text->n > 400 ? 400 : text->n), text->p);
+	char quoted[LOG_QUOTE_SIZE];
+
+	log_error("reload-refused", "errors=%s",
+	    log_quote(bytes_trim(buf_bytes(text)), quoted));
 	buf_add_text(text, "error\n");
 	reload_answer(m, request, buf_bytes(text));
 }

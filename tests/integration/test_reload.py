@@ -67,7 +67,8 @@ class Reload(World):
     def test_broken_file(self):
         """admin-cli#14, #15: all errors are told, the old configuration stays, also for a relay that starts later"""
         self.hup("message.max_size 2m\n")
-        self.relay.extra = self.extra + "delivery.max_liftime 72h\nmessage.max_size 1m\nserver.threads many\nnosuch.thing 1\n"
+        self.relay.extra = self.extra + ("delivery.max_liftime 72h\nqueue.max_messages much\n"
+                                         "message.max_size 1m\nserver.threads many\nnosuch.thing 1\n")
         self.relay.write_conf()
         r = self.relay.run_ctl("reload")
         self.assertEqual(r.returncode, 1)
@@ -75,7 +76,8 @@ class Reload(World):
             self.assertRegex(r.stderr, rf"{re.escape(self.relay.conf)}:\d+: .*{re.escape(what)}")
         offset = os.path.getsize(self.relay.log)
         self.relay.process.send_signal(signal.SIGHUP)
-        self.relay.wait_log(r"error master reload-refused .*max_liftime", offset=offset)
+        self.relay.wait_log(r'error master reload-refused errors="(?:[^"\\]|\\.)*max_liftime\\x0a(?:[^"\\]|\\.)*"', offset=offset)
+        self.assertRegex(self.relay.log_text(offset), r'reload-refused errors="(?:[^"\\]|\\.)*\\"much\\"')
         self.assertIn("SIZE 2097152", self.session().hello())
         self.kill_relay()
         wait_for(lambda: "SIZE 2097152" in self.session().hello(), "the configuration in force")
