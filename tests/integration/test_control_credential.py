@@ -48,6 +48,7 @@ class Credentials(Running):
         r = self.run_ctl("--csv", "reputation", "show")
         self.assertEqual((r.returncode, r.stderr), (2, "error: --csv: reputation show prints no table without --by\n"))
         self.assertTrue(self.ctl("--csv", "reputation", "show", "--by", "credential").startswith("name,bounce-rate,"))
+        self.assertRegex(self.ctl("--csv", "store", "stat"), r"\Astore,used,map,free-pages,disk-free\nstate,")
         csv = self.ctl("--csv", "credential", "create", "app3").splitlines()
         self.assertEqual(csv[0], "User name,SMTP user name,SMTP password")
         self.assertRegex(csv[1], r"^app3,AKIA\w{16},B\S{43}$")

@@ -66,8 +66,10 @@ stat_print(struct ctl *c, json_t *r)
 	json_t *stores = json_incref(json_object_get(r, "Stores"));
 
 	json_object_del(r, "Stores");
-	ctl_print_values(c, r);
-	putchar('\n');
+	if (c->form != CTL_CSV) {
+		ctl_print_values(c, r);
+		putchar('\n');
+	}
 	status_print_stores(c, stores);
 	json_decref(stores);
 }
