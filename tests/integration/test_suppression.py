@@ -203,6 +203,8 @@ class Imports(World):
         self.assertEqual([line for line in r.stdout.splitlines() if line.startswith("processed")],
                          ["processed 10000, failed 0", "processed 1, failed 0"])
         self.assertEqual(self.listed(), [])
+        self.relay.ctl("suppression", "import", "-", "--chunk", input="r1@x.example,BOUNCE\n")
+        self.assertEqual(self.listed(), ["r1@x.example"])
 
     def test_round_trip(self):
         """suppression#23: what was exported and is imported again is the same list"""

@@ -188,7 +188,7 @@ static int
 import_chunks(struct ctl *c, const char *path, const char *rejects)
 {
 	bool  removes = strcmp(text_of(c->args, "action"), "delete") == 0;
-	FILE *in = fopen(path, "re");
+	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	bool  first = true;
 	int   fd, one, status = CTL_DONE;
 
