@@ -167,8 +167,7 @@ backup_run(struct ctl *c)
 		return CTL_USAGE;
 	}
 	backup_name_fully(c);
-	if (!c->has_timeout)
-		c->timeout_ms = -1; /* it takes as long as it takes */
+	ctl_be_patient(c, -1); /* it takes as long as it takes */
 	if (c->dry_run)
 		return backup_call(c);
 	if (!backup_open(c, &b, ctl_arg(c, "dir")))

@@ -342,6 +342,13 @@ call_receive(struct ctl *c, int fd, ctl_line_fn *on_line, json_t **result)
 	buf_wipe(&in);
 }
 
+void
+ctl_be_patient(struct ctl *c, int64_t ms)
+{
+	if (!c->has_timeout)
+		c->timeout_ms = ms;
+}
+
 int
 ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
     json_t **result)

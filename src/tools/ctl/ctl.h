@@ -131,6 +131,8 @@ bool ctl_parse_amount(const char *s, double *out);
 typedef void ctl_line_fn(struct ctl *c, json_t *line);
 int ctl_call(struct ctl *c, const char *verb, ctl_line_fn *on_line,
     json_t **result);
+/* What takes longer is waited for, unless --timeout says how long. */
+void ctl_be_patient(struct ctl *c, int64_t ms);
 
 /*
  * stream.c: a list that may be very long is printed as it comes: the columns

@@ -21,6 +21,16 @@ secret_print(struct ctl *c, json_t *r)
 		    secret);
 }
 
+/* Its --timeout is up to a minute, and DNS takes its own time. */
+static int
+destination_prepare_test(struct ctl *c)
+{
+	enum { PATIENCE_MS = 90 * 1000 };
+
+	ctl_be_patient(c, PATIENCE_MS);
+	return CTL_DONE;
+}
+
 const struct ctl_command ctl_destination_commands[] = {
 	{ .verb = "config-set dest add", .arguments = "set name",
 	    .usage = "SET NAME",
@@ -48,7 +58,7 @@ const struct ctl_command ctl_destination_commands[] = {
 	    .usage = "SET NAME", .confirm = "name",
 	    .show = ctl_print_nothing },
 	{ .verb = "config-set dest test", .arguments = "set name",
-	    .usage = "SET NAME" },
+	    .usage = "SET NAME", .prepare = destination_prepare_test },
 	{ .verb = "config-set dest rotate-secret", .arguments = "set name",
 	    .usage = "SET NAME", .show = secret_print },
 	{ .verb = "event pending", .options = "config-set:text dest:text",

@@ -174,8 +174,7 @@ doctor_run(struct ctl *c)
 	json_t *result = NULL, *checks;
 	int	status;
 
-	if (!c->has_timeout)
-		c->timeout_ms = PATIENCE_MS;
+	ctl_be_patient(c, PATIENCE_MS);
 	status = ctl_call(c, c->command->verb, NULL, &result);
 	if (result == NULL)
 		return status;

@@ -54,6 +54,16 @@ topic_print_tested(struct ctl *c, json_t *r)
 	    "id=SubscriptionId endpoint=Endpoint result=Result");
 }
 
+/* One subscription after the other may let it wait for its 15 seconds. */
+static int
+topic_prepare_test(struct ctl *c)
+{
+	enum { PATIENCE_MS = 240 * 1000 };
+
+	ctl_be_patient(c, PATIENCE_MS);
+	return CTL_DONE;
+}
+
 const struct ctl_command ctl_topic_commands[] = {
 	{ .verb = "topic create", .arguments = "name", .usage = "NAME",
 	    .options = SUBSCRIPTIONS " publisher:words",
@@ -69,7 +79,7 @@ const struct ctl_command ctl_topic_commands[] = {
 	{ .verb = "topic delete", .arguments = "name", .usage = "NAME",
 	    .options = "force:flag", .show = ctl_print_nothing },
 	{ .verb = "topic test", .arguments = "name", .usage = "NAME",
-	    .show = topic_print_tested },
+	    .prepare = topic_prepare_test, .show = topic_print_tested },
 	{ .verb = "topic subscribe", .arguments = "name", .usage = "NAME",
 	    .options = SUBSCRIPTIONS, .show = topic_print_made },
 	{ .verb = "topic unsubscribe", .arguments = "name id",
