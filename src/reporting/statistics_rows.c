@@ -42,20 +42,19 @@ static void
 row_add(struct statistics *s, const struct statistic_key *k,
     const struct statistic *v)
 {
-	struct buf  key;
-	struct row *r;
+	char	     room[STATISTIC_KEY_MAX];
+	struct bytes key;
+	struct row  *r;
 
 	if (statistic_is_zero(v))
 		return;
-	buf_init(&key, 512);
-	must(statistic_encode_key(k, &key));
-	r = table_get(s->rows, buf_bytes(&key));
+	key = statistic_key_bytes(k, room);
+	r = table_get(s->rows, key);
 	if (r == NULL) {
 		r = mem_alloc(sizeof(*r));
-		must(table_put(s->rows, buf_bytes(&key), r));
+		must(table_put(s->rows, key, r));
 	}
 	statistic_sum(&r->v, v);
-	buf_wipe(&key);
 }
 
 /* A count being spread over its rows. */
@@ -194,7 +193,7 @@ spread_level(struct spread *x, const struct statistic *all, uint32_t quarter)
 		COUNT_OPENED, COUNT_TRACKED };
 	struct statistic     v = *all;
 	struct statistic_key mine = x->key;
-	struct buf	     key;
+	char		     room[STATISTIC_KEY_MAX];
 
 	keep_only(&v, keep, sizeof(keep) / sizeof(keep[0]));
 	if (statistic_is_zero(&v))
@@ -204,10 +203,8 @@ spread_level(struct spread *x, const struct statistic *all, uint32_t quarter)
 	x->key.scope = STATISTIC_IDENTITY;
 	x->key.name = bytes_of(x->sender->domain);
 	x->key.time.ms = 0;
-	buf_init(&key, 512);
-	must(statistic_encode_key(&x->key, &key));
-	must(table_put(x->s->domains, buf_bytes(&key), x->s));
-	buf_wipe(&key);
+	must(table_put(x->s->domains, statistic_key_bytes(&x->key, room),
+	    x->s));
 	x->key.time = statistic_floor(STATISTIC_LEVEL,
 	    (struct wall){ (int64_t)quarter * STATISTIC_QUARTER_MS });
 	row_add(x->s, &x->key, &v);

@@ -200,12 +200,24 @@ key_put(struct record_key *k, const struct statistic_key *s)
 	return (struct bytes){ k->p, k->n };
 }
 
+struct bytes
+statistic_key_bytes(const struct statistic_key *k,
+    char room[STATISTIC_KEY_MAX])
+{
+	struct record_key key;
+	struct bytes	  b = key_put(&key, k);
+
+	must(b.n <= STATISTIC_KEY_MAX);
+	memcpy(room, b.p, b.n);
+	return (struct bytes){ room, b.n };
+}
+
 bool
 statistic_encode_key(const struct statistic_key *k, struct buf *out)
 {
-	struct record_key key;
+	char room[STATISTIC_KEY_MAX];
 
-	return buf_add_bytes(out, key_put(&key, k));
+	return buf_add_bytes(out, statistic_key_bytes(k, room));
 }
 
 /* Nothing stands behind the end of the account's text. */
