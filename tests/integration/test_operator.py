@@ -132,6 +132,12 @@ class Stores(unittest.TestCase):
                     self.assertRegex(self.run_store(command)[1], rf"^error: no store: {re.escape(path)}: {reason}")
                 self.assertEqual(self.run_store("restore", self.copy, "--yes"), (0, ""))
                 self.check_whole()
+        # on a new machine
+        os.rename(self.store, f"{self.store}.old")
+        self.assertEqual(self.run_store("check")[0], 1)
+        self.assertEqual(self.run_store("restore", self.copy, "--yes"), (0, ""))
+        self.assertEqual(os.stat(self.store).st_mode & 0o7777, 0o700)
+        self.check_whole()
         os.unlink(os.path.join(self.store, "spool", "data.mdb"))
         self.relay.start()
         self.assertIn("error relay spool-missing", self.relay.log_text(self.relay.log_offset))

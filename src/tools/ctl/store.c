@@ -74,8 +74,9 @@ stores_close(struct stores *s)
 	conf_unref(s->conf);
 }
 
+/* may_make: store.dir need not be there yet. */
 static bool
-stores_lock(struct ctl *c, struct stores *s)
+stores_lock(struct ctl *c, struct stores *s, bool may_make)
 {
 	char path[PATH_SIZE];
 
@@ -84,6 +85,8 @@ stores_lock(struct ctl *c, struct stores *s)
 	s->conf = offline_conf(c, false);
 	if (s->conf == NULL)
 		return false;
+	if (may_make && mkdir(s->conf->store.dir, 0700) == 0)
+		offline_own(s->conf->server.user, s->conf->store.dir);
 	snprintf(path, sizeof(path), "%s/lock", s->conf->store.dir);
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0) {
@@ -237,7 +240,7 @@ offline_store_check(struct ctl *c)
 	struct err     e;
 	int	       status = CTL_REFUSED;
 
-	if (!stores_lock(c, &s))
+	if (!stores_lock(c, &s, false))
 		return CTL_REFUSED;
 	memset(&k, 0, sizeof(k));
 	k.c = c;
@@ -380,7 +383,7 @@ offline_store_compact(struct ctl *c)
 	struct stores s;
 	int	      status = CTL_REFUSED;
 
-	if (!stores_lock(c, &s))
+	if (!stores_lock(c, &s, false))
 		return CTL_REFUSED;
 	if (!stores_open(c, &s, s.conf->store.dir))
 		goto out;
@@ -460,7 +463,7 @@ offline_store_restore(struct ctl *c)
 		    "--yes");
 		return CTL_USAGE;
 	}
-	if (!stores_lock(c, &s))
+	if (!stores_lock(c, &s, !c->dry_run))
 		return CTL_REFUSED;
 	if (!stores_are_there(c, dir))
 		goto out;
