@@ -8,8 +8,9 @@
 #include "reporting/webhook.h"
 
 enum {
-	CALLS_MAX = 128,    /* of all destinations */
-	PROBE_FAILURES = 10, /* from then on one at a time */
+	CALLS_MAX = 128,	/* of all destinations */
+	ACCOUNT_CALLS_MAX = 96, /* of one account: there is room for others */
+	PROBE_FAILURES = 10,	/* from then on one at a time */
 	REFUSED_MAX = 20,
 	REFUSED_MS = 3600 * 1000
 };
@@ -22,6 +23,7 @@ struct record_call {
 	struct conf	  *conf;   /* a reference */
 	struct record_wanted wanted;
 	struct destination_id id;
+	char		   account[ACCOUNT_ID_SIZE];
 	struct entry_key   key;
 	struct event_id	   event;
 	enum event_type	   type;
@@ -286,6 +288,7 @@ call_start(struct outbox *o, struct outlet *x, struct entry *e)
 	c->wanted.form = e->key.way.form;
 	c->wanted.form.extensions |= x->d.extensions;
 	c->id = x->d.id;
+	memcpy(c->account, x->d.account, sizeof(c->account));
 	c->key = e->key;
 	c->event = e->event;
 	c->type = e->type;
@@ -353,6 +356,17 @@ outlet_next(const struct outlet *x, struct mono now)
 	return probe != NULL && probe->again.ms <= now.ms ? probe : NULL;
 }
 
+static bool
+calls_have_room(const struct calls *calls, const char *account)
+{
+	const struct record_call *c;
+	unsigned		  own = 0;
+
+	for (c = calls->first; c != NULL; c = c->next)
+		own += strcmp(c->account, account) == 0;
+	return calls->count < CALLS_MAX && own < ACCOUNT_CALLS_MAX;
+}
+
 int
 outbox_serve_webhook(struct outbox *o, struct outlet *x)
 {
@@ -367,8 +381,8 @@ outbox_serve_webhook(struct outbox *o, struct outlet *x)
 	outlet_expire(o, x);
 	if (!x->d.enabled && x->d.reason[0] != '\0')
 		return 0;
-	while (o->calls->count < CALLS_MAX &&
-	    x->out < x->d.webhook.in_flight) {
+	while (x->out < x->d.webhook.in_flight &&
+	    calls_have_room(o->calls, x->d.account)) {
 		e = outlet_next(x, now);
 		if (e == NULL)
 			break;

@@ -71,6 +71,31 @@ class Topics(World):
         for name in ("CreateTopic", "SetSubscriptionAttributes", "PutEmailIdentityFeedbackAttributes"):
             self.assertIn(f'"eventName":"{name}"', audit)
 
+    def test_neighbours(self):
+        """An account whose endpoints never answer leaves room for the webhooks of others."""
+        silent, web = self.web(None), self.web()
+        other = self.relay.account("other")
+        of_other = ("-a", other)
+        self.relay.ctl(*of_other, "identity", "add", "other.example", "--verified", "--dkim", "none")
+        self.relay.ctl(*of_other, "config-set", "create", "Theirs")
+        self.relay.ctl(*of_other, "config-set", "dest", "add", "Theirs", "web", "--types", "send", "--webhook",
+                       f"https://hooks.example:{web.port}/")
+        made = self.relay.json(*of_other, "credential", "create", "other1")
+        urls = sum((["--webhook", f"https://hooks.example:{silent.port}/{n}"] for n in range(10)), [])
+        for name in ("a", "b", "c", "d"):
+            self.relay.ctl("-a", self.account, "topic", "create", name, *urls)
+            self.relay.ctl("-a", self.account, "config-set", "dest", "add", "ConfigSet", name, "--types", "send",
+                           "--topic", name)
+        for _ in range(5):
+            self.send()
+        wait_for(lambda: silent.connections >= 20, "the requests without an answer")
+        w = self.relay.session(made["AccessKeyId"], made["SmtpPassword"])
+        w.message("o@other.example", "x@sink.example",
+                  "X-SES-CONFIGURATION-SET: Theirs\nFrom: o@other.example\nTo: x\n\nHello.\n")
+        w.close()
+        wait_for(lambda: web.posted, "the record of the other account")
+        self.assertFalse("event-publish-failed" in self.relay.log_text(), "it has waited for the end of another request")
+
     def test_commands(self):
         """What is refused, in words; the sets that name a topic."""
         def refused(text, *args, status=1):
