@@ -77,13 +77,19 @@ optional(struct writer *w, const char *name, struct bytes s)
 }
 
 static void
+member_cut(struct writer *w, const char *name, struct bytes s, size_t max,
+    const char *tail)
+{
+	key(w, name);
+	event_write_string_cut(s, max, tail, w->out);
+}
+
+static void
 optional_cut(struct writer *w, const char *name, struct bytes s, size_t max,
     const char *tail)
 {
-	if (s.n == 0)
-		return;
-	key(w, name);
-	event_write_string_cut(s, max, tail, w->out);
+	if (s.n > 0)
+		member_cut(w, name, s, max, tail);
 }
 
 static void
@@ -444,7 +450,8 @@ delivery(struct writer *w)
 	for (i = 0; i < ev->recipient_count; i++)
 		element(w, ev->recipients[i].address);
 	end(w, ']');
-	optional_cut(w, "smtpResponse", ev->reply, EVENT_REPLY_MAX, "...");
+	/* there, even if nothing is known of it for lack of memory */
+	member_cut(w, "smtpResponse", ev->reply, EVENT_REPLY_MAX, "...");
 	optional(w, "reportingMTA", ev->reporting_mta);
 	optional(w, "remoteMtaIp", ev->remote_ip);
 }

@@ -53,6 +53,11 @@ judging_free(struct judging *j)
 	if (j == NULL)
 		return;
 	arena_free(j->arena);
+	mem_free(j->events);
+	mem_free(j->accounts);
+	mem_free(j->marks);
+	mem_free(j->errands);
+	mem_free(j->items);
 	mem_free(j);
 }
 
@@ -150,16 +155,12 @@ judging_new(struct inbox *i)
 	j->now = loop_wall(i->setup.loop);
 	j->kind = INTAKE_UNKNOWN;
 	j->result = INTAKE_WAITS;
-	j->events = arena_alloc(j->arena,
-	    JUDGING_EVENTS * sizeof(*j->events));
-	j->accounts = arena_alloc(j->arena,
-	    JUDGING_EVENTS * sizeof(*j->accounts));
-	j->marks = arena_alloc(j->arena, JUDGING_MARKS * sizeof(*j->marks));
-	j->errands = arena_alloc(j->arena,
-	    JUDGING_ERRANDS * sizeof(*j->errands));
-	j->items = arena_alloc(j->arena, JUDGING_EVENTS * sizeof(*j->items));
-	must(j->events != NULL && j->accounts != NULL && j->marks != NULL &&
-	    j->errands != NULL && j->items != NULL);
+	/* not of the arena, which may have nothing to give */
+	j->events = mem_alloc(JUDGING_EVENTS * sizeof(*j->events));
+	j->accounts = mem_alloc(JUDGING_EVENTS * sizeof(*j->accounts));
+	j->marks = mem_alloc(JUDGING_MARKS * sizeof(*j->marks));
+	j->errands = mem_alloc(JUDGING_ERRANDS * sizeof(*j->errands));
+	j->items = mem_alloc(JUDGING_EVENTS * sizeof(*j->items));
 	return j;
 }
 
