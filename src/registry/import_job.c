@@ -105,7 +105,7 @@ json_parse(struct bytes line, bool removes, struct import_record *out)
 		    !removes)
 			reason = (struct bytes){ json_string_value(v),
 				json_string_length(v) };
-		else
+		else if (strcmp(name, "lastUpdateTime") != 0) /* export */
 			error = "unknown member";
 	}
 	if (error == NULL)

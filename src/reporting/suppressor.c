@@ -243,7 +243,9 @@ suppressor_job(struct suppressor *s, const struct event *ev,
 	(void)msgid_to_text(&ev->message, s->setup.conf->server.id_prefix, 0,
 	    j->message_id);
 	bytes_text(ev->feedback_id, j->feedback_id, sizeof(j->feedback_id));
-	j->at = ev->at;
+	/* when posthorn learned of it: a report says any time, and a change is
+	 * not older than the one before */
+	j->at = event_id_time(&ev->id);
 	j->global = s->setup.conf->suppression.global.enabled;
 	j->fixed = s->setup.conf->suppression.global.policy == CONF_GLOBAL_FIXED;
 	for (i = 0; i < ev->recipient_count; i++)

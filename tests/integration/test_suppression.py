@@ -210,15 +210,19 @@ class Imports(World):
         """suppression#23: what was exported and is imported again is the same list"""
         self.relay.ctl("suppression", "add", "a@x.example", "b@x.example", "--reason", "bounce")
         self.relay.ctl("suppression", "add", "b@x.example", "--reason", "complaint")
-        out = self.relay.ctl("suppression", "export")
-        self.assertEqual(sorted(out.split()), ["a@x.example,BOUNCE", "b@x.example,BOUNCE", "b@x.example,COMPLAINT"])
-        self.relay.ctl("suppression", "remove", "a@x.example", "b@x.example")
-        self.relay.ctl("suppression", "import", self.file(out))
-        self.assertEqual(sorted(self.relay.ctl("suppression", "export").split()), sorted(out.split()))
+        self.relay.ctl("suppression", "add", '"c, d"@x.example', "--reason", "complaint")
+        listed = ['"""c, d""@x.example",COMPLAINT', "a@x.example,BOUNCE", "b@x.example,BOUNCE", "b@x.example,COMPLAINT"]
+        for form in ("csv", "json"):
+            out = self.relay.ctl("suppression", "export", "--format", form)
+            self.relay.ctl("suppression", "remove", "a@x.example", "b@x.example", '"c, d"@x.example')
+            self.assertEqual(self.relay.ctl("suppression", "export"), "")
+            self.relay.ctl("suppression", "import", self.file(out), "--format", form)
+            self.assertEqual(sorted(self.relay.ctl("suppression", "export").splitlines()), listed)
         self.assertTrue(self.relay.ctl("suppression", "export", "--full").startswith(
             "emailAddress,reason,lastUpdateTime,source,messageId,feedbackId\n"))
         rows = [json.loads(line) for line in self.relay.ctl("suppression", "export", "--format", "json").splitlines()]
-        self.assertEqual(sorted(r["emailAddress"] for r in rows), ["a@x.example", "b@x.example"])
+        self.assertEqual(sorted(r["emailAddress"] for r in rows),
+                         ['"c, d"@x.example', "a@x.example", "b@x.example", "b@x.example"])
 
     def test_kill(self):
         """7.3: a job that a kill -9 interrupts goes on by itself at the next start, behind the last batch"""

@@ -61,6 +61,9 @@ listed_globally(struct rw *w, const char *address)
 	return found == 1 ? g.count : 0;
 }
 
+/* How long ago it was, as a report says. */
+static int64_t age_ms;
+
 /* An event without change of an envelope, with these recipients. */
 static void
 happens(struct rw *w, struct event *ev, const struct msgid *id,
@@ -77,7 +80,7 @@ happens(struct rw *w, struct event *ev, const struct msgid *id,
 		ev->recipient_count++;
 	}
 	ev->recipients = r;
-	ev->at = clock_wall();
+	ev->at.ms = clock_wall().ms - age_ms;
 	ev->message = *id;
 	event_id_make(clock_wall(), &ev->id);
 	item.id = *id;
@@ -106,6 +109,27 @@ a_hard_bounce_adds_to_both(void **state)
 	assert_int_equal(s.updated.ms, 1714564800000);
 	assert_int_equal(listed_globally(w, "jane@sink.example"), 1);
 	assert_int_equal(listed(w, "joe@sink.example", &s), 0);
+}
+
+/* Whatever time a report names, the entry has that of the change: two days in
+ * the past, the global one would be over before it began. */
+static void
+a_report_is_late(void **state)
+{
+	struct event_recipient r = { .address = BYTES("jane@sink.example"),
+		.action = BYTES("failed"), .status = BYTES("5.1.1") };
+	struct rw	      *w = *state;
+	struct suppression     s;
+	struct event	       ev;
+	struct msgid	       id = begin(w, SUPPRESS_ALL);
+
+	rw_fill_bounce(&ev, &id, &r, 1);
+	age_ms = 2 * INT64_C(86400000);
+	happens(w, &ev, &id, jane);
+	age_ms = 0;
+	assert_int_equal(listed(w, "jane@sink.example", &s), SUPPRESS_BOUNCE);
+	assert_int_equal(s.updated.ms, clock_wall().ms);
+	assert_int_equal(listed_globally(w, "jane@sink.example"), 1);
 }
 
 static void
@@ -280,6 +304,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, rw_make, rw_unmake)
 		TEST(a_hard_bounce_adds_to_both),
+		TEST(a_report_is_late),
 		TEST(an_account_without_reasons_has_no_list),
 		TEST(what_is_not_hard_adds_nothing),
 		TEST(complaints_that_count),

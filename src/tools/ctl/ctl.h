@@ -183,6 +183,8 @@ size_t ctl_columns(const char *text, struct ctl_column v[CTL_COLUMNS_MAX]);
 void ctl_print_cell(struct ctl *c, const struct ctl_column *col,
     struct bytes text, bool first, bool last);
 size_t ctl_letters(struct bytes s);
+/* A cell, quoted where RFC 4180 wants it. */
+void ctl_print_csv(const char *text, size_t n);
 /* 2024-05-01T12:00:00.000Z as a table shows it; false = it is no time. */
 bool ctl_time_text(struct ctl *c, const char *s, struct buf *out);
 void ctl_print_values(struct ctl *c, json_t *object);

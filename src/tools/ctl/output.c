@@ -250,12 +250,13 @@ output_member(json_t *row, const char *path)
 	return json_object_get(row, path);
 }
 
-static void
-output_csv_cell(const char *text, size_t n)
+void
+ctl_print_csv(const char *text, size_t n)
 {
 	size_t i;
 	bool   quoted = n > 0 && (memchr(text, ',', n) != NULL ||
-		memchr(text, '"', n) != NULL || memchr(text, '\n', n) != NULL);
+		memchr(text, '"', n) != NULL ||
+		memchr(text, '\n', n) != NULL || text[0] == ' ');
 
 	if (!quoted) {
 		fwrite(text, 1, n, stdout);
@@ -310,7 +311,7 @@ ctl_print_cell(struct ctl *c, const struct ctl_column *col,
 	if (c->form == CTL_CSV) {
 		if (!first)
 			putchar(',');
-		output_csv_cell(text.p, text.n);
+		ctl_print_csv(text.p, text.n);
 		return;
 	}
 	pad = col->width > letters ? col->width - letters : 0;

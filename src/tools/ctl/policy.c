@@ -40,8 +40,9 @@ policy_print_shown(struct ctl *c, json_t *result)
 	json_object_foreach(json_object_get(result, "Policies"), name, text) {
 		if (!one)
 			printf("%s\n", name);
-		fwrite(json_string_value(text), 1, json_string_length(text),
-		    stdout);
+		if (json_is_string(text))
+			fwrite(json_string_value(text), 1,
+			    json_string_length(text), stdout);
 		if (!one)
 			putchar('\n');
 	}

@@ -240,12 +240,13 @@ suppression_import(struct ctl *c)
 static void
 export_csv(json_t *e, bool whole)
 {
-	json_t *reasons = json_object_get(e, "Reasons"), *r, *a;
-	size_t	i;
+	json_t	   *reasons = json_object_get(e, "Reasons"), *r, *a;
+	const char *address = text_of(e, "EmailAddress");
+	size_t	    i;
 
 	json_array_foreach(reasons, i, r) {
-		printf("%s,%s", text_of(e, "EmailAddress"),
-		    json_string_value(r));
+		ctl_print_csv(address, strlen(address));
+		printf(",%s", json_string_value(r));
 		a = json_object_get(e, "Attributes");
 		if (whole)
 			printf(",%s,%s,%s,%s", text_of(e, "LastUpdateTime"),
@@ -258,13 +259,16 @@ export_csv(json_t *e, bool whole)
 static void
 export_json(json_t *e)
 {
-	json_t *o = json_pack("{s:O, s:O, s:O}", "emailAddress",
-	    json_object_get(e, "EmailAddress"), "reason",
-	    json_object_get(e, "Reason"), "lastUpdateTime",
-	    json_object_get(e, "LastUpdateTime"));
+	json_t *reasons = json_object_get(e, "Reasons"), *r, *o;
+	size_t	i;
 
-	ctl_dump_json(o, stdout, JSON_COMPACT);
-	json_decref(o);
+	json_array_foreach(reasons, i, r) {
+		o = json_pack("{s:O, s:O, s:O}", "emailAddress",
+		    json_object_get(e, "EmailAddress"), "reason", r,
+		    "lastUpdateTime", json_object_get(e, "LastUpdateTime"));
+		ctl_dump_json(o, stdout, JSON_COMPACT);
+		json_decref(o);
+	}
 }
 
 static int
