@@ -26,6 +26,18 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 COMMANDS = ("posthornctl", "posthornd", "systemctl", "$EDITOR", "printf", "grep")
 MAIL = "From: {0}\nTo: {1}\nSubject: test\nMessage-ID: <order-17@app.example.com>\n\nhello\n"
 
+VIRUS = """X-SES-CONFIGURATION-SET: main
+From: sender@example.com
+To: recipient@example.org
+Subject: test
+MIME-Version: 1.0
+Content-Type: text/plain
+Content-Transfer-Encoding: base64
+
+WDVPIVAlQEFQWzRcUFpYNTQoUF4pN0NDKTd9JEVJQ0FSLVNUQU5EQVJELUFOVElWSVJVUy1U
+RVNULUZJTEUhJEgrSCo=
+"""
+
 
 def displays(page):
     """The literal displays of a page, as they are read."""
@@ -213,6 +225,41 @@ class Pages(Example):
             s.close()
         for event in ("Delivery", "DeliveryDelay", "Bounce"):
             relay.wait_event(event)
+        cls.records = cls.make_records()
+
+    @classmethod
+    def make_records(cls):
+        """One of each kind that posthorn-events(7) shows: events of a set, notifications of an identity, as they are
+        and in envelopes of SNS."""
+        relay = cls.relay
+        relay.ctl("config-set", "create", "main")
+        relay.ctl("config-set", "dest", "add", "main", "all", "--types", "all", "--file", "all.jsonl", "--extensions")
+        relay.ctl("topic", "create", "feedback", "--file", "feedback.jsonl", "--format", "record")
+        relay.ctl("topic", "subscribe", "feedback", "--file", "sns.jsonl", "--format", "sns")
+        relay.ctl("identity", "notify", "example.com", "--bounce-topic", "feedback", "--complaint-topic", "feedback",
+                  "--delivery-topic", "feedback", "--headers", "bounce")
+        relay.ctl("suppression", "add", "listed@example.org", "--reason", "complaint")
+        simulated = ("complaint", "ooto", "asyncbounce", "accountlist", "unsubscribed", "suppressionlist")
+        s = relay.session(cls.key, cls.password)
+        for to in ["recipient@example.org", "gone2@example.org", "late@example.org", "listed@example.org"] + \
+                [f"{name}@simulator.relay.example" for name in simulated]:
+            s.message("sender@example.com", [to],
+                      "X-SES-CONFIGURATION-SET: main\n" + MAIL.format("Mary <sender@example.com>", to))
+        s.message("sender@example.com", ["recipient@example.org"], VIRUS)
+        s.close()
+        folder = os.path.join(relay.folder, "events", "123456789012")
+
+        def read():
+            found = []
+            for name in ("all.jsonl", "feedback.jsonl", "sns.jsonl"):
+                with open(os.path.join(folder, name)) as f:
+                    found += map(json.loads, f)
+            return found
+        wanted = {"Send": 11, "Delivery": 4, "DeliveryDelay": 1, "Bounce": 6, "Complaint": 2, "Reject": 1}
+        wait_for(lambda: all(sum(r.get("eventType") == t for r in read()) == n for t, n in wanted.items()) and
+                 sum("notificationType" in r for r in read()) == 12 and sum("Type" in r for r in read()) == 12,
+                 "a record of each kind", 60)
+        return read()
 
     def prepared(self, statement):
         """Stand-ins for what only the reader knows."""
@@ -287,17 +334,39 @@ class Pages(Example):
                 found = real[kind_]
             self.assertEqual(self.shape(shown), self.shape(found))
 
-    def run_schema(self, display):
-        """Records, or members of some, are what the schema says."""
+    def run_record(self, display):
+        """Records, or members of some: as the schema says, and as one of their kind that was written."""
         with open(os.path.join(TOP, "schemas", "event.json")) as f:
             whole = json.load(f)
         for text in display.split("\n\n"):
+            # lines are broken for reading, also inside a string
+            text = re.sub(r"\n *", "", re.sub(r"(?<=\w)\n *(?=\w)", " ", text))
             shown = json.loads(text if text.startswith("{") else "{" + text + "}")
-            schema = whole
-            if "eventType" not in shown:
+            schema, found = whole, self.records
+            if "Type" in shown:
+                inner = json.loads(shown["Message"])
+                jsonschema.Draft202012Validator(whole).validate(inner)
+                self.assertIn(self.kind(inner), [self.kind(json.loads(r["Message"])) for r in found if "Type" in r])
+                self.assertIn(self.kind(shown), list(map(self.kind, found)))
+                continue
+            if "mail" not in shown:
                 (member, shown), = shown.items()
                 schema = {**whole["properties"][member], "$defs": whole["$defs"]}
+                found = [r[member] for r in found if member in r]
+            elif "posthorn" not in shown:
+                found = [{k: v for k, v in r.items() if k != "posthorn"} for r in found]
             jsonschema.Draft202012Validator(schema).validate(shown)
+            self.assertIn(self.kind(shown), list(map(self.kind, found)))
+
+    @classmethod
+    def kind(cls, record):
+        """What tells records apart: names of members in their order, type and sub-type, and the tags but those of TLS,
+        which nobody speaks here."""
+        own = record.get("bounce", record.get("complaint", record))
+        words = [record.get(n) for n in ("eventType", "notificationType", "Type")] + \
+            [own.get(n) for n in ("bounceType", "bounceSubType", "complaintSubType")]
+        tags = [t for t in record.get("mail", {}).get("tags", []) if not t.endswith("-tls-version")]
+        return json.dumps([words, tags, cls.shape(record)])
 
     def run_system(self, display):
         """A system event is as one of its kind that was written."""
@@ -319,11 +388,12 @@ class Pages(Example):
         exec(display, names)
         self.assertFalse(names["ok"])
 
-    def shape(self, v):
+    @classmethod
+    def shape(cls, v):
         """Names of members, at every depth; of headers and tags any."""
         if isinstance(v, dict):
-            return {k: self.shape(x) for k, x in v.items() if k not in ("tags", "headers", "commonHeaders")}
-        return [self.shape(v[0])] if isinstance(v, list) and v else type(v).__name__
+            return {k: cls.shape(x) for k, x in v.items() if k not in ("tags", "headers", "commonHeaders")}
+        return [cls.shape(v[0])] if isinstance(v, list) and v else type(v).__name__
 
     def run_log(self, display):
         log = self.relay.log_text()
@@ -363,7 +433,7 @@ class Pages(Example):
                     elif "detail-type" in display:
                         self.run_system(display)
                     elif page == "posthorn-events.7" and what == "json":
-                        self.run_schema(display)
+                        self.run_record(display)
                     elif what == "commands":
                         self.run_commands(display)
                     elif what == "transcript":
