@@ -308,8 +308,8 @@ install: all
 	    ln -srf "$(DESTDIR)$(sbindir)/posthorn-sendmail" \
 		"$(DESTDIR)$(bindir)/posthorn-$$n" || exit 1; done
 	install -m 644 conf/*.conf "$(DESTDIR)$(examplesdir)/"
-	install -D -m 644 schemas/event.json \
-	    "$(DESTDIR)$(schemasdir)/event.json"
+	install -d "$(DESTDIR)$(schemasdir)"
+	install -m 644 schemas/*.json "$(DESTDIR)$(schemasdir)/"
 	$(foreach m,$(MANUALS),install -D -m 644 $(m) \
 	    "$(DESTDIR)$(call manual_dir,$(m))/$(notdir $(m))" &&) :
 # The service: users, folders, unit.  The first configuration is written by
@@ -336,7 +336,8 @@ uninstall:
 	    "$(DESTDIR)$(unitdir)/posthorn.service" \
 	    "$(DESTDIR)$(sysusersdir)/posthorn.conf" \
 	    "$(DESTDIR)$(tmpfilesdir)/posthorn.conf" \
-	    "$(DESTDIR)$(schemasdir)/event.json" \
+	    $(foreach j,$(notdir $(wildcard schemas/*.json)), \
+	    "$(DESTDIR)$(schemasdir)/$(j)") \
 	    $(foreach c,$(notdir $(wildcard conf/*.conf)), \
 	    "$(DESTDIR)$(examplesdir)/$(c)") $(foreach m,$(MANUALS), \
 	    "$(DESTDIR)$(call manual_dir,$(m))/$(notdir $(m))")

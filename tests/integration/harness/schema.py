@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Every event record that a test makes is as schemas/event.json says.  Needs python3-jsonschema, at the first one."""
+"""Every record that a test makes is as the schemas say.  Needs python3-jsonschema, at the first one."""
 import functools
 import importlib.machinery
 import importlib.util
@@ -7,6 +7,8 @@ import json
 import os
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "schemas", "validate")
+
+STARTS = (b'{"eventType"', b'{"notificationType"', b'{"Type":"Notification"', b'{"version"')
 
 
 @functools.cache
@@ -23,9 +25,9 @@ def unwrap(line):
 
 
 def check(lines, where):
-    """lines: records as text, perhaps in envelopes of SNS; those of "dest test" are none of mail."""
-    for line in map(unwrap, lines):
-        if line and '"eventType":"Test"' not in line:
+    """lines: records as text, perhaps in envelopes of SNS, or system events; those of "dest test" are none of mail."""
+    for line in lines:
+        if line and '"eventType":"Test"' not in unwrap(line):
             faults = _schema().faults(line)
             if faults:
                 raise AssertionError(f"{where}: {'; '.join(faults)} in {line[:1000]}")
@@ -36,5 +38,5 @@ def check_files(folder):
         for name in names:
             with open(os.path.join(top, name), "rb") as f:
                 text = f.read()
-            if text.endswith(b"\n") and text.startswith((b'{"eventType"', b'{"notificationType"', b'{"Type":"Notification"')):
+            if text.endswith(b"\n") and text.startswith(STARTS):
                 check(text.decode().split("\n"), name)
