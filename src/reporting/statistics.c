@@ -81,8 +81,7 @@ statistics_reload(struct statistics *s, struct conf *conf)
 		s->sender_of[i]->read.ms = 0; /* levels may be on now */
 	conf_unref(s->setup.conf);
 	s->setup.conf = conf_ref(conf);
-	table_free(s->hosts); /* groups may have other names */
-	s->hosts = table_new(0);
+	statistics_forget_groups(s); /* they may have other names */
 }
 
 void
@@ -487,7 +486,8 @@ statistics_on_event(void *arg, uint64_t sequence, const struct event *ev)
 		return PUBLISHER_NEXT;
 	b.f = f;
 	b.key.sender = f->sender->number;
-	b.key.source = names_number(&s->sources, ev->outgoing_ip);
+	b.key.source = names_number(&s->sources, ev->outgoing_ip,
+	    false);
 	b.key.quarter = (uint32_t)(ev->at.ms / STATISTIC_QUARTER_MS);
 	b.key.hour = (uint32_t)(msgid_time(&ev->message).ms /
 	    STATISTIC_HOUR_MS);

@@ -9,6 +9,7 @@
 #include "registry/config_set.h"
 #include "registry/identity.h"
 #include "registry/provider.h"
+#include "reporting/rates.h"
 #include "reporting/statistics_private.h"
 
 enum {
@@ -19,39 +20,43 @@ enum {
 	OWN_PAUSE_MS = 5000,
 	FRESH_PAUSE_MS = 1000
 };
-#define NAME_OTHER "_other_"
 
 /* -- names as numbers ------------------------------------------------------ */
 
-static void
-names_open(struct names *n)
+static uint32_t
+names_add(struct names *n, struct bytes name)
 {
-	n->by_name = table_new(0);
-	n->v = mem_alloc((STATISTICS_NAMES_MAX + 2) * sizeof(*n->v));
-	n->v[NAME_NONE] = mem_dup("");
-	n->n = 1;
+	if (n->n == n->cap) {
+		n->cap = n->cap * 2 + 64;
+		n->v = mem_realloc(n->v, n->cap * sizeof(*n->v));
+	}
+	n->v[n->n] = mem_dup_bytes(name);
+	if (n->n != NAME_NONE) /* the table takes no zero */
+		must(table_put(n->by_name, name, (void *)(uintptr_t)n->n));
+	return n->n++;
 }
 
 uint32_t
-names_number(struct names *n, struct bytes name)
+names_number(struct names *n, struct bytes name, bool is_kept)
 {
 	void *there;
 
 	if (name.n == 0)
 		return NAME_NONE;
-	if (n->by_name == NULL)
-		names_open(n);
+	if (n->by_name == NULL) {
+		n->by_name = table_new(0);
+		must(names_add(n, BYTES("")) == NAME_NONE);
+	}
 	name = bytes_head(name, STATISTIC_NAME_MAX / 2);
 	there = table_get(n->by_name, name);
 	if (there != NULL)
 		return (uint32_t)(uintptr_t)there;
-	if (n->n > STATISTICS_NAMES_MAX &&
-	    !bytes_eq_text(name, NAME_OTHER))
-		return names_number(n, BYTES(NAME_OTHER));
-	must(n->n < STATISTICS_NAMES_MAX + 2);
-	n->v[n->n] = mem_dup_bytes(name);
-	must(table_put(n->by_name, name, (void *)(uintptr_t)n->n));
-	return n->n++;
+	if (is_kept || bytes_eq_text(name, NAME_OTHER))
+		return names_add(n, name);
+	if (n->others == STATISTICS_NAMES_MAX)
+		return names_number(n, BYTES(NAME_OTHER), true);
+	n->others++;
+	return names_add(n, name);
 }
 
 void
@@ -208,6 +213,48 @@ statistics_is_simulated(const struct statistics *s, struct bytes address)
 	return conf_is_simulator(s->setup.conf, address_domain(address));
 }
 
+/* The groups that are configured, built-in ones as well, and those that send
+ * reports are few: they do not depend on who came first. */
+static void
+kept_read(struct statistics *s)
+{
+	const struct conf *c = s->setup.conf;
+	struct bytes	   name;
+	struct err	   e;
+	size_t		   i;
+
+	s->kept = table_new(0);
+	for (i = 0; i < c->provider_count; i++) {
+		name = bytes_of(c->providers[i].title != NULL
+		    ? c->providers[i].title : c->providers[i].name);
+		must(table_put(s->kept, name, s));
+	}
+	s->loops = loops_read(s->setup.spool, c, loop_wall(s->setup.loop),
+	    &e);
+	if (s->loops == NULL)
+		log_error("statistics-failed", "reason=\"%s\"", e.text);
+}
+
+static bool
+is_kept(struct statistics *s, struct bytes group)
+{
+	if (s->kept == NULL)
+		kept_read(s);
+	return table_get(s->kept, group) != NULL || (s->loops != NULL &&
+	    loops_has(s->loops, bytes_head(group, STATISTIC_NAME_MAX / 2)));
+}
+
+void
+statistics_forget_groups(struct statistics *s)
+{
+	table_free(s->hosts);
+	s->hosts = table_new(0);
+	table_free(s->kept);
+	s->kept = NULL;
+	loops_free(s->loops);
+	s->loops = NULL;
+}
+
 /* What answered once tells of later feedback, which names no server. */
 uint32_t
 statistics_provider(struct statistics *s, struct bytes address,
@@ -224,8 +271,9 @@ statistics_provider(struct statistics *s, struct bytes address,
 			return (uint32_t)(uintptr_t)there;
 	}
 	title = provider_title(s->setup.conf, domain, host);
-	n = names_number(&s->providers, title.n > 0 ? title
-						   : BYTES(NAME_OTHER));
+	if (title.n == 0)
+		title = BYTES(NAME_OTHER);
+	n = names_number(&s->providers, title, is_kept(s, title));
 	if (host.n == 0 || domain.n == 0)
 		return n;
 	if (table_count(s->hosts) >= HOSTS_MAX) {
@@ -402,6 +450,8 @@ statistics_free_facts(struct statistics *s)
 	table_each(s->own, own_free_one, NULL);
 	table_free(s->own);
 	table_free(s->hosts);
+	table_free(s->kept);
+	loops_free(s->loops);
 	names_free(&s->providers);
 	names_free(&s->sources);
 	arena_free(s->arena);

@@ -19,6 +19,7 @@
 #include "store/statistic.h"
 
 enum { FACTS_KEPT = 512, NAME_NONE = 0 };
+#define NAME_OTHER "_other_"
 
 /* Who sent it, and as what: one for all messages alike. */
 struct sender {
@@ -45,7 +46,8 @@ struct facts {
 struct names {
 	struct table *by_name;
 	char	    **v;
-	uint32_t      n;
+	uint32_t      n, cap;
+	uint32_t      others; /* of n: those that are not kept */
 };
 /* Packed: it is hashed as it lies. */
 struct count_key {
@@ -79,6 +81,9 @@ struct statistics {
 	struct names	  providers, sources;
 	struct table	 *own;	  /* account -> struct own_names */
 	struct table	 *hosts;  /* domain -> number of its group */
+	/* groups with a name of their own in any case; NULL = not read yet */
+	struct table	 *kept;	  /* the configured ones */
+	struct loops	 *loops;  /* those that send reports */
 
 	struct table	 *counts; /* struct count_key -> struct count */
 	struct count	 *last;	  /* the one found before */
@@ -104,10 +109,13 @@ int statistics_find(struct statistics *s, const struct msgid *id,
     struct facts **out);
 /* Reads its fresh starts and its domain, unless they are as they were. */
 void statistics_look_fresh(struct statistics *s, struct sender *x);
-uint32_t names_number(struct names *n, struct bytes name);
+/* Beyond STATISTICS_NAMES_MAX that of NAME_OTHER, but for what is kept. */
+uint32_t names_number(struct names *n, struct bytes name, bool is_kept);
 void names_free(struct names *n);
 uint32_t statistics_provider(struct statistics *s, struct bytes address,
     struct bytes host);
+/* After a change of the configuration. */
+void statistics_forget_groups(struct statistics *s);
 bool statistics_is_own(struct statistics *s, const char *account,
     struct bytes address);
 bool statistics_is_simulated(const struct statistics *s,

@@ -248,7 +248,8 @@ spread_count(void *arg, struct bytes key, void *value)
 	spread_hour(&x, &c->v, &c->key);
 	if (c->key.single != 0)
 		spread_day(&x, &c->v, c->key.hour);
-	if (x.provider.n > 0)
+	/* a report of one of many makes no loop of the rest */
+	if (x.provider.n > 0 && !bytes_eq_text(x.provider, NAME_OTHER))
 		spread_loop(&x, &c->v, c->key.quarter);
 	if (x.sender->domain[0] != '\0')
 		spread_level(&x, &c->v, c->key.quarter);

@@ -191,6 +191,90 @@ a_late_bounce(void **state)
 	    COUNT_HARD), 1);
 }
 
+static uint64_t
+counted_of_loop(struct rw *w, const char *group)
+{
+	struct statistic_question q;
+	struct statistic	  v;
+	struct err		  e;
+
+	memset(&q, 0, sizeof(q));
+	q.key.series = STATISTIC_LOOP;
+	q.key.scope = STATISTIC_PROVIDER;
+	q.key.name = bytes_of(group);
+	assert_int_equal(statistic_read(w->spool, &q, &v, &e), 0);
+	return statistic_get(&v, COUNT_COMPLAINTS);
+}
+
+/* A message to one of that domain, which is delivered, or complained of. */
+static void
+mail_to(struct rw *w, const char *domain, bool is_complaint)
+{
+	struct rw_spec spec = to_one;
+	char	       to[64];
+	struct msgid   id;
+
+	snprintf(to, sizeof(to), "jane@%s", domain);
+	spec.rcpts[0] = to;
+	id = rw_submit(w, &spec);
+	if (is_complaint)
+		report(w, &id, EVENT_COMPLAINT, "abuse", to);
+	else
+		report(w, &id, EVENT_DELIVERY, "", to);
+}
+
+static void
+fill_groups(struct rw *w)
+{
+	char	 domain[32];
+	unsigned i;
+
+	for (i = 0; i < STATISTICS_NAMES_MAX + 5; i++) {
+		snprintf(domain, sizeof(domain), "d%u.example", i);
+		mail_to(w, domain, false);
+	}
+}
+
+static uint64_t
+reached(struct rw *w, const char *group)
+{
+	return counted_in(w, STATISTIC_QUARTER, STATISTIC_PROVIDER, group,
+	    COUNT_DELIVERIES);
+}
+
+/* Very many groups: those that matter keep their name, whoever came first,
+ * and the rest together is no group that sends reports. */
+static void
+many_groups(void **state)
+{
+	static const char *const loops[] = { "d3.fbl.example" };
+	struct rw *w = *state;
+
+	begin(w);
+	mail_to(w, "learned.example", true);
+	rw_pass(w, 2000);
+	rw_crash(w);
+	w->conf->reputation.fbl_providers.v = loops;
+	w->conf->reputation.fbl_providers.n = 1;
+	rw_begin(w);
+	fill_groups(w);
+	mail_to(w, "hotmail.com", false);
+	mail_to(w, "d3.fbl.example", false);
+	mail_to(w, "learned.example", false);
+	mail_to(w, "late.example", true);
+	rw_pass(w, 5000);
+	assert_int_equal(reached(w, "d0.example"), 1);
+	assert_int_equal(reached(w, "_other_"), 5);
+	assert_int_equal(reached(w, "Outlook"), 1);
+	assert_int_equal(reached(w, "d3.fbl.example"), 1);
+	assert_int_equal(reached(w, "learned.example"), 1);
+	assert_int_equal(counted_in(w, STATISTIC_QUARTER, STATISTIC_PROVIDER,
+	    "_other_", COUNT_COMPLAINTS), 1);
+	assert_int_equal(counted_of_loop(w, "learned.example"), 1);
+	assert_int_equal(counted_of_loop(w, "_other_"), 0);
+	w->conf->reputation.fbl_providers.n = 0;
+}
+
 static void
 a_crash_loses_nothing_and_counts_nothing_twice(void **state)
 {
@@ -359,6 +443,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(feedback_counts_once, rw_make,
 		    rw_unmake),
 		cmocka_unit_test_setup_teardown(a_late_bounce, rw_make,
+		    rw_unmake),
+		cmocka_unit_test_setup_teardown(many_groups, rw_make,
 		    rw_unmake),
 		cmocka_unit_test_setup_teardown(
 		    a_crash_loses_nothing_and_counts_nothing_twice, rw_make,
