@@ -89,10 +89,12 @@ show_work(struct request *q)
 	const struct account *a = &q->account;
 	struct wall	      fresh = x->set != NULL ? x->s.fresh_start
 			: a->review.fresh_start;
+	struct wall	      from = x->set != NULL
+			? config_set_counts_from(&x->s) : fresh;
 	struct rates	      r;
 
 	if (stats_rates(q, x->set != NULL ? STATISTIC_SET
-		: STATISTIC_ACCOUNT, x->set != NULL ? x->set : "", fresh,
+		: STATISTIC_ACCOUNT, x->set != NULL ? x->set : "", from,
 		&r) < 0)
 		return -1;
 	request_set(q, "Account", json_string(a->id));

@@ -86,6 +86,13 @@ config_set_switch_reputation(struct config_set *s, bool on, struct wall now)
 	s->reputation = on;
 }
 
+struct wall
+config_set_counts_from(const struct config_set *s)
+{
+	return s->fresh_start.ms >= s->reputation_since.ms ? s->fresh_start
+							   : s->reputation_since;
+}
+
 /* -- the record ----------------------------------------------------------- */
 
 bool

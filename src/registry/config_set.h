@@ -81,6 +81,9 @@ bool config_set_resume(struct config_set *s, struct wall now);
 /* Counting begins when it is switched on. */
 void config_set_switch_reputation(struct config_set *s, bool on,
     struct wall now);
+/* From when on its rates are: its fresh start, or the moment in which they were
+ * switched on, if that was later; 0 = from its first mail. */
+struct wall config_set_counts_from(const struct config_set *s);
 
 /* -- labels --------------------------------------------------------------- */
 /* 0, also when there are none; -1. */

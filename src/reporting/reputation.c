@@ -320,14 +320,12 @@ sampling_on_set(void *arg, const struct config_set *s)
 	struct sampling	     *x = arg;
 	struct rates_question q = { .scope = STATISTIC_SET,
 		.name = bytes_of(s->name), .now = x->now,
-		.fresh_start = s->fresh_start };
+		.fresh_start = config_set_counts_from(s) };
 	struct rates	      v;
 
 	if (!s->reputation)
 		return true;
 	memcpy(q.account, s->account, sizeof(q.account));
-	if (q.fresh_start.ms < s->reputation_since.ms)
-		q.fresh_start = s->reputation_since;
 	if (reputation_read(x->r, &q, &v))
 		reputation_sample(x->r, &q, &v);
 	return ++x->n < SETS_MAX;
@@ -551,7 +549,7 @@ alarm_rates(struct alarm_look *l, const struct alarm *a, struct rates *out)
 	if (a->set[0] != '\0') {
 		if (config_set_get(l->txn, a->account, q.name, &s, &e) != 1)
 			return false;
-		q.fresh_start = s.fresh_start;
+		q.fresh_start = config_set_counts_from(&s);
 	} else {
 		acct = mem_alloc(sizeof(*acct));
 		if (account_get(l->txn, a->account, acct, &e) == 1)

@@ -189,7 +189,7 @@ statistics_look_fresh(struct statistics *s, struct sender *x)
 		x->account_start = a.review.fresh_start;
 	if (x->set.n > 0 && config_set_get(t, x->account, x->set, &set,
 		&e) == 1)
-		x->set_start = set.fresh_start;
+		x->set_start = config_set_counts_from(&set);
 	sender_read_domain(s, t, x);
 	book_end(t);
 }
