@@ -36,9 +36,10 @@ show_on_finding(void *arg, const struct finding *f)
 static json_t *
 show_rate(const struct request *q, bool is_bounce, const struct rates *r)
 {
+	const struct show *x = q->state;
 	struct rate_limits l = stats_limits(q->conf, is_bounce);
-	const char *shown, *status = stats_rate_status(&q->account, is_bounce,
-	    r, &l, &shown);
+	const char *shown, *status = stats_rate_status(x->set == NULL
+	    ? &q->account : NULL, is_bounce, r, &l, &shown);
 	json_t *o = json_pack("{s:f, s:s, s:s, s:I, s:o, s:f, s:f}", "Value",
 	    is_bounce ? r->bounce : r->complaint, "Status", status, "Shown",
 	    shown, "Base", (json_int_t)(is_bounce ? r->sends

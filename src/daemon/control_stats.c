@@ -69,17 +69,18 @@ stats_rate_status(const struct account *a, bool is_bounce,
 {
 	static const char *const words[] = { "Healthy", "Almost healed",
 		"Under review", "At risk", "Paused" };
-	const struct account_review *v = &a->review;
 	double		 rate = is_bounce ? r->bounce : r->complaint;
 	bool		 judged = is_bounce ? r->bounce_counts
 			: r->complaint_counts;
-	enum rate_status s = is_bounce ? v->bounce : v->complaint;
+	enum rate_status s = a == NULL ? RATE_HEALTHY
+			: is_bounce ? a->review.bounce : a->review.complaint;
 	unsigned	 cause = is_bounce ? CAUSE_BOUNCE_RATE
 				   : CAUSE_COMPLAINT_RATE;
 
 	if (judged && rate >= l->review && s < RATE_UNDER_REVIEW)
 		s = RATE_UNDER_REVIEW;
-	if (a->enforcement == ACCOUNT_SHUTDOWN && (v->causes & cause) != 0)
+	if (a != NULL && a->enforcement == ACCOUNT_SHUTDOWN &&
+	    (a->review.causes & cause) != 0)
 		s = RATE_SENDING_PAUSED;
 	*shown = words[s];
 	if (judged && rate >= l->pause && s < RATE_SENDING_PAUSED)

@@ -27,7 +27,8 @@ int stats_rates(struct request *q, enum statistic_scope scope,
     const char *name, struct wall fresh_start, struct rates *out);
 /*
  * How a rate stands: the status of reputation.md 3.1, and the word that is
- * shown for it ("At risk").
+ * shown for it ("At risk").  Without an account it is of a set, which has no
+ * review: its rates alone say how it stands.
  */
 struct rate_limits {
 	double review, pause;
