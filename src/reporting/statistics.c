@@ -260,11 +260,13 @@ book_excluded(struct booking *b, bool is_own)
 		booking_open(b, NAME_NONE)->n[COUNT_BASE]--;
 }
 
-/* Automatic replies come as Bounces of which only the address is known. */
+/* Automatic replies come as Bounces of which only the address is known; a
+ * returned mail without a report has the rule that judged its text. */
 static bool
 is_auto_reply(const struct event *ev, const struct event_recipient *to)
 {
-	return ev->bounce_type == BOUNCE_TRANSIENT && to->action.n == 0;
+	return ev->bounce_type == BOUNCE_TRANSIENT && to->action.n == 0 &&
+	    ev->rule.n == 0;
 }
 
 static bool

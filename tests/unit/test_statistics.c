@@ -151,6 +151,41 @@ feedback_counts_once(void **state)
 	assert_int_equal(counted(w, COUNT_DELIVERIES), 1);
 }
 
+/* What came back without a report, Transient: an automatic reply has no rule,
+ * the "552 5.2.2" of an old mailer has. */
+static void
+returned(struct rw *w, const struct msgid *id, const char *rule)
+{
+	struct event_recipient r = { .address = BYTES("jane@sink.example") };
+	struct change_item     item = { .kind = CHANGE_EVENT };
+	struct event	       ev;
+
+	rw_fill_bounce(&ev, id, &r, 1);
+	ev.bounce_type = BOUNCE_TRANSIENT;
+	ev.bounce_subtype = BOUNCE_SUB_MAILBOX_FULL;
+	ev.rule = bytes_of(rule);
+	ev.from_report = true;
+	item.id = *id;
+	item.event = &ev;
+	rw_change(w, &item, 1);
+}
+
+static void
+bounces_without_report_are_counted(void **state)
+{
+	struct rw   *w = *state;
+	struct msgid id;
+
+	begin(w);
+	id = rw_submit(w, &to_one);
+	returned(w, &id, "");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_TRANSIENT), 0);
+	returned(w, &id, "M1");
+	rw_pass(w, 2000);
+	assert_int_equal(counted(w, COUNT_TRANSIENT), 1);
+}
+
 /* Hard bounces of sends in that hour. */
 static uint64_t
 hard_in_hour(struct rw *w, struct wall at)
@@ -442,6 +477,8 @@ main(void)
 		    rw_make, rw_unmake),
 		cmocka_unit_test_setup_teardown(feedback_counts_once, rw_make,
 		    rw_unmake),
+		cmocka_unit_test_setup_teardown(
+		    bounces_without_report_are_counted, rw_make, rw_unmake),
 		cmocka_unit_test_setup_teardown(a_late_bounce, rw_make,
 		    rw_unmake),
 		cmocka_unit_test_setup_teardown(many_groups, rw_make,
