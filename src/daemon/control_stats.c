@@ -347,6 +347,17 @@ rate_set(json_t *o, const char *name, json_t *value)
 		json_object_set_new(o, name, value);
 }
 
+/* A rate over nothing is not measured. */
+static void
+reputation_set(json_t *o, const struct rates *r)
+{
+	if (r->sends > 0)
+		json_object_set_new(o, "BounceRate", json_real(r->bounce));
+	if (r->deliveries > 0)
+		json_object_set_new(o, "ComplaintRate",
+		    json_real(r->complaint));
+}
+
 static void
 dashboard_write_rates(struct dashboard *d)
 {
@@ -376,17 +387,18 @@ dashboard_write_reputation(struct dashboard *d)
 	struct rate_limits c = stats_limits(q->conf, false);
 	struct rates	   r;
 	const char	  *shown_b, *shown_c, *status_b, *status_c;
+	json_t		  *o;
 
 	if (stats_rates(q, STATISTIC_ACCOUNT, "",
 		q->account.review.fresh_start, &r) < 0)
 		return -1;
 	status_b = stats_rate_status(&q->account, true, &r, &b, &shown_b);
 	status_c = stats_rate_status(&q->account, false, &r, &c, &shown_c);
-	request_set(q, "Reputation", json_pack(
-	    "{s:f, s:f, s:s, s:s, s:s, s:s}", "BounceRate", r.bounce,
-	    "ComplaintRate", r.complaint, "BounceStatus", status_b,
+	o = json_pack("{s:s, s:s, s:s, s:s}", "BounceStatus", status_b,
 	    "ComplaintStatus", status_c, "BounceShown", shown_b,
-	    "ComplaintShown", shown_c));
+	    "ComplaintShown", shown_c);
+	reputation_set(o, &r);
+	request_set(q, "Reputation", o);
 	return 0;
 }
 
@@ -482,6 +494,7 @@ accounts_on_one(void *arg, const struct account *a)
 	struct statistic_question each;
 	struct statistic	  v;
 	struct rates		  r;
+	json_t			 *o;
 
 	if (a->closed.ms != 0)
 		return true;
@@ -492,8 +505,7 @@ accounts_on_one(void *arg, const struct account *a)
 	    stats_rates(q, STATISTIC_ACCOUNT, "", a->review.fresh_start,
 		&r) < 0)
 		return false;
-	json_array_append_new(x->list, json_pack(
-	    "{s:s, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:f, s:f}",
+	o = json_pack("{s:s, s:o, s:s, s:b, s:I, s:I, s:I, s:I}",
 	    "AccountId", a->id, "AccountName",
 	    json_of_bytes(bytes_of(a->name)), "Status",
 	    account_state_to_text(a->review.state), "SendingEnabled",
@@ -501,8 +513,9 @@ accounts_on_one(void *arg, const struct account *a)
 	    (json_int_t)statistic_get(&v, COUNT_SENDS), "Deliveries",
 	    (json_int_t)statistic_get(&v, COUNT_DELIVERIES), "Bounces",
 	    (json_int_t)statistic_get(&v, COUNT_BOUNCES), "Complaints",
-	    (json_int_t)statistic_get(&v, COUNT_COMPLAINTS), "BounceRate",
-	    r.bounce, "ComplaintRate", r.complaint));
+	    (json_int_t)statistic_get(&v, COUNT_COMPLAINTS));
+	reputation_set(o, &r);
+	json_array_append_new(x->list, o);
 	return true;
 }
 

@@ -40,6 +40,8 @@ class Figures(unittest.TestCase):
         text = self.ctl("stats", account=self.quiet)
         self.assertRegex(text, r"(?m)^deliveries +0 +-  of sends$")
         self.assertRegex(text, r"(?m)^complaints +0 +-  of deliveries$")
+        self.assertRegex(text, r"(?m)^reputation +bounce -  Healthy +complaint -  Healthy$")
+        self.assertNotIn("BounceRate", self.relay.json("-a", self.quiet, "stats")["Reputation"])
         self.assertRegex(self.ctl("queue", "summary", account=self.quiet), r"(?m)^total +0 +0 +0 +-$")
 
     def test_dashboard(self):
@@ -59,7 +61,7 @@ class Figures(unittest.TestCase):
         self.assertNotIn("Complaints", self.relay.json("-a", self.quiet, "stats")["Rates"])
         everyone = self.relay.ctl("stats", "--all-accounts")
         self.assertRegex(everyone, rf"(?m)^{self.account} +\S+ +HEALTHY +yes +10 +9 +1 +0 ")
-        self.assertRegex(everyone, rf"(?m)^{self.quiet} +quiet +HEALTHY +yes +0 ")
+        self.assertRegex(everyone, rf"(?m)^{self.quiet} +quiet +HEALTHY +yes +0 +0 +0 +0 +- +-$")
 
     def test_datapoints(self):
         points = json.loads(self.ctl("stats", "datapoints", "--json"))["SendDataPoints"]

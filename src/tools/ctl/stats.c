@@ -21,6 +21,17 @@ stats_percent(json_t *v, bool with_sign, char out[32])
 		strcpy(out, "-");
 }
 
+/* The same, of a rate that needs more places. */
+static void
+stats_fine_percent(json_t *v, int places, char out[32])
+{
+	if (json_is_number(v))
+		snprintf(out, 32, "%.*f %%", places,
+		    json_number_value(v) * 100);
+	else
+		strcpy(out, "-");
+}
+
 /* -- datapoints ------------------------------------------------------------ */
 
 static void
@@ -93,16 +104,17 @@ stats_print_end(json_t *r)
 	json_t *queue = json_object_get(r, "Queue");
 	json_t *oldest = json_object_get(queue, "OldestSeconds");
 	json_t *rep = json_object_get(r, "Reputation");
-	char	span[32] = "-";
+	char	span[32] = "-", bounce[32], complaint[32];
 
+	stats_fine_percent(json_object_get(rep, "BounceRate"), 2, bounce);
+	stats_fine_percent(json_object_get(rep, "ComplaintRate"), 3,
+	    complaint);
 	if (json_is_integer(oldest))
 		ctl_span_text(json_integer_value(oldest), span);
 	printf("%-18s%10lld     oldest %s\n\n", "in queue",
 	    ctl_number(queue, "Recipients"), span);
-	printf("reputation        bounce %.2f %%  %s      complaint %.3f %%  "
-	    "%s\n", json_number_value(json_object_get(rep, "BounceRate")) *
-	    100, ctl_text(rep, "BounceShown"),
-	    json_number_value(json_object_get(rep, "ComplaintRate")) * 100,
+	printf("reputation        bounce %s  %s      complaint %s  %s\n",
+	    bounce, ctl_text(rep, "BounceShown"), complaint,
 	    ctl_text(rep, "ComplaintShown"));
 }
 
