@@ -296,7 +296,7 @@ struct metrics_rate {
 };
 struct metrics_rates {
 	struct metrics_rate *v;
-	size_t		     n, cap;
+	size_t		     n, cap, sets;
 };
 
 /* Rows of one name follow each other, the newest last. */
@@ -309,6 +309,8 @@ metrics_on_sample(void *arg, const struct statistic_key *k,
 
 	if (r == NULL || strcmp(r->account, k->account) != 0 ||
 	    !bytes_eq_text(k->name, r->set)) {
+		if (k->name.n > 0 && l->sets++ >= METRICS_SETS_MAX)
+			return false;
 		if (l->n == l->cap) {
 			l->cap = l->cap * 2 + 16;
 			l->v = mem_realloc(l->v, l->cap * sizeof(*l->v));
@@ -320,7 +322,7 @@ metrics_on_sample(void *arg, const struct statistic_key *k,
 	}
 	r->bounce = (double)v->n[COUNT_BOUNCES] / 1e6;
 	r->complaint = (double)v->n[COUNT_COMPLAINTS] / 1e6;
-	return l->n < METRICS_ACCOUNTS_MAX + METRICS_SETS_MAX;
+	return true;
 }
 
 /* A set whose figures are off now has none. */
@@ -359,7 +361,7 @@ metrics_reputation(struct metrics_page *p, struct relay *r,
     struct db_txn *t, const struct metrics_accounts *a)
 {
 	struct statistic_question q;
-	struct metrics_rates	  l = { NULL, 0, 0 };
+	struct metrics_rates	  l = { NULL, 0, 0, 0 };
 	struct err		  e;
 	size_t			  i;
 

@@ -15,16 +15,22 @@
 enum {
 	SAMPLE_MS = 60 * 1000,
 	BUSY_MS = 1000,
-	SETS_MAX = 100, /* sampled of an account */
+	SETS_MAX = 100, /* sampled of an account in a pass */
 	QUEUE_MAX = 4096,
+	ROUND_MAX = 1024, /* of those are of the hour's round */
 	MILLION = 1000000
 };
 
-/* An account whose turn comes. */
+/* An account whose turn comes, and what for: a set of them. */
+enum {
+	TURN_SAMPLE = 1, /* its rates, and those of some sets */
+	TURN_JUDGE = 2,	 /* its state as well, then of all sets */
+	TURN_REST = 4	 /* sets that had no room in the pass before */
+};
 struct turn {
 	struct turn *next;
 	char	     account[ACCOUNT_ID_SIZE];
-	bool	     is_judged; /* else it is sampled only */
+	unsigned     what;
 };
 /* A sample being written. */
 struct sample {
@@ -71,6 +77,7 @@ reputation_new(const struct reputation_setup *s)
 	r->setup = *s;
 	r->setup.conf = conf_ref(s->conf);
 	r->turns_end = &r->turns;
+	r->sets_after = table_new(0);
 	timer_init(&r->tick, s->loop, reputation_on_tick, r);
 	timer_init(&r->pass, s->loop, reputation_on_pass, r);
 	return r;
@@ -88,6 +95,14 @@ turn_take(struct reputation *r)
 	return t;
 }
 
+static void
+after_free(void *arg, struct bytes key, void *value)
+{
+	(void)arg;
+	(void)key;
+	mem_free(value);
+}
+
 void
 reputation_free(struct reputation *r)
 {
@@ -98,6 +113,8 @@ reputation_free(struct reputation *r)
 	while (r->turns != NULL)
 		mem_free(turn_take(r));
 	mem_free(r->job);
+	table_each(r->sets_after, after_free, NULL);
+	table_free(r->sets_after);
 	conf_unref(r->setup.conf);
 	mem_free(r);
 }
@@ -184,20 +201,20 @@ reputation_stop(struct reputation *r, loop_fn *on_idle, void *arg)
 /* -- turns ----------------------------------------------------------------- */
 
 static void
-turn_add(struct reputation *r, const char *account, bool is_judged)
+turn_add(struct reputation *r, const char *account, unsigned what)
 {
 	struct turn *t;
 
 	for (t = r->turns; t != NULL; t = t->next)
 		if (strcmp(t->account, account) == 0) {
-			t->is_judged |= is_judged;
+			t->what |= what;
 			return;
 		}
 	if (r->turn_count >= QUEUE_MAX)
 		return; /* the next hour looks at all again */
 	t = mem_alloc(sizeof(*t));
 	snprintf(t->account, sizeof(t->account), "%s", account);
-	t->is_judged = is_judged;
+	t->what = what;
 	*r->turns_end = t;
 	r->turns_end = &t->next;
 	r->turn_count++;
@@ -208,35 +225,45 @@ turn_add(struct reputation *r, const char *account, bool is_judged)
 void
 reputation_judge(struct reputation *r, const char *account)
 {
-	turn_add(r, account, true);
+	turn_add(r, account, TURN_JUDGE);
 }
 
 static bool
-hourly_on_account(void *arg, const struct account *a)
+round_on_account(void *arg, const struct account *a)
 {
 	struct reputation *r = arg;
 
-	if (a->closed.ms == 0)
-		turn_add(r, a->id, true);
+	if (a->closed.ms != 0 || strcmp(a->id, r->round_after) <= 0)
+		return true;
+	r->is_round_on = true;
+	if (r->turn_count >= ROUND_MAX)
+		return false;
+	turn_add(r, a->id, TURN_JUDGE);
+	memcpy(r->round_after, a->id, sizeof(r->round_after));
 	return true;
 }
 
+/* The next accounts of the round, in the order of their ids; those that have
+ * no room follow when the turns are over. */
 static void
-reputation_queue_all(struct reputation *r)
+reputation_go_round(struct reputation *r)
 {
 	struct db_txn *t;
 	struct err     e;
 
+	r->is_round_on = false;
 	t = book_read(r->setup.book, &e);
-	if (t == NULL || account_each(t, hourly_on_account, r, &e) < 0)
+	if (t == NULL || account_each(t, round_on_account, r, &e) < 0)
 		log_error("book-failed", "reason=\"%s\"", e.text);
 	book_end(t);
+	if (!r->is_round_on)
+		r->round_after[0] = '\0';
 }
 
 static void
 reputation_on_changed(void *arg, const char *account)
 {
-	turn_add(arg, account, false);
+	turn_add(arg, account, TURN_SAMPLE);
 }
 
 /* -- samples --------------------------------------------------------------- */
@@ -312,6 +339,9 @@ struct sampling {
 	struct reputation *r;
 	struct wall	   now;
 	unsigned	   n;
+	const char	  *after; /* the last one of the pass before, or "" */
+	char		   last[CONFIG_SET_NAME_SIZE];
+	bool		   is_more;
 };
 
 static bool
@@ -323,12 +353,39 @@ sampling_on_set(void *arg, const struct config_set *s)
 		.fresh_start = config_set_counts_from(s) };
 	struct rates	      v;
 
-	if (!s->reputation)
+	if (!s->reputation || strcmp(s->name, x->after) <= 0)
 		return true;
+	if (x->n++ == SETS_MAX) {
+		x->is_more = true;
+		return false;
+	}
+	memcpy(x->last, s->name, sizeof(x->last));
 	memcpy(q.account, s->account, sizeof(q.account));
 	if (reputation_read(x->r, &q, &v))
 		reputation_sample(x->r, &q, &v);
-	return ++x->n < SETS_MAX;
+	return true;
+}
+
+/* The account is judged with all of its sets, however many passes they take;
+ * else the next ones have their turn when its figures change again. */
+static void
+reputation_sample_sets(struct reputation *r, struct db_txn *txn,
+    const char *account, unsigned what)
+{
+	struct bytes	key = bytes_of(account);
+	char	       *after = table_take(r->sets_after, key);
+	struct sampling x = { .r = r, .now = loop_wall(r->setup.loop) };
+	struct err	e;
+
+	x.after = after != NULL && (what & TURN_JUDGE) == 0 ? after : "";
+	if (config_set_each(txn, account, sampling_on_set, &x, &e) < 0)
+		log_error("book-failed", "reason=\"%s\"", e.text);
+	mem_free(after);
+	if (!x.is_more)
+		return;
+	must(table_put(r->sets_after, key, mem_dup(x.last)));
+	if ((what & (TURN_JUDGE | TURN_REST)) != 0)
+		turn_add(r, account, TURN_REST);
 }
 
 /* -- one account ----------------------------------------------------------- */
@@ -475,9 +532,8 @@ static void
 reputation_look_at(struct reputation *r, const struct turn *t)
 {
 	struct account	     *a = mem_alloc(sizeof(*a));
-	struct sampling	      x = { r, loop_wall(r->setup.loop), 0 };
 	struct rates_question q = { .scope = STATISTIC_ACCOUNT,
-		.name = BYTES(""), .now = x.now };
+		.name = BYTES(""), .now = loop_wall(r->setup.loop) };
 	struct db_txn	     *txn;
 	struct rates	      v;
 	struct err	      e;
@@ -486,18 +542,18 @@ reputation_look_at(struct reputation *r, const struct turn *t)
 	if (txn != NULL && account_get(txn, t->account, a, &e) == 1) {
 		memcpy(q.account, a->id, sizeof(q.account));
 		q.fresh_start = a->review.fresh_start;
-		if (reputation_has_sent(r, a->id) &&
-		    config_set_each(txn, a->id, sampling_on_set, &x, &e) < 0)
-			log_error("book-failed", "reason=\"%s\"", e.text);
+		if (reputation_has_sent(r, a->id))
+			reputation_sample_sets(r, txn, a->id, t->what);
 		book_end(txn);
-		if (reputation_read(r, &q, &v)) {
+		if (t->what != TURN_REST && reputation_read(r, &q, &v)) {
 			if (reputation_has_sent(r, a->id))
 				reputation_sample(r, &q, &v);
 			if (a->closed.ms == 0)
-				reputation_detect(r, a->id, x.now);
+				reputation_detect(r, a->id, q.now);
 			if (r->job != NULL) /* judged when it is done */
-				turn_add(r, a->id, t->is_judged);
-			else if (t->is_judged && a->closed.ms == 0)
+				turn_add(r, a->id, t->what);
+			else if ((t->what & TURN_JUDGE) != 0 &&
+			    a->closed.ms == 0)
 				judge_look(r, a, &v);
 		}
 	} else {
@@ -518,6 +574,8 @@ reputation_on_pass(void *arg, void *unused)
 	t = turn_take(r);
 	reputation_look_at(r, t);
 	mem_free(t);
+	if (r->turns == NULL && r->is_round_on)
+		reputation_go_round(r);
 	if (r->job == NULL && r->turns != NULL)
 		timer_set(&r->pass, 0);
 }
@@ -710,7 +768,8 @@ reputation_on_tick(void *arg, void *unused)
 	}
 	if (hour != r->hour) {
 		r->hour = hour;
-		reputation_queue_all(r);
+		if (!r->is_round_on)
+			reputation_go_round(r);
 	} else if (now.ms - r->sampled.ms >= SAMPLE_MS) {
 		r->sampled = now;
 		statistics_take_changed(r->setup.statistics,

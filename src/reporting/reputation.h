@@ -14,7 +14,8 @@
  *
  * A round goes account by account, one in a pass.  Samples are written for
  * those whose figures have changed, at most once a minute, at most
- * REPUTATION_SAMPLES in a round; all are sampled with the hour.
+ * REPUTATION_SAMPLES in a round, and of 100 sets of each, the next ones in the
+ * next round; all are sampled with the hour.
  */
 #ifndef REPORTING_REPUTATION_H
 #define REPORTING_REPUTATION_H

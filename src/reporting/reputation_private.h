@@ -12,6 +12,7 @@
 #ifndef REPORTING_REPUTATION_PRIVATE_H
 #define REPORTING_REPUTATION_PRIVATE_H
 
+#include "base/table.h"
 #include "registry/account_review.h"
 #include "registry/finding.h"
 #include "reporting/reputation.h"
@@ -26,6 +27,11 @@ struct reputation {
 	struct mono	    sampled; /* last round of samples */
 	struct turn	   *turns, **turns_end;
 	unsigned	    turn_count;
+	/* the round of the hour: behind which account it goes on */
+	bool		    is_round_on;
+	char		    round_after[ACCOUNT_ID_SIZE];
+	/* account -> name of the set behind which it goes on */
+	struct table	   *sets_after;
 	struct book_job	   *job; /* under way; NULL = none */
 	bool		    stopping;
 	loop_fn		   *on_idle;
