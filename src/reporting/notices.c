@@ -392,11 +392,12 @@ notices_is_second(struct notices *n, const char *account, const char *what,
 
 /* The store counts quota warnings itself; each pause and resume is told. */
 static bool
-notices_is_limited(struct notices *n, const char *account, const char *what)
+notices_is_limited(struct notices *n, const char *account, const char *what,
+    struct bytes of)
 {
 	return strncmp(what, "quota-", 6) != 0 &&
 	    strcmp(what, "paused") != 0 && strcmp(what, "resumed") != 0 &&
-	    notices_is_second(n, account, what, BYTES(""));
+	    notices_is_second(n, account, what, of);
 }
 
 void
@@ -434,10 +435,17 @@ void
 notices_warn(struct notices *n, const char *account, const char *what,
     const char *text)
 {
+	notices_warn_of(n, account, what, BYTES(""), text);
+}
+
+void
+notices_warn_of(struct notices *n, const char *account, const char *what,
+    struct bytes of, const char *text)
+{
 	struct draft d;
 
 	notices_announce_warning(n, account, what, text);
-	if (notices_is_limited(n, account, what) ||
+	if (notices_is_limited(n, account, what, of) ||
 	    !notices_find(n, account, &d.a))
 		return;
 	draft_open(&d, account);

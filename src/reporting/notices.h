@@ -41,6 +41,10 @@ void notices_reload(struct notices *n, struct conf *conf);
 /* what and text: as reporter_post_warning() says. */
 void notices_warn(struct notices *n, const char *account, const char *what,
     const char *text);
+/* The same about one of several (a destination): one a day for each of them,
+ * told apart by the first 321 octets of of. */
+void notices_warn_of(struct notices *n, const char *account, const char *what,
+    struct bytes of, const char *text);
 /* A system event; nothing is mailed.  What notices_warn() is told of quotas,
  * pauses and attacks is one by itself. */
 void notices_announce(struct notices *n, const struct bulletin_news *news);

@@ -120,6 +120,7 @@ outbox_disable(struct outbox *o, struct outlet *x)
 {
 	struct disable_job *j;
 	char place[OUTBOX_PLACE_SIZE], text[OUTBOX_PLACE_SIZE + 64];
+	int  name; /* octets of text that name it */
 
 	if (!x->d.enabled)
 		return;
@@ -137,12 +138,16 @@ outbox_disable(struct outbox *o, struct outlet *x)
 	destination_disable(&x->d, refused_reason, j->now);
 	log_warn("destination-disabled", "account=%s %s reason=\"%s\"",
 	    x->d.account, outbox_place(&x->d, place), refused_reason);
-	snprintf(text, sizeof(text), "%s%s%s: %s",
+	name = snprintf(text, sizeof(text), "%s%s%s",
 	    destination_is_subscription(&x->d) ? x->d.topic.name :
 		x->d.set_name, destination_is_subscription(&x->d) ? ":" : "/",
-	    x->d.name, refused_reason);
-	notices_warn(o->setup.notices, x->d.account,
-	    "event-destination-disabled", text);
+	    x->d.name);
+	must(name > 0 && (size_t)name < sizeof(text));
+	snprintf(text + name, sizeof(text) - (size_t)name, ": %s",
+	    refused_reason);
+	notices_warn_of(o->setup.notices, x->d.account,
+	    "event-destination-disabled",
+	    (struct bytes){ text, (size_t)name }, text);
 }
 
 static void
