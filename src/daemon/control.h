@@ -46,8 +46,12 @@ void control_on_reload(struct control *c, uint32_t request,
     struct bytes text);
 /* New events are in the spool (event tail --follow); a loop_fn. */
 void control_on_events(void *control, void *unused);
-/* The switch or the state of an account was changed, not by a command. */
-void control_on_switch(struct control *c, const char *account);
+/* An account or a set of it was paused, or its state changed, by posthorn. */
+struct reputation_switch;
+void control_on_switch(struct control *c, const struct reputation_switch *s);
+/* A destination was turned off by posthorn. */
+struct outbox_disabled;
+void control_on_disabled(struct control *c, const struct outbox_disabled *d);
 /* A dead topic was taken from an identity. */
 struct withdrawal_case;
 void control_on_withdrawn(struct control *c, const struct withdrawal_case *w);

@@ -365,8 +365,27 @@ account_create_run(struct request *q)
 
 /* -- the switch ------------------------------------------------------------ */
 
+/* What a pause or resume begins from, and what refuses to go along. */
+struct switching {
+	struct err	   refusal;
+	bool		   was_enabled;
+	enum account_state was_state;
+};
+
+static int
+switching_begin(struct request *q, struct db_txn *t)
+{
+	struct switching *w = q->state;
+
+	if (account_again(q, t) != 0)
+		return -1;
+	w->was_enabled = q->account.sending_enabled;
+	w->was_state = q->account.review.state;
+	return 0;
+}
+
 static void
-account_after_switch(struct request *q)
+account_tell_switch(struct request *q)
 {
 	const char *reason = arg_text(q, "reason");
 	bool	    on = account_may_send(&q->account);
@@ -381,7 +400,18 @@ account_after_switch(struct request *q)
 	if (!reporter_post_warning(q->relay->reporter, q->account.id,
 		on ? "resumed" : "paused", text))
 		request_warn(q, "the contacts could not be told");
-	if (on)
+}
+
+/* A change that is none is not told. */
+static void
+account_after_switch(struct request *q)
+{
+	const struct switching *w = q->state;
+
+	if (w->was_enabled != q->account.sending_enabled ||
+	    w->was_state != q->account.review.state)
+		account_tell_switch(q);
+	if (account_may_send(&q->account))
 		control_release_account(q->control, q->account.id);
 	else
 		control_hold_account(q->control, q->account.id);
@@ -394,7 +424,7 @@ account_pause_write(struct request *q, struct db_txn *t)
 {
 	const char *reason = arg_text(q, "reason");
 
-	if (account_again(q, t) != 0)
+	if (switching_begin(q, t) != 0)
 		return -1;
 	account_pause(&q->account, reason != NULL ? reason : "",
 	    arg_is_true(q, "enforce"), q->now);
@@ -410,6 +440,7 @@ account_pause_run(struct request *q)
 		request_end_refused(q, BOOK_BAD_REQUEST, "permission denied");
 		return;
 	}
+	request_state(q, sizeof(struct switching), NULL);
 	request_write(q, account_pause_write, account_after_switch);
 }
 
@@ -417,9 +448,10 @@ account_pause_run(struct request *q)
 static int
 account_resume_write(struct request *q, struct db_txn *t)
 {
-	struct err *refusal = q->state;
+	struct switching *w = q->state;
+	struct err	 *refusal = &w->refusal;
 
-	if (account_again(q, t) != 0)
+	if (switching_begin(q, t) != 0)
 		return -1;
 	if (account_resume(&q->account, q->operator, q->now,
 		q->conf->reputation.review_period_ms, refusal) == 0)
@@ -431,10 +463,10 @@ account_resume_write(struct request *q, struct db_txn *t)
 static void
 account_after_resume(struct request *q)
 {
-	const struct err *refusal = q->state;
+	const struct switching *w = q->state;
 
-	if (refusal->text[0] != '\0') {
-		q->err = *refusal;
+	if (w->refusal.text[0] != '\0') {
+		q->err = w->refusal;
 		request_end(q);
 		return;
 	}
@@ -451,7 +483,7 @@ account_resume_run(struct request *q)
 		request_end(q);
 		return;
 	}
-	request_state(q, sizeof(struct err), NULL);
+	request_state(q, sizeof(struct switching), NULL);
 	request_write(q, account_resume_write, account_after_resume);
 }
 

@@ -8,6 +8,7 @@
 #include "registry/alarm.h"
 #include "registry/finding.h"
 #include "registry/suppression.h"
+#include "reporting/reputation.h"
 
 /* -- as JSON --------------------------------------------------------------- */
 
@@ -253,6 +254,25 @@ alarm_state_write(struct request *q, struct db_txn *t)
 }
 
 static void
+alarm_after_pause(struct request *q, const struct forcing *f)
+{
+	const char *set = f->effect.paused_set ? f->a.set : "";
+	struct reputation_switch s = { .set = "" };
+	char text[CONFIG_SET_NAME_SIZE + ALARM_NAME_SIZE + ALARM_REASON_SIZE +
+	    32];
+
+	snprintf(text, sizeof(text), "%s%s, alarm:%s, %s", set[0] != '\0'
+		? "set " : "account", set, f->a.name, f->a.reason);
+	(void)reporter_post_news(q->relay->reporter, &(struct bulletin_news){
+	    "Sending Status Disabled", q->account.id, NULL, text });
+	memcpy(s.account, q->account.id, sizeof(s.account));
+	bytes_text(bytes_of(set), s.set, sizeof(s.set));
+	memcpy(s.alarm, f->a.name, sizeof(s.alarm));
+	memcpy(s.reason, f->a.reason, sizeof(s.reason));
+	control_on_switch(q->control, &s);
+}
+
+static void
 alarm_after_state(struct request *q)
 {
 	const struct forcing *f = q->state;
@@ -272,7 +292,7 @@ alarm_after_state(struct request *q)
 		"alarm", text))
 		request_warn(q, "the contacts could not be told");
 	if (f->effect.paused_account || f->effect.paused_set)
-		control_on_switch(q->control, q->account.id);
+		alarm_after_pause(q, f);
 	alarm_after(q);
 }
 

@@ -266,13 +266,20 @@ static void
 set_after_switch(struct request *q)
 {
 	struct set_work *w = q->state;
-	char		 quoted[LOG_QUOTE_SIZE];
+	const char	*reason = arg_text(q, "reason");
+	bool		 on = w->is_released || w->s.sending;
+	char quoted[LOG_QUOTE_SIZE], text[CONFIG_SET_NAME_SIZE + 512];
 
-	if (w->is_released || w->s.sending != w->was_sending)
-		log_warn(w->is_released || w->s.sending ?
-		    "config-set-resumed" : "config-set-paused",
+	if (w->is_released || w->s.sending != w->was_sending) {
+		log_warn(on ? "config-set-resumed" : "config-set-paused",
 		    "account=%s set=%s reason=%s", q->account.id, w->s.name,
-		    log_quote(bytes_of(arg_text(q, "reason")), quoted));
+		    log_quote(bytes_of(reason), quoted));
+		snprintf(text, sizeof(text), "set %s, %.500s", w->s.name,
+		    reason != NULL ? reason : "manual");
+		(void)reporter_post_news(q->relay->reporter,
+		    &(struct bulletin_news){ on ? "Sending Status Enabled" :
+		    "Sending Status Disabled", q->account.id, NULL, text });
+	}
 	if (w->is_released || (w->s.sending && !w->was_sending))
 		control_release_set(q->control, &w->s.id);
 	request_end(q);

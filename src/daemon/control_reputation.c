@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Rates, states and findings of accounts (reputation.md). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "daemon/control_sweep.h"
 #include "registry/config_set.h"
 #include "registry/finding.h"
+#include "reporting/reputation.h"
 
 /* -- reputation show ------------------------------------------------------- */
 
@@ -293,6 +295,7 @@ static void
 review_after(struct request *q)
 {
 	const char *reason = arg_text(q, "reason");
+	struct reputation_switch s = { .set = "" };
 	char	    text[512], quoted[LOG_QUOTE_SIZE];
 
 	log_warn("reputation-status", "account=%s new=%s cause=%s",
@@ -303,7 +306,9 @@ review_after(struct request *q)
 	if (!reporter_post_warning(q->relay->reporter, q->account.id,
 		"reputation-review", text))
 		request_warn(q, "the contacts could not be told");
-	control_on_switch(q->control, q->account.id);
+	memcpy(s.account, q->account.id, sizeof(s.account));
+	bytes_text(bytes_of(reason), s.reason, sizeof(s.reason));
+	control_on_switch(q->control, &s);
 	request_end(q);
 }
 
@@ -523,31 +528,49 @@ finding_close(struct request *q)
 
 /* -- what the reporting loop has decided ----------------------------------- */
 
+static void
+switch_audit(struct control *k, const struct reputation_switch *s,
+    const struct account *a)
+{
+	bool	is_set = s->set[0] != '\0';
+	json_t *o = is_set ? json_pack("{s:s, s:b}", "configurationSetName",
+		s->set, "sendingEnabled", false) : json_pack("{s:b, s:s}",
+		"sendingEnabled", a->sending_enabled, "state",
+		account_state_to_text(a->review.state));
+	char   *text;
+	struct audit_record r = { .at = loop_wall(k->relay->main),
+		.event_name = is_set ? "PutConfigurationSetSendingOptions"
+				     : "PutAccountSendingAttributes",
+		.account = s->account, .automatic = true };
+
+	if (s->alarm[0] != '\0')
+		json_object_set_new(o, "alarm", json_string(s->alarm));
+	if (s->reason[0] != '\0')
+		json_object_set_new(o, "reason", json_of_text(s->reason));
+	text = json_dumps(o, CONTROL_JSON_FLAGS);
+	r.parameters = bytes_of(text);
+	audit_write(k->relay->audit, &r);
+	free(text);
+	json_decref(o);
+}
+
 /* The rows in the queue follow what the account may do now. */
 void
-control_on_switch(struct control *k, const char *account)
+control_on_switch(struct control *k, const struct reputation_switch *s)
 {
 	struct account *a = mem_alloc(sizeof(*a));
-	struct audit_record r = { .at = loop_wall(k->relay->main),
-		.event_name = "PutAccountSendingAttributes",
-		.account = account, .automatic = true };
 	struct db_txn  *t;
 	struct err	e;
-	char		text[512];
 
 	t = book_read(k->relay->book, &e);
-	if (t == NULL || account_get(t, account, a, &e) != 1) {
-		log_error("book-failed", "account=%s", account);
+	if (t == NULL || account_get(t, s->account, a, &e) != 1) {
+		log_error("book-failed", "account=%s", s->account);
 	} else {
 		if (account_may_send(a))
-			control_release_account(k, account);
+			control_release_account(k, s->account);
 		else
-			control_hold_account(k, account);
-		snprintf(text, sizeof(text), "{\"sendingEnabled\":%s,"
-		    "\"state\":\"%s\"}", a->sending_enabled ? "true"
-			: "false", account_state_to_text(a->review.state));
-		r.parameters = bytes_of(text);
-		audit_write(k->relay->audit, &r);
+			control_hold_account(k, s->account);
+		switch_audit(k, s, a);
 	}
 	book_end(t);
 	mem_free(a);

@@ -8,6 +8,7 @@
 #include "daemon/relay.h"
 #include "registry/credential.h"
 #include "registry/identity_check.h"
+#include "reporting/reputation.h"
 #include "reporting/withdrawal.h"
 
 /* -- keys made on demand --------------------------------------------------- */
@@ -285,23 +286,48 @@ relay_post_notice(struct relay *r, struct notice *n)
 /* -- pauses by reputation -------------------------------------------------- */
 
 static void
-relay_switch_account(void *relay, void *account)
+relay_switch_account(void *relay, void *done)
 {
 	struct relay *r = relay;
 
 	if (r->control != NULL && !r->stopping)
-		control_on_switch(r->control, account);
-	mem_free(account);
+		control_on_switch(r->control, done);
+	mem_free(done);
 }
 
 /* A full feed: rows that are due are held when the scheduler meets them. */
 static void
-relay_on_switch(void *arg, const char *account)
+relay_on_switch(void *arg, const struct reputation_switch *s)
 {
-	struct relay *r = arg;
-	char	     *copy = mem_dup(account);
+	struct relay		 *r = arg;
+	struct reputation_switch *copy = mem_alloc(sizeof(*copy));
 
+	*copy = *s;
 	if (!loop_post(r->main, relay_switch_account, r, copy))
+		mem_free(copy);
+}
+
+/* -- destinations that were turned off -------------------------------------- */
+
+static void
+relay_disabled(void *relay, void *disabled)
+{
+	struct relay *r = relay;
+
+	if (r->control != NULL && !r->stopping)
+		control_on_disabled(r->control, disabled);
+	mem_free(disabled);
+}
+
+/* A full feed: the log has told of it. */
+static void
+relay_on_disabled(void *arg, const struct outbox_disabled *d)
+{
+	struct relay	       *r = arg;
+	struct outbox_disabled *copy = mem_alloc(sizeof(*copy));
+
+	*copy = *d;
+	if (!loop_post(r->main, relay_disabled, r, copy))
 		mem_free(copy);
 }
 
@@ -379,6 +405,8 @@ relay_wire_reporter(struct relay *r, struct reporter_setup *s)
 	s->ledger = r->ledger;
 	s->on_switch = relay_on_switch;
 	s->on_switch_arg = r;
+	s->on_disabled = relay_on_disabled;
+	s->on_disabled_arg = r;
 	s->on_withdrawn = relay_on_withdrawn;
 	s->on_withdrawn_arg = r;
 	s->each_source = relay_each_source;

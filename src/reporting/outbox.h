@@ -53,6 +53,13 @@ struct outbox_meters {
 const struct outlet_meter *outbox_meter_find(const struct outbox_meters *m,
     const struct destination *d);
 
+/* A destination of a set, or of a topic (the other one is ""). */
+struct outbox_disabled {
+	char account[ACCOUNT_ID_SIZE];
+	char set[CONFIG_SET_NAME_SIZE], topic[TOPIC_NAME_SIZE];
+	char name[DESTINATION_NAME_SIZE];
+	char reason[DESTINATION_REASON_SIZE];
+};
 struct outbox_setup {
 	struct loop    *loop;
 	struct spool   *spool;
@@ -64,6 +71,9 @@ struct outbox_setup {
 	struct webhook	     *webhook; /* lent */
 	struct notices	     *notices; /* lent */
 	struct withdrawal    *withdrawal; /* lent */
+	/* One was turned off, and the book says so; NULL is allowed. */
+	void (*on_disabled)(void *arg, const struct outbox_disabled *d);
+	void  *on_disabled_arg;
 };
 struct outbox *outbox_new(const struct outbox_setup *s);
 void outbox_free(struct outbox *o); /* NULL is allowed */

@@ -44,6 +44,7 @@ struct disable_job {
 	struct outbox	  *outbox;
 	struct destination d;
 	struct wall	   now;
+	bool		   is_changed;
 };
 
 static const char refused_reason[] = "endpoint refused";
@@ -96,7 +97,27 @@ disable_write(struct book_job *job, struct db_txn *t)
 	if (memcmp(d.id.b, j->d.id.b, sizeof(d.id.b)) != 0 || !d.enabled)
 		return 0;
 	destination_disable(&d, refused_reason, j->now);
+	j->is_changed = true;
 	return destination_put(t, &d, &job->err);
+}
+
+static void
+disable_tell(const struct disable_job *j)
+{
+	const struct outbox_setup *s = &j->outbox->setup;
+	struct outbox_disabled	   d;
+
+	if (s->on_disabled == NULL)
+		return;
+	memset(&d, 0, sizeof(d));
+	memcpy(d.account, j->d.account, sizeof(d.account));
+	if (destination_is_subscription(&j->d))
+		memcpy(d.topic, j->d.topic.name, sizeof(d.topic));
+	else
+		memcpy(d.set, j->d.set_name, sizeof(d.set));
+	memcpy(d.name, j->d.name, sizeof(d.name));
+	bytes_text(bytes_of(refused_reason), d.reason, sizeof(d.reason));
+	s->on_disabled(s->on_disabled_arg, &d);
 }
 
 static void
@@ -110,6 +131,8 @@ disable_done(void *job, void *unused)
 		log_error("destination-not-disabled", "account=%s %s "
 		    "reason=\"%s\"", j->d.account,
 		    outbox_place(&j->d, place), j->job.err.text);
+	else if (j->is_changed)
+		disable_tell(j);
 	mem_wipe(&j->d, sizeof(j->d));
 	mem_free(j);
 }

@@ -148,7 +148,8 @@ reporter_open_parts(struct reporter *r, const struct reporter_setup *s)
 	struct outbox_setup	  b = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .workers = s->workers, .conf = s->conf,
 		.meters = s->outbox_meters, .series = s->series,
-		.webhook = r->webhook };
+		.webhook = r->webhook, .on_disabled = s->on_disabled,
+		.on_disabled_arg = s->on_disabled_arg };
 	struct statistics_setup	  t = { .loop = s->loop, .spool = s->spool,
 		.book = s->book, .conf = s->conf, .ledger = s->ledger,
 		.each_source = s->each_source,

@@ -41,6 +41,7 @@
 
 struct intake_errand;
 struct reporter;
+struct reputation_switch;
 struct withdrawal_case;
 
 /* Mail that reporting makes; the wiring hands it to a submission loop and
@@ -83,8 +84,11 @@ struct reporter_setup {
 	struct inbox_meters *inbox_meters; /* lent */
 	/* Its reputation has paused an account or a set of it, or ended that;
 	 * NULL is allowed. */
-	void (*on_switch)(void *arg, const char *account);
+	void (*on_switch)(void *arg, const struct reputation_switch *s);
 	void  *on_switch_arg;
+	/* A destination was turned off (events.md 10.5); NULL is allowed. */
+	void (*on_disabled)(void *arg, const struct outbox_disabled *d);
+	void  *on_disabled_arg;
 	/* A dead topic was taken from an identity; NULL is allowed. */
 	void (*on_withdrawn)(void *arg, const struct withdrawal_case *c);
 	void  *on_withdrawn_arg;

@@ -424,6 +424,8 @@ judge_on_done(void *job, void *unused)
 	struct reputation *r = j->r;
 	bool was = j->out.from >= STATE_SENDING_PAUSED;
 	bool is = j->out.to >= STATE_SENDING_PAUSED;
+	struct reputation_switch s = { .set = "" };
+	char			 causes[80];
 
 	(void)unused;
 	r->job = NULL;
@@ -439,8 +441,12 @@ judge_on_done(void *job, void *unused)
 		    is ? "Sending Status Disabled" : "Sending Status Enabled",
 		    j->account, NULL, "account, reputation" });
 	}
-	if (!j->job.failed && j->out.moved && r->setup.on_switch != NULL)
-		r->setup.on_switch(r->setup.on_switch_arg, j->account);
+	if (!j->job.failed && j->out.moved && r->setup.on_switch != NULL) {
+		memcpy(s.account, j->account, sizeof(s.account));
+		(void)review_causes_to_text(j->out.causes, causes);
+		bytes_text(bytes_of(causes), s.reason, sizeof(s.reason));
+		r->setup.on_switch(r->setup.on_switch_arg, &s);
+	}
 	mem_free(j);
 	reputation_job_done(r);
 }
@@ -696,6 +702,28 @@ alarm_tell(struct reputation *r, const struct alarm_turn *x)
 	notices_warn(r->setup.notices, x->account, what, text);
 }
 
+/* Its action has paused something: that is news of its own. */
+static void
+alarm_tell_pause(struct reputation *r, const struct alarm_turn *x)
+{
+	const char *set = x->effect.paused_set ? x->alarm.set : "";
+	struct reputation_switch s = { .set = "" };
+	char text[CONFIG_SET_NAME_SIZE + ALARM_NAME_SIZE + ALARM_REASON_SIZE +
+	    32];
+
+	snprintf(text, sizeof(text), "%s%s, alarm:%s, %s", set[0] != '\0'
+		? "set " : "account", set, x->name, x->reason);
+	notices_announce(r->setup.notices, &(struct bulletin_news){
+	    "Sending Status Disabled", x->account, NULL, text });
+	if (r->setup.on_switch == NULL)
+		return;
+	memcpy(s.account, x->account, sizeof(s.account));
+	bytes_text(bytes_of(set), s.set, sizeof(s.set));
+	memcpy(s.alarm, x->name, sizeof(s.alarm));
+	memcpy(s.reason, x->reason, sizeof(s.reason));
+	r->setup.on_switch(r->setup.on_switch_arg, &s);
+}
+
 static void
 alarm_on_done(void *job, void *unused)
 {
@@ -711,11 +739,9 @@ alarm_on_done(void *job, void *unused)
 	for (i = 0; i < j->n && !j->job.failed; i++) {
 		if (j->v[i].effect.moved)
 			alarm_tell(r, &j->v[i]);
-		if ((j->v[i].effect.paused_account ||
-			j->v[i].effect.paused_set) &&
-		    r->setup.on_switch != NULL)
-			r->setup.on_switch(r->setup.on_switch_arg,
-			    j->v[i].account);
+		if (j->v[i].effect.paused_account ||
+		    j->v[i].effect.paused_set)
+			alarm_tell_pause(r, &j->v[i]);
 	}
 	mem_free(j);
 	reputation_job_done(r);

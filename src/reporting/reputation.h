@@ -21,6 +21,7 @@
 #define REPORTING_REPUTATION_H
 
 #include "base/thread.h"
+#include "registry/alarm.h"
 #include "registry/book.h"
 #include "registry/conf.h"
 #include "reporting/notices.h"
@@ -30,6 +31,13 @@
 struct reputation;
 enum { REPUTATION_SAMPLES = 20 };
 
+/* What it has done by itself. */
+struct reputation_switch {
+	char account[ACCOUNT_ID_SIZE];
+	char set[CONFIG_SET_NAME_SIZE]; /* that was paused; "" = the account */
+	char alarm[ALARM_NAME_SIZE];	/* whose action it was; "" = none */
+	char reason[ALARM_REASON_SIZE];
+};
 struct reputation_setup {
 	struct loop	  *loop;
 	struct spool	  *spool;
@@ -39,7 +47,7 @@ struct reputation_setup {
 	struct notices	  *notices;
 	/* This account or a set of it was paused, or the state has moved; it
 	 * is audited, and its mail held or released.  May be NULL. */
-	void (*on_switch)(void *arg, const char *account);
+	void (*on_switch)(void *arg, const struct reputation_switch *s);
 	void  *on_switch_arg;
 };
 struct reputation *reputation_new(const struct reputation_setup *s);

@@ -8,6 +8,12 @@ from harness.control_world import Running
 from harness.waiting import wait_for
 
 
+def open_lines(path, last):
+    """Lines of a file that is written to, when the last one names that."""
+    lines = lambda: open(path).read().splitlines()
+    return wait_for(lambda: last in lines()[-1] and lines(), f"{last} in {path}")
+
+
 class Accounts(Running):
     def test_1_defaults(self):
         """quotas#1; members of GetAccount"""
@@ -80,6 +86,28 @@ class Accounts(Running):
         lines = self.audit("PutAccountSendingAttributes")
         self.assertEqual([l["requestParameters"]["reason"] for l in lines if "errorCode" not in l],
                          ["list is old", "list is clean"])
+        # what is paused already is not told once more: the next event is that of the set
+        self.ctl("account", "pause", "--reason", "once")
+        self.ctl("account", "pause", "--reason", "twice")
+        self.ctl("account", "resume", "--reason", "both over")
+        self.ctl("config-set", "create", "Told", "--reputation", "on")
+        self.ctl("config-set", "pause", "Told", "--reason", "bad list")
+        self.ctl("config-set", "pause", "Told", "--reason", "still bad")
+        self.ctl("config-set", "resume", "Told", "--reason", "cleaned")
+        self.ctl("alarm", "create", "OnTold", "--metric", "bounce-rate", "--threshold", "0.05", "--action", "pause",
+                 "--config-set", "Told")
+        self.ctl("alarm", "set-state", "OnTold", "ALARM", "--reason", "Testing")
+        told = [json.loads(l) for l in open_lines(path, "alarm:OnTold")]
+        self.assertEqual([(n["detail-type"].split()[-1], n["detail"]["data"].split(": ")[-1]) for n in told
+                          if n["detail-type"].startswith("Sending Status")][2:],
+                         [("Disabled", "once"), ("Enabled", "both over"), ("Disabled", "set Told, bad list"),
+                          ("Enabled", "set Told, cleaned"), ("Disabled", "set Told, alarm:OnTold, Testing")])
+        # and what the alarm did is no command
+        self.assertEqual([(l["recipientAccountId"], l["requestParameters"]) for l in
+                          self.audit("PutConfigurationSetSendingOptions") if l["eventType"] == "Automatic"],
+                         [(account, {"configurationSetName": "Told", "sendingEnabled": False, "alarm": "OnTold",
+                                     "reason": "Testing"})])
+        self.assertEqual([l for l in self.audit("PutAccountSendingAttributes") if l["eventType"] == "Automatic"], [])
         self.ctl("account", "pause", "--enforce")
         shown = self.json("account", "show")
         self.assertEqual((shown["Status"], shown["EnforcementStatus"]), ("SENDING_PAUSED", "SHUTDOWN"))

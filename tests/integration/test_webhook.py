@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Webhooks (events.md 10.3 to 10.5) against a real HTTPS server, with the sandbox of the real daemon."""
+import json
 import os
 import re
 import unittest
@@ -125,6 +126,13 @@ class Webhooks(World):
         self.relay.wait_log("destination-disabled")
         wait_for(lambda: any("owner@sink.example" in m.rcpts for m in self.sink.messages), "the mail to the contact")
         self.assertEqual(len(web.posted), 1)
+        audit = lambda: [r for r in map(json.loads, open(f"{self.relay.folder}/audit.jsonl").read().splitlines())
+                         if r["eventType"] == "Automatic"]
+        wait_for(audit, "its line in the audit log")
+        self.assertEqual([(r["eventName"], r["recipientAccountId"], r["requestParameters"]) for r in audit()],
+                         [("UpdateConfigurationSetEventDestination", self.account,
+                           {"configurationSetName": "ConfigSet", "eventDestinationName": "hooks", "enabled": False,
+                            "reason": "endpoint refused"})])
 
     def test_redirect(self):
         """events#22: the target is not asked"""
