@@ -277,6 +277,13 @@ json_t *json_of_overrides(const struct account_overrides *o);
 int arg_overrides(struct request *q, struct account_overrides *o);
 /* control_suppression.c */
 json_t *json_of_reasons(unsigned set); /* of suppression.h */
+/* The entry that stops mail, with its age: of the account, or of all (whose
+ * mail it was that led to that is the operator's to see). */
+struct suppression;
+struct global_suppression;
+json_t *json_of_listing(const struct request *q, const struct suppression *s);
+json_t *json_of_global_listing(const struct request *q,
+    const struct global_suppression *g);
 /* Who adds to the list of an account in the sandbox (suppression.md 6)?  The
  * operator alone.  0 / -1 */
 int control_check_production(struct request *q);

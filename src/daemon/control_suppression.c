@@ -110,6 +110,36 @@ global_json(const struct request *q, const struct global_suppression *g)
 	    json_of_text(g->last_message_id));
 }
 
+json_t *
+json_of_listing(const struct request *q, const struct suppression *s)
+{
+	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:s, s:o, s:o}", "List",
+	    "account", "State", "LISTED", "Reason",
+	    suppression_reason_to_text(s->last), "Since",
+	    json_of_wall(s->updated), "AgeSeconds",
+	    (json_int_t)((q->now.ms - s->updated.ms) / 1000), "Source",
+	    suppression_source_to_text(s->source), "MessageId",
+	    json_of_text(s->message_id), "FeedbackId",
+	    json_of_text(s->feedback_id));
+}
+
+json_t *
+json_of_global_listing(const struct request *q,
+    const struct global_suppression *g)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "List",
+	    "global", "State", global_suppression_is_active(g, q->now)
+		? "LISTED" : "EXPIRED", "Reason", "BOUNCE", "Since",
+	    json_of_wall(g->listed), "AgeSeconds",
+	    (json_int_t)((q->now.ms - g->listed.ms) / 1000), "Expires",
+	    json_of_wall(g->expires));
+
+	if (q->operator)
+		json_object_set_new(o, "MessageId",
+		    json_of_text(g->last_message_id));
+	return o;
+}
+
 /* -- settings ------------------------------------------------------------------ */
 
 static int
@@ -394,23 +424,81 @@ check_take_set(struct request *q, struct db_txn *t, struct config_set *out)
 	return found < 0 ? -1 : 0;
 }
 
+/* What stands on the lists, whether it counts or not. */
+struct check {
+	struct suppression_question x;
+	struct suppression	    own;
+	struct global_suppression   global;
+	bool			    is_own, is_global; /* listed there */
+};
+
+static int
+check_look(struct request *q, struct db_txn *t, struct check *c)
+{
+	int own = suppression_get(t, q->account.id, c->x.address, &c->own,
+	    &q->err);
+	int global = own < 0 ? -1 : global_suppression_get(t, c->x.address,
+	    &c->global, &q->err);
+
+	c->is_own = own == 1;
+	c->is_global = global == 1 &&
+	    global_suppression_is_active(&c->global, q->now);
+	return global < 0 ? -1 : 0;
+}
+
+/* Why it is sent: in the order of section 3, the first that lets it pass. */
+static const char *
+check_pass(const struct check *c)
+{
+	if (c->x.has_set && c->x.set_reasons == 0)
+		return "the configuration set turns all suppression off";
+	if (c->is_global && !c->x.global)
+		return "on the installation's list, which is off "
+		       "(suppression.global.enabled)";
+	if (c->is_global)
+		return "on the installation's list, which is not for accounts "
+		       "with a list of their own (suppression.global.mode)";
+	if (c->is_own)
+		return "on the account list, for a reason that does not "
+		       "count here";
+	return "on no list";
+}
+
+static void
+check_tell(struct request *q, const struct check *c,
+    enum suppression_answer a)
+{
+	static const char *const rules[] = {
+		[SUPPRESSION_BOUNCE] = "on the account list for a bounce",
+		[SUPPRESSION_COMPLAINT] =
+			"on the account list for a complaint",
+		[SUPPRESSION_GLOBAL] = "on the installation's list",
+	};
+	json_t *listings = json_array();
+
+	if (c->is_own)
+		json_array_append_new(listings, json_of_listing(q, &c->own));
+	if (c->is_global)
+		json_array_append_new(listings,
+		    json_of_global_listing(q, &c->global));
+	request_set(q, "Result", json_string(a == SUPPRESSION_NONE ? "SEND"
+		: "SUPPRESSED"));
+	request_set(q, "Rule", json_string(a == SUPPRESSION_NONE
+		? check_pass(c) : rules[a]));
+	request_set(q, "SuppressedReasons",
+	    json_of_reasons(suppression_effective(&c->x)));
+	if (json_array_size(listings) > 0)
+		request_set(q, "Listings", listings);
+	else
+		json_decref(listings);
+}
+
 static int
 check_read(struct request *q, struct db_txn *t)
 {
-	static const struct {
-		const char *result, *rule;
-	} said[] = {
-		[SUPPRESSION_NONE] = { "SEND", "not suppressed" },
-		[SUPPRESSION_BOUNCE] = { "SUPPRESSED",
-		    "on the account list for a bounce" },
-		[SUPPRESSION_COMPLAINT] = { "SUPPRESSED",
-		    "on the account list for a complaint" },
-		[SUPPRESSION_GLOBAL] = { "SUPPRESSED",
-		    "on the installation's list" },
-	};
 	const char *address = arg_address(q);
 	char	    key[ADDRESS_TEXT_MAX];
-	struct suppression_question x;
+	struct check		c;
 	enum suppression_answer a;
 	struct config_set	set;
 	struct bytes		ignored;
@@ -421,17 +509,21 @@ check_read(struct request *q, struct db_txn *t)
 		return request_refuse(q, BOOK_BAD_REQUEST,
 		    "not an address: %s", address);
 	if (check_take_set(q, t, &set) < 0 ||
-	    suppression_ask(t, q->account.id, &set.id, q->conf, q->now, &x,
+	    suppression_ask(t, q->account.id, &set.id, q->conf, q->now, &c.x,
 		&q->err) < 0)
 		return -1;
-	x.address = bytes_of(address);
-	if (suppression_check(t, &x, &a, &q->err) < 0)
-		return -1;
 	request_set(q, "EmailAddress", json_of_bytes(bytes_of(address)));
-	request_set(q, "Result", json_string(said[a].result));
-	request_set(q, "Rule", json_string(said[a].rule));
-	request_set(q, "SuppressedReasons",
-	    json_of_reasons(suppression_effective(&x)));
+	if (conf_is_simulator(q->conf, address_domain(bytes_of(address)))) {
+		request_set(q, "Result", json_string("SIMULATOR"));
+		request_set(q, "Rule", json_string("an address of the "
+		    "simulator: the lists are not asked"));
+		return 0;
+	}
+	c.x.address = bytes_of(address);
+	if (suppression_check(t, &c.x, &a, &q->err) < 0 ||
+	    check_look(q, t, &c) < 0)
+		return -1;
+	check_tell(q, &c, a);
 	return 0;
 }
 

@@ -255,38 +255,20 @@ trace_own_listing(struct trace *t, struct db_txn *txn, struct bytes address)
 	if (suppression_get(txn, t->account, address, &s, &e) != 1)
 		return json_pack("{s:s, s:s}", "List", "account", "State",
 		    "REMOVED");
-	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:s, s:o, s:o}", "List",
-	    "account", "State", "LISTED", "Reason",
-	    suppression_reason_to_text(s.last), "Since",
-	    json_of_wall(s.updated), "AgeSeconds",
-	    (json_int_t)((t->q->now.ms - s.updated.ms) / 1000), "Source",
-	    suppression_source_to_text(s.source), "MessageId",
-	    json_of_text(s.message_id), "FeedbackId",
-	    json_of_text(s.feedback_id));
+	return json_of_listing(t->q, &s);
 }
 
-/* Whose mail it was that led to it is the operator's to see. */
 static json_t *
 trace_global_listing(struct trace *t, struct db_txn *txn,
     struct bytes address)
 {
 	struct global_suppression g;
 	struct err		  e;
-	json_t			 *o;
 
 	if (global_suppression_get(txn, address, &g, &e) != 1)
 		return json_pack("{s:s, s:s}", "List", "global", "State",
 		    "REMOVED");
-	o = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "List", "global",
-	    "State", global_suppression_is_active(&g, t->q->now) ? "LISTED"
-		: "EXPIRED", "Reason", "BOUNCE", "Since",
-	    json_of_wall(g.listed), "AgeSeconds",
-	    (json_int_t)((t->q->now.ms - g.listed.ms) / 1000), "Expires",
-	    json_of_wall(g.expires));
-	if (t->q->operator)
-		json_object_set_new(o, "MessageId",
-		    json_of_text(g.last_message_id));
-	return o;
+	return json_of_global_listing(t->q, &g);
 }
 
 static void

@@ -87,8 +87,13 @@ class Entries(World):
         self.relay.ctl("suppression", "global", "add", "g@x.example")
         for reasons, address, result, rule in (
                 ("bounce", "a@x.example", "SUPPRESSED", "on the account list for a bounce"),
-                ("complaint", "a@x.example", "SEND", "not suppressed"),
-                ("complaint", "g@x.example", "SEND", "not suppressed"),
+                ("complaint", "a@x.example", "SEND",
+                 "on the account list, for a reason that does not count here"),
+                ("complaint", "g@x.example", "SEND", "on the installation's list, which is not for accounts with a list of "
+                 "their own (suppression.global.mode)"),
+                ("", "a@x.example", "SEND", "on the account list, for a reason that does not count here"),
+                ("", "success@simulator.amazonses.com", "SIMULATOR",
+                 "an address of the simulator: the lists are not asked"),
                 ("", "g@x.example", "SUPPRESSED", "on the installation's list")):
             with self.subTest(reasons=reasons, address=address):
                 self.relay.ctl("suppression", "settings", f"--reasons={reasons}")
