@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/control_doctor.h"
+#include "daemon/control_identity.h"
 #include "net/dnsbl.h"
 #include "net/stream.h"
 #include "mail/dkim_record.h"
@@ -143,6 +144,8 @@ judge_lists(struct doctor *d, size_t i)
 			doctor_add(d->q, "DNSBL", FINDING_FAIL,
 			    "%s is listed by %s (%s)", s->address, a->zone,
 			    text);
+			doctor_hint(d->q, "find the cause, then ask %s to "
+			    "take it off the list", a->zone);
 			break;
 		case DNSBL_REFUSED:
 		case DNSBL_UNANSWERED:
@@ -242,6 +245,18 @@ spf_has_term(struct bytes record, const char *term)
 	    strchr("+-~?", record.p[at - 1]) != NULL);
 }
 
+/* With an include, or without one the addresses themselves. */
+static void
+hint_spf(struct doctor *d, const char *name)
+{
+	json_t *spf = mail_from_spf_json(d->q);
+
+	doctor_hint(d->q, "publish: %s TXT \"%s\"%s", name,
+	    json_string_value(spf), d->q->conf->mail_from.spf_include != NULL
+		? ", and what posthornctl spf print shows" : "");
+	json_decref(spf);
+}
+
 /* Found, one, and ended; whom it permits: doctor_judge_spf(). */
 static void
 judge_from_spf(struct doctor *d)
@@ -262,19 +277,21 @@ judge_from_spf(struct doctor *d)
 	if (found == 0) {
 		doctor_add(d->q, "SPF_FOUND", FINDING_FAIL,
 		    "SPF record was not found. (%s)", a->name);
-		doctor_hint(d->q, "publish: %s TXT \"v=spf1 include:%s "
-		    "~all\", and what posthornctl spf print shows", a->name,
-		    d->q->conf->mail_from.spf_include);
-	} else if (found > 1)
+		hint_spf(d, a->name);
+	} else if (found > 1) {
 		doctor_add(d->q, "SPF_ISSUE", FINDING_FAIL,
 		    "An SPF configuration issue was found. %s has %zu SPF "
 		    "records", a->name, found);
-	else if (!spf_has_term(record, "all") &&
-	    !spf_has_term(record, "redirect="))
+		doctor_hint(d->q, "make them one: keep the terms of all "
+		    "behind one v=spf1, and remove the others");
+	} else if (!spf_has_term(record, "all") &&
+	    !spf_has_term(record, "redirect=")) {
 		doctor_add(d->q, "SPF_ALL", FINDING_WARN,
 		    "SPF all qualifier is missing. %s: %.*s", a->name,
 		    (int)(record.n < 200 ? record.n : 200), record.p);
-	else
+		doctor_hint(d->q, "publish: %s TXT \"%.*s ~all\"", a->name,
+		    (int)(record.n < 200 ? record.n : 200), record.p);
+	} else
 		doctor_add(d->q, "SPF_FOUND", FINDING_PASS, "%s: %.*s",
 		    a->name, (int)(record.n < 200 ? record.n : 200),
 		    record.p);

@@ -129,12 +129,14 @@ class Doctor(unittest.TestCase):
         self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 -all"\nbounces TXT "v=spf1 ~all"\n'
                           'bounces TXT "v=spf10 x"\nfeedback-smtp.us-east-1 A 192.0.2.9\n')
         found = self.report("--no-probe")
-        self.finding(found, "SPF_ISSUE", "FAIL", "An SPF configuration issue was found.")
+        c = self.finding(found, "SPF_ISSUE", "FAIL", "An SPF configuration issue was found.")
+        self.assertIn("make them one", c["Hint"])
         self.finding(found, "MAILFROM_MX", "FAIL")
         self.finding(found, "FEEDBACK_HOST", "WARN", "leads to no listener")
         self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 ip4:192.0.2.1"\n')
         found = self.report("--no-probe")
-        self.finding(found, "SPF_ALL", "WARN", "SPF all qualifier is missing.")
+        c = self.finding(found, "SPF_ALL", "WARN", "SPF all qualifier is missing.")
+        self.assertEqual(c["Hint"], 'publish: bounces.relay.example TXT "v=spf1 ip4:192.0.2.1 ~all"')
         self.finding(found, "SPF_INCLUDES", "FAIL",
                      f"SPF record for posthorn was not found. {SOURCE}: neutral for bounces.relay.example")
         # it is included, and does not know the address
