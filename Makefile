@@ -125,7 +125,7 @@ reporting_MODULES = \
 	    routes series sns \
 	    event_file webhook \
 	statistics statistics_facts statistics_rows rates reputation \
-	    reputation_detect reputation_threshold \
+	    reputation_alarm reputation_detect reputation_threshold \
 	blocklist blocklist_round levels detector \
 	verification verification_check operator_record inquiry spf_watch \
 	bulletin

@@ -2,7 +2,8 @@
 /*
  * reputation_private.h - what the files of the reputation share.
  *
- *	reputation.c		rounds: samples, states, alarms
+ *	reputation.c		rounds: samples, states
+ *	reputation_alarm.c	alarms that move
  *	reputation_detect.c	findings that the figures show by themselves
  *	reputation_threshold.c	findings that a rate makes and takes back
  *
@@ -15,6 +16,7 @@
 #include "base/table.h"
 #include "registry/account_review.h"
 #include "registry/finding.h"
+#include "reporting/rates.h"
 #include "reporting/reputation.h"
 
 struct turn;
@@ -38,6 +40,13 @@ struct reputation {
 	void		   *on_idle_arg;
 };
 
+/* Has it ever sent anything?  The simulator counts here. */
+bool reputation_has_sent(struct reputation *r, const char *account);
+/* The rates of an account or set; false = they cannot be read. */
+bool reputation_read(struct reputation *r, const struct rates_question *q,
+    struct rates *out);
+/* Of all accounts; begins a job when some of them move. */
+void reputation_look_at_alarms(struct reputation *r);
 /* Is one of the two to be opened, or closed?  1, 0, -1 */
 int reputation_threshold_look(struct db_txn *t, const char *account,
     const struct review_input *in, struct err *e);
