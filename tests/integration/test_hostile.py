@@ -14,7 +14,7 @@ import unittest
 
 from harness.dns import Dns
 from harness.relay import Relay
-from harness.sink import Sink
+from harness.sink import Sink, stop_listening
 from harness.waiting import wait_for
 
 BODY = "From: bob@example.com\nTo: x\nSubject: test\n\nHello, world.\n"
@@ -64,8 +64,7 @@ class Peer(threading.Thread):
             return
 
     def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        stop_listening(self, self.listener)
 
 
 # name of the domain: part, what becomes of the message (delivery.md 6, 7)

@@ -14,7 +14,7 @@ from collections import Counter
 
 from harness.dns import Dns
 from harness.relay import BUILD, Relay
-from harness.sink import Sink
+from harness.sink import Sink, stop_listening
 from harness.waiting import wait_for
 
 ID = r"250 Ok [0-9a-f]{16}-[0-9a-f-]{36}-000000"
@@ -379,8 +379,7 @@ class Early(threading.Thread):
                     pass
 
     def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        stop_listening(self, self.listener)
 
 
 if __name__ == "__main__":

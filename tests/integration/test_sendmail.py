@@ -14,7 +14,7 @@ import unittest
 
 from harness.dns import Dns
 from harness.relay import BUILD, Relay, certificate
-from harness.sink import Sink
+from harness.sink import Sink, stop_listening
 from harness.waiting import wait_for
 
 SENDMAIL = os.path.join(BUILD, "sendmail")
@@ -102,7 +102,7 @@ class Scripted(threading.Thread):
         return [c for c in self.commands if c.upper().startswith(verb)]
 
     def stop(self):
-        self.listener.close()
+        stop_listening(self, self.listener)
 
 
 class Client(unittest.TestCase):

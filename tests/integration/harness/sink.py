@@ -248,6 +248,18 @@ class Session(threading.Thread):
                                else "554 5.5.1 no valid recipients"))
 
 
+def stop_listening(thread, listener):
+    """Ends a thread that accepts.  Only then is the descriptor closed: the
+    next server might get its number while accept() is about to use it."""
+    try:
+        listener.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    if thread.ident is not None:
+        thread.join(30)
+    listener.close()
+
+
 class Sink(threading.Thread):
     conversation = Session
 
@@ -299,11 +311,7 @@ class Sink(threading.Thread):
 
     def stop(self):
         self.stopping = True
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
+        stop_listening(self, self.listener)
 
     def wait(self, count=1, timeout=30.0):
         """Waits for that many messages; returns them."""
