@@ -212,14 +212,6 @@ statistic_key_bytes(const struct statistic_key *k,
 	return (struct bytes){ room, b.n };
 }
 
-bool
-statistic_encode_key(const struct statistic_key *k, struct buf *out)
-{
-	char room[STATISTIC_KEY_MAX];
-
-	return buf_add_bytes(out, statistic_key_bytes(k, room));
-}
-
 /* Nothing stands behind the end of the account's text. */
 static bool
 key_has_account(const struct statistic_key *k)

@@ -171,8 +171,6 @@ enum { STATISTIC_KEY_MAX = 256 };
 /* In room: needs no memory. */
 struct bytes statistic_key_bytes(const struct statistic_key *k,
     char room[STATISTIC_KEY_MAX]);
-/* for tests */
-bool statistic_encode_key(const struct statistic_key *k, struct buf *out);
 bool statistic_decode_key(struct bytes in, struct statistic_key *out);
 bool statistic_encode(const struct statistic *s, struct buf *out);
 bool statistic_decode(struct bytes in, struct statistic *out);
