@@ -136,7 +136,7 @@ daemon_MODULES = \
 	child \
 	relay relay_listen relay_mail_from relay_operator relay_pulse relay_purge \
 	    relay_reload relay_reserve relay_sender relay_setup relay_wiring \
-	control control_account control_alarm control_args control_audit \
+	control control_account control_alarm control_args control_audit control_automatic \
 	    control_blocklist control_snds \
 	    control_config_set control_credential control_destination \
 	    control_destination_test control_topic control_notification \

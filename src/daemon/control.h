@@ -46,7 +46,8 @@ void control_on_reload(struct control *c, uint32_t request,
     struct bytes text);
 /* New events are in the spool (event tail --follow); a loop_fn. */
 void control_on_events(void *control, void *unused);
-/* An account or a set of it was paused, or its state changed, by posthorn. */
+/* control_automatic.c: an account or a set of it was paused, or its state
+ * changed, by posthorn. */
 struct reputation_switch;
 void control_on_switch(struct control *c, const struct reputation_switch *s);
 /* A destination was turned off by posthorn. */

@@ -411,11 +411,7 @@ account_after_switch(struct request *q)
 	if (w->was_enabled != q->account.sending_enabled ||
 	    w->was_state != q->account.review.state)
 		account_tell_switch(q);
-	if (account_may_send(&q->account))
-		control_release_account(q->control, q->account.id);
-	else
-		control_hold_account(q->control, q->account.id);
-	(void)carrier_post_wake(q->relay->carrier);
+	control_follow_account(q->control, &q->account);
 	request_end(q);
 }
 
@@ -492,11 +488,7 @@ account_resume_run(struct request *q)
 static void
 account_after_close(struct request *q)
 {
-	if (account_may_send(&q->account))
-		control_release_account(q->control, q->account.id);
-	else
-		control_hold_account(q->control, q->account.id);
-	(void)carrier_post_wake(q->relay->carrier);
+	control_follow_account(q->control, &q->account);
 	request_end(q);
 }
 

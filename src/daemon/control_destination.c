@@ -635,28 +635,6 @@ dest_rotate(struct request *q)
 	destination_run(q, rotate_write);
 }
 
-/* -- what the reporting loop has decided ----------------------------------- */
-
-void
-control_on_disabled(struct control *k, const struct outbox_disabled *d)
-{
-	bool	is_topic = d->topic[0] != '\0';
-	json_t *o = json_pack("{s:s, s:s, s:b, s:s}", is_topic ? "snsTopic"
-		: "configurationSetName", is_topic ? d->topic : d->set,
-	    is_topic ? "subscription" : "eventDestinationName", d->name,
-	    "enabled", false, "reason", d->reason);
-	char   *text = json_dumps(o, CONTROL_JSON_FLAGS);
-	struct audit_record r = { .at = loop_wall(k->relay->main),
-		.event_name = is_topic ? "SetSubscriptionAttributes" :
-			"UpdateConfigurationSetEventDestination",
-		.account = d->account, .automatic = true,
-		.parameters = bytes_of(text) };
-
-	audit_write(k->relay->audit, &r);
-	free(text);
-	json_decref(o);
-}
-
 const struct command control_destination_commands[] = {
 	{ "config-set dest add", NEED_FULL, SCOPE_ACCOUNT,
 	    "CreateConfigurationSetEventDestination", "eventDestinationName",

@@ -7,7 +7,6 @@
 #include "daemon/control_identity.h"
 #include "daemon/control_topic.h"
 #include "registry/notification.h"
-#include "reporting/withdrawal.h"
 
 static const char *const forwarding_words[] = { "on", "off", NULL };
 static const char *const topic_arguments[] = { "bounce-topic",
@@ -198,23 +197,6 @@ identity_notify(struct request *q)
 }
 
 /* -- what the reporting loop has decided ----------------------------------- */
-
-void
-control_on_withdrawn(struct control *k, const struct withdrawal_case *c)
-{
-	json_t *o = json_pack("{s:s, s:s, s:s, s:b}", "identity", c->identity,
-	    "notificationType", notification_kind_names[c->kind],
-	    "snsTopic", c->topic.name, "forwardingEnabled", true);
-	char		   *text = json_dumps(o, CONTROL_JSON_FLAGS);
-	struct audit_record r = { .at = loop_wall(k->relay->main),
-		.event_name = "SetIdentityNotificationTopic",
-		.account = c->account, .automatic = true,
-		.parameters = bytes_of(text) };
-
-	audit_write(k->relay->audit, &r);
-	free(text);
-	json_decref(o);
-}
 
 const struct command control_notification_commands[] = {
 	{ "identity notify", NEED_FULL, SCOPE_ACCOUNT,

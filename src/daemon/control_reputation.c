@@ -295,7 +295,6 @@ static void
 review_after(struct request *q)
 {
 	const char *reason = arg_text(q, "reason");
-	struct reputation_switch s = { .set = "" };
 	char	    text[512], quoted[LOG_QUOTE_SIZE];
 
 	log_warn("reputation-status", "account=%s new=%s cause=%s",
@@ -306,9 +305,7 @@ review_after(struct request *q)
 	if (!reporter_post_warning(q->relay->reporter, q->account.id,
 		"reputation-review", text))
 		request_warn(q, "the contacts could not be told");
-	memcpy(s.account, q->account.id, sizeof(s.account));
-	bytes_text(bytes_of(reason), s.reason, sizeof(s.reason));
-	control_on_switch(q->control, &s);
+	control_follow_account(q->control, &q->account);
 	request_end(q);
 }
 
@@ -524,57 +521,6 @@ finding_close(struct request *q)
 	(void)request_state(q, ACCOUNT_ID_SIZE, NULL);
 	if (has_reason(q))
 		request_write(q, finding_close_write, finding_after_close);
-}
-
-/* -- what the reporting loop has decided ----------------------------------- */
-
-static void
-switch_audit(struct control *k, const struct reputation_switch *s,
-    const struct account *a)
-{
-	bool	is_set = s->set[0] != '\0';
-	json_t *o = is_set ? json_pack("{s:s, s:b}", "configurationSetName",
-		s->set, "sendingEnabled", false) : json_pack("{s:b, s:s}",
-		"sendingEnabled", a->sending_enabled, "state",
-		account_state_to_text(a->review.state));
-	char   *text;
-	struct audit_record r = { .at = loop_wall(k->relay->main),
-		.event_name = is_set ? "PutConfigurationSetSendingOptions"
-				     : "PutAccountSendingAttributes",
-		.account = s->account, .automatic = true };
-
-	if (s->alarm[0] != '\0')
-		json_object_set_new(o, "alarm", json_string(s->alarm));
-	if (s->reason[0] != '\0')
-		json_object_set_new(o, "reason", json_of_text(s->reason));
-	text = json_dumps(o, CONTROL_JSON_FLAGS);
-	r.parameters = bytes_of(text);
-	audit_write(k->relay->audit, &r);
-	free(text);
-	json_decref(o);
-}
-
-/* The rows in the queue follow what the account may do now. */
-void
-control_on_switch(struct control *k, const struct reputation_switch *s)
-{
-	struct account *a = mem_alloc(sizeof(*a));
-	struct db_txn  *t;
-	struct err	e;
-
-	t = book_read(k->relay->book, &e);
-	if (t == NULL || account_get(t, s->account, a, &e) != 1) {
-		log_error("book-failed", "account=%s", s->account);
-	} else {
-		if (account_may_send(a))
-			control_release_account(k, s->account);
-		else
-			control_hold_account(k, s->account);
-		switch_audit(k, s, a);
-	}
-	book_end(t);
-	mem_free(a);
-	(void)carrier_post_wake(k->relay->carrier);
 }
 
 const struct command control_reputation_commands[] = {

@@ -774,3 +774,13 @@ control_release_account(struct control *k, const char *account)
 		}
 	release_start(k, account);
 }
+
+void
+control_follow_account(struct control *k, const struct account *a)
+{
+	if (account_may_send(a))
+		control_release_account(k, a->id);
+	else
+		control_hold_account(k, a->id);
+	(void)carrier_post_wake(k->relay->carrier);
+}

@@ -125,6 +125,8 @@ void control_hold_account(struct control *k, const char *account);
 /* Rows that the pause of an account holds go on; account NULL: of all that
  * may send. */
 void control_release_account(struct control *k, const char *account);
+/* The one or the other, as the account is now; the carrier looks at it. */
+void control_follow_account(struct control *k, const struct account *a);
 /*
  * Rows that the pause of a configuration set holds go on; set NULL: of all
  * that are not paused.  Its holds are the scheduler's, row by row, as it meets

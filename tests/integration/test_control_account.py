@@ -114,6 +114,11 @@ class Accounts(Running):
         self.ctl("account", "resume", account, "--reason", "done")
         # reputation.md: what was paused goes on under review
         self.assertEqual(self.json("account", "show")["EnforcementStatus"], "PROBATION")
+        # what an operator ends is one line, his: posthorn decided nothing
+        self.ctl("account", "review", "end", "--result", "healthy", "--reason", "clean for a month")
+        self.assertEqual(self.json("account", "show")["EnforcementStatus"], "HEALTHY")
+        self.assertEqual([l["eventType"] for l in self.audit("ReviewEnd")], ["PosthornctlCall"])
+        self.assertEqual([l for l in self.audit("PutAccountSendingAttributes") if l["eventType"] == "Automatic"], [])
 
     def test_5_quota(self):
         self.ctl("quota", "set", "--max-24h", "unlimited", "--rate", "unlimited")
