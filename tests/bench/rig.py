@@ -50,6 +50,16 @@ def build_tools():
                            check=True)
 
 
+def certificate():
+    """A pair for P-256, made once."""
+    from harness import relay
+    folder = os.path.join(TOOLS, "tls")
+    if not os.path.isdir(folder):
+        os.mkdir(folder)
+        relay.certificate(folder, "mx.bench.example")
+    return [os.path.join(folder, "mx.bench.example" + end) for end in (".crt", ".key")]
+
+
 def slow_disk(milliseconds):
     """A preload with which each flush takes that much longer (slowdisk.c)."""
     microseconds = int(milliseconds * 1000)
@@ -116,11 +126,13 @@ def load(port, **arguments):
 
 
 class Bench:
-    """A daemon with an account that may send without limit; as a context it always cleans up."""
+    """A daemon with an account that may send without limit; as a context it always cleans up.  With names, a Dns,
+    it finds the way to that port by MX."""
 
-    def __init__(self, port, dkim=False, slow_ms=0, extra=""):
+    def __init__(self, port, dkim=False, slow_ms=0, extra="", names=None):
         from harness.relay import Relay
-        self.relay = Relay(extra=SETTINGS + f"delivery.route * 127.0.0.1:{port}\n" + extra)
+        way = "delivery.allow_private yes\n" if names else f"delivery.route * 127.0.0.1:{port}\n"
+        self.relay = Relay(extra=SETTINGS + way + extra, dns=names, sink_port=port if names else None)
         self.dkim = dkim
         if slow_ms:
             self.relay.env["LD_PRELOAD"] = slow_disk(slow_ms)
@@ -159,7 +171,7 @@ class Bench:
 
     def __exit__(self, *unused):
         try:
-            if self.relay.dns:
+            if self.dkim and self.relay.dns:
                 self.relay.dns.stop()
         finally:
             self.relay.kill()

@@ -1,21 +1,32 @@
 # SPDX-License-Identifier: ISC
 """Other mail servers for tests/bench/compare, on the peers of the harness.
 
-    s = Exim(folder, slow_ms=2); s.relay_to(None); s.start(); s.port; s.stop()
+    s = Exim(folder, How(slow_ms=2)); s.relay_to(None); s.start(); s.port; s.stop()
 
 A folder is one of contrib/dev/peers, or any Debian tree with that server in
 it: users are looked up there.  It is copied for each run, spool and all; no
 port and no file of the machine's own is used.
 """
+import dataclasses
 import os
 import shutil
 import socket
+import subprocess
 
 import rig
 from harness import peers
 from harness.waiting import wait_for
 
 DOMAIN, SELECTOR = "example.com", "bench"
+NAME_SERVER = "127.0.0.53", 53           # where resolv.conf looks
+USER, PASSWORD = "app", "a-secret-of-the-bench"
+
+
+@dataclasses.dataclass
+class How:
+    slow_ms: float = 0                   # each flush takes that much longer
+    key: str = None                      # file: mail is signed
+    login: tuple = None                  # certificate, key: only after STARTTLS and AUTH as USER
 
 
 def free_port():
@@ -27,17 +38,31 @@ def free_port():
 class Server:
     """To be mixed in before a Peer; what is common to the three."""
     flushes = True
-    can_sign = True
+    can_resolve = True                   # and then deliver to a port that is not 25
     sessions_max = 100
 
-    def __init__(self, folder, slow_ms=0, key=None):
-        self.source, self.slow_ms, self.key = folder, slow_ms, key
-        self.port, self.sink_port = free_port(), None
+    def __init__(self, folder, how):
+        self.source, self.slow_ms, self.key = folder, how.slow_ms, how.key
+        self.port, self.sink_port, self.names = free_port(), None, None
         super().__init__("mx.bench.example")
+        self.login = {}
+        if how.login:
+            self.login = {"user": USER, "pass": PASSWORD}
+            self.put_pair(how.login)
 
-    def relay_to(self, port):
-        """None: what is accepted waits in the queue."""
-        self.sink_port = port
+    @staticmethod
+    def can_sign(_folder):
+        return True
+
+    @staticmethod
+    def can_login(_folder):
+        return True
+
+    def relay_to(self, port, names=None):
+        """None: what is accepted waits in the queue.  With names, a Dns, MX records lead to that port."""
+        self.sink_port, self.names = port, names
+        if names:
+            self.put("etc/resolv.conf", f"nameserver {names.host}\n")
         return self
 
     def ids(self, name):
@@ -107,6 +132,20 @@ class Exim(Server, peers.Exim):
             self.put_key("Debian-exim")
             sign = f"  dkim_domain = {DOMAIN}\n  dkim_selector = {SELECTOR}\n  dkim_private_key = /etc/dkim.key\n" \
                    "  dkim_canon = relaxed\n"
+        acl_rcpt = login = ""
+        tls = "tls_advertise_hosts =\n"
+        if self.login:
+            os.chown(self.path("etc/mx.key"), *self.ids("Debian-exim"))
+            tls = "tls_advertise_hosts = *\ntls_certificate = /etc/mx.crt\ntls_privatekey = /etc/mx.key\n"
+            acl_rcpt = "  require authenticated = *\n"
+            login = f"""plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and{{{{eq{{$auth2}}{{{USER}}}}}{{eq{{$auth3}}{{{PASSWORD}}}}}}}}}
+  server_set_id = $auth2
+"""
+        router = "  driver = dnslookup\n" if self.names else "  driver = manualroute\n  route_list = * 127.0.0.1 byname\n"
         self.put("etc/exim4/exim4.conf", f"""primary_hostname = {self.hostname}
 domainlist local_domains =
 log_file_path = /var/log/exim4/%slog
@@ -118,8 +157,7 @@ notifier_socket =
 keep_environment =
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = {self.port}
-tls_advertise_hosts =
-smtp_accept_max = 4000
+{tls}smtp_accept_max = 4000
 smtp_accept_max_per_connection = 0
 smtp_connect_backlog = 1024
 smtp_accept_max_nonmail = 100000
@@ -127,18 +165,18 @@ message_size_limit = 50M
 split_spool_directory
 {queue}
 acl_smtp_mail = acl_mail
-acl_smtp_rcpt = acl_all
+acl_smtp_rcpt = acl_rcpt
 acl_smtp_data = acl_all
 begin acl
 acl_mail:
   accept control = dkim_disable_verify
+acl_rcpt:
+{acl_rcpt}  accept
 acl_all:
   accept
 begin routers
 sink:
-  driver = manualroute
-  transport = sink
-  route_list = * 127.0.0.1 byname
+{router}  transport = sink
   self = send
 begin transports
 sink:
@@ -148,7 +186,7 @@ sink:
 {sign}begin retry
 * * F,1h,1m
 begin authenticators
-""", 0o640, (0, self.ids("Debian-exim")[1]))
+{login}""", 0o640, (0, self.ids("Debian-exim")[1]))
 
     def command(self):
         return ["/usr/sbin/exim4", "-bdf"] + (["-q30m"] if self.sink_port else [])
@@ -158,7 +196,16 @@ begin authenticators
 
 
 class Postfix(Server, peers.Postfix):
-    can_sign = False                     # that needs a milter
+    OPENDKIM = "usr/sbin/opendkim"
+    milter = None
+
+    @classmethod
+    def can_sign(cls, folder):
+        return os.path.exists(os.path.join(folder, cls.OPENDKIM))
+
+    @staticmethod
+    def can_login(folder):
+        return os.path.exists(os.path.join(folder, "usr/sbin/saslpasswd2"))
 
     def copy(self):
         # folders of the queue belong to the user of this folder
@@ -178,17 +225,64 @@ class Postfix(Server, peers.Postfix):
             return next(int(line.split(":")[2]) for line in f if line.startswith(name + ":"))
 
     def configure(self):
-        route = f"relayhost = [127.0.0.1]:{self.sink_port}" if self.sink_port else \
+        route = f"smtp_tcp_port = {self.sink_port}" if self.names else \
+            f"relayhost = [127.0.0.1]:{self.sink_port}" if self.sink_port else \
             "smtpd_client_restrictions = check_client_access static:HOLD"
-        self.main = [f"""smtpd_relay_restrictions = permit_mynetworks, reject
+        who = self.configure_login() if self.login else "permit_mynetworks"
+        self.main += [f"""smtpd_relay_restrictions = {who}, reject
 mynetworks = 127.0.0.0/8
 inet_interfaces = 127.0.0.1
 smtpd_client_connection_count_limit = 0
 local_header_rewrite_clients =
 {route}
+{"smtpd_milters = unix:/run/opendkim/socket" if self.key else ""}
 """]
         self.services = [f"127.0.0.1:{self.port} inet n - n - - smtpd"]
         super().configure()
+
+    def configure_login(self):
+        self.main.append("""smtpd_tls_security_level = may
+smtpd_tls_chain_files = /etc/mx.key, /etc/mx.crt
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = cyrus
+smtpd_sasl_path = smtpd
+cyrus_sasl_config_path = /etc/postfix/sasl
+smtpd_sasl_local_domain = mx.bench.example
+""")
+        os.makedirs(self.path("etc/postfix/sasl"), exist_ok=True)
+        self.put("etc/postfix/sasl/smtpd.conf", "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\n")
+        self.inside("saslpasswd2", "-p", "-c", "-u", self.hostname, USER, input=PASSWORD)
+        os.chown(self.path("etc/sasldb2"), self.USER, 0)
+        return "permit_sasl_authenticated"
+
+    def start(self):
+        if self.key:
+            self.start_opendkim()
+        return super().start()
+
+    def start_opendkim(self):
+        self.put_key("opendkim")
+        self.own("run/opendkim", "opendkim", 0o755)
+        self.put("etc/opendkim.conf", f"""Mode s
+Domain {DOMAIN}
+Selector {SELECTOR}
+KeyFile /etc/dkim.key
+Canonicalization relaxed/relaxed
+OversignHeaders From
+InternalHosts 127.0.0.0/8
+Socket local:/run/opendkim/socket
+UMask 000
+UserID opendkim
+""")
+        with open(os.path.join(self.folder, "stderr"), "ab") as err:
+            self.milter = subprocess.Popen(["chroot", self.root, "/" + self.OPENDKIM, "-f", "-x", "/etc/opendkim.conf"],
+                                           stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+        wait_for(lambda: os.path.exists(self.path("run/opendkim/socket")) or self.milter.poll() is not None, "opendkim")
+
+    def stop(self):
+        super().stop()                   # all that runs in the copy
+        if self.milter:
+            self.milter.wait()
 
     def queued(self):
         return sum(self.count(f"{self.QUEUE}/{q}") for q in ("incoming", "active", "deferred", "hold"))
@@ -203,8 +297,12 @@ class OpenSMTPD(Server, peers.Peer):
     """Answers 250 before anything is on the disk: no measure for acceptance."""
     name = "opensmtpd"
     log_path = "var/log/mail.log"
-    flushes = False
+    flushes = can_resolve = False
     sessions_max = 20                    # of fifty at once some get no greeting, for ever
+
+    @staticmethod
+    def can_login(_folder):
+        return False                     # of Debian 12: its TLS does not go with OpenSSL 3
 
     def configure(self):
         sign = use = ""

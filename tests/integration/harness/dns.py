@@ -17,10 +17,10 @@ SOA = "$TTL 60\n@ SOA ns.invalid. hostmaster.invalid. {serial} 60 60 600 30\n@ N
 
 
 class Dns:
-    def __init__(self, folder):
+    def __init__(self, folder, host="127.0.0.1", port=None):
         self.folder = os.path.join(folder, "dns")
         os.makedirs(self.folder)
-        self.port = free_port_both()
+        self.host, self.port = host, port or free_port_both()
         self.zones = {}
         self.serial = int(time.time())
         self.process = None
@@ -40,9 +40,9 @@ class Dns:
             f.write(f"$ORIGIN {name}.\n" + SOA.format(serial=self.serial) + text)
 
     def config(self):
-        lines = [f"server:\n    rundir: {self.folder}\n    listen: 127.0.0.1@{self.port}\n    user: root\n"
+        lines = [f"server:\n    rundir: {self.folder}\n    listen: {self.host}@{self.port}\n    user: root\n"
                  if os.geteuid() == 0 else
-                 f"server:\n    rundir: {self.folder}\n    listen: 127.0.0.1@{self.port}\n",
+                 f"server:\n    rundir: {self.folder}\n    listen: {self.host}@{self.port}\n",
                  f"log:\n  - target: {self.folder}/log\n    any: info\n",
                  f"database:\n    storage: {self.folder}\n",
                  f"template:\n  - id: default\n    storage: {self.folder}\n    file: %s.zone\n    journal-content: none\n    zonefile-load: whole\n",

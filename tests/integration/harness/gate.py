@@ -32,6 +32,7 @@ class Gate(threading.Thread):
     def __init__(self, server_port):
         super().__init__(daemon=True)
         self.server = ("127.0.0.1", server_port)
+        self.host = "127.0.0.1"
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.front.bind(("127.0.0.1", 0))
         self.port = self.front.getsockname()[1]

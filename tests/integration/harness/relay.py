@@ -105,7 +105,7 @@ listener clear {
     role submission
 }
 """
-        dns = f"dns.servers 127.0.0.1:{self.dns.port}\n" if self.dns else "dns.servers 127.0.0.1:9\n"
+        dns = f"dns.servers {self.dns.host}:{self.dns.port}\n" if self.dns else "dns.servers 127.0.0.1:9\n"
         port = f"delivery.port {self.sink_port}\n" if self.sink_port else ""
         lists = "" if "suppression.global" in self.extra else "suppression.global.enabled no\n"
         with open(self.conf, "w") as f:
