@@ -23,7 +23,8 @@ $(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
 	@rm -f $@
 	$(AR) rcs $@ $^
 FAKED = $(addprefix $(O)/tests/test_,carrier carrier_held connection dial \
-	egress egress_turns route scheduler site spf transport turns webhook) \
+	egress egress_turns route scheduler site spf transport turns webhook \
+	webhook_places) \
 	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth command session transport \
 	verifier)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a

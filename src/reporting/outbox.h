@@ -21,6 +21,11 @@
  * synced where the destination asks for that, or taken by the webhook: a
  * crash between them repeats records and loses none.  A record older than
  * events.retry_for is dropped and counted as expired.
+ *
+ * Requests to webhooks are out side by side, and each has a place of 160.
+ * Endpoints that have failed never have more than 32; of those that begin to
+ * hang the last 32 places stay free but for one call of an account, until their
+ * time-out, and they have failed (outbox_webhook.c).
  */
 #ifndef REPORTING_OUTBOX_H
 #define REPORTING_OUTBOX_H

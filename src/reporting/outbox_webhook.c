@@ -7,10 +7,18 @@
 #include "reporting/outbox_private.h"
 #include "reporting/webhook.h"
 
+/*
+ * Places of calls.  An account takes one more only while more are free than it
+ * has, so that one that hangs alone takes 64, two 96; the last ones are for
+ * the first call of an account that has no other.  What failed last has one
+ * call at a time, from a smaller share by the same rule, and never one of the
+ * last: dead endpoints wait for one another, and for nobody else.
+ */
 enum {
-	CALLS_MAX = 128,	/* of all destinations */
-	ACCOUNT_CALLS_MAX = 96, /* of one account: there is room for others */
-	PROBE_FAILURES = 10,	/* from then on one at a time */
+	CALLS_MAX = 160,	/* of all destinations */
+	CALLS_LAST = 32,	/* of these: one for an account */
+	FAILING_CALLS_MAX = 32, /* of those whose last call failed */
+	PROBE_FAILURES = 10,	/* from then on only what was tried already */
 	REFUSED_MAX = 20,
 	REFUSED_MS = 3600 * 1000
 };
@@ -24,6 +32,7 @@ struct record_call {
 	struct record_wanted wanted;
 	struct destination_id id;
 	char		   account[ACCOUNT_ID_SIZE];
+	bool		   is_failing; /* its last call had failed */
 	struct entry_key   key;
 	struct event_id	   event;
 	enum event_type	   type;
@@ -35,7 +44,7 @@ struct record_call {
 
 struct calls {
 	struct record_call *first;
-	unsigned	    count;
+	unsigned	    count, failing;
 };
 
 /* Turns off what refuses, on the book's writer. */
@@ -56,6 +65,7 @@ call_free(struct record_call *c)
 {
 	if (c->outbox != NULL) {
 		c->outbox->calls->count--;
+		c->outbox->calls->failing -= c->is_failing;
 		*c->self = c->next;
 		if (c->next != NULL)
 			c->next->self = c->self;
@@ -317,6 +327,7 @@ call_start(struct outbox *o, struct outlet *x, struct entry *e)
 	c->wanted.form.extensions |= x->d.extensions;
 	c->id = x->d.id;
 	memcpy(c->account, x->d.account, sizeof(c->account));
+	c->is_failing = x->failures > 0;
 	c->key = e->key;
 	c->event = e->event;
 	c->type = e->type;
@@ -336,6 +347,7 @@ call_start(struct outbox *o, struct outlet *x, struct entry *e)
 		c->next->self = &c->next;
 	o->calls->first = c;
 	o->calls->count++;
+	o->calls->failing += c->is_failing;
 	x->out++;
 	e->is_out = true;
 	return 1;
@@ -360,21 +372,21 @@ outlet_expire(struct outbox *o, struct outlet *x)
 	outbox_expired(o, x, n);
 }
 
-/* The first that is due.  After many failures in a row none but one that has
- * been tried already goes out, as a probe for all. */
+/* The first that is due; after a failure one at a time.  After many in a row
+ * none but one that has been tried already goes out, as a probe for all. */
 static struct entry *
 outlet_next(const struct outlet *x, struct mono now)
 {
 	struct entry *e, *probe = NULL;
 
+	if (x->failures > 0 && x->out > 0)
+		return NULL;
 	if (x->failures < PROBE_FAILURES) {
 		for (e = x->first; e != NULL; e = e->next)
 			if (!e->is_out && e->again.ms <= now.ms)
 				return e;
 		return NULL;
 	}
-	if (x->out > 0)
-		return NULL;
 	for (e = x->first; e != NULL; e = e->next)
 		if (e->attempts > 0 &&
 		    (probe == NULL || e->again.ms < probe->again.ms))
@@ -385,14 +397,23 @@ outlet_next(const struct outlet *x, struct mono now)
 }
 
 static bool
-calls_have_room(const struct calls *calls, const char *account)
+calls_have_room(const struct calls *calls, const struct outlet *x)
 {
 	const struct record_call *c;
-	unsigned		  own = 0;
+	unsigned free_places = CALLS_MAX - calls->count;
+	unsigned own = 0, own_failing = 0;
 
 	for (c = calls->first; c != NULL; c = c->next)
-		own += strcmp(c->account, account) == 0;
-	return calls->count < CALLS_MAX && own < ACCOUNT_CALLS_MAX;
+		if (strcmp(c->account, x->d.account) == 0) {
+			own++;
+			own_failing += c->is_failing;
+		}
+	if (x->failures == 0 && own == 0)
+		return free_places > 0;
+	if (free_places <= CALLS_LAST || own >= free_places - CALLS_LAST)
+		return false;
+	return x->failures == 0 ||
+	    own_failing < FAILING_CALLS_MAX - calls->failing;
 }
 
 int
@@ -410,7 +431,7 @@ outbox_serve_webhook(struct outbox *o, struct outlet *x)
 	if (!x->d.enabled && x->d.reason[0] != '\0')
 		return 0;
 	while (x->out < x->d.webhook.in_flight &&
-	    calls_have_room(o->calls, x->d.account)) {
+	    calls_have_room(o->calls, x)) {
 		e = outlet_next(x, now);
 		if (e == NULL)
 			break;

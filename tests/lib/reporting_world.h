@@ -613,7 +613,7 @@ rw_message(const struct rw_spec *s)
 	m->accepted = clock_wall();
 	m->expires.ms = m->accepted.ms + 72 * hour;
 	msgid_make(m->accepted, &m->id);
-	strcpy(m->account, rw_account);
+	strcpy(m->account, s->set != NULL ? s->set->account : rw_account);
 	m->class = s->is_system ? MESSAGE_SYSTEM : MESSAGE_NORMAL;
 	assert_true(message_set(m, &m->sender, BYTES("bob@example.com")));
 	assert_true(message_set(m, &m->credential, BYTES("app1")));
