@@ -503,14 +503,23 @@ types_of(const struct destination *d)
 	return list;
 }
 
-/* Records that wait for it; nothing is known before the first. */
-uint64_t
+/* Records that wait for it: none before the first, and -1 = nobody counts
+ * them, because others came before it. */
+int64_t
 destination_backlog(struct request *q, const struct destination *d)
 {
-	const struct outlet_meter *m = outbox_meter_find(
-	    &q->relay->outbox_meters, d);
+	const struct outbox_meters *all = &q->relay->outbox_meters;
+	const struct outlet_meter  *m = outbox_meter_find(all, d);
 
-	return m == NULL ? 0 : meter_get(&m->entries);
+	if (m != NULL)
+		return (int64_t)meter_get(&m->entries);
+	return outbox_meters_are_full(all) ? -1 : 0;
+}
+
+json_t *
+json_of_backlog(int64_t n)
+{
+	return n < 0 ? json_null() : json_integer((json_int_t)n);
 }
 
 const char *
@@ -544,7 +553,7 @@ on_list(void *arg, const struct destination *d)
 {
 	struct destination_list *l = arg;
 	char			 room[16];
-	uint64_t		 backlog;
+	int64_t			 backlog;
 	const char		*result;
 
 	if (d->kind == DESTINATION_TOPIC) {
@@ -555,10 +564,10 @@ on_list(void *arg, const struct destination *d)
 		backlog = destination_backlog(l->q, d);
 	}
 	json_array_append_new(l->rows, json_pack("{s:s, s:b, s:s, s:s, s:o, "
-	    "s:I, s:s?}", "Name", d->name, "Enabled", d->enabled, "Kind",
+	    "s:o, s:s?}", "Name", d->name, "Enabled", d->enabled, "Kind",
 	    destination_kind_names[d->kind], "Target", destination_target(d),
 	    "MatchingEventTypes", types_of(d), "Backlog",
-	    (json_int_t)backlog, "LastResult", result));
+	    json_of_backlog(backlog), "LastResult", result));
 	return true;
 }
 

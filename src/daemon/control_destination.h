@@ -45,7 +45,8 @@ void destination_warn_of_folder(struct request *q);
 /* A test record into the file; on a worker. */
 int destination_test_file(struct request *q, const struct destination *d,
     struct err *e);
-uint64_t destination_backlog(struct request *q, const struct destination *d);
+int64_t destination_backlog(struct request *q, const struct destination *d);
+json_t *json_of_backlog(int64_t n);
 /* "ok", "503", "failed"; NULL = nothing was tried since the start. */
 const char *destination_result(struct request *q,
     const struct destination *d, char out[16]);

@@ -175,7 +175,7 @@ struct topic_sum {
 	struct request *q;
 	char	       *room;
 	const char     *result;
-	uint64_t	backlog;
+	int64_t		backlog;
 	unsigned	count, enabled;
 };
 
@@ -183,10 +183,13 @@ static bool
 sum_on_subscription(void *sum, const struct destination *d)
 {
 	struct topic_sum *s = sum;
+	int64_t		  backlog;
 
 	s->count++;
 	s->enabled += d->enabled;
-	s->backlog += destination_backlog(s->q, d);
+	backlog = destination_backlog(s->q, d);
+	s->backlog = backlog < 0 || s->backlog < 0 ? -1 :
+	    s->backlog + backlog;
 	if (s->result == NULL || strcmp(s->result, "ok") == 0) {
 		char	    room[16];
 		const char *r = destination_result(s->q, d, room);
@@ -199,7 +202,7 @@ sum_on_subscription(void *sum, const struct destination *d)
 
 const char *
 topic_figures(struct request *q, struct db_txn *t, const struct topic_ref *r,
-    uint64_t *backlog, char room[16])
+    int64_t *backlog, char room[16])
 {
 	struct topic_sum s = { .q = q, .room = room };
 	struct topic	 x;
@@ -535,10 +538,10 @@ on_list(void *list, const struct topic *x)
 
 	l->rc = destination_each(l->txn, &x->id, sum_on_subscription, &s,
 	    &l->q->err);
-	json_array_append_new(l->rows, json_pack("{s:s, s:o, s:i, s:i, s:I, "
+	json_array_append_new(l->rows, json_pack("{s:s, s:o, s:i, s:i, s:o, "
 	    "s:s?}", "Name", x->ref.name, "TopicArn",
 	    json_of_topic(l->q, &x->ref), "Subscriptions", (int)s.count,
-	    "Enabled", (int)s.enabled, "Backlog", (json_int_t)s.backlog,
+	    "Enabled", (int)s.enabled, "Backlog", json_of_backlog(s.backlog),
 	    "LastResult", s.result));
 	return l->rc == 0;
 }
@@ -570,7 +573,7 @@ json_of_shown(struct request *q, const struct destination *d)
 	if (d->reason[0] != '\0')
 		json_object_set_new(row, "Reason", json_string(d->reason));
 	json_object_set_new(row, "Backlog",
-	    json_integer((json_int_t)destination_backlog(q, d)));
+	    json_of_backlog(destination_backlog(q, d)));
 	json_object_set_new(row, "LastResult",
 	    result == NULL ? json_null() : json_string(result));
 	return row;

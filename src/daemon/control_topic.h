@@ -19,10 +19,10 @@ int topic_take_ref(struct request *q, const char *text,
 /* Is it there, and may the account publish to it? */
 int topic_may_take(struct request *q, struct db_txn *t,
     const struct topic_ref *r);
-/* Of all its subscriptions: records that wait, and the result of the last
+/* Of all its subscriptions: records that wait (-1 = not known), and the result of the last
  * attempt that is not "ok", else "ok"; NULL = nothing was tried. */
 const char *topic_figures(struct request *q, struct db_txn *t,
-    const struct topic_ref *r, uint64_t *backlog, char room[16]);
+    const struct topic_ref *r, int64_t *backlog, char room[16]);
 /* "arn:aws:sns:..."; null for none. */
 json_t *json_of_topic(const struct request *q, const struct topic_ref *r);
 

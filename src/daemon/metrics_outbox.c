@@ -21,6 +21,13 @@ row_value(const struct outbox_metric *row, const struct outlet_meter *m)
 	    (const char *)m + row->at));
 }
 
+/* Behind those of destinations, of which there are n, that of the others. */
+static const struct outlet_meter *
+meter_at(const struct outbox_meters *all, unsigned n, unsigned i)
+{
+	return i < n ? &all->v[i] : &all->other;
+}
+
 /* A series begins with its first event. */
 static void
 outbox_counter(struct metrics_page *p, const struct outbox_meters *all,
@@ -28,15 +35,17 @@ outbox_counter(struct metrics_page *p, const struct outbox_meters *all,
 {
 	const char *labels[] = { "account", NULL, "configuration_set", NULL,
 		"destination", NULL, NULL };
+	const struct outlet_meter *m;
 	uint64_t    value;
 	unsigned    i;
 
 	metrics_family(p, row->name, METRICS_COUNTER, row->help);
-	for (i = 0; i < n; i++) {
-		labels[1] = all->v[i].account;
-		labels[3] = all->v[i].set_name;
-		labels[5] = all->v[i].name;
-		value = row_value(row, &all->v[i]);
+	for (i = 0; i <= n; i++) {
+		m = meter_at(all, n, i);
+		labels[1] = m->account;
+		labels[3] = m->set_name;
+		labels[5] = m->name;
+		value = row_value(row, m);
 		if (value > 0)
 			metrics_value(p, labels, (double)value);
 	}
@@ -87,10 +96,12 @@ outbox_dropped(struct metrics_page *p, const struct outbox_meters *all,
     unsigned n)
 {
 	const struct outlet_meter *m;
+	unsigned		   i;
 
 	metrics_family(p, "posthorn_event_dropped_total", METRICS_COUNTER,
 	    "Event records that were not taken");
-	for (m = all->v; m < all->v + n; m++) {
+	for (i = 0; i <= n; i++) {
+		m = meter_at(all, n, i);
 		outbox_dropped_as(p, m, "outbox-full", &m->dropped);
 		outbox_dropped_as(p, m, "bad-dimension", &m->bad);
 		outbox_dropped_as(p, m, "no-room", &m->full);
@@ -147,17 +158,19 @@ outbox_seconds(struct metrics_page *p, const struct outbox_meters *all,
     unsigned n)
 {
 	const char *labels[] = { "account", NULL, "destination", NULL, NULL };
+	const struct outlet_meter *m;
 	char	    place[PLACE_SIZE];
 	unsigned    i;
 
 	metrics_family(p, "posthorn_webhook_seconds", METRICS_HISTOGRAM,
 	    "Time of a webhook's answer");
-	for (i = 0; i < n; i++) {
-		if (histogram_count(&all->v[i].seconds) == 0)
+	for (i = 0; i <= n; i++) {
+		m = meter_at(all, n, i);
+		if (histogram_count(&m->seconds) == 0)
 			continue;
-		labels[1] = all->v[i].account;
-		labels[3] = outlet_place(&all->v[i], place);
-		metrics_histogram_of(p, labels, &all->v[i].seconds);
+		labels[1] = m->account;
+		labels[3] = outlet_place(m, place);
+		metrics_histogram_of(p, labels, &m->seconds);
 	}
 }
 

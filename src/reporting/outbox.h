@@ -47,16 +47,21 @@ struct withdrawal;
 /* The common cursor; those of destinations begin so as well. */
 #define OUTBOX_CURSOR "dest/"
 
-/* One line for each destination since the start, for other threads to read;
- * what does not fit is not shown. */
-enum { OUTBOX_METERS = 512 };
+/* One line for each destination that has had an event since the start, for
+ * other threads to read; those that come when it is full share the other: its
+ * counters are of all of them, its gauges (what waits, the last result) of
+ * nobody. */
+enum { OUTBOX_METERS = 2048 };
 struct outbox_meters {
 	_Atomic unsigned    count;
 	struct outlet_meter v[OUTBOX_METERS];
+	struct outlet_meter other; /* "_other_", of no account */
 };
-/* NULL = nothing was tried since the start. */
+/* Of its own; NULL = it has none, which outbox_meters_are_full() explains, or
+ * nothing was tried since the start. */
 const struct outlet_meter *outbox_meter_find(const struct outbox_meters *m,
     const struct destination *d);
+bool outbox_meters_are_full(const struct outbox_meters *m);
 
 /* A destination of a set, or of a topic (the other one is ""). */
 struct outbox_disabled {

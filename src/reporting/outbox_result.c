@@ -33,6 +33,21 @@ outbox_meter_find(const struct outbox_meters *m, const struct destination *d)
 	return NULL;
 }
 
+bool
+outbox_meters_are_full(const struct outbox_meters *m)
+{
+	return atomic_load(&((struct outbox_meters *)(uintptr_t)m)->count) ==
+	    OUTBOX_METERS;
+}
+
+static void
+meter_init(struct outlet_meter *m)
+{
+	m->seconds.bounds = webhook_bounds;
+	m->seconds.bound_count = sizeof(webhook_bounds) /
+	    sizeof(webhook_bounds[0]);
+}
+
 void
 outbox_meet_meter(struct outbox *o, struct outlet *x)
 {
@@ -47,15 +62,20 @@ outbox_meet_meter(struct outbox *o, struct outlet *x)
 			x->meter = &all->v[i];
 			return;
 		}
-	if (n == OUTBOX_METERS)
+	if (n == OUTBOX_METERS) {
+		x->meter = &all->other;
 		return;
+	}
 	x->meter = m = &all->v[n];
+	meter_init(m);
 	memcpy(m->account, x->d.account, sizeof(m->account));
 	memcpy(m->set_name, x->d.set_name, sizeof(m->set_name));
 	(void)outlet_name(&x->d, m->name);
-	m->seconds.bounds = webhook_bounds;
-	m->seconds.bound_count = sizeof(webhook_bounds) /
-	    sizeof(webhook_bounds[0]);
+	if (n + 1 == OUTBOX_METERS) {
+		meter_init(&all->other);
+		bytes_text(BYTES("_other_"), all->other.name,
+		    sizeof(all->other.name));
+	}
 	atomic_store(&all->count, n + 1); /* the names stand from here on */
 }
 

@@ -91,7 +91,7 @@ struct outlet {
 	char		   cursor[DESTINATION_CURSOR_SIZE];
 	bool		   found, has_begun, is_busy;
 	bool		   is_uncompressed; /* a renamed file waits for it */
-	struct outlet_meter *meter; /* NULL: no place for it */
+	struct outlet_meter *meter; /* NULL: it has had no event */
 
 	struct entry  *first, **end; /* in the order they came */
 	unsigned       count, out;

@@ -578,6 +578,37 @@ a_replay(void **state)
 	assert_int_equal(lines(b, "late.jsonl", &text), 5);
 }
 
+/* More destinations than have figures of their own share one line. */
+static void
+those_too_many_are_counted_together(void **state)
+{
+	struct bed	     *b = *state;
+	struct destination    two, three;
+	struct outbox_meters *all = &b->w.outbox_meters;
+
+	begin(b, SYNC_EACH);
+	destination_init(&two, &b->set, "two", clock_wall());
+	two.types = DESTINATION_ALL_TYPES;
+	strcpy(two.file.name, "two.jsonl");
+	destination_init(&three, &b->other, "three", clock_wall());
+	three.types = DESTINATION_ALL_TYPES;
+	strcpy(three.file.name, "three.jsonl");
+	rw_write(&b->w, put_destination, &two);
+	rw_write(&b->w, put_destination, &three);
+	atomic_store(&all->count, OUTBOX_METERS - 1);
+	assert_false(outbox_meters_are_full(all));
+	(void)rw_submit(&b->w, &b->spec);
+	b->spec.set = &b->other;
+	(void)rw_submit(&b->w, &b->spec);
+	assert_true(outbox_meters_are_full(all));
+	assert_string_equal(all->v[OUTBOX_METERS - 1].set_name, "ConfigSet");
+	assert_int_equal(meter_get(&all->v[OUTBOX_METERS - 1].success), 1);
+	assert_null(outbox_meter_find(all, &three));
+	assert_int_equal(meter_get(&all->other.success), 2);
+	assert_string_equal(all->other.name, "_other_");
+	assert_string_equal(all->other.account, "");
+}
+
 /* events.md 10.4 */
 static void
 waits_grow(void **state)
@@ -622,6 +653,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_full_outbox_drops, make,
 		    unmake),
 		cmocka_unit_test_setup_teardown(a_replay, make, unmake),
+		cmocka_unit_test_setup_teardown(
+		    those_too_many_are_counted_together, make, unmake),
 		cmocka_unit_test(waits_grow),
 	};
 
