@@ -8,7 +8,9 @@
  *	main:	answers when the last one is done
  *
  * A job that was under way when the relay died goes on at the next start, of
- * no request then; what it refuses is in store.dir/import/ID.rejects.
+ * no request then; what it refuses is in store.dir/import/ID.rejects.  What
+ * ends one early (a file that is too large or cannot be read, the store) is in
+ * its row, as FAILED; only where that cannot be written it stays PROCESSING.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -39,6 +41,7 @@ struct import {
 	struct request	 *q; /* owns it; NULL: of no request */
 	struct import_job state;
 	bool		  known; /* the job is in the store */
+	struct err	  why;	 /* of FAILED */
 	FILE		 *data;
 	int		  given, rejects_to; /* of the caller; -1 = none */
 	int		  rejects; /* store.dir/import/ID.rejects */
@@ -68,8 +71,9 @@ import_open(const struct control *k, const char *id, const char *end,
 	return fd < 0 ? err_sys(e, "open %s", path) : fd;
 }
 
+/* unreadable: what it is that from cannot be read; 0 = our own trouble. */
 static int
-copy_all(int from, int to, struct err *e)
+copy_all(int from, int to, enum book_refusal unreadable, struct err *e)
 {
 	char	 piece[IMPORT_PIECE];
 	uint64_t all = 0;
@@ -85,14 +89,18 @@ copy_all(int from, int to, struct err *e)
 		if (done != n)
 			return err_sys(e, "write the copy of the file");
 	}
+	if (n < 0 && unreadable != 0)
+		return book_refuse(e, unreadable,
+		    "the file cannot be read: %s", strerror(errno));
 	return n < 0 ? err_sys(e, "read the file") : 0;
 }
 
+/* Of a job that is known the copy is there. */
 static int
 import_open_files(struct import *m, struct err *e)
 {
-	int fd = import_open(m->control, m->state.id, "", O_RDWR | O_CREAT,
-	    e);
+	int flags = m->known ? O_RDWR : O_RDWR | O_CREAT;
+	int fd = import_open(m->control, m->state.id, "", flags, e);
 
 	if (fd < 0)
 		return -1;
@@ -179,32 +187,43 @@ import_on_reject(void *arg, const struct import_reject *x)
 }
 
 static int
-import_write(struct book_job *job, struct db_txn *t)
+import_write_batch(struct import *m, struct db_txn *t, struct err *e)
 {
-	struct import	*m = (struct import *)(void *)job;
 	struct rejecting r = { m, false };
 	uint64_t	 rejected = m->state.rejected;
 	struct account	 a;
 	int		 found;
 
-	if (m->state.status == IMPORT_CREATED)
-		m->state.status = IMPORT_PROCESSING;
-	if (!m->known) {
-		m->known = true;
-		return import_job_put(t, &m->state, &job->err);
-	}
-	found = account_get(t, m->state.account, &a, &job->err);
+	found = account_get(t, m->state.account, &a, e);
 	if (found == 0)
-		return book_refuse(&job->err, BOOK_NOT_FOUND,
-		    "no such account: %s", m->state.account);
+		return book_refuse(e, BOOK_NOT_FOUND, "no such account: %s",
+		    m->state.account);
 	if (found < 0 || import_job_run(t, &m->state, m->data,
-			     import_on_reject, &r, clock_wall(),
-			     &job->err) < 0)
+			     import_on_reject, &r, clock_wall(), e) < 0)
 		return -1;
 	if (r.failed || (m->state.rejected > rejected &&
 			    fdatasync(m->rejects) != 0))
-		return err_sys(&job->err, "write the rejects");
+		return err_sys(e, "write the rejects");
 	return 0;
+}
+
+/* A batch that fails leaves the state where it was. */
+static int
+import_write(struct book_job *job, struct db_txn *t)
+{
+	struct import	 *m = (struct import *)(void *)job;
+	struct import_job was = m->state;
+
+	if (m->state.status == IMPORT_CREATED)
+		m->state.status = IMPORT_PROCESSING;
+	if (!m->known || m->state.status == IMPORT_FAILED) {
+		m->known = true;
+		return import_job_put(t, &m->state, &job->err);
+	}
+	if (import_write_batch(m, t, &job->err) == 0)
+		return 0;
+	m->state = was;
+	return -1;
 }
 
 /* -- the end --------------------------------------------------------------------------- */
@@ -216,7 +235,7 @@ import_copy_rejects(struct request *q)
 
 	if (lseek(m->rejects, 0, SEEK_SET) != 0)
 		return err_sys(&q->err, "read the rejects");
-	return copy_all(m->rejects, m->rejects_to, &q->err);
+	return copy_all(m->rejects, m->rejects_to, 0, &q->err);
 }
 
 static void
@@ -239,29 +258,53 @@ import_answer(struct request *q)
 }
 
 static void
+import_end_failed(struct import *m)
+{
+	struct request *q = m->q;
+	char		quoted[LOG_QUOTE_SIZE];
+
+	if (book_is_refusal(&m->why))
+		log_info("import", "job=%s account=%s status=FAILED reason=%s",
+		    m->state.id, m->state.account,
+		    log_quote(bytes_of(m->state.error), quoted));
+	else
+		log_error("import-failed", "job=%s account=%s reason=%s",
+		    m->state.id, m->state.account,
+		    log_quote(bytes_of(m->state.error), quoted));
+	if (q == NULL) {
+		import_free(m);
+		return;
+	}
+	err_set(&q->err, "%s (import job %s)", m->state.error, m->state.id);
+	q->err.code = m->why.code; /* a refusal stays one */
+	request_end(q);
+}
+
+static void
 import_end(struct import *m)
 {
 	struct request *q = m->q;
 
-	log_info("import", "job=%s account=%s processed=%llu failed=%llu",
-	    m->state.id, m->state.account,
+	import_remove_files(m->control, m->state.id, m->state.failed == 0);
+	if (m->state.status == IMPORT_FAILED) {
+		import_end_failed(m);
+		return;
+	}
+	log_info("import", "job=%s account=%s status=COMPLETED "
+	    "processed=%llu failed=%llu", m->state.id, m->state.account,
 	    (unsigned long long)m->state.processed,
 	    (unsigned long long)m->state.failed);
-	import_remove_files(m->control, m->state.id, m->state.failed == 0);
 	if (q == NULL)
 		import_free(m);
-	else if (m->state.status == IMPORT_FAILED)
-		request_end_refused(q, BOOK_BAD_REQUEST, "job %s FAILED: %s",
-		    m->state.id, m->state.error);
 	else if (m->state.failed > 0 && m->rejects_to >= 0)
 		request_work(q, import_copy_rejects, import_answer);
 	else
 		import_answer(q);
 }
 
-/* It stays PROCESSING: the next start goes on with it. */
+/* Not even that can be written: the next start goes on with it. */
 static void
-import_fail(struct import *m)
+import_leave(struct import *m)
 {
 	char quoted[LOG_QUOTE_SIZE];
 
@@ -277,17 +320,31 @@ import_fail(struct import *m)
 }
 
 static void
+import_set_failed(struct import *m, const struct err *why, struct wall now)
+{
+	m->why = *why;
+	m->state.status = IMPORT_FAILED;
+	m->state.completed = now;
+	bytes_text(bytes_of(why->text), m->state.error,
+	    sizeof(m->state.error));
+}
+
+static void
 import_on_written(void *job, void *unused)
 {
 	struct import *m = job;
 
 	(void)unused;
-	if (m->job.failed)
-		import_fail(m);
-	else if (m->state.status == IMPORT_PROCESSING)
+	if (m->job.failed && m->state.status == IMPORT_FAILED) {
+		import_leave(m);
+	} else if (m->job.failed) {
+		import_set_failed(m, &m->job.err, clock_wall());
 		import_step(m);
-	else
+	} else if (m->state.status == IMPORT_PROCESSING) {
+		import_step(m);
+	} else {
 		import_end(m);
+	}
 }
 
 static void
@@ -300,44 +357,47 @@ import_step(struct import *m)
 	if (book_write(m->control->relay->book, &m->job))
 		return;
 	err_set(&m->job.err, "the store is busy");
-	import_fail(m);
+	import_leave(m);
 }
 
 /* -- the command --------------------------------------------------------------------------- */
 
-/* On a worker: the copy is whole and on disk before the job is known. */
+/* On a worker. */
+static int
+import_copy(struct request *q)
+{
+	struct import *m = q->state;
+	uint64_t       ignored;
+
+	if (import_open_files(m, &q->err) < 0 ||
+	    copy_all(m->given, fileno(m->data), BOOK_BAD_REQUEST,
+		&q->err) < 0 ||
+	    import_job_check(m->data, m->state.format, m->state.removes,
+		&ignored, &q->err) < 0)
+		return -1;
+	if (ignored > 0)
+		request_warn(q, "the second column of %llu lines is ignored",
+		    (unsigned long long)ignored);
+	return fdatasync(fileno(m->data)) == 0 ? 0 :
+	    err_sys(&q->err, "write the copy of the file");
+}
+
+/* The copy is whole and on disk before the job is known; what is in the way of
+ * that makes it a job that has FAILED. */
 static int
 import_work(struct request *q)
 {
 	struct import *m = q->state;
 	char	       dir[IMPORT_PATH_SIZE];
-	uint64_t       ignored;
 
 	import_path(m->control, "", "", dir);
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return err_sys(&q->err, "make %s", dir);
-	if (import_open_files(m, &q->err) < 0)
-		return -1;
-	if (copy_all(m->given, fileno(m->data), &q->err) == 0 &&
-	    import_job_check(m->data, m->state.format, m->state.removes,
-		&ignored, &q->err) == 0) {
-		if (ignored > 0)
-			request_warn(q, "the second column of %llu lines is "
-			    "ignored", (unsigned long long)ignored);
-		if (fdatasync(fileno(m->data)) == 0)
-			return 0;
-		err_sys(&q->err, "write the copy of the file");
-	}
-	if (q->err.code != BOOK_BAD_REQUEST) {
-		import_remove_files(m->control, m->state.id, true);
-		return -1;
-	}
-	/* not a file of this kind: the job is on record with that */
-	m->state.status = IMPORT_FAILED;
-	m->state.completed = q->now;
-	bytes_text(bytes_of(q->err.text), m->state.error,
-	    sizeof(m->state.error));
+	if (import_copy(q) == 0)
+		return 0;
+	import_set_failed(m, &q->err, q->now);
 	q->err.text[0] = '\0';
+	q->err.code = 0;
 	return 0;
 }
 
@@ -394,8 +454,22 @@ suppression_import(struct request *q)
 
 /* -- what is known of jobs --------------------------------------------------------------------- */
 
+/* What went wrong: null = nothing. */
 static json_t *
-import_json(const struct import_job *j)
+import_failure_json(const struct control *k, const struct import_job *j)
+{
+	char path[IMPORT_PATH_SIZE];
+
+	if (j->failed == 0 && j->status != IMPORT_FAILED)
+		return json_null();
+	import_path(k, j->id, ".rejects", path);
+	return json_pack("{s:o, s:o}", "FailedRecordsS3Url",
+	    json_of_text(j->failed > 0 ? path : ""), "ErrorMessage",
+	    json_of_text(j->error));
+}
+
+static json_t *
+import_json(const struct control *k, const struct import_job *j)
 {
 	return json_pack("{s:s, s:s, s:{s:{s:s}}, s:{s:s}, s:I, s:I, s:o, "
 	    "s:o, s:o}", "JobId", j->id, "JobStatus",
@@ -406,7 +480,8 @@ import_json(const struct import_job *j)
 	    "ProcessedRecordsCount", (json_int_t)j->processed,
 	    "FailedRecordsCount", (json_int_t)j->failed, "CreatedTimestamp",
 	    json_of_wall(j->created), "CompletedTimestamp",
-	    json_of_wall(j->completed), "Error", json_of_text(j->error));
+	    json_of_wall(j->completed), "FailureInfo",
+	    import_failure_json(k, j));
 }
 
 struct import_listing {
@@ -420,7 +495,8 @@ import_on_list(void *arg, const struct import_job *j)
 	struct import_listing *l = arg;
 
 	if (strcmp(j->account, l->q->account.id) == 0)
-		json_array_append_new(l->rows, import_json(j));
+		json_array_append_new(l->rows,
+		    import_json(l->q->control, j));
 	return true;
 }
 
@@ -454,7 +530,8 @@ import_show_read(struct request *q, struct db_txn *t)
 		return request_refuse(q, BOOK_NOT_FOUND,
 		    "no such import job: %s", id);
 	if (found == 1)
-		json_object_update_new(q->result, import_json(&j));
+		json_object_update_new(q->result,
+		    import_json(q->control, &j));
 	return found < 0 ? -1 : 0;
 }
 
@@ -521,9 +598,8 @@ control_resume_imports(struct control *k)
 	for (m = k->imports; m != NULL; m = next) {
 		next = m->next;
 		if (import_open_files(m, &m->job.err) < 0)
-			import_fail(m);
-		else
-			import_step(m);
+			import_set_failed(m, &m->job.err, clock_wall());
+		import_step(m);
 	}
 }
 

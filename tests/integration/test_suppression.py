@@ -168,6 +168,11 @@ class Imports(World):
         shown = self.relay.json("import-job", "show", job)
         self.assertEqual((shown["JobStatus"], shown["ProcessedRecordsCount"], shown["FailedRecordsCount"]),
                          ("COMPLETED", 3, 1))
+        self.assertRegex(shown["FailureInfo"]["FailedRecordsS3Url"], rf"/store/import/{job}\.rejects$")
+        self.assertIsNone(shown["FailureInfo"]["ErrorMessage"])
+        heading, row = [line.split() for line in self.relay.ctl("import-job", "list").splitlines()]
+        self.assertEqual(heading[:5], ["job", "destination", "status", "processed", "failed"])
+        self.assertEqual(row[:5], [job, "PUT", "COMPLETED", "3", "1"])
         self.assertEqual([j["JobId"] for j in self.relay.json("import-job", "list")["ImportJobs"]], [job])
         # without --rejects they stay with the daemon
         r = self.relay.run_ctl("suppression", "import", path)
@@ -186,7 +191,7 @@ class Imports(World):
         path = self.file('[{"emailAddress":"a@x.example","reason":"BOUNCE"}]\n')
         r = self.relay.run_ctl("suppression", "import", path, "--format", "json")
         self.assertEqual(r.returncode, 1, r)
-        self.assertRegex(r.stderr, r"job [0-9a-f-]{36} FAILED: a JSON array")
+        self.assertRegex(r.stderr, r"a JSON array: .* \(import job [0-9a-f-]{36}\)")
         self.assertEqual([j["JobStatus"] for j in self.relay.json("import-job", "list")["ImportJobs"]], ["FAILED"])
         self.assertEqual(self.listed(), [])
 
@@ -201,6 +206,11 @@ class Imports(World):
         r = self.relay.run_ctl("suppression", "import", gone, "--action", "delete")
         self.assertEqual(r.returncode, 1, r)
         self.assertIn("10001 records; at most 10000 per import", r.stderr)
+        self.assertEqual({(j["JobStatus"], j["ImportDestination"]["SuppressionListDestination"]
+                           ["SuppressionListImportAction"], j["ProcessedRecordsCount"], j["FailureInfo"]["ErrorMessage"])
+                          for j in self.relay.json("import-job", "list")["ImportJobs"]},
+                         {("FAILED", "PUT", 0, "100001 records; at most 100000 per import"),
+                          ("FAILED", "DELETE", 0, "10001 records; at most 10000 per import")})
         self.assertEqual(self.listed(), ["r1@x.example"])
         self.assertEqual(os.listdir(f"{self.relay.folder}/store/import"), [])
         r = self.relay.run_ctl("suppression", "import", gone, "--action", "delete", "--chunk")
@@ -210,6 +220,8 @@ class Imports(World):
         self.assertEqual(self.listed(), [])
         self.relay.ctl("suppression", "import", "-", "--chunk", input="r1@x.example,BOUNCE\n")
         self.assertEqual(self.listed(), ["r1@x.example"])
+        r = self.relay.run_ctl("suppression", "import", self.relay.folder, "--chunk")
+        self.assertEqual((r.returncode, r.stderr), (2, f"error: {self.relay.folder}: cannot be read\n"))
 
     def test_round_trip(self):
         """suppression#23: what was exported and is imported again is the same list"""
@@ -247,6 +259,39 @@ class Imports(World):
         self.assertEqual(len(set(self.listed())), 19980)
         with open(f"{self.relay.folder}/store/import/{shown['JobId']}.rejects") as f:
             self.assertEqual([json.loads(line)["line"] for line in f], [1000 * i + 1 for i in range(20)])
+
+    def interrupted(self):
+        """A job whose daemon was killed while it ran; the path of its copy."""
+        path = self.file("".join(f"r{i}@x.example,BOUNCE\n" if i % 1000 else f"bad{i}\n" for i in range(40000)))
+        job = subprocess.Popen([*self.relay.ctl_words(), "suppression", "import", path],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(job.wait)
+        wait_for(lambda: any(j["ProcessedRecordsCount"] >= 1000
+                             for j in self.relay.json("import-job", "list")["ImportJobs"]), "a batch", 60)
+        self.relay.kill()
+        folder = f"{self.relay.folder}/store/import"
+        return next(f"{folder}/{n}" for n in os.listdir(folder) if not n.endswith(".rejects"))
+
+    def fails(self, why):
+        jobs = lambda: self.relay.json("import-job", "list")["ImportJobs"]
+        self.relay.start()
+        wait_for(lambda: jobs()[0]["JobStatus"] == "FAILED", "the end of the job", 60)
+        shown = jobs()[0]
+        self.assertEqual(len(self.listed()), shown["ProcessedRecordsCount"] - shown["FailedRecordsCount"])
+        self.assertIn(why, shown["FailureInfo"]["ErrorMessage"])
+        self.assertTrue(os.path.exists(shown["FailureInfo"]["FailedRecordsS3Url"]))
+
+    def test_copy_is_gone(self):
+        """7.3: a job that cannot go on has FAILED, with what was done and why"""
+        os.unlink(self.interrupted())
+        self.fails("No such file")
+
+    def test_copy_is_no_file(self):
+        """The same where a batch finds it out."""
+        copy = self.interrupted()
+        os.unlink(copy)
+        os.mkfifo(copy, 0o600)
+        self.fails("Illegal seek")
 
 
 if __name__ == "__main__":

@@ -205,6 +205,10 @@ import_chunks(struct ctl *c, const char *path, const char *rejects)
 			status = one;
 		first = false;
 	}
+	if (ferror(in)) {
+		ctl_say_misuse(c, "%s: cannot be read", path);
+		status = CTL_USAGE;
+	}
 	fclose(in);
 	return status;
 }
@@ -372,7 +376,9 @@ const struct ctl_command ctl_suppression_commands[] = {
 	{ .verb = "suppression global clear", .prepare = clear_confirm,
 	    .show = ctl_print_nothing },
 	{ .verb = "import-job list", .list = "ImportJobs",
-	    .columns = "job=JobId status=JobStatus "
+	    .columns = "job=JobId destination=ImportDestination."
+		       "SuppressionListDestination."
+		       "SuppressionListImportAction status=JobStatus "
 		       "processed=ProcessedRecordsCount "
 		       "failed=FailedRecordsCount created=CreatedTimestamp "
 		       "completed=CompletedTimestamp" },
