@@ -5,6 +5,7 @@
 
 #include "fake_http.h"
 #include "fake_resolver.h"
+#include "registry/notification.h"
 #include "reporting/webhook.h"
 
 struct bed {
@@ -332,6 +333,78 @@ gone_is_the_end(void **state)
 	assert_int_equal(fake_http_count(), 3);
 }
 
+struct subscribed {
+	struct topic	    x;
+	struct destination  sub;
+	struct notification n;
+};
+
+static void
+put_subscribed(struct db_txn *t, void *arg)
+{
+	struct subscribed *s = arg;
+	struct identity	  *i = mem_alloc(sizeof(*i));
+	struct err	   e;
+
+	identity_init(i, rw_account, "example.com", clock_wall());
+	i->method = METHOD_OVERRIDE;
+	i->link.status = IDENTITY_SUCCESS;
+	i->forwarding = false;
+	assert_int_equal(identity_create(t, i, &e), 0);
+	assert_int_equal(topic_create(t, &s->x, &e), 0);
+	assert_int_equal(destination_create(t, &s->sub, &e), 0);
+	assert_int_equal(notification_put(t, &s->n, &e), 0);
+	mem_free(i);
+}
+
+/* A topic whose only endpoint has gone: its bounces of now on are mailed, those
+ * that wait are kept until it is enabled. */
+static void
+bounces_wait_for_a_dead_subscription(void **state)
+{
+	struct bed	  *b = *state;
+	struct subscribed *s = calloc(1, sizeof(*s));
+	struct msgid	   id;
+	unsigned	   mails;
+
+	begin(b, "410 200");
+	topic_init(&s->x, rw_account, "T", clock_wall());
+	topic_subscription_init(&s->x, clock_wall(), &s->sub);
+	s->sub.kind = DESTINATION_WEBHOOK;
+	s->sub.webhook = b->d.webhook;
+	notification_init(&s->n, rw_account, "example.com");
+	(void)notification_set(&s->n, NOTIFICATION_BOUNCE, &s->x.ref,
+	    clock_wall());
+	rw_write(&b->w, put_subscribed, s);
+	b->spec.set = NULL;
+	b->spec.identity = "example.com";
+	b->spec.forward = "bob@example.com";
+	id = rw_submit(&b->w, &b->spec);
+	rw_bounce(&b->w, &id, 1, "jane@sink.example");
+	assert_int_equal(fake_http_count(), 1);
+	assert_true(rw_logged(&b->w, "destination-disabled"));
+	assert_true(rw_logged(&b->w, "topic-withdrawn"));
+	rw_pass(&b->w, 10 * hour);
+	mails = b->w.mail_count;
+	assert_string_not_equal(b->w.mails[mails - 1].to, b->spec.forward);
+	assert_int_equal(meter_get(&meter(b, &s->sub)->entries), 1);
+	/* of now on */
+	id = rw_submit(&b->w, &b->spec);
+	rw_bounce(&b->w, &id, 1, "jane@sink.example");
+	assert_int_equal(b->w.mail_count, mails + 1);
+	assert_string_equal(b->w.mails[mails].to, b->spec.forward);
+	/* enabled, it has what waited */
+	destination_disable(&s->sub, "endpoint refused", clock_wall());
+	assert_true(destination_switch(&s->sub, true, clock_wall()));
+	rw_write(&b->w, put_destination, &s->sub);
+	(void)rw_submit(&b->w, &b->spec);
+	assert_int_equal(fake_http_count(), 2);
+	assert_non_null(strstr(fake_http_posted(1)->body, "Bounce"));
+	assert_int_equal(meter_get(&meter(b, &s->sub)->success), 1);
+	assert_int_equal(meter_get(&meter(b, &s->sub)->entries), 0);
+	free(s);
+}
+
 /* 20 refusals in a row over at least an hour; events.md 10.5 */
 static void
 refusals_add_up(void **state)
@@ -593,6 +666,7 @@ main(void)
 		WITH(retries_have_one_id),
 		WITH(retry_after_counts),
 		WITH(gone_is_the_end),
+		WITH(bounces_wait_for_a_dead_subscription),
 		WITH(refusals_add_up),
 		WITH(failures_never_disable),
 		WITH(down_for_36_hours),
