@@ -86,6 +86,19 @@ status_read(struct request *q, struct db_txn *t)
 	return rc;
 }
 
+/* What waits for event destinations. */
+static json_t *
+status_destinations(const struct request *q)
+{
+	struct outbox_sum s = outbox_meters_sum(&q->relay->outbox_meters);
+
+	return json_pack("{s:I, s:i, s:i, s:o}", "Records",
+	    (json_int_t)s.records, "Destinations", (int)s.destinations,
+	    "Failing", (int)s.failing, "OldestSeconds",
+	    s.oldest.ms == 0 ? json_null() :
+		json_integer((q->now.ms - s.oldest.ms) / 1000));
+}
+
 /* Events that no mail to the sender has been made from yet. */
 static json_int_t
 status_outbox(struct relay *r)
@@ -123,6 +136,7 @@ status_finish(struct request *q, struct carrier_query *c)
 	    (json_int_t)f.deferred, "Held", (json_int_t)f.held, "Bytes",
 	    (json_int_t)f.bytes));
 	request_set(q, "Stores", stores);
+	request_set(q, "Outbox", status_destinations(q));
 	request_set(q, "OutboxEvents", json_integer(status_outbox(r)));
 	(void)request_look(q, status_read);
 	request_end(q);

@@ -62,6 +62,14 @@ struct outbox_meters {
 const struct outlet_meter *outbox_meter_find(const struct outbox_meters *m,
     const struct destination *d);
 bool outbox_meters_are_full(const struct outbox_meters *m);
+/* What waits, of all that have a line of their own. */
+struct outbox_sum {
+	uint64_t    records;
+	unsigned    destinations; /* that they wait for */
+	unsigned    failing;	  /* of these: whose last attempt failed */
+	struct wall oldest;	  /* 0 = nothing waits */
+};
+struct outbox_sum outbox_meters_sum(const struct outbox_meters *m);
 
 /* A destination of a set, or of a topic (the other one is ""). */
 struct outbox_disabled {

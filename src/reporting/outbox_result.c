@@ -40,6 +40,30 @@ outbox_meters_are_full(const struct outbox_meters *m)
 	    OUTBOX_METERS;
 }
 
+struct outbox_sum
+outbox_meters_sum(const struct outbox_meters *m)
+{
+	struct outbox_sum	   sum = { 0 };
+	const struct outlet_meter *x;
+	unsigned i, n = atomic_load(
+	    &((struct outbox_meters *)(uintptr_t)m)->count);
+	int64_t	 oldest;
+
+	for (i = 0; i < n; i++) {
+		x = &m->v[i];
+		if (meter_get(&x->entries) == 0)
+			continue;
+		sum.records += meter_get(&x->entries);
+		sum.destinations++;
+		sum.failing += meter_get(&x->failing) != 0;
+		oldest = (int64_t)meter_get(&x->oldest_ms);
+		if (oldest != 0 &&
+		    (sum.oldest.ms == 0 || oldest < sum.oldest.ms))
+			sum.oldest.ms = oldest;
+	}
+	return sum;
+}
+
 static void
 meter_init(struct outlet_meter *m)
 {

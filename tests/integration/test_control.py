@@ -165,8 +165,10 @@ class Installation(Running):
         self.assertEqual({l["Listener"] for l in status["Listeners"]},
                          {"smtp", "submission", "submissions", "clear", "local"})
         self.assertEqual({s["Store"] for s in status["Stores"]}, {"state", "spool"})
+        self.assertEqual(status["Outbox"], {"Records": 0, "Destinations": 0, "Failing": 0, "OldestSeconds": None})
         text = self.ctl("status")
         self.assertIn("region us-east-1", text)
+        self.assertRegex(text, r"(?m)^outbox +no record waits(; \d+ events not mailed yet)?$")
         self.assertRegex(text, r"(?m)^submissions ")
 
     def test_settings(self):

@@ -205,6 +205,8 @@ class Webhooks(World):
             self.send()
         wait_for(lambda: len(alive.posted) == 24, "all records of the other one")
         wait_for(lambda: len(self.sink.messages) == 12, "all mail")
+        wait_for(lambda: re.search(r"(?m)^outbox +24 records \(1 destinations, [01] failing\), the oldest waits for \S",
+                                   self.relay.ctl("status")), "what waits to be shown")
         self.assertEqual(len(dead.posted), 4)
 
     def test_commands(self):

@@ -495,6 +495,7 @@ a_full_outbox_drops(void **state)
 {
 	struct bed	  *b = *state;
 	struct destination bad;
+	struct outbox_sum  sum;
 	struct msgid	   id;
 	unsigned	   i;
 
@@ -513,6 +514,17 @@ a_full_outbox_drops(void **state)
 	assert_int_equal(meter_get(&meter(b, &bad)->dropped), i);
 	assert_int_equal(meter_get(&meter(b, &b->d)->dropped), 0);
 	assert_int_equal(meter_get(&meter(b, &b->d)->success), 11);
+	/* what an operator sees first */
+	sum = outbox_meters_sum(&b->w.outbox_meters);
+	assert_int_equal(sum.records, meter_get(&meter(b, &bad)->entries));
+	assert_int_equal(sum.destinations, 1);
+	assert_int_equal(sum.failing, 1);
+	assert_in_range(sum.oldest.ms, 1, clock_wall().ms);
+	/* what waits for it goes with it */
+	rw_write(&b->w, remove_destination, &bad);
+	(void)rw_submit(&b->w, &b->spec);
+	sum = outbox_meters_sum(&b->w.outbox_meters);
+	assert_int_equal(sum.records + sum.destinations, 0);
 }
 
 static void

@@ -33,6 +33,30 @@ status_print_stores(struct ctl *c, json_t *stores)
 	    "free-pages=FreePageBytes disk-free=DiskFreeBytes");
 }
 
+/* What waits for event destinations, and events that bounce mail has still to
+ * be made from: both are gone in moments, unless something is in the way. */
+static void
+status_print_outbox(json_t *r)
+{
+	json_t	 *outbox = json_object_get(r, "Outbox");
+	long long events = ctl_number(r, "OutboxEvents");
+	char	  span[32];
+
+	printf("outbox    ");
+	if (ctl_number(outbox, "Records") == 0) {
+		printf("no record waits");
+	} else {
+		ctl_span_text(ctl_number(outbox, "OldestSeconds"), span);
+		printf("%lld records (%lld destinations, %lld failing), the "
+		    "oldest waits for %s", ctl_number(outbox, "Records"),
+		    ctl_number(outbox, "Destinations"),
+		    ctl_number(outbox, "Failing"), span);
+	}
+	if (events > 0)
+		printf("; %lld events not mailed yet", events);
+	printf("\n\n");
+}
+
 static void
 status_print(struct ctl *c, json_t *r)
 {
@@ -44,15 +68,14 @@ status_print(struct ctl *c, json_t *r)
 	printf("posthorn %s on %s, region %s, up %s\n"
 	    "accounts  %lld\n"
 	    "queue     %lld messages, %lld recipients (%lld active, %lld "
-	    "deferred, %lld held), %s\n"
-	    "outbox    %lld events\n\n",
+	    "deferred, %lld held), %s\n",
 	    ctl_text(r, "Version"), ctl_text(r, "ServerName"),
 	    ctl_text(r, "Region"), span, ctl_number(r, "Accounts"),
 	    ctl_number(queue, "Messages"),
 	    ctl_number(queue, "Recipients"),
 	    ctl_number(queue, "Active"), ctl_number(queue, "Deferred"),
-	    ctl_number(queue, "Held"), octets,
-	    ctl_number(r, "OutboxEvents"));
+	    ctl_number(queue, "Held"), octets);
+	status_print_outbox(r);
 	ctl_print_table(c, json_object_get(r, "Listeners"),
 	    "listener=Listener addresses=Addresses connections=Connections "
 	    "accepted=Accepted");
