@@ -13,10 +13,15 @@ enum { USERS_MAX = 4096 /* octets of a list of those who use it */ };
 struct topic_work {
 	struct topic	   x;
 	struct destination subscriptions[TOPIC_SUBSCRIPTIONS_MAX];
-	unsigned	   count, at; /* at: that is tested */
-	json_t		  *rows;      /* the answer's */
-	struct err	   err;	      /* of the one that is tested */
-	struct reporter_ask ask;
+	unsigned	   count;
+	json_t		  *rows; /* the answer's */
+	/* what becomes of the test record of each */
+	struct topic_trial {
+		struct request	   *q;
+		struct reporter_ask ask; /* of a webhook */
+		struct err	    err;
+	} trials[TOPIC_SUBSCRIPTIONS_MAX];
+	unsigned open; /* that have no answer yet */
 };
 
 static void
@@ -607,89 +612,109 @@ topic_show(struct request *q)
 	request_read(q, show_read);
 }
 
-/* -- test: one subscription after the other -------------------------------- */
-
-static void topic_test_next(struct request *q);
+/* -- test: webhooks side by side, then files ------------------------------- */
 
 static void
 topic_tested(struct request *q)
 {
 	struct topic_work	 *w = q->state;
-	const struct destination *d = &w->subscriptions[w->at];
-	bool			  ok = w->err.text[0] == '\0';
-	json_t			 *row = json_of_subscription(d);
+	const struct destination *d;
+	struct err		 *e;
+	json_t			 *row;
+	unsigned		  i;
 
-	json_object_set_new(row, "Result",
-	    json_string(ok ? "ok" : w->err.text));
-	json_array_append_new(w->rows, row);
-	if (!ok)
-		request_item_failed(q, &w->err);
-	w->at++;
-	topic_test_next(q);
-}
-
-/* From the reporting loop, back on main. */
-static void
-topic_on_answer(void *ask, void *unused)
-{
-	struct reporter_ask *a = ask;
-	struct request	    *q = a->ctx;
-	struct topic_work   *w = q->state;
-
-	(void)unused;
-	mem_wipe(&a->destination, sizeof(a->destination));
-	if (!a->ok)
-		(void)book_refuse(&w->err, BOOK_BAD_REQUEST, "%s: %s",
-		    w->subscriptions[w->at].name, a->text);
-	topic_tested(q);
+	w->rows = json_array();
+	request_set(q, "Subscriptions", w->rows);
+	for (i = 0; i < w->count; i++) {
+		d = &w->subscriptions[i];
+		if (!d->enabled)
+			continue;
+		e = &w->trials[i].err;
+		row = json_of_subscription(d);
+		json_object_set_new(row, "Result",
+		    json_string(e->text[0] == '\0' ? "ok" : e->text));
+		json_array_append_new(w->rows, row);
+		if (e->text[0] != '\0')
+			request_item_failed(q, e);
+	}
+	request_settle_items(q, json_array_size(w->rows));
+	request_end(q);
 }
 
 /* On a worker; trouble is that of one item. */
 static int
-topic_test_file(struct request *q)
+topic_test_files(struct request *q)
 {
-	struct topic_work *w = q->state;
-	struct err	   e;
+	struct topic_work	 *w = q->state;
+	const struct destination *d;
+	struct err		  e;
+	unsigned		  i;
 
-	if (destination_test_file(q, &w->subscriptions[w->at], &e) != 0)
-		(void)book_refuse(&w->err, BOOK_BAD_REQUEST, "%s: %s",
-		    w->subscriptions[w->at].name, e.text);
+	for (i = 0; i < w->count; i++) {
+		d = &w->subscriptions[i];
+		if (d->enabled && d->kind == DESTINATION_FILE &&
+		    destination_test_file(q, d, &e) != 0)
+			(void)book_refuse(&w->trials[i].err,
+			    BOOK_BAD_REQUEST, "%s: %s", d->name, e.text);
+	}
 	return 0;
 }
 
 static void
-topic_test_webhook(struct request *q)
+topic_test_closed(struct request *q)
 {
 	struct topic_work *w = q->state;
 
-	memset(&w->ask, 0, sizeof(w->ask));
-	w->ask.kind = ASK_TEST;
-	w->ask.asker = q->relay->main;
-	w->ask.done = topic_on_answer;
-	w->ask.ctx = q;
-	w->ask.destination = w->subscriptions[w->at];
-	if (reporter_ask(q->relay->reporter, &w->ask))
-		return;
-	(void)book_refuse(&w->err, BOOK_TOO_MANY, "too much to do");
-	topic_tested(q);
+	if (--w->open == 0)
+		request_work(q, topic_test_files, topic_tested);
+}
+
+/* From the reporting loop, back on main. */
+static void
+topic_on_answer(void *trial, void *unused)
+{
+	struct reporter_ask *a = trial;
+	struct topic_trial  *t = a->ctx;
+
+	(void)unused;
+	if (!a->ok)
+		(void)book_refuse(&t->err, BOOK_BAD_REQUEST, "%s: %s",
+		    a->destination.name, a->text);
+	mem_wipe(&a->destination, sizeof(a->destination));
+	topic_test_closed(t->q);
+}
+
+static bool
+topic_test_webhook(struct request *q, const struct destination *d,
+    struct topic_trial *t)
+{
+	t->q = q;
+	t->ask.kind = ASK_TEST;
+	t->ask.asker = q->relay->main;
+	t->ask.done = topic_on_answer;
+	t->ask.ctx = t;
+	t->ask.destination = *d;
+	if (reporter_ask(q->relay->reporter, &t->ask))
+		return true;
+	(void)book_refuse(&t->err, BOOK_TOO_MANY, "%s: too much to do",
+	    d->name);
+	return false;
 }
 
 static void
-topic_test_next(struct request *q)
+topic_test_all(struct request *q)
 {
-	struct topic_work *w = q->state;
+	struct topic_work	 *w = q->state;
+	const struct destination *d;
+	unsigned		  i;
 
-	while (w->at < w->count && !w->subscriptions[w->at].enabled)
-		w->at++;
-	memset(&w->err, 0, sizeof(w->err));
-	if (w->at == w->count) {
-		request_settle_items(q, json_array_size(w->rows));
-		request_end(q);
-	} else if (w->subscriptions[w->at].kind == DESTINATION_WEBHOOK) {
-		topic_test_webhook(q);
-	} else {
-		request_work(q, topic_test_file, topic_tested);
+	w->open = 1; /* this function */
+	for (i = 0; i < w->count; i++) {
+		d = &w->subscriptions[i];
+		if (d->enabled && d->kind == DESTINATION_WEBHOOK)
+			w->open += topic_test_webhook(q, d, &w->trials[i]);
 	}
+	topic_test_closed(q);
 }
 
 static void
@@ -709,14 +734,12 @@ topic_test(struct request *q)
 		    "topic %s has no enabled subscription", w->x.ref.name);
 		return;
 	}
-	w->rows = json_array();
-	request_set(q, "Subscriptions", w->rows);
 	request_would(q, "send a test record to %u subscriptions of %s",
 	    enabled, w->x.ref.name);
 	if (q->dry_run)
 		request_end(q);
 	else
-		topic_test_next(q);
+		topic_test_all(q);
 }
 
 const struct command control_topic_commands[] = {

@@ -2,6 +2,7 @@
 """Topics (events.md 6 and 7) against real HTTPS servers and files, by the commands as an operator types them."""
 import json
 import os
+import subprocess
 import unittest
 
 from harness.schema import unwrap
@@ -95,6 +96,20 @@ class Topics(World):
         w.close()
         wait_for(lambda: web.posted, "the record of the other account")
         self.assertFalse("event-publish-failed" in self.relay.log_text(), "it has waited for the end of another request")
+
+    def test_dead_endpoints(self):
+        """topic test asks all at once: ten endpoints that never answer take one time-out."""
+        silent = self.web(None)
+        urls = sum((["--webhook", f"https://hooks.example:{silent.port}/{n}"] for n in range(10)), [])
+        self.relay.ctl("topic", "create", "notes", *urls)
+        asking = subprocess.Popen([*self.relay.ctl_words(), "-a", self.account, "topic", "test", "notes"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(asking.stderr.close)
+        self.addCleanup(asking.wait)
+        self.addCleanup(asking.kill)
+        wait_for(lambda: silent.connections >= 10, "all of them to be asked", 10)
+        self.assertEqual(asking.stderr.read().count("error: "), 10)
+        self.assertEqual(asking.wait(), 1)
 
     def test_commands(self):
         """What is refused, in words; the sets that name a topic."""
