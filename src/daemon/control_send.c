@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* send: a message handed in from the command line, as root of an account. */
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,7 +92,8 @@ sending_read(struct request *q)
 		at += n;
 	}
 	if (n < 0)
-		return err_sys(&q->err, "read the message");
+		return request_refuse(q, BOOK_BAD_REQUEST,
+		    "the message cannot be read: %s", strerror(errno));
 	if (room == NULL ||
 	    s->in.text.n > q->conf->message.max_size_bytes) {
 		q->error_code = "MessageRejected";

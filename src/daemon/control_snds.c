@@ -118,7 +118,8 @@ import_read_file(struct request *q, struct snds_import *m, struct buf *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(&q->err, "the file");
+			return request_refuse(q, BOOK_BAD_REQUEST,
+			    "the file cannot be read: %s", strerror(errno));
 		if (!buf_add(text, piece, (size_t)n))
 			return request_refuse(q, BOOK_LIMIT,
 			    "the file is larger than %d octets",

@@ -192,6 +192,24 @@ class Hostile(unittest.TestCase):
             os.close(w)
         self.assert_alive()
 
+    def test_files_that_cannot_be_read(self):
+        """A descriptor that is open for writing alone: the caller's mistake, and no trouble of the daemon's."""
+        path = f"{self.relay.folder}/unread"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        self.addCleanup(os.close, fd)
+        for verb, args in (("snds import", {}), ("suppression import", {}),
+                           ("send", {"from": "a@example.com", "to": ["b@sink.example"]})):
+            name = "message" if verb == "send" else "file"
+            answer = self.ask(json.dumps({"verb": verb, "args": {**args, name: 0}}).encode() + b"\n", [fd])
+            self.assertEqual(answer["status"], 1, answer)
+            self.assertIn("cannot be read: Bad file descriptor", answer["error"]["Message"])
+        self.assertNotRegex(self.relay.log_text(), r"(control|import)-failed .*Bad file descriptor")
+        job = self.request("import-job list")["result"]["ImportJobs"][-1]
+        self.assertEqual(job["JobStatus"], "FAILED")
+        self.assertEqual(job["FailureInfo"], {"FailedRecordsS3Url": None, "ErrorMessage":
+                                              "the file cannot be read: Bad file descriptor"})
+        self.assert_alive()
+
     def test_hang_up(self):
         """Callers who go away while their request runs."""
         for verb in ("queue list", "account list", "event tail", "ip list", "queue summary", "metrics", "status"):
