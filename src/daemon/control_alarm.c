@@ -276,7 +276,8 @@ static void
 alarm_after_state(struct request *q)
 {
 	const struct forcing *f = q->state;
-	char		      text[ALARM_NAME_SIZE + ALARM_REASON_SIZE + 64];
+	char		      text[ALARM_NOTICE_SIZE];
+	char		      what[ALARM_NAME_SIZE + 16];
 	char		      quoted[LOG_QUOTE_SIZE];
 
 	log_warn("reputation-alarm", "account=%s alarm=%s state=%s reason=%s "
@@ -284,12 +285,12 @@ alarm_after_state(struct request *q)
 	    alarm_state_to_text(f->a.state),
 	    log_quote(bytes_of(f->a.reason), quoted),
 	    f->effect.paused_account || f->effect.paused_set ? "yes" : "no");
-	snprintf(text, sizeof(text), "Alarm %s: %s.%s", f->a.name,
-	    f->a.reason, f->effect.paused_account
-		? " Sending of the account is paused." : "");
-	if ((f->effect.must_notify || f->effect.paused_account) &&
-	    !reporter_post_warning(q->relay->reporter, q->account.id,
-		"alarm", text))
+	/* once a day, beside that of the alarm itself */
+	snprintf(what, sizeof(what), "set-state-%s", f->a.name);
+	if ((f->effect.must_notify || f->effect.paused_account ||
+		f->effect.paused_set) &&
+	    !reporter_post_warning(q->relay->reporter, q->account.id, what,
+		alarm_notice(&f->a, &f->effect, text)))
 		request_warn(q, "the contacts could not be told");
 	if (f->effect.paused_account || f->effect.paused_set)
 		alarm_after_pause(q, f);

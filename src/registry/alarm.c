@@ -333,3 +333,20 @@ alarm_move(struct db_txn *t, struct alarm *a, enum alarm_state to,
 	return a->set[0] == '\0' ? alarm_pause_account(t, a, why, out, e)
 				 : alarm_pause_set(t, a, why, out, e);
 }
+
+const char *
+alarm_notice(const struct alarm *a, const struct alarm_effect *effect,
+    char out[ALARM_NOTICE_SIZE])
+{
+	int n = snprintf(out, ALARM_NOTICE_SIZE, "Alarm %s: %s.", a->name,
+	    a->reason);
+
+	must(n > 0 && n < ALARM_NOTICE_SIZE);
+	if (effect->paused_account)
+		snprintf(out + n, ALARM_NOTICE_SIZE - (size_t)n,
+		    " Sending of the account is paused.");
+	else if (effect->paused_set)
+		snprintf(out + n, ALARM_NOTICE_SIZE - (size_t)n,
+		    " The configuration set %s is paused.", a->set);
+	return out;
+}

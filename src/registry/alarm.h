@@ -68,6 +68,11 @@ struct alarm_effect {
 int alarm_move(struct db_txn *t, struct alarm *a, enum alarm_state to,
     const char *reason, struct wall now, struct alarm_effect *out,
     struct err *e);
+/* What the contacts are told, in out; pure. */
+enum { ALARM_NOTICE_SIZE = ALARM_NAME_SIZE + ALARM_REASON_SIZE +
+	CONFIG_SET_NAME_SIZE + 64 };
+const char *alarm_notice(const struct alarm *a,
+    const struct alarm_effect *effect, char out[ALARM_NOTICE_SIZE]);
 /* The newest first, until fn says false. */
 int alarm_history(struct db_txn *t, const struct alarm *a,
     bool (*fn)(void *arg, struct wall at, enum alarm_state to,

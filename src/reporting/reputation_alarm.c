@@ -116,7 +116,7 @@ static void
 alarm_tell(struct reputation *r, const struct alarm_turn *x)
 {
 	char text[ALARM_NAME_SIZE + ALARM_REASON_SIZE + 128];
-	char what[ALARM_NAME_SIZE + 16];
+	char told[ALARM_NOTICE_SIZE], what[ALARM_NAME_SIZE + 16];
 	struct bulletin_news news = { "Reputation Alarm State Change",
 		x->account, NULL, text };
 
@@ -132,11 +132,8 @@ alarm_tell(struct reputation *r, const struct alarm_turn *x)
 	    !x->effect.paused_set)
 		return;
 	snprintf(what, sizeof(what), "alarm-%s", x->name);
-	snprintf(text, sizeof(text), "Alarm %s: %s.%s", x->name, x->reason,
-	    x->effect.paused_account ? " Sending of the account is paused."
-	    : x->effect.paused_set ? " The configuration set is paused."
-				   : "");
-	notices_warn(r->setup.notices, x->account, what, text);
+	notices_warn(r->setup.notices, x->account, what,
+	    alarm_notice(&x->alarm, &x->effect, told));
 }
 
 /* Its action has paused something: that is news of its own. */

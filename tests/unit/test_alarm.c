@@ -120,6 +120,7 @@ moves(struct db_txn *t)
 	struct account	    acct;
 	struct config_set   s;
 	struct err	    e;
+	char		    told[ALARM_NOTICE_SIZE];
 	unsigned	    i, n = 0;
 
 	assert_int_equal(alarm_get(t, world_account, "A", &a, &e), 1);
@@ -155,6 +156,13 @@ moves(struct db_txn *t)
 	assert_int_equal(alarm_create(t, &a, &e), 0);
 	assert_int_equal(alarm_move(t, &a, ALARM_ALARM, "x", now, &f, &e), 0);
 	assert_true(f.paused_set);
+	assert_string_equal(alarm_notice(&a, &f, told),
+	    "Alarm S: x. The configuration set S is paused.");
+	f.paused_set = false;
+	assert_string_equal(alarm_notice(&a, &f, told), "Alarm S: x.");
+	f.paused_account = true;
+	assert_string_equal(alarm_notice(&a, &f, told),
+	    "Alarm S: x. Sending of the account is paused.");
 	assert_int_equal(config_set_get(t, world_account, BYTES("S"), &s, &e),
 	    1);
 	assert_false(s.sending);
