@@ -362,6 +362,9 @@ metrics_queue(struct metrics_page *p, struct relay *r)
 	metrics_value(p, labels, (double)f.deferred);
 	labels[1] = "held";
 	metrics_value(p, labels, (double)f.held);
+	/* nothing is sent at a chosen time in this version */
+	labels[1] = "scheduled";
+	metrics_value(p, labels, 0);
 	metrics_gauge(p, "posthorn_queue_messages", "Messages in the queue",
 	    (double)f.messages);
 	metrics_gauge(p, "posthorn_queue_bytes",

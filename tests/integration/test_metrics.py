@@ -221,6 +221,8 @@ class Page(unittest.TestCase):
         self.assertGreaterEqual(value("posthorn_delivery_attempts_total", result="delivered"), 1)
         self.assertGreaterEqual(value("posthorn_delivery_attempts_total", result="deferred"), 1)
         self.assertGreaterEqual(value("posthorn_queue_recipients", state="deferred"), 1)
+        states = parse(self, self.get(), False)["posthorn_queue_recipients"][1]
+        self.assertEqual([l["state"] for _, l, _ in states], ["ready", "active", "deferred", "held", "scheduled"])
         self.assertGreaterEqual(value("posthorn_quota_sent_24h", account=self.account), 3)
         self.assertEqual(value("posthorn_sending_enabled", account=self.account), 1)
         self.assertEqual(value("posthorn_identities", account=self.account, status="SUCCESS"), 1)
