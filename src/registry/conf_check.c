@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "mail/address.h"
 #include "mail/mime.h"
+#include "registry/account.h"
 #include "registry/conf_private.h"
 
 enum { SYSTEM_FILE_MAX = 64 }; /* with its NUL, as all event files */
@@ -303,12 +304,17 @@ check_log(struct conf_build *b)
 	    b->c->log.facility);
 }
 
-/* It lies in events.dir, beside the folders of accounts. */
+/* It lies in events.dir, beside the folders of accounts, which have their ids
+ * as names. */
 static void
 check_system_file(struct conf_build *b)
 {
 	const char *name = b->c->events.system_file;
 
+	if (name != NULL && account_id_is_valid(name))
+		conf_error(b, check_place(b, "events.system_file", NULL),
+		    "events.system_file: \"%s\" is the folder of an account",
+		    name);
 	if (name == NULL || (name[0] != '\0' && name[0] != '.' &&
 	    strchr(name, '/') == NULL && strlen(name) < SYSTEM_FILE_MAX))
 		return;
