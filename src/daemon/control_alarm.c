@@ -256,19 +256,13 @@ alarm_state_write(struct request *q, struct db_txn *t)
 static void
 alarm_after_pause(struct request *q, const struct forcing *f)
 {
-	const char *set = f->effect.paused_set ? f->a.set : "";
-	struct reputation_switch s = { .set = "" };
-	char text[CONFIG_SET_NAME_SIZE + ALARM_NAME_SIZE + ALARM_REASON_SIZE +
-	    32];
+	struct reputation_switch s;
+	char			 text[REPUTATION_SWITCH_TEXT];
 
-	snprintf(text, sizeof(text), "%s%s, alarm:%s, %s", set[0] != '\0'
-		? "set " : "account", set, f->a.name, f->a.reason);
+	reputation_switch_of_alarm(&f->a, &f->effect, &s);
 	(void)reporter_post_news(q->relay->reporter, &(struct bulletin_news){
-	    "Sending Status Disabled", q->account.id, NULL, text });
-	memcpy(s.account, q->account.id, sizeof(s.account));
-	bytes_text(bytes_of(set), s.set, sizeof(s.set));
-	memcpy(s.alarm, f->a.name, sizeof(s.alarm));
-	memcpy(s.reason, f->a.reason, sizeof(s.reason));
+	    "Sending Status Disabled", q->account.id, NULL,
+	    reputation_switch_text(&s, text) });
 	control_on_switch(q->control, &s);
 }
 

@@ -38,6 +38,14 @@ struct reputation_switch {
 	char alarm[ALARM_NAME_SIZE];	/* whose action it was; "" = none */
 	char reason[ALARM_REASON_SIZE];
 };
+/* What the action of an alarm has paused; and "set NAME, alarm:NAME, reason",
+ * or "account, ...", as the system event says it.  Pure. */
+enum { REPUTATION_SWITCH_TEXT = CONFIG_SET_NAME_SIZE + ALARM_NAME_SIZE +
+	ALARM_REASON_SIZE + 32 };
+void reputation_switch_of_alarm(const struct alarm *a,
+    const struct alarm_effect *effect, struct reputation_switch *out);
+const char *reputation_switch_text(const struct reputation_switch *s,
+    char out[REPUTATION_SWITCH_TEXT]);
 struct reputation_setup {
 	struct loop	  *loop;
 	struct spool	  *spool;

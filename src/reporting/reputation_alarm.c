@@ -136,26 +136,41 @@ alarm_tell(struct reputation *r, const struct alarm_turn *x)
 	    alarm_notice(&x->alarm, &x->effect, told));
 }
 
+void
+reputation_switch_of_alarm(const struct alarm *a,
+    const struct alarm_effect *effect, struct reputation_switch *out)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->account, a->account, sizeof(out->account));
+	if (effect->paused_set)
+		memcpy(out->set, a->set, sizeof(out->set));
+	memcpy(out->alarm, a->name, sizeof(out->alarm));
+	memcpy(out->reason, a->reason, sizeof(out->reason));
+}
+
+const char *
+reputation_switch_text(const struct reputation_switch *s,
+    char out[REPUTATION_SWITCH_TEXT])
+{
+	snprintf(out, REPUTATION_SWITCH_TEXT, "%s%s, alarm:%s, %s",
+	    s->set[0] != '\0' ? "set " : "account", s->set, s->alarm,
+	    s->reason);
+	return out;
+}
+
 /* Its action has paused something: that is news of its own. */
 static void
 alarm_tell_pause(struct reputation *r, const struct alarm_turn *x)
 {
-	const char *set = x->effect.paused_set ? x->alarm.set : "";
-	struct reputation_switch s = { .set = "" };
-	char text[CONFIG_SET_NAME_SIZE + ALARM_NAME_SIZE + ALARM_REASON_SIZE +
-	    32];
+	struct reputation_switch s;
+	char			 text[REPUTATION_SWITCH_TEXT];
 
-	snprintf(text, sizeof(text), "%s%s, alarm:%s, %s", set[0] != '\0'
-		? "set " : "account", set, x->name, x->reason);
+	reputation_switch_of_alarm(&x->alarm, &x->effect, &s);
 	notices_announce(r->setup.notices, &(struct bulletin_news){
-	    "Sending Status Disabled", x->account, NULL, text });
-	if (r->setup.on_switch == NULL)
-		return;
-	memcpy(s.account, x->account, sizeof(s.account));
-	bytes_text(bytes_of(set), s.set, sizeof(s.set));
-	memcpy(s.alarm, x->name, sizeof(s.alarm));
-	memcpy(s.reason, x->reason, sizeof(s.reason));
-	r->setup.on_switch(r->setup.on_switch_arg, &s);
+	    "Sending Status Disabled", x->account, NULL,
+	    reputation_switch_text(&s, text) });
+	if (r->setup.on_switch != NULL)
+		r->setup.on_switch(r->setup.on_switch_arg, &s);
 }
 
 static void
