@@ -52,7 +52,7 @@ net_MODULES = \
 	tls tls_session tls_trust \
 	url http \
 	resolver resolver_answer resolver_cache resolver_parse \
-	    resolver_servers dnsbl spf_result
+	    resolver_servers dnsbl spf_macro spf_result spf_term
 
 mail_MODULES = \
 	address \
@@ -162,7 +162,7 @@ child_MODULES = child_proto
 keys_MODULES = keys keys_job keys_seal
 verifier_MODULES = verifier verifier_authority verifier_check verifier_policy
 # libspf2, which verifier alone may call
-spf_MODULES = spf
+spf_MODULES = spf spf_look
 
 # Programs: the first has main().
 POSTHORND = daemon/posthornd

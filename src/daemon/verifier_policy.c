@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/verifier_check_private.h"
+#include "net/spf_term.h"
 
 /* -- SPF ------------------------------------------------------------------- */
 
@@ -42,7 +43,7 @@ spf_take_record(struct verifier_check *c, const struct dns_answer *own)
 	struct verify_spf *s = &c->result.spf;
 	struct bytes	   text;
 
-	s->records = (unsigned)spf_record_find(own->texts, own->count, &text);
+	s->records = (unsigned)spf_find(own->texts, own->count, &text);
 	c->result.host_found = own->status == DNS_FOUND ||
 	    own->status == DNS_NO_DATA;
 	if (s->records == 0)

@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static const char version[] = "v=spf1";
+#include "net/spf_term.h"
 
 /* One term behind the version: qualifier, name, what follows it with its
  * separator (":example.com", "/24", "=example.com"). */
@@ -46,32 +46,11 @@ term_is(const struct term *t, const char *name)
 	return bytes_eq_nocase(t->name, bytes_of(name));
 }
 
-static struct bytes
-record_terms(struct bytes text)
-{
-	return bytes_from(text, sizeof(version) - 1);
-}
-
-size_t
-spf_record_find(const struct bytes *texts, size_t count, struct bytes *out)
-{
-	size_t i, found = 0, n = sizeof(version) - 1;
-
-	*out = BYTES("");
-	for (i = 0; i < count; i++)
-		if (bytes_starts_nocase(texts[i], BYTES(version)) &&
-		    (texts[i].n == n || texts[i].p[n] == ' ')) {
-			*out = texts[i];
-			found++;
-		}
-	return found;
-}
-
 void
 spf_record_read(struct bytes text, struct spf_record *out)
 {
 	struct term  t;
-	struct bytes terms = record_terms(text);
+	struct bytes terms = spf_terms(text);
 
 	memset(out, 0, sizeof(*out));
 	out->is_long = text.n > SPF_RECORD_OCTETS;
@@ -91,7 +70,7 @@ bool
 spf_record_includes(struct bytes text, struct bytes domain)
 {
 	struct term  t;
-	struct bytes terms = record_terms(text), of;
+	struct bytes terms = spf_terms(text), of;
 
 	while (term_next(&terms, &t)) {
 		if (!term_is(&t, "include") || t.rest.n == 0 ||
@@ -142,7 +121,7 @@ bool
 spf_record_lists(struct bytes text, const char *ip)
 {
 	struct term   t;
-	struct bytes  terms = record_terms(text);
+	struct bytes  terms = spf_terms(text);
 	unsigned char raw[16];
 	int	      family = strchr(ip, ':') != NULL ? AF_INET6 : AF_INET;
 

@@ -2,11 +2,11 @@
 /*
  * spf_record.h - what the text of an SPF record says without asking anybody
  * (mail-from-spf-dmarc.md 6, RFC 7208 4.5, 4.6).  Whom it permits is
- * evaluated by net/spf.h.
+ * evaluated by net/spf.h, and whether it is one at all.
  *
- * Use:    n = spf_record_find(texts, count, &text); with one found
+ * Use:    n = spf_find(texts, count, &text) of net/spf_term.h; with one found
  *         spf_record_read(text, &record).
- * Owner:  nothing is kept; all lends from the texts.
+ * Owner:  nothing is kept; all lends from the text.
  * Thread: any, pure.
  * Fails:  never; what is no term counts as none.
  */
@@ -26,9 +26,7 @@ struct spf_record {
 	bool   ptr;
 	bool   is_long;
 };
-/* How many of them are SPF records; *out is the last one. */
-size_t spf_record_find(const struct bytes *texts, size_t count,
-    struct bytes *out);
+/* text is one that spf_find() has found. */
 void spf_record_read(struct bytes text, struct spf_record *out);
 /* Does it include that domain, or list that address, by ip4: or ip6:? */
 bool spf_record_includes(struct bytes text, struct bytes domain);

@@ -2,25 +2,40 @@
 /*
  * One check: spf_step() evaluates with the answers that are known; what is
  * missing is asked (check_on_answer() steps again), else the result is told.
- * libspf2 sees our answers through one layer, layer_lookup().
+ * libspf2 goes through the terms and sees our answers through one layer:
+ * layer_get_spf() and layer_lookup().
+ *
+ * It does not read the records, for it takes much that RFC 7208 forbids, and
+ * of what it compiles it keeps 511 octets without a word about the rest.
+ * net/spf_term.h reads them; what is left is compiled term by term: ip4 and
+ * ip6 are decided, macros expanded, redirect= is last, what has no effect is
+ * gone.  Nor does it count: net/spf_look.h does.
  */
 #include "net/spf.h"
+
+#include "net/spf_look.h"
+#include "net/spf_macro.h"
+#include "net/spf_term.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <spf2/spf.h>
 #include <spf2/spf_dns.h>
 #include <spf2/spf_server.h>
 
-enum { TEXT_OCTETS_MAX = 4096 }; /* of one TXT record, or it is an error */
+enum {
+	TEXT_OCTETS_MAX = 4096, /* of a record, or it is an error */
+	OPEN_MAX = 16
+};
 
-struct known {
-	enum resolver_type type;
-	char		   name[SPF_NAME_SIZE];
-	const struct dns_answer *answer;
+/* A name whose addresses are all the world: "a/0", "mx/0". */
+struct open_name {
+	enum resolver_type type; /* MX: the hosts of it */
+	char		   name[SPF_DOMAIN_SIZE];
 };
 
 struct spf_check {
@@ -30,24 +45,214 @@ struct spf_check {
 	spf_done	   *on_done;
 	void		   *arg;
 	struct spf_answer   answer;
-	struct known	    known[SPF_QUESTIONS_MAX];
-	unsigned	    known_count;
+	struct spf_look	    look;
 	uint64_t	    ticket; /* 0 = nothing is asked */
 	struct timer	    begin;
 
 	/* the evaluation at hand */
 	SPF_dns_server_t    layer;
 	const char	   *domain; /* that is checked */
-	bool		    waits;  /* known[known_count] is to be asked */
-	bool		    too_many, own_seen;
-	const struct dns_answer *hosts; /* of the last MX or PTR */
+	struct open_name    open[OPEN_MAX];
+	unsigned	    open_count;
 };
+
+/* -- a record for libspf2 -------------------------------------------------- */
+
+/* What is made of the record of a domain. */
+struct making {
+	struct spf_check *check;
+	SPF_server_t	 *server;
+	SPF_response_t	 *response;
+	SPF_record_t	 *record;
+	const char	 *domain;
+	unsigned	  lookups; /* terms that ask DNS */
+	bool		  is_over; /* what follows is never reached */
+};
+
+/* Compiles one term, and puts it behind the others. */
+static bool
+making_add(struct making *m, const char *term)
+{
+	SPF_record_t *one = NULL, *all = m->record;
+	SPF_mech_t   *room;
+	SPF_errcode_t e;
+
+	e = SPF_record_compile(m->server, m->response, &one, term);
+	/* of the library's own heap: it will free it */
+	room = e != SPF_E_SUCCESS || one->num_mech != 1 ? NULL :
+	    realloc(all->mech_first, all->mech_len + one->mech_len);
+	if (room != NULL) {
+		memcpy((char *)room + all->mech_len, one->mech_first,
+		    one->mech_len);
+		all->mech_first = room;
+		all->mech_len += one->mech_len;
+		all->mech_size = all->mech_len;
+		all->num_mech++;
+	} else {
+		spf_look_fail(&m->check->look, "libspf2 cannot take \"%.200s\"",
+		    term);
+	}
+	if (one != NULL)
+		SPF_record_free(one);
+	return room != NULL;
+}
+
+static bool
+making_end(struct making *m, char qualifier)
+{
+	char term[16];
+
+	m->is_over = true;
+	snprintf(term, sizeof(term), "v=spf1 %call", qualifier);
+	return making_add(m, term);
+}
+
+/* To libspf2 a name is a macro-string, too. */
+static void
+name_escape(const char *name, char out[2 * SPF_DOMAIN_SIZE])
+{
+	for (; *name != '\0'; name++) {
+		if (*name == '%' || *name == ' ')
+			*out++ = '%';
+		*out++ = (char)(*name == ' ' ? '_' : *name);
+	}
+	*out = '\0';
+}
+
+/* The name that a term looks up; false: the evaluation ends. */
+static bool
+making_name(struct making *m, const struct spf_term *t,
+    char out[SPF_DOMAIN_SIZE])
+{
+	struct spf_check       *c = m->check;
+	struct spf_macro_values v = { c->q.ip,
+		c->q.domain[0] != '\0' && c->q.local[0] != '\0' ? c->q.local :
+		    "postmaster", c->domain, c->q.helo, m->domain, NULL };
+
+	if (spf_macro_asks_client(t->domain)) {
+		v.client = spf_look_client(&c->look, m->domain);
+		if (v.client == NULL)
+			return false;
+	}
+	if (t->domain.n > 0)
+		spf_macro_expand(t->domain, &v, out);
+	else
+		snprintf(out, SPF_DOMAIN_SIZE, "%s", m->domain);
+	return true;
+}
+
+/* libspf2 knows no prefix length of zero. */
+static void
+check_open(struct spf_check *c, const struct spf_term *t, const char *name)
+{
+	struct open_name *o = &c->open[c->open_count];
+
+	if (c->open_count == OPEN_MAX) {
+		spf_look_fail(&c->look, "more than %d prefix lengths of zero",
+		    OPEN_MAX);
+		return;
+	}
+	o->type = t->kind == SPF_TERM_MX ? RESOLVER_MX : c->look.ip.family ==
+	    AF_INET ? RESOLVER_A : RESOLVER_AAAA;
+	snprintf(o->name, sizeof(o->name), "%s", name);
+	c->open_count++;
+}
+
+static bool
+making_add_lookup(struct making *m, const struct spf_term *t)
+{
+	static const char *const names[] = { [SPF_TERM_INCLUDE] = "include:",
+		[SPF_TERM_A] = "a:", [SPF_TERM_MX] = "mx:",
+		[SPF_TERM_PTR] = "ptr:", [SPF_TERM_EXISTS] = "exists:",
+		[SPF_TERM_REDIRECT] = "redirect=" };
+	char name[SPF_DOMAIN_SIZE], escaped[2 * SPF_DOMAIN_SIZE];
+	char term[sizeof(escaped) + 60], prefix[32] = "";
+	unsigned bits4 = t->bits4, bits6 = t->bits6;
+
+	/* the one after the last is refused, whatever it is */
+	m->is_over = m->lookups++ == SPF_LOOKUPS_MAX;
+	if (!making_name(m, t, name))
+		return false;
+	if (t->kind == SPF_TERM_A || t->kind == SPF_TERM_MX) {
+		if ((m->check->look.ip.family == AF_INET ? bits4 : bits6) ==
+		    0)
+			check_open(m->check, t, name);
+		/* always there: a name may end like one */
+		snprintf(prefix, sizeof(prefix), "/%u//%u",
+		    bits4 > 0 ? bits4 : 32, bits6 > 0 ? bits6 : 128);
+	}
+	name_escape(name, escaped);
+	snprintf(term, sizeof(term), "v=spf1 %.*s%s%s%s",
+	    t->kind != SPF_TERM_REDIRECT, &t->qualifier, names[t->kind],
+	    escaped, prefix);
+	return making_add(m, term);
+}
+
+static bool
+making_add_term(struct making *m, const struct spf_term *t)
+{
+	const struct dns_address *ip = &m->check->look.ip;
+
+	switch (t->kind) {
+	case SPF_TERM_ALL:
+		return making_end(m, t->qualifier);
+	case SPF_TERM_IP4:
+	case SPF_TERM_IP6:
+		return !spf_term_has(t, ip->family,
+			   (const unsigned char *)&ip->ip) ||
+		    making_end(m, t->qualifier);
+	case SPF_TERM_REDIRECT:
+	case SPF_TERM_EXP:
+	case SPF_TERM_OTHER:
+		return true; /* redirect= comes last */
+	default:
+		return making_add_lookup(m, t);
+	}
+}
+
+/* Nothing is evaluated of a record that is wrong anywhere (4.6). */
+static bool
+record_is_right(struct spf_check *c, struct bytes text, const char *domain,
+    struct spf_term *redirect)
+{
+	struct spf_reader r;
+	struct spf_term	  t;
+	bool is_own = strcasecmp(domain, c->domain) == 0;
+
+	redirect->kind = SPF_TERM_OTHER;
+	spf_reader_init(&r, text);
+	while (spf_reader_next(&r, &t))
+		if (t.kind == SPF_TERM_REDIRECT)
+			*redirect = t;
+	if (r.wrong == NULL)
+		return true;
+	spf_look_fail(&c->look, "\"%.*s\"%s%.*s: %s", r.where.n > 60 ? 60 :
+		(int)r.where.n, r.where.p, is_own ? "" : " of ",
+	    is_own ? 0 : 120, domain, r.wrong);
+	return false;
+}
+
+static bool
+making_run(struct making *m, struct bytes text)
+{
+	struct spf_reader r;
+	struct spf_term	  t, redirect;
+
+	if (!record_is_right(m->check, text, m->domain, &redirect))
+		return false;
+	spf_reader_init(&r, text);
+	while (!m->is_over && spf_reader_next(&r, &t))
+		if (!making_add_term(m, &t))
+			return false;
+	return m->is_over || redirect.kind != SPF_TERM_REDIRECT ||
+	    making_add_lookup(m, &redirect);
+}
 
 /* -- the layer that libspf2 asks ------------------------------------------- */
 
 /* A copy that libspf2 frees; what it cannot take is left out. */
 static void
-record_add(SPF_dns_rr_t *rr, const void *p, size_t n, bool is_text)
+record_add(SPF_dns_rr_t *rr, const void *p, size_t n)
 {
 	int   i = rr->num_rr;
 	char *to;
@@ -57,57 +262,57 @@ record_add(SPF_dns_rr_t *rr, const void *p, size_t n, bool is_text)
 	to = (char *)rr->rr[i];
 	memcpy(to, p, n);
 	to[n] = '\0';
-	/* a NUL inside must not end the record early */
-	for (; is_text && n > 0; n--)
-		if (to[n - 1] == '\0')
-			to[n - 1] = '\x01';
 	rr->num_rr = i + 1;
 }
 
+/* Hosts beyond the limit are those of PTR, and ignored (4.6.4). */
 static void
 record_add_all(SPF_dns_rr_t *rr, const struct dns_answer *a)
 {
-	size_t i;
+	const char *host;
+	size_t	    i;
 
-	for (i = 0; i < a->count; i++)
-		switch (a->type) {
-		case RESOLVER_A:
-		case RESOLVER_AAAA:
+	if (a->type == RESOLVER_A || a->type == RESOLVER_AAAA) {
+		for (i = 0; i < a->count; i++)
 			record_add(rr, &a->addresses[i].ip,
-			    a->type == RESOLVER_A ? 4 : 16, false);
-			break;
-		case RESOLVER_MX:
-			record_add(rr, a->mx[i].host, strlen(a->mx[i].host),
-			    true);
-			break;
-		case RESOLVER_TXT:
-			if (a->texts[i].n <= TEXT_OCTETS_MAX)
-				record_add(rr, a->texts[i].p, a->texts[i].n,
-				    true);
-			break;
-		default:
-			record_add(rr, a->names[i], strlen(a->names[i]),
-			    true);
-			break;
-		}
+			    a->type == RESOLVER_A ? 4 : 16);
+		return;
+	}
+	for (i = 0; i < dns_answer_hosts(a); i++) {
+		host = dns_answer_host(a, i);
+		if (host[0] != '\0') /* null MX */
+			record_add(rr, host, strlen(host));
+	}
 }
 
-static int
-status_of(const struct dns_answer *a)
+/* Does every address of it match, by a prefix length of zero? */
+static bool
+check_is_open(const struct spf_check *c, const struct dns_answer *a)
 {
-	switch (a->status) {
-	case DNS_FOUND:
+	const char *name = c->look.at_host ? c->look.hosts->name : a->name;
+	enum resolver_type type = c->look.at_host ? c->look.hosts->type :
+	    a->type;
+	unsigned i;
+
+	for (i = 0; i < c->open_count; i++)
+		if (c->open[i].type == type &&
+		    strcasecmp(c->open[i].name, name) == 0)
+			return a->count > 0;
+	return false;
+}
+
+/* Of an address's names, DNS's trouble is passed over (5.5). */
+static int
+status_of(const struct spf_check *c, const struct dns_answer *a)
+{
+	bool is_name = a->type == RESOLVER_PTR ||
+	    (c->look.at_host && c->look.hosts->type == RESOLVER_PTR);
+
+	if (a->status == DNS_FOUND)
 		return NETDB_SUCCESS;
-	case DNS_NO_DATA:
-		return NO_DATA;
-	case DNS_NXDOMAIN:
+	if (a->status == DNS_NXDOMAIN)
 		return HOST_NOT_FOUND;
-	case DNS_SERVFAIL:
-	case DNS_TIMEOUT:
-	case DNS_UNREACHABLE:
-		break;
-	}
-	return TRY_AGAIN;
+	return a->status == DNS_NO_DATA || is_name ? NO_DATA : TRY_AGAIN;
 }
 
 static bool
@@ -123,73 +328,12 @@ type_of(ns_type t, enum resolver_type *out)
 	case ns_t_mx:
 		*out = RESOLVER_MX;
 		return true;
-	case ns_t_txt:
-		*out = RESOLVER_TXT;
-		return true;
 	case ns_t_ptr:
 		*out = RESOLVER_PTR;
 		return true;
-	default: /* type SPF is not to be asked for (RFC 7208 3.1) */
+	default:
 		return false;
 	}
-}
-
-/* The answer, or NULL: it is to be asked, or cannot be. */
-static const struct dns_answer *
-check_find(struct spf_check *c, enum resolver_type type, const char *name)
-{
-	struct known *k;
-	unsigned      i;
-
-	for (i = 0; i < c->known_count; i++)
-		if (c->known[i].type == type &&
-		    strcasecmp(c->known[i].name, name) == 0)
-			return c->known[i].answer;
-	if (c->waits)
-		return NULL; /* one after the other */
-	if (c->known_count == SPF_QUESTIONS_MAX) {
-		c->too_many = true;
-		return NULL;
-	}
-	k = &c->known[c->known_count];
-	k->type = type;
-	snprintf(k->name, sizeof(k->name), "%s", name);
-	c->waits = true;
-	return NULL;
-}
-
-static bool
-answer_names(const struct dns_answer *a, const char *host)
-{
-	size_t i;
-
-	for (i = 0; a != NULL && i < a->count; i++)
-		if (strcasecmp(a->type == RESOLVER_MX ? a->mx[i].host :
-			a->names[i], host) == 0)
-			return true;
-	return false;
-}
-
-/*
- * Terms that need DNS: libspf2 does not add up those of nested records.  The
- * hosts that a mx or ptr term has named are looked up for it.
- */
-static void
-check_count(struct spf_check *c, const struct dns_answer *a,
-    enum resolver_type type, const char *name)
-{
-	bool is_own = !c->own_seen && type == RESOLVER_TXT;
-	bool is_host = (type == RESOLVER_A || type == RESOLVER_AAAA) &&
-	    answer_names(c->hosts, name);
-
-	c->own_seen = true; /* the record of the domain comes first */
-	if (!is_own && !is_host)
-		c->answer.lookups++;
-	if (!is_own && a != NULL && (a->status == DNS_NXDOMAIN ||
-				       a->status == DNS_NO_DATA))
-		c->answer.voids++;
-	if (a != NULL && (type == RESOLVER_MX || type == RESOLVER_PTR))
-		c->hosts = a->status == DNS_FOUND ? a : NULL;
 }
 
 /* The text of "exp=" is of no use here. */
@@ -204,6 +348,46 @@ layer_get_exp(SPF_server_t *server, const char *domain, char **text,
 	return SPF_E_NOT_SPF;
 }
 
+/* The record of a domain, of TXT alone (3.1). */
+static SPF_errcode_t
+layer_get_spf(SPF_server_t *server, SPF_request_t *rq, SPF_response_t *re,
+    SPF_record_t **out)
+{
+	struct spf_check *c = server->resolver->hook;
+	struct making	  m = { c, server, re, NULL, rq->cur_dom, 0, false };
+	bool		  is_own = !c->look.own_seen;
+	const struct dns_answer *a;
+	struct bytes	  text;
+	size_t		  n;
+
+	*out = NULL;
+	a = spf_look_up(&c->look, RESOLVER_TXT, m.domain);
+	if (a == NULL || dns_answer_is_trouble(a))
+		return SPF_E_DNS_ERROR;
+	n = spf_find(a->texts, a->count, &text);
+	if (n == 0 && is_own) {
+		re->result = SPF_RESULT_NONE;
+		return SPF_E_NOT_SPF;
+	}
+	if (n == 0)
+		spf_look_fail(&c->look, "%.200s has no SPF record", m.domain);
+	else if (n > 1)
+		spf_look_fail(&c->look, "%.200s has %zu SPF records",
+		    m.domain, n);
+	else if (text.n > TEXT_OCTETS_MAX)
+		spf_look_fail(&c->look, "the record of %.150s is longer than "
+		    "%d octets", m.domain, TEXT_OCTETS_MAX);
+	else if ((m.record = SPF_record_new(server, "")) == NULL)
+		return SPF_E_NO_MEMORY;
+	else if (making_run(&m, text)) {
+		*out = m.record;
+		return SPF_E_SUCCESS;
+	}
+	if (m.record != NULL)
+		SPF_record_free(m.record);
+	return SPF_E_DNS_ERROR; /* failed, or waits */
+}
+
 static SPF_dns_rr_t *
 layer_lookup(SPF_dns_server_t *layer, const char *domain, ns_type t,
     int should_cache)
@@ -216,13 +400,16 @@ layer_lookup(SPF_dns_server_t *layer, const char *domain, ns_type t,
 	(void)should_cache;
 	if (!type_of(t, &type) || strlen(domain) >= SPF_NAME_SIZE)
 		return SPF_dns_rr_new_init(layer, domain, t, 0, NO_DATA);
-	a = check_find(c, type, domain);
-	check_count(c, a, type, domain);
+	a = spf_look_up(&c->look, type, domain);
 	if (a == NULL)
 		return SPF_dns_rr_new_init(layer, domain, t, 0, TRY_AGAIN);
-	rr = SPF_dns_rr_new_init(layer, domain, t, (int)a->ttl, status_of(a));
+	rr = SPF_dns_rr_new_init(layer, domain, t, (int)a->ttl,
+	    status_of(c, a));
 	if (rr != NULL)
 		record_add_all(rr, a);
+	if (rr != NULL && check_is_open(c, a))
+		record_add(rr, &c->look.ip.ip,
+		    type == RESOLVER_A ? 4 : 16);
 	return rr;
 }
 
@@ -249,7 +436,7 @@ result_of(SPF_result_t r)
 	}
 }
 
-/* Without a result: a record that cannot be read is "not SPF" to it. */
+/* Without a result. */
 static enum spf_result
 result_of_error(SPF_errcode_t e)
 {
@@ -263,58 +450,23 @@ result_of_error(SPF_errcode_t e)
 	}
 }
 
-/* In words, with what the library says about the place. */
-static void
-check_note_cause(struct spf_check *c, SPF_response_t *re, SPF_errcode_t e)
-{
-	const char *text = SPF_strerror(e);
-	int	    i;
-
-	if (e == SPF_E_BIG_DNS) {
-		snprintf(c->answer.cause, sizeof(c->answer.cause),
-		    "more than %d DNS look-ups", SPF_LOOKUPS_MAX);
-		return;
-	}
-	for (i = 0; i < SPF_response_messages(re); i++)
-		if (SPF_error_errorp(SPF_response_message(re, i)) &&
-		    SPF_error_message(SPF_response_message(re, i)) != NULL) {
-			text = SPF_error_message(SPF_response_message(re, i));
-			break;
-		}
-	snprintf(c->answer.cause, sizeof(c->answer.cause), "%s",
-	    text != NULL ? text : "error");
-}
-
 static void
 check_take(struct spf_check *c, SPF_response_t *re, SPF_errcode_t e)
 {
 	struct spf_answer *a = &c->answer;
 
-	if (re->num_dns_mech > (int)a->lookups)
-		a->lookups = (unsigned)re->num_dns_mech;
 	a->result = result_of(SPF_response_result(re));
 	if (SPF_response_result(re) == SPF_RESULT_INVALID)
 		a->result = result_of_error(e);
-	else if (a->result == SPF_OUTCOME_NONE && a->lookups > 0)
-		a->result = SPF_OUTCOME_PERMERROR; /* "none" of an include */
-	if (a->result == SPF_OUTCOME_PERMERROR ||
-	    a->result == SPF_OUTCOME_TEMPERROR)
-		check_note_cause(c, re,
-		    e != SPF_E_SUCCESS ? e : SPF_response_errcode(re));
-	if (a->lookups > SPF_LOOKUPS_MAX &&
-	    a->result != SPF_OUTCOME_TEMPERROR) {
+	a->lookups = c->look.lookups;
+	a->voids = c->look.voids;
+	memcpy(a->cause, c->look.cause, sizeof(a->cause));
+	if (c->look.failed)
 		a->result = SPF_OUTCOME_PERMERROR;
-		check_note_cause(c, re, SPF_E_BIG_DNS);
-	} else if (a->voids > SPF_VOIDS_MAX && a->result != SPF_OUTCOME_TEMPERROR) {
-		a->result = SPF_OUTCOME_PERMERROR;
-		snprintf(a->cause, sizeof(a->cause),
-		    "more than %d void look-ups", SPF_VOIDS_MAX);
-	}
-	if (c->too_many) {
-		a->result = SPF_OUTCOME_PERMERROR;
-		snprintf(a->cause, sizeof(a->cause),
-		    "more than %d questions to DNS", SPF_QUESTIONS_MAX);
-	}
+	else if (a->result == SPF_OUTCOME_PERMERROR || a->cause[0] == '\0')
+		snprintf(a->cause, sizeof(a->cause), "%s",
+		    SPF_strerror(e != SPF_E_SUCCESS ? e :
+			SPF_response_errcode(re)));
 }
 
 /* Not SPF_request_query_mailfrom(): that lets loopback pass unasked. */
@@ -358,9 +510,9 @@ check_evaluate(struct spf_check *c)
 	SPF_request_t  *rq = NULL;
 	SPF_response_t *re = NULL;
 
-	c->waits = c->too_many = c->own_seen = false;
-	c->answer.voids = c->answer.lookups = 0;
-	c->hosts = NULL;
+	spf_look_begin(&c->look);
+	c->open_count = 0;
+	c->answer.cause[0] = '\0';
 	c->answer.result = SPF_OUTCOME_TEMPERROR;
 	server = SPF_server_new_dns(&c->layer, 0);
 	if (server == NULL)
@@ -389,8 +541,8 @@ check_on_answer(void *check, const struct dns_answer *a)
 	struct spf_check *c = check;
 
 	c->ticket = 0;
-	c->known[c->known_count++].answer = dns_answer_ref(a);
-	if (c->known_count == 1)
+	spf_look_learn(&c->look, a);
+	if (c->look.known_count == 1)
 		c->answer.own = a; /* TXT of the domain is the first */
 	spf_step(c);
 }
@@ -398,10 +550,11 @@ check_on_answer(void *check, const struct dns_answer *a)
 static void
 spf_step(struct spf_check *c)
 {
-	const struct known *k = &c->known[c->known_count];
+	const struct spf_known *k;
 
 	check_evaluate(c);
-	if (c->waits) {
+	if (c->look.waits) {
+		k = &c->look.known[c->look.known_count];
 		c->answer.questions++;
 		c->ticket = (c->q.fresh ? resolver_ask_fresh :
 		    resolver_ask)(c->resolver, k->type, k->name,
@@ -425,6 +578,22 @@ check_on_begin(void *check, void *unused)
 	spf_step(check);
 }
 
+/* ::ffff:192.0.2.1 is 192.0.2.1 (5). */
+static void
+check_set_ip(struct spf_check *c)
+{
+	struct dns_address *ip = &c->look.ip, mapped = { .family = AF_INET };
+
+	if (!dns_address_parse(bytes_of(c->q.ip), ip)) {
+		ip->family = AF_INET; /* libspf2 refuses it */
+	} else if (ip->family == AF_INET6 &&
+	    IN6_IS_ADDR_V4MAPPED(&ip->ip.v6)) {
+		memcpy(&mapped.ip.v4, &ip->ip.v6.s6_addr[12], 4);
+		*ip = mapped;
+		dns_address_text(ip, c->q.ip);
+	}
+}
+
 struct spf_check *
 spf_check_new(struct loop *l, struct resolver *r,
     const struct spf_question *q, spf_done *on_done, void *arg)
@@ -437,7 +606,9 @@ spf_check_new(struct loop *l, struct resolver *r,
 	c->on_done = on_done;
 	c->arg = arg;
 	c->domain = c->q.domain[0] != '\0' ? c->q.domain : c->q.helo;
+	check_set_ip(c);
 	c->layer.lookup = layer_lookup;
+	c->layer.get_spf = layer_get_spf;
 	c->layer.get_exp = layer_get_exp;
 	c->layer.name = "posthorn";
 	c->layer.hook = c;
@@ -449,14 +620,11 @@ spf_check_new(struct loop *l, struct resolver *r,
 void
 spf_check_free(struct spf_check *c)
 {
-	unsigned i;
-
 	if (c == NULL)
 		return;
 	timer_clear(&c->begin);
 	if (c->ticket != 0)
 		resolver_cancel(c->resolver, c->ticket);
-	for (i = 0; i < c->known_count; i++)
-		dns_answer_unref(c->known[i].answer);
+	spf_look_wipe(&c->look);
 	mem_free(c);
 }

@@ -10,6 +10,7 @@
 
 #include "mail/dmarc.h"
 #include "mail/spf_record.h"
+#include "net/spf_term.h"
 
 /* -- records of DMARC ------------------------------------------------------ */
 
@@ -219,10 +220,10 @@ test_spf_find(void **state)
 	char		  text[500];
 
 	(void)state;
-	assert_int_equal(spf_record_find(texts, 1, &found), 0);
-	assert_int_equal(spf_record_find(texts, 3, &found), 1);
+	assert_int_equal(spf_find(texts, 1, &found), 0);
+	assert_int_equal(spf_find(texts, 3, &found), 1);
 	assert_true(bytes_eq(found, texts[1]));
-	assert_int_equal(spf_record_find(texts, 4, &found), 2);
+	assert_int_equal(spf_find(texts, 4, &found), 2);
 	memset(text, ' ', sizeof(text));
 	memcpy(text, "v=spf1", 6);
 	spf_record_read((struct bytes){ text, 450 }, &r);

@@ -133,7 +133,43 @@ static const struct {
 	{ "v=spf1 include:none.example -all", IP, SPF_OUTCOME_PERMERROR, 1,
 	    NULL },
 	{ "v=spf1 ip4:300.1.1.1 -all", IP, SPF_OUTCOME_PERMERROR, 0, NULL },
-	{ "v=spf1 foo:bar -all", IP, SPF_OUTCOME_PERMERROR, 0, NULL },
+	{ "v=spf1 foo:bar -all", IP, SPF_OUTCOME_PERMERROR, 0,
+	    "\"foo:bar\": unknown mechanism" },
+	{ "v=spf1 include:wrong.example -all", IP, SPF_OUTCOME_PERMERROR, 1,
+	    "\"mx/99\" of wrong.example: bad IPv4 prefix length" },
+	/* what libspf2 alone would take otherwise */
+	{ "v=spf1 redirect=none.example ip4:203.0.113.10 -all", IP,
+	    SPF_OUTCOME_PASS, 0, "" },
+	{ "v=spf1 redirect=spf.relay.example ?all", IP, SPF_OUTCOME_NEUTRAL,
+	    0, "" },
+	{ "v=spf1 redirect=a.example redirect=b.example", IP,
+	    SPF_OUTCOME_PERMERROR, 0, "\"redirect=b.example\": given twice" },
+	{ "v=spf1 ip4:0.0.0.0/0 -all", IP, SPF_OUTCOME_PASS, 0, "" },
+	{ "v=spf1 a:d2.example/0 -all", IP, SPF_OUTCOME_FAIL, 1, "" },
+	{ "v=spf1 a:host.example/0 -all", "198.51.100.1", SPF_OUTCOME_PASS, 1,
+	    "" },
+	{ "v=spf1 mx:d2.example/0 -all", "198.51.100.1", SPF_OUTCOME_PASS, 1,
+	    "" },
+	{ "v=spf1 mx:d2.example//0 -all", "198.51.100.1", SPF_OUTCOME_FAIL, 1,
+	    "" },
+	{ "v=spf1 exists:%{d9}.list.example -all", IP, SPF_OUTCOME_PASS, 1,
+	    "" },
+	{ "v=spf1 exists:%{ir.list.example -all", IP, SPF_OUTCOME_PERMERROR,
+	    0, "\"exists:%{ir.list.example\": bad macro" },
+	{ "v=spf1 exists:%{p2}.list.example -all", IP, SPF_OUTCOME_PASS, 2,
+	    "" },
+	{ "v=spf1 a:host.example -all x.y=z", IP, SPF_OUTCOME_PASS, 1, "" },
+	{ "v=spf1 ip4:203.0.113.10 -all", "::ffff:203.0.113.10",
+	    SPF_OUTCOME_PASS, 0, "" },
+	/* the names of an address: trouble with one is passed over (5.5) */
+	{ "v=spf1 ptr:relay.example -all", "203.0.113.12", SPF_OUTCOME_PASS,
+	    1, "" },
+	{ "v=spf1 ptr:relay.example -all", "203.0.113.13", SPF_OUTCOME_FAIL,
+	    1, "" },
+	/* a term for a host that a mx term has named is a term of its own */
+	{ "v=spf1 mx:d2.example a:mx1.relay.example -all", "198.51.100.1",
+	    SPF_OUTCOME_FAIL, 2, "" },
+	{ "v=spf1 mx:null.example -all", IP, SPF_OUTCOME_FAIL, 1, "" },
 	{ "v=spf1 a:broken.example -all", IP, SPF_OUTCOME_TEMPERROR, 1,
 	    NULL },
 	{ "v=spf1 include:broken.example -all", IP, SPF_OUTCOME_TEMPERROR, 1,
@@ -159,6 +195,14 @@ add_zone(void)
 	add("10.113.0.203.in-addr.arpa", "PTR", "mx1.relay.example");
 	add("10.113.0.203.list.example", "A", "127.0.0.2");
 	add("broken.example", "A", "SERVFAIL");
+	txt("wrong.example", "v=spf1 ip4:203.0.113.10 mx/99");
+	add("d.example.list.example", "A", "127.0.0.2");
+	add("relay.example.list.example", "A", "127.0.0.2");
+	add("null.example", "MX", "0 .");
+	add("12.113.0.203.in-addr.arpa", "PTR", "broken.example");
+	add("12.113.0.203.in-addr.arpa", "PTR", "mx12.relay.example");
+	add("mx12.relay.example", "A", "203.0.113.12");
+	add("13.113.0.203.in-addr.arpa", "PTR", "SERVFAIL");
 	add("broken.example", "TXT", "TIMEOUT");
 }
 
@@ -268,6 +312,67 @@ test_lookups(void **state)
 	bench_close(&b);
 }
 
+/* Eleven hosts of one mx are an error, of ptr the eleventh is ignored. */
+static void
+test_hosts(void **state)
+{
+	struct bench b;
+	char	     host[40];
+	unsigned     k;
+
+	(void)state;
+	bench_open(&b);
+	for (k = 0; k < 11; k++) {
+		snprintf(host, sizeof(host), "%u h%u.example", k, k);
+		add("m.example", "MX", host);
+		add("10.113.0.203.in-addr.arpa", "PTR",
+		    strchr(host, ' ') + 1);
+		add(strchr(host, ' ') + 1, "A", k == 10 ? IP : "192.0.2.1");
+		add(strchr(host, ' ') + 1, "AAAA", IP6);
+	}
+	txt("mx.example", "v=spf1 mx:m.example -all");
+	assert_int_equal(ask(&b, IP6, "mx.example"), SPF_OUTCOME_PERMERROR);
+	assert_string_equal(b.answer.cause,
+	    "m.example has more than 10 MX records");
+	txt("ptr.example", "v=spf1 ptr:h10.example -all");
+	assert_int_equal(ask(&b, IP, "ptr.example"), SPF_OUTCOME_FAIL);
+	bench_close(&b);
+}
+
+/* Every term counts, however many there are; the last one decides here. */
+static void
+test_many_terms(void **state)
+{
+	struct bench b;
+	char	     record[3600] = "v=spf1", name[250], label[61];
+	unsigned     i;
+
+	(void)state;
+	bench_open(&b);
+	for (i = 0; i < 100; i++)
+		snprintf(record + strlen(record),
+		    sizeof(record) - strlen(record), " ip6:2001:db8:1::%u", i);
+	strcat(record, " ip6:2001:db8::10 -all");
+	txt("many.example", record);
+	assert_int_equal(ask(&b, IP6, "many.example"), SPF_OUTCOME_PASS);
+	assert_int_equal(ask(&b, IP, "many.example"), SPF_OUTCOME_FAIL);
+	/* names that are long, too */
+	memset(label, 'x', 60);
+	label[60] = '\0';
+	strcpy(record, "v=spf1");
+	for (i = 0; i < 9; i++) {
+		snprintf(name, sizeof(name), "i%u.%s.%s.%s.example", i,
+		    label, label, label);
+		txt(name, "v=spf1 ip4:192.0.2.1 -all");
+		strcat(strcat(record, " include:"), name);
+	}
+	strcat(record, " ip4:203.0.113.10 -all");
+	txt("long.example", record);
+	assert_int_equal(ask(&b, IP, "long.example"), SPF_OUTCOME_PASS);
+	assert_int_equal(ask(&b, IP6, "long.example"), SPF_OUTCOME_FAIL);
+	bench_close(&b);
+}
+
 /* Ten mx terms with ten hosts each are more than is asked for. */
 static void
 test_questions(void **state)
@@ -348,6 +453,8 @@ main(void)
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_own_record),
 		cmocka_unit_test(test_lookups),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_many_terms),
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_asked_once),
 		cmocka_unit_test(test_given_up),
