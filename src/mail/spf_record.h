@@ -8,7 +8,7 @@
  *         spf_record_read(text, &record).
  * Owner:  nothing is kept; all lends from the text.
  * Thread: any, pure.
- * Fails:  never; what is no term counts as none.
+ * Fails:  never; of a record that is wrong the terms before that count.
  */
 #ifndef MAIL_SPF_RECORD_H
 #define MAIL_SPF_RECORD_H

@@ -42,17 +42,11 @@ spf_find(const struct bytes *texts, size_t count, struct bytes *out)
 	return found;
 }
 
-struct bytes
-spf_terms(struct bytes text)
-{
-	return bytes_from(text, sizeof(version) - 1);
-}
-
 void
 spf_reader_init(struct spf_reader *r, struct bytes text)
 {
 	memset(r, 0, sizeof(*r));
-	r->rest = spf_terms(text);
+	r->rest = bytes_from(text, sizeof(version) - 1);
 }
 
 static bool

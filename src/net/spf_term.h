@@ -49,7 +49,6 @@ struct spf_reader {
 };
 /* How many of the texts are SPF records (4.5); *out is the last one. */
 size_t spf_find(const struct bytes *texts, size_t count, struct bytes *out);
-struct bytes spf_terms(struct bytes text); /* behind the version */
 void spf_reader_init(struct spf_reader *r, struct bytes text);
 bool spf_reader_next(struct spf_reader *r, struct spf_term *out);
 /* ip4, ip6: is the address (4 or 16 octets, by family) in its network? */
