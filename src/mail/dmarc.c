@@ -195,3 +195,21 @@ dmarc_is_aligned(const struct dmarc_domain *from,
 	return strict ? bytes_eq_nocase(from->name, passed->name) :
 	    bytes_eq_nocase(from->organisation, passed->organisation);
 }
+
+void
+dmarc_relax(struct bytes record, const char *tag, struct buf *out)
+{
+	struct dmarc_tag t;
+	unsigned	 tags;
+
+	for (tags = 0; tags < DMARC_TAGS_MAX && tag_next(&record, &t) == 1;
+	     tags++) {
+		if (tags > 0)
+			buf_add_char(out, ';');
+		buf_printf(out, "%.*s=", (int)t.name.n, t.name.p);
+		if (tag_is(&t, tag))
+			buf_add_char(out, 'r');
+		else
+			buf_add(out, t.value.p, t.value.n);
+	}
+}

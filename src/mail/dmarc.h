@@ -46,4 +46,8 @@ struct dmarc_domain {
 bool dmarc_is_aligned(const struct dmarc_domain *from,
     const struct dmarc_domain *passed, bool strict);
 
+/* The record with aspf=r, adkim=r in the place of that tag, appended to out;
+ * nothing when it is none. */
+void dmarc_relax(struct bytes record, const char *tag, struct buf *out);
+
 #endif

@@ -232,10 +232,40 @@ test_spf_find(void **state)
 	assert_true(r.is_long);
 }
 
+static void
+test_relax(void **state)
+{
+	static const struct {
+		const char *record, *tag, *relaxed;
+	} cases[] = {
+		{ "v=DMARC1;p=none;adkim=s", "adkim",
+		    "v=DMARC1;p=none;adkim=r" },
+		{ " v=DMARC1; p=none ; ADKIM = S;;rua=mailto:a@b.c; ",
+		    "adkim",
+		    "v=DMARC1;p=none;ADKIM=r;rua=mailto:a@b.c" },
+		{ "v=DMARC1;adkim=s;aspf=s;p=none", "aspf",
+		    "v=DMARC1;adkim=s;aspf=r;p=none" },
+		{ "v=DMARC1;p=none", "aspf", "v=DMARC1;p=none" },
+		{ "", "aspf", "" },
+		{ "nothing", "aspf", "" },
+	};
+	struct buf b;
+	size_t	   i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		buf_init(&b, 256);
+		dmarc_relax(bytes_of(cases[i].record), cases[i].tag, &b);
+		assert_true(bytes_eq_text(buf_bytes(&b), cases[i].relaxed));
+		buf_wipe(&b);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_relax),
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_several),
