@@ -260,6 +260,8 @@ struct signing_question {
 struct signing_choice {
 	enum signing_result result;
 	struct signing_keys keys; /* of SIGNING_KEY; second: it is seen */
+	/* whose settings, or whose missing records; "" = of nobody */
+	char decided_by[IDENTITY_NAME_SIZE];
 };
 int identity_signing(const struct signing_question *q,
     struct signing_choice *out, struct err *e); /* 0 / -1 */

@@ -221,7 +221,6 @@ struct signing_walk {
 	void	      *arg;
 	struct signing_choice *out;
 	struct err    *err;
-	char	       stopped_at[IDENTITY_NAME_SIZE]; /* DISABLED by it */
 };
 
 static void signing_tell(struct signing_walk *w, const char *fmt, ...)
@@ -242,10 +241,12 @@ signing_tell(struct signing_walk *w, const char *fmt, ...)
 }
 
 static void
-signing_stop(struct signing_walk *w, const char *name)
+signing_decide(struct signing_walk *w, enum signing_result r,
+    const char *name)
 {
-	w->out->result = SIGNING_DISABLED;
-	bytes_text(bytes_of(name), w->stopped_at, sizeof(w->stopped_at));
+	w->out->result = r;
+	bytes_text(bytes_of(name), w->out->decided_by,
+	    sizeof(w->out->decided_by));
 }
 
 static int
@@ -273,7 +274,7 @@ signing_ask_address(struct signing_walk *w, const char *name)
 	    words[i.signing]);
 	if (i.signing != DKIM_OFF)
 		return 2;
-	signing_stop(w, name);
+	signing_decide(w, SIGNING_DISABLED, name);
 	return 1;
 }
 
@@ -331,10 +332,12 @@ signing_ask_domain(struct signing_walk *w, const char *name)
 	set = identity_signing_set(&i);
 	signing_tell_domain(w, &i, set);
 	if (i.signing == DKIM_OFF) {
-		signing_stop(w, name);
+		signing_decide(w, SIGNING_DISABLED, name);
 		return 1;
 	}
-	w->out->result = SIGNING_NOT_VERIFIED;
+	/* of several that are not, the most specific */
+	if (w->out->result != SIGNING_NOT_VERIFIED)
+		signing_decide(w, SIGNING_NOT_VERIFIED, name);
 	if (set == SET_NONE)
 		return 0;
 	found = dkim_keys_active(w->q->txn, &i, set, k, w->err);
@@ -349,7 +352,7 @@ signing_ask_domain(struct signing_walk *w, const char *name)
 		k->has_second = false;
 		return 0;
 	}
-	w->out->result = SIGNING_KEY;
+	signing_decide(w, SIGNING_KEY, name);
 	signing_judge_second(w, &i);
 	return 1;
 }
@@ -362,6 +365,7 @@ signing_walk(struct signing_walk *w)
 	int	      found;
 
 	w->out->result = SIGNING_NO_IDENTITY;
+	w->out->decided_by[0] = '\0';
 	w->out->keys.has_second = false;
 	if (!sender_read(w->q->from, &s))
 		return 0;
@@ -416,7 +420,7 @@ signing_tell_result(struct signing_walk *w)
 		break;
 	case SIGNING_DISABLED:
 		signing_tell(w, "=> none: signing is disabled for %s",
-		    w->stopped_at);
+		    w->out->decided_by);
 		break;
 	case SIGNING_NO_IDENTITY:
 		signing_tell(w, "=> none: no domain of it is an identity of "

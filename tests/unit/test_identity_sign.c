@@ -138,15 +138,16 @@ choose(struct db_txn *t, const char *from, bool dual_sign,
 
 static void
 expect_signs(struct db_txn *t, const char *from, enum signing_result result,
-    const char *d)
+    const char *by)
 {
 	struct signing_choice c;
 
 	assert_int_equal(choose(t, from, false, &c), 0);
 	if (c.result != result)
 		fail_msg("%s: result %d", from, c.result);
-	if (d != NULL)
-		assert_string_equal(c.keys.key.domain, d);
+	if (result == SIGNING_KEY)
+		assert_string_equal(c.keys.key.domain, by);
+	assert_string_equal(c.decided_by, by);
 	assert_false(c.keys.has_second);
 }
 
@@ -180,18 +181,22 @@ body_signing(struct db_txn *t)
 	static const struct {
 		const char	   *from;
 		enum signing_result result;
-		const char	   *d;
+		const char	   *by;
 	} rows[] = {
 		{ "bob@example.com", SIGNING_KEY, "example.com" },
 		{ "mary@example.com", SIGNING_KEY, "example.com" },
-		{ "marketing@example.com", SIGNING_DISABLED, NULL },
-		{ "marketing+x@example.com", SIGNING_DISABLED, NULL },
+		{ "marketing@example.com", SIGNING_DISABLED,
+		    "marketing@example.com" },
+		{ "marketing+x@example.com", SIGNING_DISABLED,
+		    "marketing@example.com" },
 		{ "bob@a.example.com", SIGNING_KEY, "example.com" },
 		{ "bob@shop.example.com", SIGNING_KEY, "example.com" },
-		{ "bob@news.example.com", SIGNING_DISABLED, NULL },
-		{ "bob@x.news.example.com", SIGNING_DISABLED, NULL },
-		{ "bob@example.org", SIGNING_NO_IDENTITY, NULL },
-		{ "", SIGNING_NO_IDENTITY, NULL },
+		{ "bob@news.example.com", SIGNING_DISABLED,
+		    "news.example.com" },
+		{ "bob@x.news.example.com", SIGNING_DISABLED,
+		    "news.example.com" },
+		{ "bob@example.org", SIGNING_NO_IDENTITY, "" },
+		{ "", SIGNING_NO_IDENTITY, "" },
 	};
 	struct signing_choice c;
 	struct identity	      i;
@@ -201,7 +206,7 @@ body_signing(struct db_txn *t)
 
 	world_4_3(t);
 	for (n = 0; n < sizeof(rows) / sizeof(rows[0]); n++)
-		expect_signs(t, rows[n].from, rows[n].result, rows[n].d);
+		expect_signs(t, rows[n].from, rows[n].result, rows[n].by);
 	i = domain("shop.example.com", IDENTITY_SUCCESS);
 	put(t, &i);
 	expect_signs(t, "bob@shop.example.com", SIGNING_KEY,
@@ -217,8 +222,10 @@ body_signing(struct db_txn *t)
 	expect_signs(t, "bob@shop.example.com", SIGNING_KEY, "example.com");
 	i = domain("example.com", IDENTITY_FAILED);
 	put(t, &i);
-	expect_signs(t, "bob@example.com", SIGNING_NOT_VERIFIED, NULL);
-	expect_signs(t, "bob@shop.example.com", SIGNING_NOT_VERIFIED, NULL);
+	expect_signs(t, "bob@example.com", SIGNING_NOT_VERIFIED,
+	    "example.com");
+	expect_signs(t, "bob@shop.example.com", SIGNING_NOT_VERIFIED,
+	    "shop.example.com");
 	/* dkim#17: the previous set signs meanwhile */
 	i = domain("example.com", IDENTITY_PENDING);
 	i.external = i.has_previous = true;
@@ -463,11 +470,11 @@ body_switch(struct db_txn *t)
 	    "example.com");
 	allow_switch(t, "marketing@example.com", false);
 	expect_signs(t, "marketing+spring@example.com", SIGNING_DISABLED,
-	    NULL);
+	    "marketing@example.com");
 	allow_switch(t, "news.example.com", true);
 	expect_signs(t, "bob@news.example.com", SIGNING_KEY, "example.com");
 	allow_switch(t, "example.com", false);
-	expect_signs(t, "bob@example.com", SIGNING_DISABLED, NULL);
+	expect_signs(t, "bob@example.com", SIGNING_DISABLED, "example.com");
 	refuse_switch(t, "marketing@example.com", true, "DKIM signing cannot "
 	    "be changed for marketing@example.com: DKIM signing is disabled "
 	    "for example.com");
