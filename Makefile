@@ -141,12 +141,13 @@ daemon_MODULES = \
 	    control_config_set control_credential control_destination \
 	    control_destination_test control_topic control_notification \
 	    control_dkim control_doctor \
-	    control_doctor_dns control_doctor_judge control_doctor_port control_doctor_spf \
+	    control_doctor_dns control_doctor_host control_doctor_judge \
+	    control_doctor_port control_doctor_spf \
 	    control_event control_identity control_ip control_ip_filter \
 	    control_json control_key control_level control_outbox \
 	    control_pool \
 	    control_policy control_mail_from control_check control_check_dmarc \
-	    control_check_judge \
+	    control_check_judge control_check_remedy control_remedy \
 	    control_feedback \
 	    control_queue control_queue_change control_queue_list \
 	    control_queue_sum \
@@ -168,7 +169,7 @@ spf_MODULES = spf spf_look
 POSTHORND = daemon/posthornd
 POSTHORNCTL = tools/posthornctl \
 	$(addprefix tools/ctl/, account args backup call check commands \
-	    config_set destination doctor identity \
+	    config_set destination doctor finding identity \
 	    init ip json offline output policy queue reputation row send stats \
 	    store stream suppression system topic trace value)
 SENDMAIL = tools/sendmail \

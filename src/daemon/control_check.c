@@ -70,6 +70,8 @@ check_read_owner(struct preflight *p, struct db_txn *t,
 	found = identity_get(t, q->account.id, p->key.domain, &owner, &q->err);
 	if (found != 1)
 		return found;
+	p->key_status = p->key.previous ? owner.previous.status :
+	    owner.dkim.status;
 	p->key_is_cname = owner.cname && !p->key.external &&
 	    q->conf->dkim.cname_base != NULL;
 	if (!identity_is_dual(&owner, q->conf->dkim.dual_sign))
@@ -84,6 +86,19 @@ check_read_owner(struct preflight *p, struct db_txn *t,
 	return 0;
 }
 
+/* The keys of whose records are missing. */
+static int
+check_read_missing(struct preflight *p, struct db_txn *t,
+    struct signing_keys *room)
+{
+	struct identity owner;
+	int found = identity_get(t, p->q->account.id, p->decided_by, &owner,
+	    &p->q->err);
+
+	return found != 1 ? found :
+	    dkim_keys_active(t, &owner, SET_CURRENT, room, &p->q->err);
+}
+
 /* The key that signs mail of it, or would once its record is seen. */
 static int
 check_read_key(struct preflight *p, struct db_txn *t)
@@ -96,10 +111,10 @@ check_read_key(struct preflight *p, struct db_txn *t)
 
 	rc = identity_signing(&ask, choice, &q->err);
 	p->signing = choice->result;
+	memcpy(p->decided_by, choice->decided_by, sizeof(p->decided_by));
 	p->has_key = rc == 0 && p->signing == SIGNING_KEY;
-	if (rc == 0 && !p->has_key && p->is_there && !p->i.is_address) {
-		rc = dkim_keys_active(t, &p->i, SET_CURRENT, &choice->keys,
-		    &q->err);
+	if (rc == 0 && p->signing == SIGNING_NOT_VERIFIED) {
+		rc = check_read_missing(p, t, &choice->keys);
 		p->has_key = rc == 1;
 	}
 	if (rc >= 0 && p->has_key) {
@@ -130,6 +145,7 @@ check_read_mail_from(struct preflight *p, struct db_txn *t)
 	if (found == 1) {
 		own = by.mail_from.domain;
 		p->mail_from_status = by.mail_from.check.status;
+		p->mail_from_rejects = by.mail_from.reject;
 	}
 	snprintf(p->mail_from, sizeof(p->mail_from), "%s", own[0] != '\0' ?
 		own : q->conf->mail_from.default_domain);
@@ -171,6 +187,9 @@ check_read(struct request *q, struct db_txn *t)
 	if (check_read_key(p, t) != 0 || check_read_mail_from(p, t) != 0)
 		return -1;
 	if (check_pool(p, t) != 0)
+		return -1;
+	p->spf_rows = control_spf_rows(q, t);
+	if (p->spf_rows == NULL)
 		return -1;
 	return source_each(t, check_on_source, p, &q->err);
 }
@@ -339,6 +358,7 @@ check_free(void *preflight)
 	stream_close(p->stream);
 	mem_free(p->jobs);
 	mem_free(p->results);
+	json_decref(p->spf_rows);
 	mem_wipe(&p->key, sizeof(p->key));
 }
 

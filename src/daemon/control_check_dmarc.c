@@ -6,9 +6,8 @@
 
 #include "daemon/control_check.h"
 
-/* The record that holds; without one all is relaxed. */
-static const struct dmarc_record *
-dmarc_record_of(const struct preflight *p)
+const struct dmarc_record *
+preflight_dmarc(const struct preflight *p)
 {
 	static const struct dmarc_record none;
 	const struct verify_result *r = preflight_result_of(p, p->dmarc);
@@ -31,14 +30,14 @@ bool
 preflight_dkim_is_aligned(struct preflight *p)
 {
 	return p->has_key && domains_are_aligned(p, p->key.domain,
-	    dmarc_record_of(p)->strict_dkim);
+	    preflight_dmarc(p)->strict_dkim);
 }
 
 static bool
 spf_is_aligned(struct preflight *p)
 {
 	return domains_are_aligned(p, p->used,
-	    dmarc_record_of(p)->strict_spf);
+	    preflight_dmarc(p)->strict_spf);
 }
 
 void
@@ -53,12 +52,7 @@ preflight_judge_mail_from(struct preflight *p)
 	}
 	c = preflight_add(p, "MAILFROM_ALIGNED", CHECK_WARN,
 	    "MAIL FROM record is not aligned.");
-	if (dmarc_record_of(p)->strict_spf)
-		preflight_reason(c, "aspf=s: a MAIL FROM domain is always a "
-		    "subdomain, so only DKIM can be aligned");
-	else
-		preflight_reason(c, "mail goes out with %s; posthornctl "
-		    "identity mail-from set %s", p->used, p->name);
+	preflight_mend_spf_alignment(p, c);
 }
 
 /* -- the verdict (7.3) ----------------------------------------------------- */
@@ -90,6 +84,25 @@ verdict_read(struct preflight *p, struct verdict_parts *v)
 	v->spf_aligned = spf_is_aligned(p);
 }
 
+/* DKIM alone is enough, and the only one that can always be mended. */
+static void
+mend_verdict(struct preflight *p, const struct verdict_parts *v, json_t *c)
+{
+	const struct verify_result *r = preflight_result_of(p, p->dkim);
+	char			    name[SELECTOR_SIZE + 300];
+
+	if (r != NULL && r->outcome == DKIM_DNS_ERROR) {
+		snprintf(name, sizeof(name), "%s._domainkey.%s",
+		    p->key.selector, p->key.domain);
+		remedy_ask(c, "TXT", name);
+	} else if (v->unknown)
+		remedy_ask(c, "TXT", p->used);
+	else if (p->signing != SIGNING_KEY || !v->dkim_passes)
+		preflight_mend_key(p, c);
+	else
+		preflight_mend_dkim_alignment(p, c);
+}
+
 static const char *
 part_text(bool passes, bool aligned, bool strict)
 {
@@ -102,7 +115,7 @@ part_text(bool passes, bool aligned, bool strict)
 static void
 judge_verdict(struct preflight *p, bool inherited, bool has_record)
 {
-	const struct dmarc_record *d = dmarc_record_of(p);
+	const struct dmarc_record *d = preflight_dmarc(p);
 	enum dmarc_policy	   policy = dmarc_policy_of(d, inherited);
 	struct verdict_parts	   v;
 	bool			   passes;
@@ -122,12 +135,26 @@ judge_verdict(struct preflight *p, bool inherited, bool has_record)
 		policy == DMARC_NONE ? CHECK_WARN : CHECK_FAIL,
 	    "%s (%s", passes ? "pass" : v.unknown ? "not known" : "fail",
 	    parts);
+	if (!passes)
+		mend_verdict(p, &v, c);
 	if (!passes && !v.unknown && policy != DMARC_NONE)
-		preflight_reason(c,
+		remedy_reason(c,
 		    "mail from this identity will be rejected by DMARC");
 	json_object_set_new(json_object_get(c, "Detail"), "Policy",
 	    has_record ? json_string(dmarc_policy_to_text(policy)) :
 			 json_null());
+}
+
+/* The first record of a domain that has none (7.2). */
+static void
+publish_dmarc(json_t *check, struct bytes at)
+{
+	char name[300], record[400];
+
+	snprintf(name, sizeof(name), "_dmarc.%.*s", (int)at.n, at.p);
+	snprintf(record, sizeof(record), "v=DMARC1;p=none;"
+	    "rua=mailto:dmarc@%.*s", (int)at.n, at.p);
+	remedy_publish_txt(check, name, bytes_of(record));
 }
 
 void
@@ -137,12 +164,13 @@ preflight_judge_dmarc(struct preflight *p)
 	bool			    inherited = r->dmarc.inherited;
 	struct bytes at = inherited ? identity_organisation(
 	    bytes_of(p->from_domain)) : bytes_of(p->from_domain);
+	char	name[300];
 	json_t *c;
 
 	switch (r->outcome) {
 	case DKIM_DNS_ERROR:
-		preflight_add(p, "DMARC_FOUND", CHECK_UNKNOWN,
-		    "_dmarc.%.*s: %s", (int)at.n, at.p, r->hint);
+		snprintf(name, sizeof(name), "_dmarc.%.*s", (int)at.n, at.p);
+		preflight_unknown(p, "DMARC_FOUND", "TXT", name, r);
 		return;
 	case DKIM_MATCH:
 		preflight_add(p, "DMARC_FOUND", CHECK_PASS, "_dmarc.%.*s: %s",
@@ -156,17 +184,13 @@ preflight_judge_dmarc(struct preflight *p)
 		    (int)at.n, at.p, r->text);
 		c = preflight_add(p, "DMARC_PARSED", CHECK_FAIL,
 		    "DMARC configuration could not be parsed.");
-		preflight_hint(c, "_dmarc.%.*s TXT \"v=DMARC1;p=none;"
-		    "rua=mailto:dmarc@%.*s\"", (int)at.n, at.p, (int)at.n,
-		    at.p);
+		publish_dmarc(c, at);
 		break;
 	default:
 		c = preflight_add(p, "DMARC_FOUND", CHECK_FAIL,
 		    "DMARC configuration was not found.");
-		at = identity_organisation(bytes_of(p->from_domain));
-		preflight_hint(c, "_dmarc.%.*s TXT \"v=DMARC1;p=none;"
-		    "rua=mailto:dmarc@%.*s\"", (int)at.n, at.p, (int)at.n,
-		    at.p);
+		publish_dmarc(c, identity_organisation(
+		    bytes_of(p->from_domain)));
 		break;
 	}
 	judge_verdict(p, inherited, r->outcome == DKIM_MATCH);

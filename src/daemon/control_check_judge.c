@@ -66,32 +66,13 @@ preflight_add(struct preflight *p, const char *id, enum preflight_result r,
 }
 
 void
-preflight_hint(json_t *check, const char *fmt, ...)
+preflight_unknown(struct preflight *p, const char *id, const char *type,
+    const char *name, const struct verify_result *r)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	json_object_set_new(check, "Hint", check_text(fmt, ap));
-	va_end(ap);
-}
-
-void
-preflight_reason(json_t *check, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	json_object_set_new(json_object_get(check, "Detail"), "Reason",
-	    check_text(fmt, ap));
-	va_end(ap);
-}
-
-static void
-check_unknown(struct preflight *p, const char *id, const char *what,
-    const struct verify_result *r)
-{
-	preflight_add(p, id, CHECK_UNKNOWN, "%s: %s", what,
+	json_t *c = preflight_add(p, id, CHECK_UNKNOWN, "%s: %s", name,
 	    r->hint[0] != '\0' ? r->hint : "DNS does not answer");
+
+	remedy_ask(c, type, name);
 }
 
 /* -- identity and DKIM ----------------------------------------------------- */
@@ -108,13 +89,16 @@ judge_identity(struct preflight *p)
 	else if (p->may_send)
 		preflight_add(p, "IDENTITY", CHECK_PASS, "%s is %s", p->name,
 		    status);
-	else if (p->is_there)
-		preflight_add(p, "IDENTITY", CHECK_FAIL,
-		    "identity %s is not verified (%s)", p->name, status);
 	else {
-		c = preflight_add(p, "IDENTITY", CHECK_FAIL,
-		    "no such identity: %s", p->name);
-		preflight_reason(c, "posthornctl identity add %s", p->name);
+		c = !p->is_there ?
+		    preflight_add(p, "IDENTITY", CHECK_FAIL,
+			"no such identity: %s", p->name) :
+		    identity_may_send(&p->i, p->q->now) ?
+		    preflight_add(p, "IDENTITY", CHECK_FAIL,
+			"no identity covers %s", p->from) :
+		    preflight_add(p, "IDENTITY", CHECK_FAIL,
+			"identity %s is not verified (%s)", p->name, status);
+		preflight_mend_identity(p, c);
 	}
 }
 
@@ -124,13 +108,13 @@ judge_key_record(struct preflight *p, const struct dkim_key *k,
     const struct verify_result *r)
 {
 	bool	is_second = k == &p->second;
-	json_t *c, *record;
+	json_t *c;
 	char	name[400];
 
 	snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector,
 	    k->domain);
 	if (r->outcome == DKIM_DNS_ERROR) {
-		check_unknown(p, "DKIM_RECORD", name, r);
+		preflight_unknown(p, "DKIM_RECORD", "TXT", name, r);
 		return;
 	}
 	if (r->outcome == DKIM_MATCH) {
@@ -141,23 +125,16 @@ judge_key_record(struct preflight *p, const struct dkim_key *k,
 			c = preflight_add(p, "DKIM_RECORD", CHECK_PASS,
 			    "%s matches, RSA %u", name, k->bits);
 		if (r->warning[0] != '\0')
-			preflight_reason(c, "%s", r->warning);
+			remedy_reason(c, "%s", r->warning);
 		return;
 	}
 	c = preflight_add(p, "DKIM_RECORD", is_second ? CHECK_WARN :
 	    CHECK_FAIL, "%sDKIM record was not found.",
 	    is_second ? "Ed25519 " : "");
-	preflight_reason(c, "%s: %s%s%s", name,
+	remedy_reason(c, "%s: %s%s%s", name,
 	    dkim_outcome_to_text(r->outcome), r->hint[0] != '\0' ? ", " : "",
 	    r->hint);
-	record = dkim_record_json(k);
-	if (p->key_is_cname)
-		preflight_hint(c, "%s CNAME %s.%s", name, k->selector,
-		    p->q->conf->dkim.cname_base);
-	else
-		preflight_hint(c, "%s TXT \"%s\"", name,
-		    json_string_value(record));
-	json_decref(record);
+	preflight_publish_key(p, c, k, r);
 }
 
 static void
@@ -167,11 +144,18 @@ judge_key_length(struct preflight *p)
 
 	if (p->key.ed25519) {
 		c = preflight_add(p, "DKIM_KEY_LENGTH", CHECK_PASS, "Ed25519");
-		preflight_reason(c, "receivers without RFC 8463 support will "
+		remedy_reason(c, "receivers without RFC 8463 support will "
 		    "treat this mail as unsigned");
 	} else if (p->key.bits < LONG_BITS) {
-		preflight_add(p, "DKIM_KEY_LENGTH", CHECK_WARN,
+		c = preflight_add(p, "DKIM_KEY_LENGTH", CHECK_WARN,
 		    "DKIM signing key length is below 2048 bits.");
+		if (p->key.external)
+			remedy_run(c, "posthornctl dkim set-key %s "
+			    "--selector SELECTOR --key-file FILE",
+			    p->key.domain);
+		else
+			remedy_run(c, "posthornctl dkim managed %s --bits "
+			    "2048", p->key.domain);
 	} else {
 		preflight_add(p, "DKIM_KEY_LENGTH", CHECK_PASS, "%u bits",
 		    p->key.bits);
@@ -187,20 +171,27 @@ judge_dkim(struct preflight *p)
 	    p->signing == SIGNING_NO_IDENTITY) {
 		c = preflight_add(p, "DKIM_ENABLED", CHECK_FAIL,
 		    "DKIM verification is not enabled.");
-		preflight_reason(c, "%s; receivers show \"via %s\" unless "
+		remedy_reason(c, "%s; receivers show \"via %s\" unless "
 		    "the MAIL FROM domain is of the From domain",
 		    p->signing == SIGNING_DISABLED ? "signing is switched off"
 			: "no identity with a key covers the address",
 		    p->q->conf->server.domain);
+		preflight_mend_signing(p, c);
 		return;
 	}
 	preflight_add(p, "DKIM_ENABLED", CHECK_PASS, "signing is on");
 	if (p->signing == SIGNING_KEY)
 		preflight_add(p, "DKIM_STATUS", CHECK_PASS, "%s signs with "
 		    "selector %s", p->key.domain, p->key.selector);
-	else
-		preflight_add(p, "DKIM_STATUS", CHECK_FAIL,
+	else {
+		c = preflight_add(p, "DKIM_STATUS", CHECK_FAIL,
 		    "DKIM verification has failed.");
+		if (p->has_key)
+			remedy_reason(c, "the status of %s is %s",
+			    p->key.domain,
+			    identity_status_to_text(p->key_status));
+		preflight_mend_key(p, c);
+	}
 	if (!p->has_key)
 		return;
 	judge_key_record(p, &p->key, preflight_result_of(p, p->dkim));
@@ -211,9 +202,11 @@ judge_dkim(struct preflight *p)
 	if (preflight_dkim_is_aligned(p))
 		preflight_add(p, "DKIM_ALIGNED", CHECK_PASS,
 		    "d=%s is aligned with %s", p->key.domain, p->from_domain);
-	else
-		preflight_add(p, "DKIM_ALIGNED", CHECK_FAIL,
+	else {
+		c = preflight_add(p, "DKIM_ALIGNED", CHECK_FAIL,
 		    "DKIM record is not aligned.");
+		preflight_mend_dkim_alignment(p, c);
+	}
 }
 
 /* -- the MAIL FROM domain -------------------------------------------------- */
@@ -242,6 +235,33 @@ mx_trouble(const struct preflight *p, char out[700])
 	return out;
 }
 
+/*
+ * The record is right, but its domain is not used, because nobody looks for it
+ * any more; or mail is refused meanwhile.
+ */
+static bool
+judge_mx_unused(struct preflight *p)
+{
+	const char *status = identity_status_to_text(p->mail_from_status);
+	json_t	   *c;
+
+	if (p->choice.use == MAIL_FROM_REFUSED) {
+		c = preflight_add(p, "MAILFROM_MX", CHECK_FAIL,
+		    "mail is refused: MAIL FROM domain %s is not verified "
+		    "(%s)", p->mail_from, status);
+	} else if (p->choice.use == MAIL_FROM_DEFAULT &&
+	    p->choice.identity[0] != '\0' &&
+	    p->mail_from_status == IDENTITY_FAILED &&
+	    strcmp(p->mail_from, p->used) != 0) {
+		c = preflight_add(p, "MAILFROM_MX", CHECK_WARN,
+		    "mail goes out with %s: MAIL FROM domain %s is not "
+		    "verified (%s)", p->used, p->mail_from, status);
+	} else
+		return false;
+	preflight_mend_use(p, c);
+	return true;
+}
+
 static void
 judge_mx(struct preflight *p)
 {
@@ -253,21 +273,24 @@ judge_mx(struct preflight *p)
 
 	why = mx_trouble(p, room);
 	if (why == NULL) {
-		check_unknown(p, "MAILFROM_MX", p->mail_from,
-		    mx->outcome == DKIM_DNS_ERROR ? mx :
-			preflight_result_of(p, p->host));
+		if (mx->outcome == DKIM_DNS_ERROR)
+			preflight_unknown(p, "MAILFROM_MX", "MX",
+			    p->mail_from, mx);
+		else
+			preflight_unknown(p, "MAILFROM_MX", "A", host,
+			    preflight_result_of(p, p->host));
 	} else if (why[0] != '\0') {
 		c = preflight_add(p, "MAILFROM_MX", CHECK_FAIL,
 		    "MAIL FROM MX record is not correct.");
-		preflight_reason(c, "%s", why);
-		preflight_hint(c, "%s MX 10 %s", p->mail_from, host);
-	} else {
+		preflight_mend_mx(p, c);
+		remedy_reason(c, "%s", why);
+	} else if (!judge_mx_unused(p)) {
 		c = preflight_add(p, "MAILFROM_MX", CHECK_PASS, "%s MX %s%s",
 		    p->mail_from, host, p->is_greeted ? ", which greets" : "");
 		if (mx->warning[0] != '\0')
-			preflight_reason(c, "%s", mx->warning);
+			remedy_reason(c, "%s", mx->warning);
 		else if (strcmp(p->mail_from, p->used) != 0)
-			preflight_reason(c, "mail goes out with %s: the "
+			remedy_reason(c, "mail goes out with %s: the "
 			    "status of %s is %s", p->used, p->mail_from,
 			    identity_status_to_text(p->mail_from_status));
 	}
@@ -301,13 +324,21 @@ spf_detail(struct preflight *p, json_t *check)
 }
 
 static void
-spf_hint(struct preflight *p, json_t *check)
+publish_spf(struct preflight *p, json_t *check)
 {
-	json_t *value = mail_from_spf_json(p->q);
+	remedy_publish_spf(check, p->q, p->mail_from);
+	preflight_note_zone(p, check, p->mail_from);
+}
 
-	preflight_hint(check, "%s TXT \"%s\"", p->mail_from,
-	    json_string_value(value));
-	json_decref(value);
+/* What the record includes lacks an address. */
+static void
+publish_sources(struct preflight *p, json_t *check)
+{
+	const char *include = p->q->conf->mail_from.spf_include;
+
+	remedy_publish_sources(check, p->q, p->spf_rows, p->mail_from);
+	preflight_note_zone(p, check, include != NULL ? include
+						      : p->mail_from);
 }
 
 /* The first address with that outcome; NULL = none has it. */
@@ -338,12 +369,10 @@ judge_spf_includes(struct preflight *p)
 	} else {
 		c = preflight_add(p, "SPF_INCLUDES", CHECK_FAIL, "%s",
 		    spf_state_finding(r));
-		spf_hint(p, c);
 		if (r->spf.names_us)
-			preflight_hint(c, "%s: what posthornctl spf print "
-			    "shows", p->q->conf->mail_from.spf_include != NULL
-				? p->q->conf->mail_from.spf_include :
-				p->mail_from);
+			publish_sources(p, c);
+		else
+			publish_spf(p, c);
 	}
 	spf_detail(p, c);
 }
@@ -358,7 +387,7 @@ judge_spf_text(struct preflight *p, const struct verify_result *r)
 	if (s->all == 0 && !s->redirect) {
 		c = preflight_add(p, "SPF_ALL", CHECK_WARN,
 		    "SPF all qualifier is missing.");
-		spf_hint(p, c);
+		publish_spf(p, c);
 	} else
 		preflight_add(p, "SPF_ALL", CHECK_PASS, "%s",
 		    s->all == 0 ? "redirect=" : s->all == '-' ? "-all" :
@@ -366,14 +395,15 @@ judge_spf_text(struct preflight *p, const struct verify_result *r)
 	if (s->all == '+' || s->all == '?') {
 		c = preflight_add(p, "SPF_ISSUE", CHECK_FAIL,
 		    "An SPF configuration issue was found.");
-		preflight_reason(c, "%call permits everybody", s->all);
-		spf_hint(p, c);
+		remedy_reason(c, "%call permits everybody", s->all);
+		publish_spf(p, c);
 	} else if (s->ptr || s->is_long) {
 		c = preflight_add(p, "SPF_ISSUE", CHECK_WARN,
 		    "An SPF configuration issue was found.");
-		preflight_reason(c, "%s", s->ptr ?
+		remedy_reason(c, "%s", s->ptr ?
 			"ptr should not be used (RFC 7208 5.5)" :
 			"the record is longer than 450 bytes");
+		publish_spf(p, c);
 	} else
 		preflight_add(p, "SPF_ISSUE", CHECK_PASS,
 		    "look-ups used: %u of 10", r->spf.lookups);
@@ -384,24 +414,31 @@ judge_spf(struct preflight *p)
 {
 	const struct verify_result *r;
 	json_t			   *c;
+	char			    word[REMEDY_WORD_SIZE];
 
 	if (p->source_count == 0) {
-		preflight_add(p, "SPF_INCLUDES", CHECK_UNKNOWN,
+		c = preflight_add(p, "SPF_INCLUDES", CHECK_UNKNOWN,
 		    "no source address is known");
+		if (p->pool != NULL)
+			remedy_run(c, "posthornctl pool add-ip %s ADDRESS",
+			    remedy_word(p->pool, word));
+		else
+			remedy_run(c, "posthornctl ip add ADDRESS --ehlo %s",
+			    p->q->conf->server.name);
 		return;
 	}
 	if ((r = spf_first(p, DKIM_MALFORMED)) != NULL) {
 		c = preflight_add(p, "SPF_ISSUE", CHECK_FAIL,
 		    "An SPF configuration issue was found.");
-		preflight_reason(c, "%s", r->hint);
+		remedy_reason(c, "%s", r->hint);
 		spf_detail(p, c);
-		spf_hint(p, c);
+		publish_spf(p, c);
 	} else if ((r = spf_first(p, DKIM_DNS_ERROR)) != NULL) {
-		check_unknown(p, "SPF_FOUND", p->mail_from, r);
+		preflight_unknown(p, "SPF_FOUND", "TXT", p->mail_from, r);
 	} else if ((r = spf_first(p, DKIM_ABSENT)) != NULL) {
 		c = preflight_add(p, "SPF_FOUND", CHECK_FAIL,
 		    "SPF record was not found.");
-		spf_hint(p, c);
+		publish_spf(p, c);
 	} else {
 		r = preflight_result_of(p, p->sources[0].spf);
 		preflight_add(p, "SPF_FOUND", CHECK_PASS, "%s: %s",
@@ -426,15 +463,13 @@ judge_helo(struct preflight *p)
 		if (r->outcome == DKIM_MATCH)
 			continue;
 		if (r->outcome == DKIM_DNS_ERROR) {
-			check_unknown(p, "SPF_HELO", s->ehlo, r);
+			preflight_unknown(p, "SPF_HELO", "TXT", s->ehlo, r);
 			return;
 		}
 		c = preflight_add(p, "SPF_HELO", CHECK_WARN,
 		    "%s may not send for its EHLO name %s (%s)", s->address,
 		    s->ehlo, spf_result_to_text(r->spf.result));
-		preflight_hint(c, "%s TXT \"v=spf1 %s:%s -all\"", s->ehlo,
-		    strchr(s->address, ':') != NULL ? "ip6" : "ip4",
-		    s->address);
+		preflight_publish_helo(p, c, s);
 		return;
 	}
 	if (p->source_count > 0)
@@ -448,27 +483,35 @@ static void
 judge_from_domain(struct preflight *p)
 {
 	const struct verify_result *r = preflight_result_of(p, p->reply);
+	json_t			   *c;
 
 	if (r->outcome == DKIM_DNS_ERROR)
-		check_unknown(p, "FROM_DOMAIN_MX", p->from_domain, r);
+		preflight_unknown(p, "FROM_DOMAIN_MX", "MX", p->from_domain,
+		    r);
 	else if (r->outcome == DKIM_MATCH)
 		preflight_add(p, "FROM_DOMAIN_MX", CHECK_PASS,
 		    "%s takes replies: %s", p->from_domain, r->text);
-	else
-		preflight_add(p, "FROM_DOMAIN_MX", CHECK_WARN,
+	else {
+		c = preflight_add(p, "FROM_DOMAIN_MX", CHECK_WARN,
 		    "%s cannot receive replies: %s", p->from_domain,
 		    r->outcome == DKIM_MISMATCH ? "its MX record says so"
 			: "it has neither MX nor address");
+		remedy_publish(c, p->from_domain, "MX", "10 HOST");
+		remedy_note(c, "HOST: the server where its mailboxes are");
+	}
 }
 
 static void
 judge_www(struct preflight *p)
 {
-	char warning[600];
+	char	warning[600];
+	json_t *c;
 
-	if (identity_name_warning(p->name, warning)[0] != '\0')
-		preflight_add(p, "WWW", CHECK_WARN, "%s", warning);
-	else
+	if (identity_name_warning(p->name, warning)[0] != '\0') {
+		c = preflight_add(p, "WWW", CHECK_WARN, "%s", warning);
+		remedy_run(c, "posthornctl identity add %s",
+		    p->name + strlen("www."));
+	} else
 		preflight_add(p, "WWW", CHECK_PASS, "%s", p->name);
 }
 

@@ -3,7 +3,8 @@
  * control_doctor.h - the check of the installation, as its files share it
  * (mail-from-spf-dmarc.md 9.5).
  *
- *	control_doctor.c	the order; what the daemon knows by itself
+ *	control_doctor.c	findings; source addresses; the order
+ *	control_doctor_host.c	what the daemon knows by itself
  *	control_doctor_dns.c	questions to the name servers, in two rounds
  *	control_doctor_spf.c	may the source addresses send for the default
  *				MAIL FROM domain?  The verifier is asked
@@ -11,7 +12,9 @@
  *	control_doctor_port.c	one connection to port 25 a source address
  *
  * Use:    doctor_begin() asks, then doctor_spf_ask(), then
- *         doctor_ports_open() connects, then doctor_judge() adds the findings; each goes on by itself.
+ *         doctor_ports_open() connects, then doctor_end() adds the findings;
+ *         each goes on by itself.  A finding that is not PASS has a remedy
+ *         (control_remedy.h).
  * Owner:  struct doctor is the state of the request.
  * Thread: main; while a round is out its questions belong to the delivery
  *         loop, which has the resolver.
@@ -24,6 +27,7 @@
 #define DAEMON_CONTROL_DOCTOR_H
 
 #include "daemon/control_private.h"
+#include "daemon/control_remedy.h"
 #include "registry/source.h"
 #include "reporting/inquiry.h"
 
@@ -88,6 +92,7 @@ struct doctor {
 	struct mono until; /* of the round */
 	request_fn *then;  /* when it is over */
 
+	json_t		    *spf_rows; /* as "spf print" has them; owned */
 	struct inquiry	     spf; /* one job for each source address */
 	struct verify_job    *spf_jobs;
 	struct verify_result *spf_results;
@@ -100,16 +105,28 @@ struct doctor {
 };
 
 /* control_doctor.c */
-void doctor_add(struct request *q, const char *id, enum finding f,
+/* Lent by the answer; what is not PASS wants a remedy. */
+json_t *doctor_add(struct request *q, const char *id, enum finding f,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* What to do about the finding added last. */
-void doctor_hint(struct request *q, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
 
 void doctor_begin(struct doctor *d);	/* then doctor_spf_ask() */
 void doctor_spf_ask(struct doctor *d);	/* then doctor_ports_open() */
-void doctor_ports_open(struct doctor *d); /* then doctor_judge() */
-void doctor_judge(struct doctor *d);	/* ends the request */
+void doctor_ports_open(struct doctor *d); /* then doctor_end() */
+void doctor_judge(struct doctor *d);	/* the answers */
+void doctor_end(struct doctor *d);	/* judges, and ends the request */
+
+/* control_doctor_host.c */
+void doctor_look_at_host(struct request *q);
+struct conf_listener;
+void doctor_judge_certificate(struct request *q,
+    const struct conf_listener *l, struct wall end);
+void doctor_judge_certificate_name(struct request *q,
+    const struct conf_listener *l, bool is_there);
+void doctor_judge_listeners(struct request *q);
+struct spool_figures;
+void doctor_judge_disk(struct request *q, const struct spool_figures *f);
+void doctor_judge_postmaster(struct request *q);
+void doctor_judge_clock(struct request *q, int state, int64_t error_us);
 
 /* control_doctor_dns.c: answers of a kind, from *from on; NULL = no more. */
 const struct doctor_question *doctor_next(const struct doctor *d,

@@ -20,7 +20,7 @@ port_done(struct doctor_source *s)
 
 	s->stream = NULL;
 	if (--d->connecting == 0)
-		doctor_judge(d);
+		doctor_end(d);
 }
 
 static void
@@ -110,7 +110,7 @@ doctor_ports_open(struct doctor *d)
 		for (i = 0; i < d->source_count; i++)
 			port_open(d, &d->sources[i]);
 	if (d->connecting == 0)
-		doctor_judge(d);
+		doctor_end(d);
 }
 
 void

@@ -73,6 +73,7 @@ doctor_judge_spf(struct doctor *d)
 	const struct verify_result *r;
 	const char		   *domain = c->mail_from.default_domain;
 	size_t			    i;
+	json_t			   *f;
 
 	for (i = 0; i < d->spf.n; i++) {
 		r = &d->spf_results[i];
@@ -86,19 +87,23 @@ doctor_judge_spf(struct doctor *d)
 			continue;
 		}
 		if (r->outcome == DKIM_DNS_ERROR) {
-			doctor_add(d->q, "SPF_INCLUDES", FINDING_UNKNOWN,
+			f = doctor_add(d->q, "SPF_INCLUDES", FINDING_UNKNOWN,
 			    "%s: %s", domain, r->hint);
+			remedy_ask(f, "TXT", domain);
 			continue;
 		}
-		doctor_add(d->q, "SPF_INCLUDES", FINDING_FAIL,
+		f = doctor_add(d->q, "SPF_INCLUDES", FINDING_FAIL,
 		    "%s %s: %s for %s%s%s", spf_state_finding(r),
 		    d->sources[i].address, spf_result_to_text(r->spf.result),
 		    domain, r->hint[0] != '\0' ? ", " : "", r->hint);
-		doctor_hint(d->q, "publish what posthornctl spf print shows"
-		    "%s%s", c->mail_from.spf_include != NULL ?
-			", and include it: " : "",
-		    c->mail_from.spf_include != NULL ?
-			c->mail_from.spf_include : "");
+		if (r->spf.names_us) {
+			remedy_publish_sources(f, d->q, d->spf_rows, domain);
+			continue;
+		}
+		remedy_publish_spf(f, d->q, domain);
+		if (c->mail_from.spf_include != NULL)
+			remedy_then_print_spf(f,
+			    c->mail_from.spf_include);
 	}
 }
 

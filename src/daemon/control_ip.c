@@ -454,14 +454,16 @@ spf_records(const char *name, json_t *terms)
 	return rows;
 }
 
-static int
-spf_print_read(struct request *q, struct db_txn *t)
+json_t *
+control_spf_rows(struct request *q, struct db_txn *t)
 {
 	struct spf  spf = { json_array() };
+	json_t	   *rows = NULL;
 	char	    term[300], usual[300];
 	const char *name = q->conf->mail_from.spf_include;
-	int	    rc = source_each(t, spf_on_source, &spf, &q->err);
 
+	if (source_each(t, spf_on_source, &spf, &q->err) < 0)
+		goto out;
 	/* without one the system chooses among the addresses of this host */
 	if (json_array_size(spf.terms) == 0) {
 		snprintf(term, sizeof(term), "a:%s", q->conf->server.name);
@@ -472,9 +474,21 @@ spf_print_read(struct request *q, struct db_txn *t)
 		    q->conf->server.domain);
 		name = usual;
 	}
-	request_set(q, "Records", spf_records(name, spf.terms));
+	rows = spf_records(name, spf.terms);
+out:
 	json_decref(spf.terms);
-	return rc;
+	return rows;
+}
+
+static int
+spf_print_read(struct request *q, struct db_txn *t)
+{
+	json_t *rows = control_spf_rows(q, t);
+
+	if (rows == NULL)
+		return -1;
+	request_set(q, "Records", rows);
+	return 0;
 }
 
 static void

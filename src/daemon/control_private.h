@@ -307,6 +307,8 @@ void control_resume_imports(struct control *k);
 void control_free_imports(struct control *k);
 /* control_ip.c: can mail leave from this address? */
 bool control_ip_is_ours(const char *address);
+/* Rows of what "spf print" shows: Type, Name, Value; NULL: q->err. */
+json_t *control_spf_rows(struct request *q, struct db_txn *t);
 /* An address may now be the last of its pool, or not any more (listing.h); rc
  * of what was done before.  0 / -1 */
 int control_ip_settle(struct request *q, struct db_txn *t, int rc);

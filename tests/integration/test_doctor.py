@@ -60,6 +60,9 @@ class Doctor(unittest.TestCase):
         for c in report["Checks"]:
             self.assertIn(c["Result"], ("PASS", "WARN", "FAIL", "UNKNOWN"))
             self.assertEqual(c["Impact"], "HIGH" if c["Result"] == "FAIL" else "LOW")
+            # what did not pass says what mends it
+            self.assertEqual("Hint" in c, c["Result"] != "PASS", c)
+            self.assertIn(c.get("Action"), (None, "PUBLISH", "RUN", "SET"))
             found.setdefault(c["Id"], []).append(c)
         return found
 
@@ -106,11 +109,13 @@ class Doctor(unittest.TestCase):
         self.assertEqual(set(by), {SOURCE, "127.0.0.4", "127.0.0.5"})
         self.assertEqual(by[SOURCE]["Result"], "FAIL")
         self.assertIn("has no PTR record", by[SOURCE]["Description"])
-        self.assertIn(f"3.0.0.127.in-addr.arpa PTR {EHLO}", by[SOURCE]["Hint"])
+        self.assertEqual(by[SOURCE]["Hint"], f"3.0.0.127.in-addr.arpa PTR {EHLO}")
         self.assertEqual(by["127.0.0.4"]["Result"], "FAIL")
-        self.assertIn("publish: elsewhere.relay.example A 127.0.0.4", by["127.0.0.4"]["Hint"])
+        self.assertEqual(by["127.0.0.4"]["Hint"], "elsewhere.relay.example A 127.0.0.4")
         self.assertEqual(by["127.0.0.5"]["Result"], "WARN")
         self.assertIn(f"is other.relay.example, but EHLO says {EHLO}", by["127.0.0.5"]["Description"])
+        self.assertEqual((by["127.0.0.5"]["Action"], by["127.0.0.5"]["Hint"]),
+                         ("PUBLISH", f"5.0.0.127.in-addr.arpa PTR {EHLO}"))
         lists = [(c["Result"], c["Description"]) for c in found["DNSBL"]]
         self.assertEqual(lists, [("FAIL", f"{SOURCE} is listed by list.example (127.0.0.2)"),
                                  ("UNKNOWN", "list.example does not answer our questions (127.255.255.254)"),
@@ -122,21 +127,27 @@ class Doctor(unittest.TestCase):
         self.start(zones={"relay.example": base + f"bounces MX 10 {FEEDBACK}.\nbounces MX 20 mx\n"})
         found = self.report("--no-probe")
         self.finding(found, "MAILFROM_MX", "FAIL", "MAIL FROM MX record is not correct.")
-        self.assertIn(f"publish: bounces.relay.example MX 10 {FEEDBACK}", found["MAILFROM_MX"][0]["Hint"])
+        self.assertEqual(found["MAILFROM_MX"][0]["Hint"], f"bounces.relay.example MX 10 {FEEDBACK}")
         c = self.finding(found, "SPF_FOUND", "FAIL", "SPF record was not found.")
-        self.assertIn("v=spf1 include:spf.relay.example ~all", c["Hint"])
-        self.finding(found, "FEEDBACK_HOST", "FAIL", f"{FEEDBACK} has no address")
+        self.assertEqual((c["Hint"], c["Then"]), ('bounces.relay.example TXT "v=spf1 include:spf.relay.example ~all"',
+                                                  "posthornctl spf print"))
+        c = self.finding(found, "FEEDBACK_HOST", "FAIL", f"{FEEDBACK} has no address")
+        self.assertRegex(c["Hint"], rf"^{FEEDBACK} (A|AAAA) [0-9a-f.:]+$|^{FEEDBACK} A ADDRESS$")
         self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 -all"\nbounces TXT "v=spf1 ~all"\n'
                           'bounces TXT "v=spf10 x"\nfeedback-smtp.us-east-1 A 192.0.2.9\n')
         found = self.report("--no-probe")
         c = self.finding(found, "SPF_ISSUE", "FAIL", "An SPF configuration issue was found.")
-        self.assertIn("make them one", c["Hint"])
+        self.assertEqual(c["Hint"], 'bounces.relay.example TXT "v=spf1 include:spf.relay.example ~all"')
+        self.assertIn("and no other", c["Note"])
+        # two findings, one record: in the text it stands once
+        text = self.relay.run_ctl("doctor", "--no-probe").stdout
+        self.assertEqual(text.count(f"publish: {c['Hint']}\n"), 1, text)
         self.finding(found, "MAILFROM_MX", "FAIL")
         self.finding(found, "FEEDBACK_HOST", "WARN", "leads to no listener")
         self.dns.set_zone("relay.example", base + 'bounces TXT "v=spf1 ip4:192.0.2.1"\n')
         found = self.report("--no-probe")
         c = self.finding(found, "SPF_ALL", "WARN", "SPF all qualifier is missing.")
-        self.assertEqual(c["Hint"], 'publish: bounces.relay.example TXT "v=spf1 ip4:192.0.2.1 ~all"')
+        self.assertEqual(c["Hint"], 'bounces.relay.example TXT "v=spf1 ip4:192.0.2.1 ~all"')
         self.finding(found, "SPF_INCLUDES", "FAIL",
                      f"SPF record for posthorn was not found. {SOURCE}: neutral for bounces.relay.example")
         # it is included, and does not know the address
@@ -144,7 +155,7 @@ class Doctor(unittest.TestCase):
                           'spf TXT "v=spf1 ip4:192.0.2.1 -all"\n')
         c = self.finding(self.report("--no-probe"), "SPF_INCLUDES", "FAIL",
                          f"An SPF configuration issue was found. {SOURCE}: softfail for bounces.relay.example")
-        self.assertIn("spf print", c["Hint"])
+        self.assertEqual(c["Hint"], f'spf.relay.example TXT "v=spf1 ip4:{SOURCE} -all"')
 
     def test_port(self):
         """Nobody listens; a receiver that refuses; one that says nothing is no receiver; a host of the operator's."""
@@ -201,10 +212,27 @@ class Doctor(unittest.TestCase):
         self.start(extra=f"dkim {{\n    operator_domain relay.example\n    operator_selector op\n"
                          f"    operator_key {key}\n}}\n")
         c = self.finding(self.report("--no-probe"), "OPERATOR_DKIM", "FAIL", "op._domainkey.relay.example: ABSENT")
-        self.assertIn(f"p={public}", c["Hint"])
+        name, kind, value = c["Hint"].split(" ", 2)
+        self.assertEqual((name, kind, value.replace('" "', "")),
+                         ("op._domainkey.relay.example", "TXT", f'"v=DKIM1; k=rsa; p={public}"'))
         self.dns.set_zone("relay.example", ZONES["relay.example"] + f'op._domainkey TXT "v=DKIM1; k=rsa; "'
                           f' "p={public[:200]}" "{public[200:]}"\n')
         self.finding(self.report("--no-probe"), "OPERATOR_DKIM", "PASS", "op._domainkey.relay.example matches")
+
+    def test_files(self):
+        """Files with secrets, and a line of the configuration that nobody understands."""
+        self.start()
+        store = os.path.join(self.relay.folder, "store")
+        os.chmod(store, 0o755)
+        wrong = [c for c in self.report("--no-probe")["FILE_MODE"] if c["Result"] != "PASS"]
+        self.assertEqual([(c["Action"], c["Hint"]) for c in wrong], [("RUN", f"chmod go= {store}")])
+        subprocess.run(["sh", "-c", wrong[0]["Hint"]], check=True)
+        self.assertFalse([c for c in self.report("--no-probe")["FILE_MODE"] if c["Result"] == "FAIL"])
+        with open(self.relay.conf, "a") as f:
+            f.write("delivery.max_liftime 72h\n")
+        c = self.report("--no-probe")["CONFIGURATION"]
+        self.assertIn(("FAIL", f"posthornctl config check {self.relay.conf}"),
+                      [(one["Result"], one.get("Hint")) for one in c])
 
     def test_no_name_server(self):
         """Without answers nothing is judged but the name servers."""

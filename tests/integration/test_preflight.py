@@ -6,6 +6,7 @@ preflight and preflight-dmarc.
 """
 import json
 import os
+import shlex
 import signal
 import unittest
 
@@ -36,6 +37,9 @@ class Preflight(World):
         for c in report["Checks"]:
             self.assertIn(c["Result"], STATUS)
             self.assertIn(c["Impact"], ("HIGH", "LOW"))
+            # what did not pass says what mends it
+            self.assertEqual("Hint" in c, c["Result"] != "PASS", c)
+            self.assertIn(c.get("Action"), (None, "PUBLISH", "RUN", "SET"))
         return report, {c["Id"]: c for c in report["Checks"]}
 
     def mail_from(self, name):
@@ -91,9 +95,51 @@ class Preflight(World):
                                    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n")
         self.assertRegex(r.stdout, r"(?m)^FAIL  SPF_INCLUDES     An SPF configuration issue was found\.\n"
                                    rf" {{23}}{SOURCE} pass   127\.0\.0\.4 softfail   look-ups used: 1 of 10\n"
-                                   r" {23}publish: spf\.relay\.example: ")
+                                   rf" {{23}}publish: spf\.relay\.example TXT \"v=spf1 ip4:{SOURCE} "
+                                   r"ip4:127\.0\.0\.4 -all\"\n")
         self.assertRegex(r.stdout, r"(?m)^ok    DMARC_VERDICT    pass \(DKIM aligned relaxed; SPF does not pass\)")
         self.assertTrue(r.stdout.endswith("result: FAIL\n"))
+
+    def test_nothing_is_published(self):
+        """Several findings have one cause: it is said with the first, and where it stands with the others."""
+        self.dns.set_zone("bare.example", "@ MX 10 mx.sink.example.\n")
+        self.relay.ctl("identity", "add", "bare.example")
+        self.addCleanup(self.relay.ctl, "--yes", "identity", "delete", "bare.example")
+        report, found = self.report("bare.example")
+        record = found["DKIM_RECORD"]["Hint"]
+        key = self.keys_wanted("bare.example")[0]
+        name, kind, value = record.split(" ", 2)
+        self.assertEqual((name, kind, value.replace('" "', "")), (key["Name"], "TXT", f'"{key["Value"]}"'))
+        self.assertTrue(all(len(part) <= 255 for part in value[1:-1].split('" "')))
+        for one in ("IDENTITY", "DKIM_STATUS", "DMARC_VERDICT"):
+            self.assertEqual((found[one]["Action"], found[one]["Hint"]), ("PUBLISH", record))
+        text = self.relay.run_ctl("identity", "check", "bare.example", "--no-probe").stdout
+        self.assertEqual(text.count(f"publish: {record}\n"), 1)
+        self.assertEqual(text.count("publish: as for IDENTITY above\n"), 4)
+        self.assertRegex(text, r"(?m)^warn  MAILFROM_ALIGNED MAIL FROM record is not aligned\.\n"
+                               r" {23}mail goes out with bounces\.relay\.example; once the identity is verified: "
+                               r"posthornctl identity mail-from set bare\.example mail\.bare\.example\n")
+
+    def test_what_it_says_can_be_typed(self):
+        def run(finding):
+            self.assertEqual(finding["Action"], "RUN")
+            self.relay.ctl(*shlex.split(finding["Hint"])[1:])
+
+        found = self.report("typed.example")[1]
+        self.assertEqual(found["IDENTITY"]["Hint"], "posthornctl identity add typed.example")
+        self.relay.ctl("identity", "add", "typed.example", "--verified", "--dkim", "none")
+        self.addCleanup(self.relay.ctl, "--yes", "identity", "delete", "typed.example")
+        found = self.report("typed.example")[1]
+        run(found["DKIM_STATUS"])                     # has keys from now on
+        run(found["MAILFROM_ALIGNED"])
+        self.assertEqual(self.mail_from("typed.example")["MailFromDomain"], "mail.typed.example")
+        self.relay.ctl("dkim", "disable", "typed.example")
+        run(self.report("typed.example")[1]["DKIM_ENABLED"])
+        self.assertEqual(self.report("typed.example")[1]["DKIM_ENABLED"]["Result"], "PASS")
+        self.relay.ctl("identity", "add", "www.typed.example")
+        self.addCleanup(self.relay.ctl, "--yes", "identity", "delete", "www.typed.example")
+        self.assertEqual(self.report("www.typed.example")[1]["WWW"]["Hint"],
+                         "posthornctl identity add typed.example")
 
     def keys_wanted(self, name):
         return [r for r in self.wanted(name) if "_domainkey" in r["Name"]]

@@ -10,25 +10,60 @@
 #include "base/process.h"
 #include "registry/conf.h"
 #include "tools/ctl/ctl.h"
+#include "tools/ctl/finding.h"
 #include "tools/ctl/offline.h"
 
-static void
+static json_t *
 doctor_add(json_t *checks, const char *id, const char *result,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static void
+static json_t *
 doctor_add(json_t *checks, const char *id, const char *result,
     const char *fmt, ...)
 {
 	char	text[1400];
 	va_list ap;
+	json_t *check;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	json_array_append_new(checks, json_pack("{s:s, s:s, s:s, s:s}", "Id",
-	    id, "Result", result, "Impact",
-	    strcmp(result, "FAIL") == 0 ? "HIGH" : "LOW", "Description",
-	    text));
+	check = json_pack("{s:s, s:s, s:s, s:s}", "Id", id, "Result", result,
+	    "Impact", strcmp(result, "FAIL") == 0 ? "HIGH" : "LOW",
+	    "Description", text);
+	json_array_append_new(checks, check);
+	return check;
+}
+
+/* What mends it: a command, with the file as its last word. */
+static void
+doctor_run_on(json_t *check, const char *command, const char *path)
+{
+	const char *quote = bytes_is_word(bytes_of(path), "/._-") ? "" : "'";
+	const char *p;
+	struct buf  b;
+
+	buf_init(&b, 8192);
+	buf_printf(&b, "%s %s", command, quote);
+	for (p = path; *p != '\0'; p++)
+		if (*p == '\'')
+			buf_add_text(&b, "'\\''");
+		else
+			buf_add_char(&b, *p);
+	buf_add_text(&b, quote);
+	json_object_set_new(check, "Action", json_string("RUN"));
+	json_object_set_new(check, "Hint", json_stringn(b.p, b.n));
+	buf_wipe(&b);
+}
+
+/* It cannot be looked at, by this user or at all. */
+static void
+doctor_unreadable(json_t *checks, const char *path)
+{
+	bool	denied = errno == EACCES;
+	json_t *check = doctor_add(checks, "FILE_MODE",
+	    denied ? "UNKNOWN" : "FAIL", "%s: %s", path, strerror(errno));
+
+	doctor_run_on(check, denied ? "sudo ls -l" : "ls -l", path);
 }
 
 /* A file that holds a secret is for its owner alone. */
@@ -38,21 +73,22 @@ doctor_secret(json_t *checks, const char *path, const char *owner)
 	struct process_user u;
 	struct stat	    st;
 	struct err	    e;
+	char		    command[300];
 
 	if (stat(path, &st) != 0)
-		doctor_add(checks, "FILE_MODE",
-		    errno == EACCES ? "UNKNOWN" : "FAIL", "%s: %s", path,
-		    strerror(errno));
+		doctor_unreadable(checks, path);
 	else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		doctor_add(checks, "FILE_MODE", "FAIL",
+		doctor_run_on(doctor_add(checks, "FILE_MODE", "FAIL",
 		    "%s: mode %04o, others than its owner may read it", path,
-		    (unsigned)(st.st_mode & 07777));
+		    (unsigned)(st.st_mode & 07777)), "chmod go=", path);
 	else if (owner != NULL && geteuid() == 0 &&
 	    process_user_find(owner, NULL, &u, &e) == 0 &&
-	    st.st_uid != u.uid && st.st_uid != 0)
-		doctor_add(checks, "FILE_MODE", "FAIL",
-		    "%s: its owner is neither root nor %s", path, owner);
-	else
+	    st.st_uid != u.uid && st.st_uid != 0) {
+		snprintf(command, sizeof(command), "chown %.200s", owner);
+		doctor_run_on(doctor_add(checks, "FILE_MODE", "FAIL",
+		    "%s: its owner is neither root nor %s", path, owner),
+		    command, path);
+	} else
 		doctor_add(checks, "FILE_MODE", "PASS", "%s: mode %04o", path,
 		    (unsigned)(st.st_mode & 07777));
 }
@@ -68,13 +104,11 @@ doctor_on_file(void *checks, enum conf_file_kind kind, const char *setting,
 		return; /* with their owner */
 	if (kind == CONF_FILE_KEY && stat(path, &st) == 0 &&
 	    (st.st_mode & S_IRWXO) != 0)
-		doctor_add(checks, "FILE_MODE", "FAIL",
+		doctor_run_on(doctor_add(checks, "FILE_MODE", "FAIL",
 		    "%s: mode %04o, everybody may read the private key", path,
-		    (unsigned)(st.st_mode & 07777));
+		    (unsigned)(st.st_mode & 07777)), "chmod o=", path);
 	else if (access(path, R_OK) != 0)
-		doctor_add(checks, "FILE_MODE",
-		    errno == EACCES ? "UNKNOWN" : "FAIL", "%s: %s", path,
-		    strerror(errno));
+		doctor_unreadable(checks, path);
 }
 
 static void
@@ -87,9 +121,10 @@ doctor_files(struct ctl *c, json_t *checks)
 	conf_errors_init(&errors);
 	conf = conf_load(c->conf_path, NULL, &errors);
 	for (i = 0; i < errors.n; i++)
-		doctor_add(checks, "CONFIGURATION",
+		doctor_run_on(doctor_add(checks, "CONFIGURATION",
 		    errors.v[i].is_warning ? "WARN" : "FAIL", "%s",
-		    errors.v[i].text);
+		    errors.v[i].text), "posthornctl config check",
+		    c->conf_path);
 	conf_errors_wipe(&errors);
 	if (conf == NULL)
 		return;
@@ -134,35 +169,15 @@ doctor_result(int status)
 }
 
 static void
-doctor_print_one(struct ctl *c, json_t *check)
-{
-	const char *text = json_string_value(json_object_get(check,
-			 "Result"));
-	json_t	   *hint = json_object_get(check, "Hint");
-	struct buf  line;
-
-	buf_init(&line, 8192);
-	buf_printf(&line, "%-7s %-17s ", strcmp(text, "PASS") == 0 ? "ok" :
-		strcmp(text, "WARN") == 0 ? "warn" : text,
-	    json_string_value(json_object_get(check, "Id")));
-	ctl_value_text(c, json_object_get(check, "Description"), &line);
-	if (hint != NULL) {
-		buf_printf(&line, "\n%26s", "");
-		ctl_value_text(c, hint, &line);
-	}
-	printf("%.*s\n", (int)line.n, line.p);
-	buf_wipe(&line);
-}
-
-static void
 doctor_print(struct ctl *c, json_t *result)
 {
-	json_t *v;
+	static const struct finding_form form = { 7, 17 };
+	json_t *checks = json_object_get(result, "Checks");
 	size_t	i;
 
 	ctl_clean(result);
-	json_array_foreach(json_object_get(result, "Checks"), i, v)
-		doctor_print_one(c, v);
+	for (i = 0; i < json_array_size(checks); i++)
+		finding_print(c, checks, i, &form);
 	printf("result: %s\n",
 	    json_string_value(json_object_get(result, "Result")));
 }
