@@ -81,6 +81,40 @@ judging_event(struct judging *j, const struct target *t,
 	return ev;
 }
 
+/*
+ * The address and the TLS by which it left (events.md 3), if that is one for
+ * all whom the event names.
+ */
+static void
+judging_set_departure(struct judging *j, const struct target *t,
+    struct event *ev)
+{
+	struct departure first, d;
+	struct err	 e;
+	size_t		 i;
+	int		 rc;
+
+	for (i = 0; i < ev->recipient_count; i++) {
+		rc = spool_read_departure(j->setup->spool, &t->mail.id,
+		    target_find(t, ev->recipients[i].address), &d, &e);
+		if (rc < 0)
+			j->trouble = true;
+		if (rc <= 0)
+			return;
+		if (i == 0)
+			first = d;
+		else if (strcmp(first.ip, d.ip) != 0 ||
+		    strcmp(first.tls, d.tls) != 0)
+			return;
+	}
+	if (i == 0)
+		return;
+	ev->outgoing_ip = arena_bytes(j->arena, bytes_of(first.ip));
+	ev->outgoing_tls = arena_bytes(j->arena, bytes_of(first.tls));
+	j->trouble = j->trouble || ev->outgoing_ip.p == NULL ||
+	    ev->outgoing_tls.p == NULL;
+}
+
 /* After its recipients are there: who has to be told by mail. */
 static void
 judging_tell(struct judging *j, const struct target *t,
@@ -332,6 +366,7 @@ judging_tell_class(struct judging *j, const struct target *t,
 	if (v[0].n == 0)
 		judging_add_candidates(j, t,
 		    mta_domain(j->r.report.reporting_mta), false, ev);
+	judging_set_departure(j, t, ev);
 	judging_tell(j, t, ev, INTAKE_FROM_MAILER);
 }
 
@@ -502,6 +537,7 @@ judging_autoreply(struct judging *j, const struct target *t)
 	ev->bounce_subtype = BOUNCE_SUB_GENERAL;
 	ev->repeated = before > 0;
 	ev->simulator = address_is_simulated(j, to->address);
+	judging_set_departure(j, t, ev);
 }
 
 /* -- complaints ------------------------------------------------------------- */
@@ -597,6 +633,7 @@ judging_complaint(struct judging *j, const struct target *t)
 		to->feedback_type = complaint_type(r);
 		to->arrival = r->arrival;
 	}
+	judging_set_departure(j, t, to);
 	complaint_alert(j, to);
 	judging_tell(j, t, to, INTAKE_FROM_COMPLAINTS);
 }

@@ -488,8 +488,9 @@ statistics_on_event(void *arg, uint64_t sequence, const struct event *ev)
 		return PUBLISHER_NEXT;
 	b.f = f;
 	b.key.sender = f->sender->number;
-	b.key.source = names_number(&s->sources, ev->outgoing_ip,
-	    false);
+	/* of what came back it is not always known */
+	b.key.source = names_number(&s->sources, ev->from_report ?
+		BYTES("") : ev->outgoing_ip, false);
 	b.key.quarter = (uint32_t)(ev->at.ms / STATISTIC_QUARTER_MS);
 	b.key.hour = (uint32_t)(msgid_time(&ev->message).ms /
 	    STATISTIC_HOUR_MS);

@@ -108,6 +108,11 @@ struct mark_row {
 };
 bool record_write_mark(const struct mark_row *r, struct buf *out);
 bool record_read_mark(struct bytes in, struct mark_row *out);
+/* How a message left for a recipient, among the marks. */
+struct bytes record_key_departure(struct record_key *k,
+    const struct msgid *id, unsigned n);
+bool record_write_departure(const struct departure *d, struct buf *out);
+bool record_read_departure(struct bytes in, struct departure *out);
 
 /* A row of counters of one scope: all minutes from floor on are in sum. */
 struct counter_row {

@@ -2,6 +2,7 @@
 /* The rows of mail that came back. */
 #include "store/record.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "net/spf_result.h"
@@ -138,4 +139,51 @@ record_read_mark(struct bytes in, struct mark_row *out)
 	out->count = record_get_small(&r, UINT32_MAX);
 	out->last = record_get_time(&r);
 	return unpack_done(&r);
+}
+
+/* -- departures ------------------------------------------------------------ */
+
+/* Beside the numbers of intake_mark_recipient() and intake_mark_report(). */
+static const uint32_t departure_bit = UINT32_C(1) << 30;
+
+/* In the store: never reorder.  "" = in clear. */
+static const char *const departure_tls[] = { "", "TLSv1.2", "TLSv1.3" };
+enum { DEPARTURE_TLS = sizeof(departure_tls) / sizeof(departure_tls[0]) };
+
+struct bytes
+record_key_departure(struct record_key *k, const struct msgid *id, unsigned n)
+{
+	must(n <= MSGID_RECIPIENT_MAX);
+	return record_key_numbered(k, id, n | departure_bit);
+}
+
+/* There is one for each recipient: no more octets than it needs. */
+bool
+record_write_departure(const struct departure *d, struct buf *out)
+{
+	unsigned char a[sizeof(struct in6_addr)];
+	bool	      is_v4 = inet_pton(AF_INET, d->ip, a) == 1;
+	unsigned      tls = 0;
+
+	if (!is_v4 && inet_pton(AF_INET6, d->ip, a) != 1)
+		return false;
+	while (tls < DEPARTURE_TLS && strcmp(departure_tls[tls], d->tls) != 0)
+		tls++;
+	pack_u64(out, tls < DEPARTURE_TLS ? tls : 0);
+	buf_add(out, a, is_v4 ? sizeof(struct in_addr) : sizeof(a));
+	return !out->failed;
+}
+
+bool
+record_read_departure(struct bytes in, struct departure *out)
+{
+	struct unpack r = unpack_of(in);
+	unsigned      tls = record_get_small(&r, DEPARTURE_TLS - 1);
+	bool	      is_v4 = r.rest.n == sizeof(struct in_addr);
+
+	if (r.failed || (!is_v4 && r.rest.n != sizeof(struct in6_addr)))
+		return false;
+	strcpy(out->tls, departure_tls[tls]);
+	return inet_ntop(is_v4 ? AF_INET : AF_INET6, r.rest.p, out->ip,
+	    sizeof(out->ip)) != NULL;
 }

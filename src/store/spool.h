@@ -299,6 +299,17 @@ int spool_read_mail(struct spool *s, const struct msgid *id, struct arena *a,
 int spool_read_facts(struct spool *s, const struct msgid *id,
     struct arena *a, struct mail_row *out, struct err *e);
 /*
+ * The address it left from for a recipient who has got it, and the TLS: kept
+ * beside its record, if it belongs to a configuration set (events.md 3).
+ * 1, 0 = not known, -1.
+ */
+struct departure {
+	char ip[64];
+	char tls[12]; /* "TLSv1.3"; "" = in clear */
+};
+int spool_read_departure(struct spool *s, const struct msgid *id, unsigned n,
+    struct departure *out, struct err *e);
+/*
  * The whole message as it is sent, kept beside its snapshot for the notice
  * that returns it (RET=FULL), if it has SPOOL_RETURN_MAX octets at most.
  */

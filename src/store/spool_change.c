@@ -76,6 +76,42 @@ spool_settle_message(struct spool_txn *t, const struct msgid *id,
 	    spool_pieces(m.head_octets) + spool_pieces(m.body_octets), e);
 }
 
+/*
+ * What comes back later shows how it left (events.md 3); only a message of a
+ * configuration set has events that show it.
+ */
+static int
+spool_keep_departure(struct spool_txn *t, const struct change_item *item,
+    const struct recipient_row *r, struct err *e)
+{
+	const struct event *ev = item->event;
+	struct place	    p = place_of(r);
+	struct departure    d;
+	struct record_key   k;
+	struct bytes	    value;
+	struct due_row	    due;
+	int		    rc;
+
+	if (ev == NULL || ev->type != EVENT_DELIVERY ||
+	    ev->outgoing_ip.n == 0)
+		return 0;
+	rc = db_get(t->db, p.table, record_key_due(&k, &p.key), &value, e);
+	if (rc <= 0)
+		return rc;
+	if (!record_read_due(value, &due))
+		return err_set(e, "spool: damaged due row");
+	if (config_set_id_is_none(&due.config_set))
+		return 0;
+	bytes_text(ev->outgoing_ip, d.ip, sizeof(d.ip));
+	bytes_text(ev->outgoing_tls, d.tls, sizeof(d.tls));
+	buf_clear(&t->spool->row);
+	if (!record_write_departure(&d, &t->spool->row))
+		return 0; /* no address */
+	return db_put(t->db, SPOOL_MARK,
+	    record_key_departure(&k, &r->id, r->n),
+	    buf_bytes(&t->spool->row), false, e);
+}
+
 static int
 spool_settle(struct spool_txn *t, const struct recipient_row *r,
     struct err *e)
@@ -254,7 +290,8 @@ spool_change_envelope(struct spool_txn *t, struct change_item *item,
 	if (rc <= 0)
 		return rc;
 	if (item->kind == CHANGE_DONE)
-		return spool_settle(t, &before, e);
+		return spool_keep_departure(t, item, &before, e) < 0 ? -1 :
+			spool_settle(t, &before, e);
 	now = before;
 	recipient_change(&now, item, t->now);
 	return spool_put_recipient(t, &before, &now, e);

@@ -127,6 +127,25 @@ spool_copy_paged(struct db_txn *t, enum spool_table table,
 }
 
 int
+spool_read_departure(struct spool *s, const struct msgid *id, unsigned n,
+    struct departure *out, struct err *e)
+{
+	struct db_txn	 *t = db_read(s->db, e);
+	struct record_key k;
+	struct bytes	  value;
+	int		  rc;
+
+	if (t == NULL)
+		return -1;
+	rc = db_get(t, SPOOL_MARK, record_key_departure(&k, id, n), &value,
+	    e);
+	if (rc == 1 && !record_read_departure(value, out))
+		rc = err_set(e, "spool: damaged departure");
+	db_end(t);
+	return rc;
+}
+
+int
 spool_read_returned(struct spool *s, const struct msgid *id, struct arena *a,
     struct bytes *out, struct err *e)
 {

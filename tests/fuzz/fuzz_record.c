@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fuzz_replay_end(void);
 
-enum { KINDS = 10 };
+enum { KINDS = 11 };
 
 /* What the inputs have shown of each kind. */
 static struct {
@@ -36,6 +36,7 @@ pass(unsigned kind, struct bytes in, struct arena *a, struct buf *out)
 	struct intake_row    intake;
 	struct intake_errand errand;
 	struct mark_row	     mark;
+	struct departure     departure;
 
 	memset(&recipient, 0, sizeof(recipient));
 	memset(&mail, 0, sizeof(mail));
@@ -69,6 +70,9 @@ pass(unsigned kind, struct bytes in, struct arena *a, struct buf *out)
 	case 9:
 		return record_read_mark(in, &mark) &&
 		    record_write_mark(&mark, out);
+	case 10:
+		return record_read_departure(in, &departure) &&
+		    record_write_departure(&departure, out);
 	default:
 		return record_read_state(in, &state) &&
 		    record_write_state(&state, out);

@@ -284,6 +284,60 @@ held_ones_settle_too(void **state)
 	message_free(m);
 }
 
+/* What a recipient's Delivery leaves behind: 1, 0 */
+static int
+departure_after(struct bed *b, bool has_set, enum event_type type,
+    const char *ip, const char *tls, struct departure *out)
+{
+	struct message	  *m = bed_message(1, 100, 0);
+	struct event	   ev = { .type = type,
+		     .outgoing_ip = bytes_of(ip),
+		     .outgoing_tls = bytes_of(tls) };
+	struct change_item item = { .kind = CHANGE_DONE, .id = m->id, .n = 1,
+		     .event = &ev };
+	struct err	   e;
+	int		   rc;
+
+	if (has_set)
+		m->config_set_id.b[0] = 1;
+	assert_int_equal(bed_submit(b, m), RECEIPT_OK);
+	assert_int_equal(spool_read_departure(b->spool, &m->id, 1, out, &e),
+	    0);
+	assert_int_equal(bed_change(b, &item, 1), RECEIPT_OK);
+	assert_true(item.found);
+	rc = spool_read_departure(b->spool, &m->id, 1, out, &e);
+	assert_int_equal(spool_read_departure(b->spool, &m->id, 2, out, &e),
+	    0);
+	message_free(m);
+	return rc;
+}
+
+static void
+a_delivery_leaves_its_way(void **state)
+{
+	struct bed	*b = *state;
+	struct departure d;
+
+	bed_start(b);
+	assert_int_equal(departure_after(b, true, EVENT_DELIVERY,
+	    "203.0.113.10", "TLSv1.3", &d), 1);
+	assert_string_equal(d.ip, "203.0.113.10");
+	assert_string_equal(d.tls, "TLSv1.3");
+	assert_int_equal(departure_after(b, true, EVENT_DELIVERY,
+	    "2001:db8::5", "", &d), 1);
+	assert_string_equal(d.ip, "2001:db8::5");
+	assert_string_equal(d.tls, "");
+	/* no record shows it */
+	assert_int_equal(departure_after(b, false, EVENT_DELIVERY,
+	    "203.0.113.10", "TLSv1.3", &d), 0);
+	assert_int_equal(departure_after(b, true, EVENT_BOUNCE,
+	    "203.0.113.10", "TLSv1.3", &d), 0);
+	/* the simulator has none */
+	assert_int_equal(departure_after(b, true, EVENT_DELIVERY, "", "",
+	    &d), 0);
+	assert_int_equal(bed_rows(b, SPOOL_MARK), 2);
+}
+
 static void
 events_without_envelope(void **state)
 {
@@ -313,6 +367,7 @@ main(void)
 		test(move_and_retry_change_the_time_only),
 		test(the_last_envelope_takes_the_content),
 		test(held_ones_settle_too),
+		test(a_delivery_leaves_its_way),
 		test(events_without_envelope),
 	};
 
