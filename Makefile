@@ -92,6 +92,7 @@ registry_MODULES = \
 	source pool json_reader resource_tags config_set config_set_json \
 	    destination destination_filter destination_json \
 	    destination_metrics destination_show destination_webhook \
+	    rotated_name \
 	topic notification \
 	suppression suppression_global import_job \
 	keys_proto verify_job

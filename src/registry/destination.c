@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "registry/account.h"
+#include "registry/rotated_name.h"
 #include "store/pack.h"
 
 enum {
@@ -29,12 +30,16 @@ destination_name_is_valid(struct bytes name)
 	return config_set_name_is_valid(name); /* the same letters */
 }
 
-/* One name in the account's own directory: no path, nothing hidden. */
+/* One name in the account's own directory: no path, nothing hidden, and not
+ * one that rotation gives, compresses and removes. */
 static bool
 file_name_is_valid(const char *s)
 {
+	struct rotated_name rotated;
+
 	return bytes_is_word(bytes_of(s), "-_.") && s[0] != '.' &&
-	    strlen(s) < DESTINATION_FILE_SIZE;
+	    strlen(s) < DESTINATION_FILE_SIZE &&
+	    !rotated_name_read(bytes_of(s), &rotated);
 }
 
 /* Of all kinds: what a destination is may change. */
@@ -453,8 +458,8 @@ destination_check(const struct destination *d, struct err *e)
 			    "a destination of this kind needs a topic");
 	if (!file_name_is_valid(d->file.name))
 		return book_refuse(e, BOOK_BAD_REQUEST, "the name of a file "
-		    "is 1 to %d of A-Z a-z 0-9 - _ . without a dot in front",
-		    DESTINATION_FILE_SIZE - 1);
+		    "is 1 to %d of A-Z a-z 0-9 - _ . without a dot in front, "
+		    "and not that of a rotated file", DESTINATION_FILE_SIZE - 1);
 	if (d->file.keep > DESTINATION_KEEP_MAX)
 		return book_refuse(e, BOOK_BAD_REQUEST,
 		    "at most %d rotated files are kept, 0 = all",

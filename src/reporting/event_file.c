@@ -4,22 +4,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "base/ascii.h"
+#include "registry/rotated_name.h"
 
 enum {
 	FILE_MODE = 0640,
 	DIR_MODE = 0750,
-	STAMP_OCTETS = 16, /* 20260302T101531Z */
-	ROTATED_SIZE = DESTINATION_FILE_SIZE + 1 + STAMP_OCTETS + 24,
 	/* in which the end of the last whole line is looked for */
 	TAIL_OCTETS = 512 * 1024,
 	PIECE_OCTETS = 64 * 1024,
@@ -148,61 +144,22 @@ event_file_close(struct event_file *f)
 
 /* -- rotated files -------------------------------------------------------- */
 
-struct rotated {
-	char	      name[ROTATED_SIZE];
-	char	      stamp[STAMP_OCTETS + 1];
-	unsigned long n;
-	bool	      is_compressed;
-};
-
-/* NAME.20260302T101531Z, NAME.20260302T101531Z-1, and .gz behind */
-static bool
-rotated_read(const char *name, const char *of, struct rotated *out)
-{
-	static const char form[] = "00000000T000000Z";
-	size_t	    n = strlen(of), i;
-	const char *p;
-	char	   *end;
-
-	if (strlen(name) >= sizeof(out->name) || strncmp(name, of, n) != 0 ||
-	    name[n] != '.')
-		return false;
-	p = name + n + 1;
-	for (i = 0; i < STAMP_OCTETS; i++)
-		if (form[i] == '0' ? !ascii_is_digit(p[i]) :
-			p[i] != form[i])
-			return false;
-	memcpy(out->stamp, p, STAMP_OCTETS);
-	out->stamp[STAMP_OCTETS] = '\0';
-	strcpy(out->name, name);
-	p += STAMP_OCTETS;
-	out->n = 0;
-	if (p[0] == '-' && p[1] >= '1' && p[1] <= '9') {
-		out->n = strtoul(p + 1, &end, 10);
-		p = end;
-	}
-	out->is_compressed = strcmp(p, ".gz") == 0;
-	return (*p == '\0' || out->is_compressed) && out->n < ULONG_MAX;
-}
-
 static int
 rotated_cmp(const void *a, const void *b)
 {
-	const struct rotated *x = a, *y = b;
-	int c = strcmp(x->stamp, y->stamp);
-
-	return c != 0 ? c : x->n < y->n ? -1 : x->n > y->n;
+	return rotated_name_cmp(a, b);
 }
 
 /* Those of this file; NULL and 0 when the folder cannot be read. */
-static struct rotated *
+static struct rotated_name *
 rotated_list(const struct event_file *f, size_t *n)
 {
-	struct rotated *v = NULL, one;
-	struct dirent  *entry;
-	size_t		room = 0;
+	struct rotated_name *v = NULL, one;
+	struct bytes	     of = bytes_of(f->how->name);
+	struct dirent	    *entry;
+	size_t		     room = 0;
 	int fd = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR	       *d = fd < 0 ? NULL : fdopendir(fd);
+	DIR		    *d = fd < 0 ? NULL : fdopendir(fd);
 
 	*n = 0;
 	if (d == NULL) {
@@ -211,8 +168,10 @@ rotated_list(const struct event_file *f, size_t *n)
 		return NULL;
 	}
 	while ((entry = readdir(d)) != NULL) {
-		if (!rotated_read(entry->d_name, f->how->name, &one))
+		if (!rotated_name_read(bytes_of(entry->d_name), &one) ||
+		    !bytes_eq(one.of, of))
 			continue;
+		one.of = of; /* the entry's own goes */
 		if (*n == room) {
 			room = room == 0 ? 64 : 2 * room;
 			v = mem_realloc(v, room * sizeof(*v));
@@ -227,49 +186,50 @@ rotated_list(const struct event_file *f, size_t *n)
 static void
 rotated_prune(const struct event_file *f)
 {
-	size_t		n, i;
-	struct rotated *v = rotated_list(f, &n);
+	char		     name[ROTATED_NAME_SIZE];
+	size_t		     n, i;
+	struct rotated_name *v = rotated_list(f, &n);
 
 	if (n > f->how->keep) {
 		qsort(v, n, sizeof(*v), rotated_cmp);
-		for (i = 0; i < n - f->how->keep; i++)
-			(void)unlinkat(f->dir, v[i].name, 0);
+		for (i = 0; i < n - f->how->keep; i++) {
+			rotated_name_write(&v[i], name);
+			(void)unlinkat(f->dir, name, 0);
+		}
 	}
 	mem_free(v);
 }
 
-/* Behind all others of this second, those that are gone already as well. */
-static void
-rotated_name(const struct event_file *f, char out[ROTATED_SIZE])
+/* Behind all others of this second, those that are gone already as well.
+ * 0 / -1: somebody has put the last number there. */
+static int
+rotated_name_next(const struct event_file *f, char out[ROTATED_NAME_SIZE])
 {
-	time_t		s = (time_t)(f->now.ms / 1000);
-	struct tm	tm;
-	char		stamp[STAMP_OCTETS + 1];
-	size_t		n, i;
-	struct rotated *v = rotated_list(f, &n);
-	unsigned long	next = 0;
+	struct rotated_name  next = { .of = bytes_of(f->how->name),
+		.at.ms = f->now.ms - f->now.ms % 1000 };
+	size_t		     n, i;
+	struct rotated_name *v = rotated_list(f, &n);
 
-	gmtime_r(&s, &tm);
-	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 	for (i = 0; i < n; i++)
-		if (strcmp(v[i].stamp, stamp) == 0 && v[i].n >= next)
-			next = v[i].n + 1;
+		if (v[i].at.ms == next.at.ms && v[i].number >= next.number)
+			next.number = v[i].number + 1;
 	mem_free(v);
-	if (next == 0)
-		snprintf(out, ROTATED_SIZE, "%s.%s", f->how->name, stamp);
-	else
-		snprintf(out, ROTATED_SIZE, "%s.%s-%lu", f->how->name, stamp,
-		    next);
+	if (next.number > ROTATED_NUMBER_MAX)
+		return -1;
+	rotated_name_write(&next, out);
+	return 0;
 }
 
 static int
 file_rotate(struct event_file *f, struct err *e)
 {
-	char to[ROTATED_SIZE];
+	char to[ROTATED_NAME_SIZE];
 
 	if (f->how->sync != SYNC_NONE && event_file_sync(f, e) < 0)
 		return -1;
-	rotated_name(f, to);
+	if (rotated_name_next(f, to) != 0)
+		return err_set(e, "%s: no name is left for this second",
+		    f->how->name);
 	f->has_rotated = true;
 	if (renameat(f->dir, f->how->name, f->dir, to) < 0)
 		return err_sys(e, "rename %s", f->how->name);
@@ -366,23 +326,28 @@ gzip_write(int dir, int from, const char *hidden, bool sync, struct err *e)
 }
 
 static int
-rotated_compress(const struct event_file *f, const struct rotated *r,
+rotated_compress(const struct event_file *f, const struct rotated_name *r,
     struct err *e)
 {
-	char hidden[ROTATED_SIZE + 8], final[ROTATED_SIZE + 8];
-	int  from = openat(f->dir, r->name, O_RDONLY | O_NOFOLLOW |
-	    O_NONBLOCK | O_CLOEXEC), rc;
+	struct rotated_name compressed = *r;
+	char name[ROTATED_NAME_SIZE], final[ROTATED_NAME_SIZE];
+	char hidden[ROTATED_NAME_SIZE + 1];
+	int  from, rc;
 
+	rotated_name_write(r, name);
+	from = openat(f->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
 	if (from < 0)
-		return err_sys(e, "open %s", r->name);
-	snprintf(hidden, sizeof(hidden), ".%s.gz", r->name);
-	snprintf(final, sizeof(final), "%s.gz", r->name);
+		return err_sys(e, "open %s", name);
+	compressed.is_compressed = true;
+	rotated_name_write(&compressed, final);
+	snprintf(hidden, sizeof(hidden), ".%s", final);
 	rc = gzip_write(f->dir, from, hidden, f->how->sync != SYNC_NONE, e);
 	close(from);
 	if (rc == 0 && renameat(f->dir, hidden, f->dir, final) < 0)
 		rc = err_sys(e, "rename %s", hidden);
-	if (rc == 0 && unlinkat(f->dir, r->name, 0) < 0)
-		rc = err_sys(e, "remove %s", r->name);
+	if (rc == 0 && unlinkat(f->dir, name, 0) < 0)
+		rc = err_sys(e, "remove %s", name);
 	if (rc < 0)
 		(void)unlinkat(f->dir, hidden, 0);
 	return rc;
@@ -393,7 +358,7 @@ event_file_compress(const char *dir, const char *account,
     const struct destination_file *how, struct err *e)
 {
 	struct event_file f = { .how = how, .fd = -1 };
-	struct rotated	 *v;
+	struct rotated_name *v;
 	size_t		  n = 0, i;
 	int		  rc = 0;
 

@@ -100,7 +100,8 @@ static void
 body_refusals(struct db_txn *t)
 {
 	static const char *const files[] = { "", ".hidden", "a/b", "..",
-		"a b", "a\xc3\xa4" };
+		"a b", "a\xc3\xa4", "a.20260302T101531Z",
+		"a.20260302T101531Z-1.gz" };
 	struct config_set  s = set_of("one");
 	struct destination d = destination_of(&s, "bad name");
 	struct err	   e;
