@@ -42,7 +42,7 @@ check_run(struct ctl *c)
 		json_decref(result);
 		return status;
 	}
-	status = doctor_judge(checks);
+	status = doctor_worst(checks);
 	json_object_set_new(result, "Result",
 	    json_string(doctor_result(status)));
 	if (c->form == CTL_JSON)

@@ -141,7 +141,7 @@ doctor_files(struct ctl *c, json_t *checks)
 
 /* 0 all passed, 1 low findings only, 2 a high one, 3 not judged */
 int
-doctor_judge(json_t *checks)
+doctor_worst(json_t *checks)
 {
 	const char *text;
 	json_t	   *v;
@@ -195,7 +195,7 @@ doctor_run(struct ctl *c)
 		return status;
 	checks = json_object_get(result, "Checks");
 	doctor_files(c, checks);
-	status = doctor_judge(checks);
+	status = doctor_worst(checks);
 	json_object_set_new(result, "Result", json_string(doctor_result(status)));
 	if (c->form == CTL_JSON)
 		ctl_print_json(result);

@@ -16,7 +16,7 @@
 int doctor_run(struct ctl *c);
 /* Of a list of checks: 0 all passed, 1 low findings only, 2 a high one, 3 not
  * judged; and the word for it. */
-int doctor_judge(json_t *checks);
+int doctor_worst(json_t *checks);
 const char *doctor_result(int status);
 
 #endif
