@@ -139,13 +139,13 @@ static void
 documents_take(struct documents *s, unsigned n, const char *name,
     struct bytes text, const struct policy_place *at)
 {
-	struct document *d = s->v + n; /* n == s->n: not yet there */
+	struct document *d = n < s->n ? &s->v[n] : NULL; /* not yet there */
 	struct err	 unused;
 
-	if (n < s->n && d->n == text.n && strcmp(d->name, name) == 0 &&
+	if (d != NULL && d->n == text.n && strcmp(d->name, name) == 0 &&
 	    memcmp(d->text, text.p, text.n) == 0)
 		return;
-	if (n < s->n) {
+	if (d != NULL) {
 		s->octets -= document_octets(d);
 		document_wipe(d);
 	} else {
