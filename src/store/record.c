@@ -503,6 +503,17 @@ record_read_mail(struct bytes in, struct arena *a, struct mail_row *out)
 
 /* -- counter and state ----------------------------------------------------- */
 
+/* Beyond it a number is damage: all buckets of a scope can be added up. */
+#define MINUTE_MAX INT64_C(4223371680) /* the end of year 9999 */
+#define COUNT_MAX (INT64_C(1) << 40)
+#define SUM_MAX (INT64_C(1) << 52)
+
+static bool
+is_between(int64_t n, int64_t min, int64_t max)
+{
+	return n >= min && n <= max;
+}
+
 bool
 record_write_counter(const struct counter_row *r, struct buf *out)
 {
@@ -520,7 +531,18 @@ record_read_counter(struct bytes in, struct counter_row *out)
 	out->floor = (int64_t)unpack_u64(&r);
 	out->newest = (int64_t)unpack_u64(&r);
 	out->sum = (int64_t)unpack_u64(&r);
-	return unpack_done(&r);
+	return unpack_done(&r) && is_between(out->floor, 0, MINUTE_MAX) &&
+	    is_between(out->newest, 0, MINUTE_MAX) &&
+	    is_between(out->sum, -SUM_MAX, SUM_MAX);
+}
+
+bool
+record_read_count(struct bytes in, int64_t *out)
+{
+	if (in.n != 8)
+		return false;
+	*out = (int64_t)db_get_be64(in.p);
+	return is_between(*out, -COUNT_MAX, COUNT_MAX);
 }
 
 bool

@@ -120,6 +120,8 @@ struct counter_row {
 };
 bool record_write_counter(const struct counter_row *r, struct buf *out);
 bool record_read_counter(struct bytes in, struct counter_row *out);
+/* Of one minute. */
+bool record_read_count(struct bytes in, int64_t *out);
 
 /* One row of meta that every commit renews. */
 struct state_row {

@@ -20,15 +20,6 @@ enum { COUNTERS_KEPT_MAX = 50000, SCOPE_MAX = 200, VALUE_SIZE = 8 };
 
 /* -- rows ------------------------------------------------------------------ */
 
-static bool
-count_of(struct bytes value, int64_t *n)
-{
-	if (value.n != VALUE_SIZE)
-		return false;
-	*n = (int64_t)db_get_be64(value.p);
-	return true;
-}
-
 /* 0 when there is no such bucket. */
 static int
 counter_get(struct db_txn *t, struct bytes scope, int64_t minute, int64_t *n,
@@ -41,7 +32,7 @@ counter_get(struct db_txn *t, struct bytes scope, int64_t minute, int64_t *n,
 	*n = 0;
 	rc = db_get(t, SPOOL_COUNTER, record_key_counter(&k, scope, minute),
 	    &value, e);
-	if (rc == 1 && !count_of(value, n))
+	if (rc == 1 && !record_read_count(value, n))
 		return err_set(e, "spool: damaged counter");
 	return rc < 0 ? -1 : 0;
 }
@@ -83,7 +74,7 @@ counter_scan(struct db_txn *t, struct bytes scope, int64_t from, int64_t to,
 	end = record_key_counter(&last, scope, to);
 	rc = db_seek(c, record_key_counter(&k, scope, from), &key, &value, e);
 	while (rc == 1 && bytes_cmp(key, end) <= 0) {
-		if (!count_of(value, &n)) {
+		if (!record_read_count(value, &n)) {
 			rc = err_set(e, "spool: damaged counter");
 			break;
 		}

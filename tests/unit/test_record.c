@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/db.h"
 #include "store/record.h"
 
 static struct msgid
@@ -265,6 +266,47 @@ due_counter_and_state_come_back(void **state)
 	buf_wipe(&b);
 }
 
+/* Numbers that no counting leads to are damage: they would be added up. */
+static void
+counters_stay_within_their_range(void **state)
+{
+	static const struct {
+		struct counter_row row;
+		bool		   is_read;
+	} rows[] = {
+		{ { 0, 0, 0 }, true },
+		{ { 29000000, 29000001, INT64_C(1) << 52 }, true },
+		{ { 29000000, 29000001, (INT64_C(1) << 52) + 1 }, false },
+		{ { -1, 29000001, 3 }, false },
+		{ { INT64_MAX, 29000001, 3 }, false },
+		{ { 29000000, -1, 3 }, false },
+		{ { 29000000, INT64_MAX, 3 }, false },
+		{ { 29000000, 29000001, INT64_MIN }, false },
+	};
+	struct counter_row r;
+	struct buf	   b;
+	char		   count[8];
+	int64_t		   n;
+	size_t		   i;
+
+	(void)state;
+	buf_init(&b, 100);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_clear(&b);
+		assert_true(record_write_counter(&rows[i].row, &b));
+		if (record_read_counter(buf_bytes(&b), &r) !=
+		    rows[i].is_read)
+			fail_msg("row %zu", i);
+	}
+	buf_wipe(&b);
+	db_put_be64(count, 7);
+	assert_true(record_read_count((struct bytes){ count, 8 }, &n));
+	assert_int_equal(n, 7);
+	assert_false(record_read_count((struct bytes){ count, 7 }, &n));
+	db_put_be64(count, (uint64_t)INT64_MAX);
+	assert_false(record_read_count((struct bytes){ count, 8 }, &n));
+}
+
 static struct event
 event_full(void)
 {
@@ -512,6 +554,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counters_stay_within_their_range),
 		cmocka_unit_test(keys_lie_in_order),
 		cmocka_unit_test(counter_keys_do_not_mix_scopes),
 		cmocka_unit_test(message_comes_back),
