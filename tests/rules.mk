@@ -25,8 +25,8 @@ $(O)/libfakes.a: $(patsubst tests/%.c,$(O)/tests/%.o, \
 FAKED = $(addprefix $(O)/tests/test_,carrier carrier_held connection dial \
 	egress egress_turns route scheduler site spf transport turns webhook \
 	webhook_places) \
-	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth command session transport \
-	verifier)
+	$(patsubst %,$(O)/fuzz/fuzz_%-replay,auth command keys session \
+	spool transport verifier)
 $(FAKED): TOOL_PARTS = $(O)/libfakes.a
 $(FAKED): $(O)/libfakes.a
 # all of them: it has no reference to the net, only the libraries do

@@ -8,7 +8,7 @@
  * Who is let in has a From address; each address is covered, by a second
  * reading, by an identity that is verified, of its account, or of one that
  * an ARN in the message names and whose policy lets it; and with a credential
- * that is bound to a domain all are of this domain.  Tags are such as may be,
+ * that is bound to a domain all are of this domain but the Return-Path.  Tags are such as may be,
  * each once, and one of the credential has no other value.
  */
 #include <stdlib.h>
@@ -146,17 +146,17 @@ take_line(struct bytes *rest)
 static bool
 add_recipients(struct message *m, struct bytes line, unsigned flags)
 {
-	struct address a;
-	struct bytes   word;
-	ptrdiff_t      blank;
+	char	     text[ADDRESS_TEXT_MAX];
+	struct bytes word, normal;
+	ptrdiff_t    blank;
 
 	while (line.n > 0 && m->envelope_count < RCPTS_MAX) {
 		blank = bytes_find(line, 0, ' ');
 		word = bytes_head(line, blank < 0 ? line.n : (size_t)blank);
 		line = blank < 0 ? BYTES("") :
 		    bytes_from(line, (size_t)blank + 1);
-		if (!address_parse(word, flags, &a) ||
-		    message_add_envelope(m, word) == NULL)
+		if (!address_normal_text(word, flags, text, &normal) ||
+		    message_add_envelope(m, normal) == NULL)
 			return false;
 	}
 	return m->envelope_count > 0;
@@ -173,7 +173,8 @@ question_begin(struct question *x, unsigned flags, struct bytes in)
 	struct bytes	    whole = in, sender = take_line(&in);
 	struct bytes	    rcpts = take_line(&in);
 	unsigned	    address_flags = conf_address_flags(c);
-	struct address	    parsed;
+	char		    text[ADDRESS_TEXT_MAX];
+	struct bytes	    normal = BYTES("");
 
 	memset(x, 0, sizeof(*x));
 	c->server.name = "relay.example";
@@ -194,8 +195,9 @@ question_begin(struct question *x, unsigned flags, struct bytes in)
 		.is_local = (flags & 4) != 0, .now = rows_now, .arena = a,
 		.permissions = the_books.permissions };
 	return (sender.n == 0 ||
-		   address_parse(sender, address_flags, &parsed)) &&
-	    message_set(m, &m->sender, sender) &&
+		   address_normal_text(sender, address_flags, text,
+		       &normal)) &&
+	    message_set(m, &m->sender, normal) &&
 	    add_recipients(m, rcpts, address_flags) &&
 	    header_parse(in, &rules, a, &x->header) == HEADER_OK;
 }
@@ -257,7 +259,7 @@ must_be_permitted(const struct question *x, const struct admission_role *role)
 	    (strcmp(role->owner, FRIEND) == 0 && bytes_eq_text(role->identity,
 		"friend.example") && bytes_find_nocase(x->section,
 		BYTES(FRIEND)) >= 0));
-	if (x->who == WHO_BOUND)
+	if (x->who == WHO_BOUND && role->part != PART_RETURN_PATH)
 		must(role->address.n > 12 && bytes_eq_nocase(bytes_from(
 		    role->address, role->address.n - 12),
 		    BYTES("@example.com")));

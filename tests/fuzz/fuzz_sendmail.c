@@ -38,6 +38,43 @@ count_address(void *arg, struct bytes address)
 	(*n)++;
 }
 
+/* A line of a header goes on behind a fold only. */
+static void
+must_be_folded(struct bytes s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		must((s.p[i] != '\n' && s.p[i] != '\r') ||
+		    (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n') ||
+		    (s.p[i] == '\n' && i > 0 && s.p[i - 1] == '\r' &&
+			i + 1 < s.n && s.p[i + 1] == ' '));
+}
+
+/* The login, a line end, and the field as passwd(5) has it. */
+static void
+try_gecos(struct bytes s)
+{
+	ptrdiff_t  end = bytes_find(s, 0, '\n');
+	char	   login[64], *gecos;
+	struct buf name, text;
+
+	bytes_text(bytes_head(s, end < 0 ? 0 : (size_t)end), login,
+	    sizeof(login));
+	gecos = mem_dup_bytes(bytes_from(s, (size_t)(end + 1)));
+	buf_init(&name, 1 << 22);
+	buf_init(&text, 1 << 24);
+	if (sendmail_gecos_name(gecos, login, &name)) {
+		must(bytes_find(buf_bytes(&name), 0, '&') < 0 ||
+		    strchr(login, '&') != NULL);
+		sendmail_add_display_name(buf_bytes(&name), &text);
+		must_be_folded(buf_bytes(&text));
+	}
+	mem_free(gecos);
+	buf_wipe(&name);
+	buf_wipe(&text);
+}
+
 static void
 try_list(struct bytes s)
 {
@@ -137,6 +174,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_conf(s);
 	else if (data[0] == 'l')
 		try_list(s);
+	else if (data[0] == 'g')
+		try_gecos(s);
 	else
 		try_message(s, data[0]);
 	return 0;

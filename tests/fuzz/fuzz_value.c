@@ -8,6 +8,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* As it is written it is read again, and is the same. */
+static void
+must_come_back(struct wall at)
+{
+	char	    text[CLOCK_TEXT_MAX];
+	struct wall again;
+
+	/* a zone may lead over the edge of year 9999, or 1 */
+	if (at.ms < INT64_C(-62135596800000) ||
+	    at.ms > INT64_C(253402300799999))
+		return;
+	must(wall_from_iso(wall_iso(at, text), &again));
+	must(again.ms == at.ms);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -26,6 +41,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(octets <= INT64_MAX);
 	if (ctl_parse_time(text, now, &at))
 		must(text[0] != '\0');
+	if (wall_from_iso(text, &at))
+		must_come_back(at);
 	if (ctl_parse_amount(text, &amount))
 		must(amount >= -1 && amount == amount);
 	return 0;

@@ -5,7 +5,7 @@
 FUZZ_PARTS = $(filter-out $(POSTHORND) tools/posthornctl tools/sendmail, \
 	$(ALL_PARTS))
 FUZZ_FAKES = $(patsubst tests/lib/%.c,%,$(wildcard tests/lib/fake_*.c))
-FUZZ_FAKED = auth command session transport verifier
+FUZZ_FAKED = auth command keys session spool transport verifier
 
 # FOLDER, flags, what a target is linked with
 define FUZZ_RULES
