@@ -160,6 +160,8 @@ spool_remove_intake(struct spool_txn *t, const struct msgid *id,
 	uint32_t	  piece;
 	int		  rc = spool_get_intake(t, id, a, &r, e);
 
+	if (rc == 0) /* it has a key: the sweep would meet it for ever */
+		rc = err_set(e, "spool: damaged row of the intake");
 	for (piece = 0; rc == 1; piece++)
 		rc = db_delete(t->db, SPOOL_INTAKE,
 		    record_key_numbered(&k, id, piece), e);

@@ -297,6 +297,38 @@ keeping(void **state)
 	arena_free(a);
 }
 
+static int
+put_empty(struct change *c, struct spool_txn *t, struct err *e)
+{
+	struct msgid	  id;
+	struct record_key k;
+
+	(void)c;
+	msgid_make(clock_wall(), &id);
+	return db_put(t->db, SPOOL_INTAKE, record_key_numbered(&k, &id, 0),
+	    BYTES(""), false, e);
+}
+
+/* A row without a record stops the sweep, which would meet it for ever. */
+static void
+a_row_without_a_record(void **state)
+{
+	struct bed   *b = *state;
+	struct change c = { .from = b->asker, .on_receipt = bed_on_receipt,
+		.ctx = b, .also = put_empty };
+
+	bed_start(b);
+	spool_keep_raw(b->spool, -1000);
+	b->waiting++;
+	assert_true(spool_change(b->spool, &c));
+	bed_wait(b);
+	assert_int_equal(c.result, RECEIPT_OK);
+	spool_sweep(b->spool);
+	if (b->downs == 0)
+		loop_run(b->asker);
+	assert_int_equal(b->downs, 1);
+}
+
 static void
 marks(void **state)
 {
@@ -320,6 +352,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(share, bed_make, bed_remove),
 		cmocka_unit_test_setup_teardown(keeping, bed_make,
 		    bed_remove),
+		cmocka_unit_test_setup_teardown(a_row_without_a_record,
+		    bed_make_quiet, bed_remove),
 		cmocka_unit_test(marks),
 	};
 
