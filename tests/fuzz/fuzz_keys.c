@@ -232,8 +232,8 @@ choose_file(struct asking *x, struct input *in)
 	must(pipe2(ends, O_CLOEXEC) == 0);
 	x->fd = ends[how % 4 == 2];
 	x->other_end = ends[how % 4 != 2];
-	/* nobody is to wait for us */
-	if (how % 4 == 3) {
+	/* who reads is not to wait for us */
+	if (how % 4 == 3 || x->q.ask == KEYS_ASK_IMPORT) {
 		close(x->other_end);
 		x->other_end = -1;
 	}
