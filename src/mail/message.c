@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/err.h"
 
 enum {
@@ -34,7 +35,18 @@ message_free(struct message *m)
 	arena_free(m->arena); /* m lives in it */
 }
 
-/* -- configuration sets and tags ------------------------------------------- */
+/* -- accounts, configuration sets and tags --------------------------------- */
+
+bool
+account_id_is_valid(const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < ACCOUNT_ID_SIZE - 1; i++)
+		if (!ascii_is_digit(id[i]))
+			return false;
+	return id[i] == '\0';
+}
 
 bool
 config_set_id_is_none(const struct config_set_id *id)

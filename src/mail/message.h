@@ -73,6 +73,7 @@ struct message_tag {
 /* A name or a value: 1 to 256 of A-Z a-z 0-9 - _ (configuration-sets 3.2) */
 enum { MESSAGE_TAG_MAX = 256 };
 bool message_tag_is_valid(struct bytes s);
+bool account_id_is_valid(const char *id); /* 12 digits */
 
 /* For tls_policy: what a configuration set can demand, as a number of
  * delivery's (enum tls_demand of delivery/attempt.h). */

@@ -12,18 +12,6 @@ enum {
 	ACCOUNT_DIGITS = ACCOUNT_ID_SIZE - 1
 };
 
-bool
-account_id_is_valid(const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < ACCOUNT_DIGITS; i++) {
-		if (id[i] < '0' || id[i] > '9')
-			return false;
-	}
-	return id[i] == '\0';
-}
-
 const char *
 account_enforcement_to_text(enum account_enforcement x)
 {

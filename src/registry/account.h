@@ -84,7 +84,6 @@ int account_delete(struct db_txn *t, const char *id, struct err *e);
 int account_each(struct db_txn *t,
     bool (*fn)(void *arg, const struct account *a), void *arg, struct err *e);
 bool account_may_send(const struct account *a); /* both conditions, open */
-bool account_id_is_valid(const char *id);
 /*
  * The switch (quotas.md 7), pure.  enforce: the operator's SHUTDOWN.
  * Resuming what is under enforcement: with by_operator it is under review,

@@ -8,8 +8,8 @@
 #include "base/ascii.h"
 #include "base/err.h"
 #include "mail/address.h"
+#include "mail/message.h"
 #include "mail/mime.h"
-#include "registry/account.h"
 #include "registry/conf_private.h"
 
 enum { SYSTEM_FILE_MAX = 64 }; /* with its NUL, as all event files */
