@@ -112,7 +112,7 @@ delivery_MODULES = \
 	    carrier_simulate carrier_suppress carrier_view \
 	scheduler scheduler_read lane due \
 	route site group \
-	egress rota connection dial \
+	egress rota patience connection dial \
 	transport transaction attempt \
 	outcome \
 	simulator

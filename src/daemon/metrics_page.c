@@ -483,6 +483,9 @@ metrics_delivery(struct metrics_page *p, struct relay *r)
 	    METRICS_COUNTER, "Connections to receivers by result");
 	metrics_count(p, "result", "ok", &m->connections_ok);
 	metrics_count(p, "result", "failed", &m->connections_failed);
+	metrics_family(p, "posthorn_outbound_gave_way_total", METRICS_COUNTER,
+	    "Connections without an answer that gave way to other sites");
+	metrics_count(p, NULL, NULL, &m->connections_gave_way);
 	metrics_outbound_tls(p, m);
 	metrics_ips(p, m);
 	metrics_warmup(p, r);

@@ -239,6 +239,7 @@ carrier_new(const struct carrier_setup *s, struct err *e)
 	rota_init(&c->turns);
 	rota_init(&c->starved);
 	rota_init(&c->more);
+	egress_watch_init(c);
 	c->has_ipv6 = carrier_has_ipv6(c->conf);
 	due_list_init(&c->simulated);
 	scheduler_init(c);
@@ -329,6 +330,7 @@ carrier_free(struct carrier *c)
 	timer_clear(&c->minute);
 	timer_clear(&c->expiry);
 	timer_clear(&c->shut_limit);
+	timer_clear(&c->give_way);
 	site_free_all(c);
 	rota_wipe(&c->turns);
 	rota_wipe(&c->starved);
@@ -405,6 +407,7 @@ carrier_shut(struct carrier *c, loop_fn *on_idle, void *arg)
 	timer_clear(&c->scheduler.more);
 	timer_clear(&c->minute);
 	timer_clear(&c->expiry);
+	timer_clear(&c->give_way);
 	timer_init(&c->shut_limit, c->loop, carrier_on_shut_limit, c);
 	timer_set(&c->shut_limit, SHUT_MS);
 	table_each(c->sites, carrier_shut_site, c);

@@ -48,6 +48,7 @@ struct carrier_ip { /* an address that mail has left from */
 struct carrier_meters {
 	struct meter delivered, deferred, failed; /* attempts by result */
 	struct meter connections, connections_ok, connections_failed;
+	struct meter connections_gave_way; /* of those that failed */
 	/* connections by demand, version, certificate verified */
 	struct meter tls[CARRIER_TLS_DEMANDS][CARRIER_TLS_VERSIONS][2];
 	struct carrier_ip ips[CARRIER_IPS_MAX];

@@ -71,6 +71,8 @@ struct carrier {
 	unsigned	 called; /* of those: the next place is theirs */
 	unsigned	 busy_lanes; /* in which something waits */
 	bool		 displacing; /* a place that is freed is taken */
+	struct patience	 patience; /* dials that wait for an answer */
+	struct timer	 give_way; /* the longest of them, for the starved */
 	struct due_list	 simulated; /* of this pass */
 	struct batch	*batch;	  /* being gathered */
 	struct batch	*refused; /* to be handed in again */

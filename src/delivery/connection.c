@@ -5,7 +5,7 @@
  *	    next attempt --> ... --> connection_ended
  *
  * Holds always: it has an attempt while it dials or carries, none while it is
- * ready; the counts of egress, outlet and carrier include it until
+ * ready; it is among those that wait for an answer only while it dials; the counts of egress, outlet and carrier include it until
  * connection_ended().
  */
 #include "delivery/connection.h"
@@ -86,6 +86,7 @@ connection_open(struct egress *eg, struct attempt *a, struct due *dues)
 	struct connection *cn = mem_alloc(sizeof(*cn));
 
 	cn->egress = eg;
+	cn->wait.of = cn;
 	timer_init(&cn->idle, eg->carrier->loop, connection_on_idle, cn);
 	cn->next = eg->connections;
 	eg->connections = cn;
@@ -106,6 +107,7 @@ connection_ended(struct connection *cn)
 	*p = cn->next;
 	timer_clear(&cn->idle);
 	connection_set_busy(cn);
+	patience_end(&eg->carrier->patience, &cn->wait);
 	connection_count(eg, -1);
 	loop_reap(eg->carrier->loop, mem_free, cn);
 	egress_on_ended(eg);
@@ -236,6 +238,32 @@ connection_count_tls(const struct connection *cn)
 }
 
 void
+connection_await(struct connection *cn)
+{
+	struct carrier *c = cn->egress->carrier;
+
+	patience_begin(&c->patience, &cn->wait, cn->egress->site,
+	    loop_now(c->loop));
+	egress_watch_dials(c);
+}
+
+void
+connection_on_answer(void *connection)
+{
+	connection_await(connection);
+}
+
+void
+connection_give_way(struct connection *cn)
+{
+	struct egress *eg = cn->egress;
+
+	must(cn->dialing);
+	meter_add(&eg->carrier->set.meters->connections_gave_way, 1);
+	dial_give_way(cn);
+}
+
+void
 connection_on_ready(void *connection)
 {
 	struct connection *cn = connection;
@@ -244,6 +272,7 @@ connection_on_ready(void *connection)
 
 	if (cn->dialing) {
 		cn->dialing = false;
+		patience_end(&eg->carrier->patience, &cn->wait);
 		egress_on_connected(eg);
 		connection_count_tls(cn);
 		connection_deliver(cn);
@@ -316,6 +345,7 @@ connection_free(struct connection *cn)
 {
 	timer_clear(&cn->idle);
 	connection_set_busy(cn);
+	patience_end(&cn->egress->carrier->patience, &cn->wait);
 	transport_close(cn->transport);
 	attempt_free(cn->attempt);
 	mem_free(cn);

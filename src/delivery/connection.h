@@ -16,6 +16,7 @@
 #define DELIVERY_CONNECTION_H
 
 #include "delivery/attempt.h"
+#include "delivery/patience.h"
 #include "delivery/site.h"
 #include "delivery/transport.h"
 
@@ -30,6 +31,7 @@ struct connection {
 	bool		   ready; /* idle, may be given an attempt */
 	struct mono	   ready_since;
 	bool		   dialing;
+	struct patience_entry wait; /* for an answer, while it dials */
 	/* the dial: hosts in this attempt's order, addresses of one host */
 	unsigned char	   order[MX_HOSTS_MAX];
 	unsigned	   host, tried_hosts, tried;
@@ -51,15 +53,21 @@ void connection_carry(struct connection *cn, struct attempt *a,
     struct due *dues);
 /* Says QUIT and ends; only one that is ready. */
 void connection_quit(struct connection *cn);
+/* Ends one that dials, for others that lack its place: its attempt has timed
+ * out. */
+void connection_give_way(struct connection *cn);
 /* Shut-down: ends what carries nothing; hard: what has not sent all, too. */
 void connection_stop(struct connection *cn, bool hard);
 void connection_free(struct connection *cn); /* without a word */
 
-/* For dial.c: it has failed, with the most telling result; transport events. */
+/* For dial.c: an answer is waited for from now on; it has failed, with the
+ * most telling result; transport events. */
+void connection_await(struct connection *cn);
 void connection_failed(struct connection *cn, const struct result *r);
 /* Only addresses of a family that its source does not have. */
 void connection_failed_foreign(struct connection *cn, const struct result *r);
 void connection_ended(struct connection *cn);
+void connection_on_answer(void *cn);
 void connection_on_ready(void *cn);
 void connection_on_done(void *cn, struct attempt *a);
 

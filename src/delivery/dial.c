@@ -15,13 +15,17 @@
 #include "delivery/carrier_private.h"
 #include "net/stream.h"
 
+/* Each is waited for anew: a dead first host does not take the second one's
+ * time (patience.h).  No more: ten dead addresses are five minutes. */
+enum { PATIENT_TRIES = 2 };
+
 static void dial_next_host(struct connection *cn);
 static void dial_next_address(struct connection *cn);
 static void dial_on_gone(void *connection, const struct result *r,
     bool handshake);
 
-static const struct transport_events dial_events = { connection_on_ready,
-	connection_on_done, dial_on_gone };
+static const struct transport_events dial_events = { connection_on_answer,
+	connection_on_ready, connection_on_done, dial_on_gone };
 
 static void
 dial_note(struct connection *cn, const struct result *r)
@@ -174,6 +178,8 @@ dial_next_address(struct connection *cn)
 	s.no_starttls = dial_is_without_tls(cn, s.to);
 	s.use_bdat = c->conf->delivery.bdat == CONF_BDAT_AUTO;
 	s.bounce_8bit = c->conf->delivery.eightbit == CONF_EIGHTBIT_BOUNCE;
+	if (cn->tried < PATIENT_TRIES)
+		connection_await(cn);
 	cn->transport = transport_open(&s, &dial_events, cn, &e);
 	if (cn->transport == NULL) {
 		memset(&r, 0, sizeof(r));
@@ -401,16 +407,40 @@ dial_begin(struct connection *cn)
 	cn->resolver_down = cn->without_tls = false;
 	memset(&cn->best, 0, sizeof(cn->best));
 	dial_order(cn);
+	connection_await(cn);
 	dial_next_host(cn);
 }
 
-void
-dial_cancel(struct connection *cn)
+static void
+dial_cancel_question(struct connection *cn)
 {
 	if (cn->ticket != 0)
 		resolver_cancel(cn->egress->carrier->set.resolver,
 		    cn->ticket);
 	cn->ticket = 0;
+}
+
+void
+dial_give_way(struct connection *cn)
+{
+	struct result r;
+
+	if (cn->transport != NULL) {
+		transport_give_up(cn->transport, &r);
+		cn->transport = NULL;
+		dial_note(cn, &r);
+		cn->tried++;
+	} else {
+		dial_cancel_question(cn);
+		cn->dns_failures++;
+	}
+	dial_finish(cn);
+}
+
+void
+dial_cancel(struct connection *cn)
+{
+	dial_cancel_question(cn);
 	transport_close(cn->transport);
 	cn->transport = NULL;
 	cn->dialing = false;

@@ -15,6 +15,9 @@
 struct connection;
 
 void dial_begin(struct connection *cn);
+/* Others need its place: connection_failed() follows at once, as if what it
+ * waits for had timed out. */
+void dial_give_way(struct connection *cn);
 void dial_cancel(struct connection *cn);
 
 #endif

@@ -11,7 +11,8 @@
  *	    what waits is moved to the end of that
  *	no place among delivery.max_connections: an idle connection gives way;
  *	    else it is starved, and called in its turn when one ends or is
- *	    idle; the others yield (connection.c)
+ *	    idle; the others yield (connection.c), and a dial that nobody
+ *	    answers gives way (patience.h)
  *
  * Turns are given at the end of a pass, as many as it has time for: attempts
  * begin as fast as the loop gets on with those under way, so that what is due
@@ -343,6 +344,7 @@ egress_starve(struct egress *eg)
 		    egress_rank(eg));
 	else
 		rota_add(&c->more, &eg->more, l->account, egress_rank(eg));
+	egress_watch_dials(c);
 }
 
 void
@@ -365,6 +367,53 @@ egress_call_starved(struct carrier *c)
 	egress_ask_turn(eg); /* before who has just become idle asks again */
 	if (!rota_has(&eg->turn))
 		timer_set(&eg->wake, 0);
+	egress_watch_dials(c);
+}
+
+/* That would give way to the one whose turn it is among the starved. */
+static struct connection *
+egress_longest_dial(const struct carrier *c)
+{
+	const struct rota_entry *e = rota_next(&c->starved);
+	const struct egress	*eg = e != NULL ? e->of : NULL;
+	struct patience_entry	*w;
+
+	w = eg != NULL ? patience_longest(&c->patience, eg->site) : NULL;
+	return w != NULL ? w->of : NULL;
+}
+
+void
+egress_watch_dials(struct carrier *c)
+{
+	struct connection *cn = c->stopping ? NULL : egress_longest_dial(c);
+
+	if (cn == NULL)
+		timer_clear(&c->give_way);
+	else
+		timer_set(&c->give_way, patience_left_ms(&cn->wait,
+		    loop_now(c->loop)));
+}
+
+/* Its end calls the starved one, and sets the timer for the next. */
+static void
+egress_on_give_way(void *carrier, void *unused)
+{
+	struct carrier	  *c = carrier;
+	struct connection *cn = egress_longest_dial(c);
+
+	(void)unused;
+	if (cn == NULL)
+		return;
+	if (patience_left_ms(&cn->wait, loop_now(c->loop)) > 0)
+		egress_watch_dials(c);
+	else
+		connection_give_way(cn);
+}
+
+void
+egress_watch_init(struct carrier *c)
+{
+	timer_init(&c->give_way, c->loop, egress_on_give_way, c);
 }
 
 void

@@ -81,6 +81,9 @@ void egress_on_ended(struct egress *eg);
 /* There is a place, or an idle connection that gives way: for the one whose
  * turn it is. */
 void egress_call_starved(struct carrier *c);
+/* A dial that waits too long gives way to them (patience.h): looks when. */
+void egress_watch_init(struct carrier *c);
+void egress_watch_dials(struct carrier *c);
 /* One of its connections is idle: somebody may need the place more. */
 void egress_offer_place(const struct egress *eg);
 /* Others lack a connection that need it more than this one. */

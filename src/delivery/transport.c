@@ -109,6 +109,22 @@ transport_quit(struct transport *t)
 	loop_reap(t->loop, transport_free, t);
 }
 
+void
+transport_give_up(struct transport *t, struct result *r)
+{
+	enum result_kind kind = RESULT_TIMEOUT;
+
+	must(t->state < TRANSPORT_READY);
+	if (t->state == TRANSPORT_CONNECT)
+		kind = RESULT_CONNECT;
+	else if (t->state == TRANSPORT_HANDSHAKE && t->demand >= TLS_REQUIRE)
+		kind = RESULT_TLS_FAILED;
+	transport_fill(t, r, kind, transaction_stage(t));
+	snprintf(r->text, sizeof(r->text),
+	    "no answer in time, others lack the connection");
+	transport_close(t);
+}
+
 bool
 transport_abandon(struct transport *t)
 {
@@ -440,6 +456,7 @@ transport_on_ready(void *arg)
 		return;
 	}
 	must(t->state == TRANSPORT_HANDSHAKE);
+	t->ev.on_answer(t->arg);
 	stream_tls_describe(t->stream, &t->session);
 	memset(&t->caps, 0, sizeof(t->caps)); /* RFC 3207 4.2 */
 	transport_say(t, "EHLO %s", t->ehlo);
@@ -449,6 +466,8 @@ transport_on_ready(void *arg)
 static void
 transport_dispatch(struct transport *t)
 {
+	if (t->state < TRANSPORT_READY)
+		t->ev.on_answer(t->arg);
 	switch (t->state) {
 	case TRANSPORT_GREETING:
 		transport_on_greeting(t);

@@ -45,6 +45,8 @@ struct transport_setup {
 	bool		       bounce_8bit; /* delivery.eightbit = bounce */
 };
 struct transport_events {
+	/* Before on_ready: the peer has answered, and is waited for again. */
+	void (*on_answer)(void *arg);
 	void (*on_ready)(void *arg);
 	void (*on_done)(void *arg, struct attempt *a);
 	/* r: why; before on_ready it is the result of the try.  handshake:
@@ -64,6 +66,9 @@ const struct stream_tls *transport_tls(const struct transport *t);
 struct mono transport_since(const struct transport *t);
 void transport_quit(struct transport *t);
 void transport_close(struct transport *t); /* NULL is allowed */
+/* Before on_ready: ends at once, without callbacks; r: what the time-out that
+ * was waited for would say. */
+void transport_give_up(struct transport *t, struct result *r);
 /* At shut-down: ends unless the final dot was sent; false = it was, the
  * reply is awaited (up to 60 s), on_done and on_gone follow. */
 bool transport_abandon(struct transport *t);

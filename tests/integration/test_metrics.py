@@ -40,6 +40,7 @@ FAMILIES = {
     "posthorn_delivery_seconds": ("histogram", set()),
     "posthorn_outbound_connections": ("gauge", set()),
     "posthorn_outbound_connections_total": ("counter", {"result"}),
+    "posthorn_outbound_gave_way_total": ("counter", set()),
     "posthorn_outbound_tls_total": ("counter", {"version", "verified", "policy"}),
     "posthorn_event_publish_success_total": ("counter", {"account", "configuration_set", "destination"}),
     "posthorn_event_publish_failure_total": ("counter", {"account", "configuration_set", "destination"}),

@@ -400,6 +400,12 @@ egress_resume_turns(struct carrier *carrier)
 }
 
 void
+egress_watch_init(struct carrier *carrier)
+{
+	timer_init(&carrier->give_way, carrier->loop, NULL, NULL);
+}
+
+void
 egress_shut(struct egress *eg)
 {
 	(void)eg;

@@ -32,7 +32,7 @@ static struct {
 	unsigned    begun[DUES], begun_count; /* their first ones */
 	unsigned    most_begun;
 	unsigned    opened, carried, quits, moved, left, fetched, put_back;
-	unsigned    room, kept, carried_before;
+	unsigned    room, kept, carried_before, gave_way;
 	struct wall next[DUES]; /* of moved ones, by n */
 	bool	    satisfies, has_waited;
 	bool	    gone; /* rows are */
@@ -101,6 +101,16 @@ connection_quit(struct connection *cn)
 		c.idle = c.idle_last = NULL;
 		c.connections--;
 	}
+}
+
+void
+connection_give_way(struct connection *cn)
+{
+	w.gave_way++;
+	patience_end(&c.patience, &cn->wait);
+	cn->egress->connection_count--;
+	c.connections--;
+	egress_on_ended(cn->egress);
 }
 
 unsigned
@@ -221,6 +231,7 @@ open_bed(const char *conf)
 	}
 	delivery_bed_open(&c, conf);
 	loop_on_pass_end(c.loop, on_pass_end, NULL);
+	egress_watch_init(&c);
 	site.carrier = &c;
 	site.max_connections = 20;
 	site.policy = TLS_TRY;

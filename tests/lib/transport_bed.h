@@ -27,12 +27,13 @@ struct transport_bed {
 	struct fake_link       *link;
 	struct buf		said; /* by the transport */
 	struct attempt	       *a;
-	unsigned		ready, done, gone, handshakes, ends;
+	unsigned		answers, ready, done, gone, handshakes, ends;
 	bool			handshake; /* on_gone: try without TLS */
 	struct result		result;	   /* of on_gone */
 	/* TLS, when the transport begins it: version, NULL = it fails */
 	const char *tls_version;
 	bool	    tls_trusted;
+	bool	    is_deaf, hangs_in_tls; /* as long as the test likes */
 };
 /* In place of the spool's: what a message consists of. */
 static struct bytes bed_content;
@@ -71,6 +72,8 @@ bed_on_tls(void *bed, bool ok, const char *name, bool verify)
 	(void)ok;
 	(void)name;
 	b->handshakes++;
+	if (b->hangs_in_tls)
+		return;
 	fake_link_tls(b->link, verify && !b->tls_trusted ? NULL
 							 : b->tls_version,
 	    "self-signed certificate", b->tls_trusted);
@@ -95,7 +98,14 @@ bed_on_connect(void *bed, struct fake_link *l, const struct sockaddr *to,
 	(void)to;
 	(void)from;
 	b->link = l;
-	fake_link_accept(l, &ev, b);
+	if (!b->is_deaf)
+		fake_link_accept(l, &ev, b);
+}
+
+static inline void
+bed_on_answer(void *bed)
+{
+	((struct transport_bed *)bed)->answers++;
 }
 
 static inline void
@@ -154,8 +164,8 @@ bed_open(struct transport_bed *b)
 static inline void
 bed_connect(struct transport_bed *b)
 {
-	static const struct transport_events ev = { bed_on_ready, bed_on_done,
-		bed_on_gone };
+	static const struct transport_events ev = { bed_on_answer, bed_on_ready,
+		bed_on_done, bed_on_gone };
 	struct err e;
 
 	b->t = transport_open(&b->setup, &ev, b, &e);

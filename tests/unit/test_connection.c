@@ -24,7 +24,7 @@ static struct due	  due;
 static struct {
 	struct connection *dialled;
 	unsigned	   dials, cancelled, delivered, quits, closed, settled;
-	unsigned	   called, carried;
+	unsigned	   called, carried, watched, gave_way;
 	bool		   must_yield;
 	unsigned	   ended, failures, connected, put_back;
 	unsigned	   elsewhere, taken;
@@ -46,6 +46,16 @@ dial_begin(struct connection *cn)
 	w.dials++;
 	cn->dialing = true;
 	cn->transport = NULL;
+}
+
+void
+dial_give_way(struct connection *cn)
+{
+	struct result r = { .kind = RESULT_TIMEOUT };
+
+	w.gave_way++;
+	cn->dialing = false;
+	connection_failed(cn, &r);
 }
 
 void
@@ -167,6 +177,13 @@ egress_on_ended(struct egress *egress)
 {
 	(void)egress;
 	w.ended++;
+}
+
+void
+egress_watch_dials(struct carrier *carrier)
+{
+	assert_ptr_equal(carrier, &c);
+	w.watched++;
 }
 
 void
@@ -512,6 +529,42 @@ shut_down(void **state) /* delivery.md 13 */
 	close_bed();
 }
 
+/* Among those that wait for an answer only while it dials. */
+static void
+waits_while_it_dials(void **state)
+{
+	struct connection *a, *b;
+
+	(void)state;
+	open_bed("");
+	connection_open(&eg, attempt(), &due);
+	a = w.dialled;
+	connection_await(a);
+	assert_true(fake_threads_advance(10000));
+	connection_open(&eg, attempt(), &due);
+	b = w.dialled;
+	connection_await(b);
+	assert_int_equal(w.watched, 2);
+	assert_ptr_equal(patience_longest(&c.patience, NULL)->of, a);
+	assert_true(fake_threads_advance(1));
+	connection_on_answer(a);
+	assert_ptr_equal(patience_longest(&c.patience, NULL)->of, b);
+	b->transport = (struct transport *)&w;
+	connection_on_ready(b);
+	assert_ptr_equal(patience_longest(&c.patience, NULL)->of, a);
+	connection_give_way(a);
+	assert_null(c.patience.first);
+	assert_int_equal(w.gave_way, 1);
+	assert_int_equal(meter_get(&bed_meters.connections_gave_way), 1);
+	/* as any that has failed: settled, learnt from, its place is free */
+	assert_int_equal(w.settled, 1);
+	assert_int_equal(w.result.kind, RESULT_TIMEOUT);
+	assert_int_equal(w.failures, 1);
+	assert_int_equal(w.ended, 1);
+	assert_int_equal(c.connections, 1);
+	close_bed();
+}
+
 int
 main(void)
 {
@@ -522,6 +575,7 @@ main(void)
 		cmocka_unit_test(failed_dials),
 		cmocka_unit_test(stale_connections),
 		cmocka_unit_test(shut_down),
+		cmocka_unit_test(waits_while_it_dials),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

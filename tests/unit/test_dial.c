@@ -25,7 +25,7 @@ static struct attempt	*attempt;
 static struct connection cn;
 static struct {
 	/* address, what it answers: "ready", "connect", "lost", "timeout",
-	 * "handshake", "missing", "tls", "local" or a reply */
+	 * "handshake", "missing", "tls", "local", "never" or a reply */
 	const char *answers[16][2];
 	char	    tried[1024]; /* addresses in order; * = without TLS */
 	bool	    ready, failed, foreign;
@@ -35,7 +35,7 @@ static struct {
 	struct transport_events ev;
 	void	   *arg;
 	const char *answer; /* to the try under way */
-	unsigned    closed;
+	unsigned    closed, awaited, given_up;
 } w;
 
 /* -- in the place of the other parts --------------------------------------- */
@@ -89,7 +89,7 @@ transport_open(const struct transport_setup *s,
 		err_set(e, "no descriptor");
 		return NULL;
 	}
-	if (!w.never_answers)
+	if (!w.never_answers && strcmp(w.answer, "never") != 0)
 		assert_true(loop_post(c.loop, on_answer, NULL, NULL));
 	return (struct transport *)&w;
 }
@@ -98,6 +98,29 @@ void
 transport_close(struct transport *t)
 {
 	w.closed += t != NULL;
+}
+
+void
+transport_give_up(struct transport *t, struct result *r)
+{
+	assert_ptr_equal(t, &w);
+	w.given_up++;
+	memset(r, 0, sizeof(*r));
+	r->kind = RESULT_TIMEOUT;
+	r->stage = CLASSIFY_GREETING;
+}
+
+void
+connection_await(struct connection *awaits)
+{
+	assert_ptr_equal(awaits, &cn);
+	w.awaited++;
+}
+
+void
+connection_on_answer(void *connection)
+{
+	(void)connection;
 }
 
 void
@@ -573,6 +596,68 @@ cancelled(void **state)
 	close_bed();
 }
 
+/* From the beginning, and for the first two addresses anew. */
+static void
+waits_anew_for_two(void **state)
+{
+	(void)state;
+	open_bed(PUBLIC);
+	host(10, "a.example", A, NULL);
+	host(20, "b.example", B, NULL);
+	host(30, "c.example", "198.51.100.3", NULL);
+	dial();
+	assert_string_equal(w.tried, A " " B " 198.51.100.3");
+	assert_int_equal(w.awaited, 3);
+	close_bed();
+}
+
+/* What it waits for has timed out, whatever the others would have said. */
+static void
+gives_way(void **state)
+{
+	(void)state;
+	/* for an answer */
+	open_bed(PUBLIC);
+	host(10, "a.example", A, NULL);
+	host(20, "b.example", B, NULL);
+	w.never_answers = true;
+	dial_begin(&cn);
+	assert_true(fake_threads_settle());
+	dial_give_way(&cn);
+	assert_true(w.failed);
+	assert_int_equal(w.given_up, 1);
+	assert_int_equal(w.result.kind, RESULT_TIMEOUT);
+	assert_null(cn.transport);
+	assert_false(cn.dialing);
+	assert_true(fake_threads_advance(60000));
+	assert_string_equal(w.tried, A);
+	close_bed();
+	/* the first one has refused: not final, the second was not heard */
+	open_bed(PUBLIC);
+	host(10, "a.example", A, NULL);
+	host(20, "b.example", B, NULL);
+	answer(A, "554 no");
+	answer(B, "never");
+	dial_begin(&cn);
+	assert_true(fake_threads_settle());
+	assert_string_equal(w.tried, A " " B);
+	dial_give_way(&cn);
+	assert_int_equal(w.result.kind, RESULT_REPLY);
+	assert_true(w.result.not_final);
+	close_bed();
+	/* for a name server */
+	open_bed(PUBLIC);
+	host(10, "a.example", A, NULL);
+	dial_begin(&cn);
+	assert_int_not_equal(cn.ticket, 0);
+	dial_give_way(&cn);
+	assert_int_equal(w.given_up, 0);
+	assert_int_equal(w.result.kind, RESULT_DNS);
+	assert_true(fake_threads_advance(60000));
+	assert_string_equal(w.tried, "");
+	close_bed();
+}
+
 int
 main(void)
 {
@@ -587,6 +672,8 @@ main(void)
 		cmocka_unit_test(equal_hosts_are_shuffled),
 		cmocka_unit_test(without_tls_for_an_hour),
 		cmocka_unit_test(cancelled),
+		cmocka_unit_test(waits_anew_for_two),
+		cmocka_unit_test(gives_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

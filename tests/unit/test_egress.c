@@ -301,6 +301,75 @@ left_to_the_table(void **state)
 	close_bed(eg);
 }
 
+/* Three places, of which two are held by dials towards a silent site: who has
+ * none at all gets that of the one that has waited longest, and no sooner. */
+static void
+silent_dials_give_way(void **state)
+{
+	struct egress	 *eg = open_bed("delivery.max_connections 3\n");
+	struct site	  silent = { .carrier = &c };
+	struct outlet	  outlet = { .connections = 2 };
+	struct egress	  mute = { .carrier = &c, .site = &silent,
+			  .outlet = &outlet, .connection_count = 2 };
+	struct connection v[2] = { { .egress = &mute }, { .egress = &mute } };
+	unsigned	  i;
+
+	(void)state;
+	timer_init(&mute.wake, c.loop, NULL, NULL);
+	c.connections = 3; /* one carries, for somebody */
+	for (i = 0; i < 2; i++) {
+		v[i].wait.of = &v[i];
+		patience_begin(&c.patience, &v[i].wait, &silent,
+		    loop_now(c.loop));
+		assert_true(fake_threads_advance(1000));
+	}
+	assert_true(fake_threads_advance(PATIENCE_MS)); /* nobody asks */
+	assert_int_equal(w.gave_way, 0);
+	patience_begin(&c.patience, &v[1].wait, &silent, loop_now(c.loop));
+	enqueue(eg, 0, 3, "a");
+	settle();
+	assert_int_equal(w.gave_way, 1);
+	assert_int_equal(w.opened, 1);
+	assert_ptr_equal(c.patience.first, &v[1].wait);
+	/* it has one now: it may wait for the next one */
+	assert_true(rota_has(&eg->more));
+	assert_true(fake_threads_advance(2 * PATIENCE_MS));
+	assert_int_equal(w.gave_way, 1);
+	/* its connection ends, another has the place */
+	eg->connection_count = eg->outlet->connections = 0;
+	rota_leave(&c.more, &eg->more);
+	patience_begin(&c.patience, &v[1].wait, &silent, loop_now(c.loop));
+	egress_run(eg);
+	assert_true(fake_threads_advance(PATIENCE_MS - 1));
+	assert_int_equal(w.gave_way, 1);
+	assert_true(fake_threads_advance(1));
+	assert_int_equal(w.gave_way, 2);
+	assert_int_equal(w.opened, 2);
+	assert_int_equal(mute.connection_count, 0);
+	close_bed(eg);
+}
+
+/* A dial does not give way to another one towards the same site. */
+static void
+dials_of_the_same_site_stay(void **state)
+{
+	struct egress	 *eg = open_bed("delivery.max_connections 1\n");
+	struct egress	  mute = { .carrier = &c, .site = &site,
+			  .connection_count = 1 };
+	struct connection dial = { .egress = &mute };
+
+	(void)state;
+	c.connections = 1;
+	dial.wait.of = &dial;
+	patience_begin(&c.patience, &dial.wait, &site, loop_now(c.loop));
+	enqueue(eg, 0, 1, "a");
+	assert_true(fake_threads_advance(4 * PATIENCE_MS));
+	assert_true(rota_has(&eg->starved));
+	assert_int_equal(w.gave_way, 0);
+	patience_end(&c.patience, &dial.wait);
+	close_bed(eg);
+}
+
 int
 main(void)
 {
@@ -314,6 +383,8 @@ main(void)
 		cmocka_unit_test(moved_in_portions),
 		cmocka_unit_test(held_down),
 		cmocka_unit_test(left_to_the_table),
+		cmocka_unit_test(silent_dials_give_way),
+		cmocka_unit_test(dials_of_the_same_site_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

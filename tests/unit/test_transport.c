@@ -654,6 +654,52 @@ verdict_before_the_content_is_sent(void **state)
 	bed_close(&b);
 }
 
+/* Where it stands when it is given up, and how often it was answered before. */
+static void
+given_up(void **state)
+{
+	static const struct {
+		const char	   *script; /* NULL = it does not connect */
+		enum tls_demand	    demand;
+		unsigned	    answers;
+		enum result_kind    kind;
+		enum classify_stage stage;
+	} cases[] = {
+		{ NULL, TLS_TRY, 0, RESULT_CONNECT, CLASSIFY_GREETING },
+		{ "", TLS_TRY, 0, RESULT_TIMEOUT, CLASSIFY_GREETING },
+		{ "S 220-wait", TLS_TRY, 0, RESULT_TIMEOUT, CLASSIFY_GREETING },
+		{ "S 220 mx|C EHLO", TLS_TRY, 1, RESULT_TIMEOUT,
+		    CLASSIFY_EHLO },
+		{ "S 220 mx|C EHLO|S 502 no|C HELO", TLS_TRY, 2,
+		    RESULT_TIMEOUT, CLASSIFY_EHLO },
+		{ OFFER "C STARTTLS", TLS_TRY, 2, RESULT_TIMEOUT,
+		    CLASSIFY_EHLO },
+		{ OFFER "C STARTTLS|S 220 go", TLS_TRY, 3, RESULT_TIMEOUT,
+		    CLASSIFY_EHLO },
+		{ OFFER "C STARTTLS|S 220 go", TLS_REQUIRE, 3,
+		    RESULT_TLS_FAILED, CLASSIFY_EHLO },
+	};
+	struct transport_bed b;
+	struct result	     r;
+	size_t		     i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bed_open(&b);
+		b.setup.demand = cases[i].demand;
+		b.is_deaf = cases[i].script == NULL;
+		b.hangs_in_tls = true;
+		play(&b, cases[i].script != NULL ? cases[i].script : "");
+		assert_int_equal(b.answers, cases[i].answers);
+		transport_give_up(b.t, &r);
+		b.t = NULL;
+		assert_int_equal(r.kind, cases[i].kind);
+		assert_int_equal(r.stage, cases[i].stage);
+		assert_int_equal(b.gone + b.ready, 0);
+		bed_close(&b);
+	}
+}
+
 static void
 shut_down(void **state) /* delivery.md 13 */
 {
@@ -691,6 +737,7 @@ main(void)
 		cmocka_unit_test(replies_octet_by_octet),
 		cmocka_unit_test(endless_replies_end),
 		cmocka_unit_test(verdict_before_the_content_is_sent),
+		cmocka_unit_test(given_up),
 		cmocka_unit_test(shut_down),
 	};
 
