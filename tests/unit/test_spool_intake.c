@@ -12,12 +12,16 @@
 static struct message *
 raw_message(const char *to, size_t octets)
 {
+	static int64_t	last; /* each is younger than the one before */
 	struct message *m = message_new(1 << 20);
 	char	       *body = mem_alloc(octets);
 
 	memset(body, 'x', octets);
 	m->class = MESSAGE_INTAKE;
 	m->accepted = clock_wall();
+	if (m->accepted.ms <= last)
+		m->accepted.ms = last + 1;
+	last = m->accepted.ms;
 	msgid_make(m->accepted, &m->id);
 	assert_true(message_set(m, &m->head, BYTES("Subject: x\r\n\r\n")));
 	assert_true(message_set(m, &m->sender, BYTES("a@b.example")));
