@@ -95,7 +95,7 @@ begin(struct bed *b, unsigned dead, unsigned in_flight, const char *answers)
 	rw_begin(&b->w);
 	place_init(&b->well, rw_account, "well.example", 4);
 	for (; b->count < dead; b->count++) {
-		snprintf(account, sizeof(account), "2000000000%02u", b->count);
+		snprintf(account, sizeof(account), "2000000000%02u", b->count % 100);
 		place_init(&b->dead[b->count], account, "dead.example",
 		    in_flight);
 	}
