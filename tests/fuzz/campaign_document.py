@@ -26,7 +26,9 @@ finding as well as a crash. `tests/fuzz/corpus` holds the seeds and what a campa
 """
 GOT = """## What each target got
 
-*Seconds* are those of the clock, *CPU* those of the processor ({machine}). {had}
+*Seconds* are those of the clock, *CPU* those of the processor ({machine}).
+
+{had}
 
 Edges and features are libFuzzer's, over the whole program of the target. *Lines*: of the sources that the target is
 about, those that the corpus in the tree reaches (clang's source-based coverage). *Findings*: of this campaign; those of
