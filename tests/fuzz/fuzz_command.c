@@ -19,7 +19,6 @@
  * verifier are here as loops; the net is not: names are known that
  * world_open() says, and nobody answers a connection.
  */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -27,6 +26,7 @@
 #include "book_rows.h"
 #include "daemon/control_private.h"
 #include "fake_resolver.h"
+#include "fuzz_input.h"
 #include "relay_world.h"
 #include "store/spool_intake.h"
 
@@ -36,8 +36,7 @@
 enum {
 	ANSWER_MAX = 64 << 20,
 	MESSAGES = 4, /* of rows, held; of the other; came back, twice */
-	FILES = 4,
-	FDS_MAX = 256
+	FILES = 4
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -435,20 +434,6 @@ struct standing {
 	struct spool_figures spool;
 	unsigned	     fds;
 };
-
-static unsigned
-count_fds(void)
-{
-	struct pollfd v[FDS_MAX];
-	unsigned      i, n = 0;
-
-	for (i = 0; i < FDS_MAX; i++)
-		v[i] = (struct pollfd){ .fd = (int)i };
-	must(poll(v, FDS_MAX, 0) >= 0);
-	for (i = 0; i < FDS_MAX; i++)
-		n += (v[i].revents & POLLNVAL) == 0;
-	return n;
-}
 
 static void
 standing_take(struct standing *s)

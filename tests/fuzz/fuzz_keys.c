@@ -23,9 +23,10 @@
 #include "daemon/keys.h"
 #include "fake_clock.h"
 #include "fake_thread.h"
+#include "fuzz_input.h"
 #include "registry/keys_proto.h"
 
-enum { REQUESTS_MAX = 16, FDS_MAX = 64, FILE_MAX = 256 };
+enum { REQUESTS_MAX = 16, FILE_MAX = 256 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -144,30 +145,6 @@ world_open(void)
 }
 
 /* -- what the input makes of it --------------------------------------------- */
-
-struct input {
-	const uint8_t *p;
-	size_t	       n;
-};
-
-static unsigned
-take(struct input *in)
-{
-	if (in->n == 0)
-		return 0;
-	in->n--;
-	return *in->p++;
-}
-
-static struct bytes
-take_bytes(struct input *in, size_t n)
-{
-	struct bytes b = { (const char *)in->p, n < in->n ? n : in->n };
-
-	in->p += b.n;
-	in->n -= b.n;
-	return b;
-}
 
 struct asking {
 	struct keys_request q;
@@ -359,20 +336,6 @@ run_octets(struct input *in)
 		return;
 	send_octets(message, -1);
 	must(the_world.replies == (is_readable ? 1 : 0));
-}
-
-static unsigned
-count_fds(void)
-{
-	struct pollfd v[FDS_MAX];
-	unsigned      i, n = 0;
-
-	for (i = 0; i < FDS_MAX; i++)
-		v[i] = (struct pollfd){ .fd = (int)i };
-	must(poll(v, FDS_MAX, 0) >= 0);
-	for (i = 0; i < FDS_MAX; i++)
-		n += (v[i].revents & POLLNVAL) == 0;
-	return n;
 }
 
 int

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "fake_clock.h"
 #include "fake_thread.h"
+#include "fuzz_input.h"
 #include "store/spool_intake.h"
 #include "store/spool_private.h"
 #include "store/statistic.h"
@@ -279,30 +280,6 @@ base_make(void)
 }
 
 /* -- what the input makes of it --------------------------------------------- */
-
-struct input {
-	const uint8_t *p;
-	size_t	       n;
-};
-
-static unsigned
-take(struct input *in)
-{
-	if (in->n == 0)
-		return 0;
-	in->n--;
-	return *in->p++;
-}
-
-static struct bytes
-take_bytes(struct input *in, size_t n)
-{
-	struct bytes b = { (const char *)in->p, n < in->n ? n : in->n };
-
-	in->p += b.n;
-	in->n -= b.n;
-	return b;
-}
 
 /* NULL: the table has none. */
 static const struct row *
